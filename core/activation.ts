@@ -1,0 +1,54 @@
+/** The step from "its needs have settled" to "it may start": the condition, then the input. */
+import { type CompiledTemplate, compileTemplate } from "./binding.ts";
+import { type ErrorCode, SkeinError } from "./errors.ts";
+import { type CompiledExpression, compileExpression, type ExpressionContext, evaluateCondition } from "./expression.ts";
+import type { Json } from "./json.ts";
+import type { TaskEvent } from "./lifecycle.ts";
+import type { TaskSpec } from "./run.ts";
+
+export interface Activation {
+  /** Keys of the tasks whose results `decide` reads. */
+  tasks: ReadonlySet<string>;
+  decide(context: ExpressionContext): TaskEvent;
+}
+
+/**
+ * Compiles what has to be evaluated before the task starts. Definitions were checked when they were submitted, so names
+ * are not looked up again. A condition or template that fails dooms the task.
+ */
+export function prepareActivation(spec: TaskSpec): Activation {
+  const condition = spec.when === undefined ? undefined : compileExpression(spec.when);
+  const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
+  return {
+    tasks: new Set([...(condition?.references.tasks ?? []), ...(input?.references.tasks ?? [])]),
+    decide: (context) => decide(condition, input, context),
+  };
+}
+
+/** The value of a template without expressions; null for any other, which was evaluated and stored when the task started. */
+export function constantInput(template: Json): Json {
+  const compiled = compileTemplate(template);
+  return compiled.isConstant ? compiled.evaluate({}) : null;
+}
+
+/** Evaluates any template over a run's results: the workflow's `outputs`. */
+export function prepareOutputs(template: Json): CompiledTemplate {
+  return compileTemplate(template);
+}
+
+function decide(
+  condition: CompiledExpression | undefined,
+  input: CompiledTemplate | undefined,
+  context: ExpressionContext,
+): TaskEvent {
+  try {
+    if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
+    return input && !input.isConstant ? { type: "started", input: input.evaluate(context) } : { type: "started" };
+  } catch (error) {
+    if (!(error instanceof SkeinError)) throw error;
+    return {
+      type: "doomed",
+      failure: { code: error.code satisfies ErrorCode, message: error.message, retryable: false },
+    };
+  }
+}

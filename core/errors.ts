@@ -1,0 +1,121 @@
+/**
+ * Every error Skein raises, by stable code. Surfaces (REST, CLI, MCP) map a code to their own status in one table each;
+ * the code itself never changes its meaning.
+ */
+
+export const errorTitles = {
+  // The request itself
+  REQUEST_INVALID: "The request does not have the expected shape",
+  JSON_INVALID: "The body is not valid JSON",
+  JSON_UNSTORABLE: "The JSON holds a value that cannot be stored",
+  YAML_INVALID: "The document is not valid YAML",
+  BODY_TOO_LARGE: "The body is larger than this route accepts",
+  MEDIA_TYPE_UNSUPPORTED: "The content type is not supported here",
+  NOT_ACCEPTABLE: "None of the asked formats can be produced",
+  ROUTE_NOT_FOUND: "There is no such route",
+  METHOD_NOT_ALLOWED: "The route does not answer to this method",
+  RATE_LIMITED: "Too many requests",
+
+  // Who is asking
+  UNAUTHENTICATED: "A valid API key or agent token is required",
+  SCOPE_MISSING: "The key does not have the scope this needs",
+  AGENT_TOKEN_REQUIRED: "This acts as an agent and needs that agent's token",
+  HOST_NOT_ALLOWED: "The Host header names a host this server does not serve",
+  ORIGIN_NOT_ALLOWED: "Requests from this web origin are refused",
+
+  // Workflows
+  WORKFLOW_INVALID: "The workflow definition is not valid",
+  WORKFLOW_KEY_UNKNOWN: "The workflow file has a key that does not exist",
+  WORKFLOW_TASK_DUPLICATE: "Two tasks have the same id",
+  WORKFLOW_NEED_UNKNOWN: "A task needs a task that does not exist",
+  WORKFLOW_HAS_CYCLE: "The tasks need each other in a circle",
+  WORKFLOW_LIMIT_EXCEEDED: "The workflow is larger than the limits allow",
+  WORKFLOW_DURATION_INVALID: "A duration is not one of the accepted forms",
+  WORKFLOW_SCHEMA_INVALID: "The inputs schema is not a usable JSON Schema 2020-12",
+  WORKFLOW_NOT_FOUND: "There is no such workflow",
+  WORKFLOW_VERSION_CONFLICT: "This version exists with other content",
+
+  // Expressions
+  EXPRESSION_SYNTAX: "The expression cannot be parsed",
+  EXPRESSION_NOT_A_NEED: "The expression names a task that is not among the needs",
+  EXPRESSION_UNKNOWN_NAME: "The expression names something that does not exist here",
+  EXPRESSION_NOT_ALLOWED: "The expression uses a function that is refused",
+  EXPRESSION_NO_SUCH_FIELD: "The expression reads a field that is not there",
+  EXPRESSION_TYPE: "The expression combines values of types that do not fit",
+  EXPRESSION_LIMIT: "The expression exceeds its budget",
+
+  // Runs and tasks
+  RUN_NOT_FOUND: "There is no such run",
+  RUN_NOT_FINISHED: "The run has not finished",
+  RUN_INPUTS_INVALID: "The inputs do not satisfy the workflow's schema",
+  RUN_ALREADY_FINISHED: "The run has already finished",
+  TASK_NOT_FOUND: "There is no such task",
+  GRAPH_TOO_LARGE: "The graph is too large to draw",
+  IDEMPOTENCY_KEY_REUSED: "The Idempotency-Key was used with another body",
+  OUTPUT_TOO_LARGE: "The output is larger than the limit",
+  OUTPUT_UNSTORABLE: "The output holds a value that cannot be stored",
+
+  // Agents and keys
+  AGENT_NOT_FOUND: "There is no such agent",
+  KEY_NOT_FOUND: "There is no such key",
+  CAPABILITY_CONFLICT: "The capability is registered with another contract",
+  CAPABILITY_INVALID: "The capability is not usably defined",
+
+  // Running the system
+  CONFIG_INVALID: "The configuration is not valid",
+  DATA_DIR_LOCKED: "Another process is using the data directory",
+  DATABASE_UNAVAILABLE: "The database cannot be reached",
+  BROKER_UNAVAILABLE: "The message broker cannot be reached",
+  SERVER_UNREACHABLE: "The Skein server cannot be reached",
+  FEATURE_UNAVAILABLE: "This needs something that is not configured",
+  INTERNAL: "Something failed inside Skein",
+} as const;
+
+export type ErrorCode = keyof typeof errorTitles;
+
+/** One of possibly many things wrong with an input. */
+export interface Issue {
+  code: ErrorCode;
+  /** A sentence that names the thing, the cause and the remedy. */
+  message: string;
+  /** RFC 6901 pointer into the document; "" is the whole of it. */
+  pointer: string;
+  /** 1-based position in the source text, when the input was a file. */
+  line?: number;
+  column?: number;
+}
+
+/** The one error class. `message` names the thing and the remedy; `issues` lists every flaw found, not just the first. */
+export class SkeinError extends Error {
+  readonly code: ErrorCode;
+  readonly issues: readonly Issue[];
+
+  constructor(code: ErrorCode, message: string, options: { issues?: readonly Issue[]; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = "SkeinError";
+    this.code = code;
+    this.issues = options.issues ?? [];
+  }
+}
+
+/** What went wrong with a task or a run, as stored and as told to users. */
+export interface Failure {
+  /** An `ErrorCode`, one of `failureKinds`, or whatever code a handler chose. */
+  code: string;
+  message: string;
+  /** Absent means: decided by the retry policy alone. */
+  retryable?: boolean;
+  /** The key of the task it began with, when the failure is a run's. */
+  task?: string;
+}
+
+/** Failures the engine itself decides, by the code users see in `error.code`. */
+export const failureKinds = {
+  leaseExpired: "lease_expired",
+  executorCrashLoop: "executor_crash_loop",
+  timeout: "timeout",
+  deadlineExceeded: "deadline_exceeded",
+  unroutable: "unroutable",
+  outputUnstorable: "OUTPUT_UNSTORABLE",
+  outputTooLarge: "OUTPUT_TOO_LARGE",
+} as const;

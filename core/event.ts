@@ -1,0 +1,50 @@
+/** The immutable facts about a run, as stored, streamed and logged. Inputs, outputs and keys never stand in them. */
+import type { Failure } from "./errors.ts";
+
+export interface RunFact {
+  type: "run.submitted" | "run.completed" | "run.failed" | "run.cancelling" | "run.cancelled";
+  /** How many tasks it has, on `run.submitted`. */
+  tasks?: number;
+  error?: Failure;
+  reason?: string;
+}
+
+export interface TaskFact {
+  type:
+    | "task.ready"
+    | "task.published"
+    | "task.claimed"
+    | "task.retrying"
+    | "task.released"
+    | "task.completed"
+    | "task.failed"
+    | "task.skipped"
+    | "task.cancelled";
+  task_id: string;
+  key: string;
+  attempt: number;
+  /** On `task.ready`: who wants work may want to look. */
+  capability?: string;
+  agent_id?: string;
+  /** How the claim came about: a broker hint, a long-poll, or handed over with the answer to a report. */
+  via?: ClaimDoor;
+  /** Executor's clock, RFC 3339: when the hint arrived and when the handler began. */
+  delivered_at?: string;
+  started_at?: string;
+  /** Retry: how the attempt ended and when the next may start. */
+  outcome?: string;
+  delay_ms?: number;
+  reason?: string;
+  error?: Failure;
+}
+
+export type Fact = RunFact | TaskFact;
+
+export type ClaimDoor = "hint" | "poll" | "handoff";
+
+/** A fact with its place in the run's history. `id` is opaque, ordered, and resumes a stream. */
+export type RunEvent = Fact & { id: string; run_id: string; at: string };
+
+export function isTaskFact(fact: Fact): fact is TaskFact {
+  return fact.type.startsWith("task.");
+}

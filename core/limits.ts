@@ -1,0 +1,56 @@
+/** How large anything may be. Every limit is configurable, and the error it causes says by which key. */
+import { MAX_JSON_DEPTH } from "./json.ts";
+
+const KiB = 1_024;
+const MiB = 1_024 * KiB;
+
+/** contract.md §1. Counts of tasks and edges include map instances and spawned tasks. */
+export const defaultLimits = {
+  tasksPerRun: 100_000,
+  edgesPerRun: 1_000_000,
+  parentsPerTask: 10_000,
+  /** Tasks on the longest chain of needs. */
+  depth: 10_000,
+  /** Nested arrays and objects. `JSON.stringify` itself gives up at about 5,000, so keep well below that. */
+  jsonDepth: MAX_JSON_DEPTH,
+  labels: 64,
+  /** Any request body that has no limit of its own below. */
+  bodyBytes: 1 * MiB,
+  /** A workflow definition or a run with its inputs: `/workflows*` and `/runs`. */
+  definitionBytes: 64 * MiB,
+  /** One call of `/tasks/report`. */
+  reportBytes: 16 * MiB,
+  /** The output of one task. */
+  outputBytes: 8 * MiB,
+};
+
+export type LimitName = keyof typeof defaultLimits;
+export type Limits = Readonly<Record<LimitName, number>>;
+
+const nouns: Record<LimitName, string> = {
+  tasksPerRun: "tasks per run",
+  edgesPerRun: "needs per run",
+  parentsPerTask: "needs per task",
+  depth: "tasks on one chain of needs",
+  jsonDepth: "levels of nested JSON",
+  labels: "labels",
+  bodyBytes: "bytes per request",
+  definitionBytes: "bytes per workflow or run",
+  reportBytes: "bytes per report",
+  outputBytes: "bytes per task output",
+};
+
+/** The environment variable that sets a limit: `tasksPerRun` → `SKEIN_MAX_TASKS_PER_RUN`. */
+export function limitKey(name: LimitName): string {
+  return `SKEIN_MAX_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** The second half of the error: `the limit is 100,000 tasks per run (SKEIN_MAX_TASKS_PER_RUN raises it)`. */
+export function limitSentence(name: LimitName, limits: Limits): string {
+  return `the limit is ${formatCount(limits[name])} ${nouns[name]} (${limitKey(name)} raises it)`;
+}
+
+/** 100000 → `100,000`, the same on every machine. */
+export function formatCount(count: number): string {
+  return count.toLocaleString("en-US");
+}

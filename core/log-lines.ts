@@ -1,0 +1,103 @@
+/** The story of a run as log lines: each fact tells of one or more steps, and of what the handler logged meanwhile. */
+import type { Fact, RunFact, TaskFact } from "./event.ts";
+import type { JsonObject } from "./json.ts";
+import type { LogLineBody } from "./protocol/runs.ts";
+
+/** What a handler wrote while it ran. */
+export interface HandlerLog {
+  at: string;
+  level: LogLineBody["level"];
+  message: string;
+  fields?: JsonObject;
+}
+
+type Told = { run_id: string; at: string; logs?: HandlerLog[] };
+type LoggedEvent = Fact & Told;
+
+export function logLines(event: LoggedEvent): LogLineBody[] {
+  return "task_id" in event ? taskLines(event as TaskFact & Told) : [runLine(event)];
+}
+
+function runLine(event: LoggedEvent): LogLineBody {
+  const { type, run_id, at } = event;
+  const { tasks, reason, error } = event as RunFact;
+  const fields = { ...(tasks !== undefined && { tasks }), ...(reason && { reason }), ...(error && { error: { ...error } }) };
+  const step = type === "run.submitted" ? "submit" : type === "run.cancelling" ? "log" : "finish";
+  return {
+    at,
+    level: type === "run.failed" ? "error" : "info",
+    source: "orchestrator",
+    step,
+    message: `run ${type.slice("run.".length)}`,
+    run_id,
+    ...(Object.keys(fields).length > 0 && { fields }),
+  };
+}
+
+function taskLines(event: TaskFact & Told): LogLineBody[] {
+  const line = (
+    source: LogLineBody["source"],
+    step: LogLineBody["step"],
+    message: string,
+    extra: Partial<LogLineBody> = {},
+  ): LogLineBody => ({
+    at: event.at,
+    level: "info",
+    source,
+    step,
+    message,
+    run_id: event.run_id,
+    task_id: event.task_id,
+    task: event.key,
+    ...(event.attempt > 0 && { attempt: event.attempt }),
+    ...(event.agent_id && { agent_id: event.agent_id }),
+    ...extra,
+  });
+  switch (event.type) {
+    case "task.ready":
+      return [line("orchestrator", "ready", `task ready for ${event.capability}`)];
+    case "task.published":
+      return [line("orchestrator", "publish", "hint published")];
+    case "task.claimed":
+      return [
+        ...(event.via === "hint" ? [line("executor", "deliver", "hint delivered")] : []),
+        line("orchestrator", "claim", `task claimed by ${event.via}`),
+      ];
+    case "task.released":
+      return [line("orchestrator", "release", "lease given back untouched")];
+    default:
+      return settledLines(event, line);
+  }
+}
+
+function settledLines(
+  event: TaskFact & Told,
+  line: (
+    source: LogLineBody["source"],
+    step: LogLineBody["step"],
+    message: string,
+    extra?: Partial<LogLineBody>,
+  ) => LogLineBody,
+): LogLineBody[] {
+  const isRetry = event.type === "task.retrying";
+  const failed = isRetry || event.type === "task.failed";
+  const fields = {
+    ...(event.error && { error: { ...event.error } }),
+    ...(event.reason && { reason: event.reason }),
+    ...(event.delay_ms !== undefined && { delay_ms: event.delay_ms }),
+  };
+  const result: Partial<LogLineBody> = {
+    level: event.type === "task.failed" ? "error" : failed ? "warn" : "info",
+    ...(Object.keys(fields).length > 0 && { fields }),
+  };
+  return [
+    ...(event.started_at ? [line("executor", "start", "handler started", { at: event.started_at })] : []),
+    ...(event.logs ?? []).map((log) =>
+      line("handler", "log", log.message, { at: log.at, level: log.level, ...(log.fields && { fields: log.fields }) }),
+    ),
+    ...(event.started_at ? [line("executor", "report", `outcome reported: ${failed ? "failed" : "completed"}`)] : []),
+    isRetry
+      ? line("orchestrator", "retry", `attempt ${event.outcome}; task will be tried again`, result)
+      : line("orchestrator", "finish", `task ${event.type.slice("task.".length)}`, result),
+  ];
+}

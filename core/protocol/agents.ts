@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { json, jsonObject, labels, timestamp, uuid } from "./common.ts";
+import { capabilityName } from "./tasks.ts";
+
+export const capabilityContract = z
+  .strictObject({
+    name: capabilityName,
+    version: z
+      .string()
+      .regex(/^\d+(\.\d+){0,2}$/, { error: "must be a version such as 2, 2.1 or 2.1.0" })
+      .optional(),
+    description: z.string().max(4096).optional(),
+    input_schema: jsonObject.optional(),
+    output_schema: jsonObject.optional(),
+  })
+  .meta({ id: "CapabilityContract" });
+
+export const registerAgentBody = z
+  .strictObject({
+    name: z.string().min(1).max(128),
+    kind: z.enum(["executor", "external"]).default("executor"),
+    door: z
+      .enum(["queue", "poll"])
+      .default("poll")
+      .meta({ description: "How it hears of work: hints from the broker, or long-poll alone" }),
+    capabilities: z
+      .array(z.union([capabilityName, capabilityContract]))
+      .min(1)
+      .max(1000),
+    labels: labels.optional(),
+    slots: z.number().int().min(1).max(100_000).default(1),
+    version: z.string().max(128).optional(),
+  })
+  .meta({ id: "RegisterAgent" });
+export type RegisterAgentBody = z.input<typeof registerAgentBody>;
+
+const queues = z
+  .record(z.string(), z.string())
+  .meta({ description: "Queue to consume for each capability; empty where there is no broker" });
+
+export const registeredAgent = z
+  .object({
+    id: uuid,
+    agent_token: z.string().meta({ description: "Shown once; what acts as the agent presents it as bearer" }),
+    lease_ms: z.number().int().meta({ description: "Send a heartbeat at least every third of it" }),
+    queues,
+  })
+  .meta({ id: "RegisteredAgent" });
+export type RegisteredAgent = z.infer<typeof registeredAgent>;
+
+export const agentHeartbeatBody = z.strictObject({ load: json.optional() }).nullish().meta({ id: "AgentHeartbeat" });
+export const agentHeartbeatAnswer = z.object({ queues }).meta({ id: "AgentHeartbeatAnswer" });
+export type AgentHeartbeatAnswer = z.infer<typeof agentHeartbeatAnswer>;
+
+export const agent = z
+  .object({
+    id: uuid,
+    name: z.string(),
+    kind: z.enum(["executor", "external"]),
+    door: z.enum(["queue", "poll"]),
+    status: z.enum(["live", "lost", "left"]),
+    capabilities: z.array(z.string()),
+    labels,
+    slots: z.number().int(),
+    running: z.number().int(),
+    load: json,
+    version: z.string().nullable(),
+    registered_at: timestamp,
+    last_seen_at: timestamp,
+    left_at: timestamp.nullable(),
+  })
+  .meta({ id: "Agent" });
+export type AgentBody = z.infer<typeof agent>;
+
+export const capability = z
+  .object({
+    name: z.string(),
+    version: z.string(),
+    description: z.string().nullable(),
+    input_schema: jsonObject.nullable(),
+    output_schema: jsonObject.nullable(),
+    agents: z.number().int().meta({ description: "Live agents that offer it" }),
+    slots: z.number().int(),
+  })
+  .meta({ id: "Capability" });
+export type CapabilityBody = z.infer<typeof capability>;

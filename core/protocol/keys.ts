@@ -1,0 +1,38 @@
+import { z } from "zod";
+import { timestamp, uuid } from "./common.ts";
+
+/** What a key may do. `admin` includes all others. */
+export const scopes = ["runs:read", "runs:write", "work", "agents", "memory", "messages", "admin"] as const;
+export type Scope = (typeof scopes)[number];
+
+export const namespaceName = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, { error: "must be lower-case letters, digits and `-`, at most 63" });
+
+export const createKeyBody = z
+  .strictObject({
+    name: z.string().min(1).max(128),
+    namespace: namespaceName.optional().meta({ description: "Default: the namespace of the key that asks" }),
+    scopes: z.array(z.enum(scopes)).min(1),
+    expires_at: z.iso.datetime({ offset: true }).optional(),
+  })
+  .meta({ id: "CreateKey" });
+export type CreateKeyBody = z.infer<typeof createKeyBody>;
+
+export const key = z
+  .object({
+    id: uuid,
+    namespace: z.string(),
+    name: z.string(),
+    prefix: z.string().meta({ description: "The first characters of the key, to recognise it by" }),
+    scopes: z.array(z.enum(scopes)),
+    created_at: timestamp,
+    expires_at: timestamp.nullable(),
+  })
+  .meta({ id: "Key" });
+export type KeyBody = z.infer<typeof key>;
+
+export const createdKey = key
+  .extend({ key: z.string().meta({ description: "Shown once" }) })
+  .meta({ id: "CreatedKey" });
+export type CreatedKey = z.infer<typeof createdKey>;

@@ -1,0 +1,149 @@
+import { z } from "zod";
+import { runStatuses, taskStatuses } from "../run.ts";
+import { failure, json, jsonObject, labels, pageQuery, timestamp, uuid } from "./common.ts";
+
+const runStatus = z.enum(runStatuses);
+const taskStatus = z.enum(taskStatuses);
+
+/** `workflow` names a registered one (`name` or `name@3`); `definition` brings one along, validated by the server. */
+export const submitBody = z
+  .strictObject({
+    workflow: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}(@[1-9]\d{0,8})?$/, { error: "must be `name` or `name@version`" })
+      .optional(),
+    definition: jsonObject.optional(),
+    inputs: jsonObject.optional(),
+    labels: labels.optional(),
+    priority: z.number().int().min(0).max(9).optional(),
+  })
+  .refine((body) => (body.workflow === undefined) !== (body.definition === undefined), {
+    error: "needs either `workflow`, the name of a registered one, or `definition`, a whole one",
+  })
+  .meta({ id: "Submit" });
+export type SubmitBody = z.infer<typeof submitBody>;
+
+export const run = z
+  .object({
+    id: uuid,
+    workflow: z.string(),
+    version: z.number().int().nullable().meta({ description: "null for an inline definition" }),
+    status: runStatus,
+    ending: z.boolean().meta({ description: "A cancel or deadline is bringing it down" }),
+    inputs: jsonObject,
+    error: failure.nullable(),
+    labels,
+    priority: z.number().int(),
+    revision: z.number().int(),
+    attempt: z.number().int(),
+    retried_from: uuid.nullable(),
+    task_count: z.number().int(),
+    counts: z.partialRecord(taskStatus, z.number().int()).meta({ description: "Tasks by status" }),
+    created_at: timestamp,
+    started_at: timestamp.nullable(),
+    finished_at: timestamp.nullable(),
+    deadline_at: timestamp.nullable(),
+  })
+  .meta({ id: "Run" });
+export type RunBody = z.infer<typeof run>;
+
+export const runsQuery = pageQuery.extend({
+  status: runStatus.optional(),
+  workflow: z.string().optional(),
+  label: z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .meta({ description: "`key=value`; repeat it to ask for several" }),
+});
+
+export const result = z
+  .object({ status: runStatus, outputs: json, error: failure.nullable() })
+  .meta({ id: "Result", description: "`outputs` and `error` are null until the run has finished" });
+export type ResultBody = z.infer<typeof result>;
+
+export const attempt = z
+  .object({
+    attempt: z.number().int(),
+    agent_id: uuid.nullable(),
+    outcome: z.enum(["running", "completed", "failed", "lease_expired", "timed_out", "released", "cancelled"]),
+    error: failure.nullable(),
+    started_at: timestamp.nullable(),
+    ended_at: timestamp.nullable(),
+  })
+  .meta({ id: "Attempt" });
+
+export const task = z
+  .object({
+    id: uuid,
+    run_id: uuid,
+    key: z.string(),
+    capability: z.string(),
+    status: taskStatus,
+    needs: z.array(z.string()),
+    attempt: z.number().int(),
+    failures: z.number().int(),
+    lost_leases: z.number().int(),
+    agent_id: uuid.nullable(),
+    priority: z.number().int(),
+    reason: z.string().nullable(),
+    error: failure.nullable(),
+    output: json,
+    progress: json,
+    created_at: timestamp,
+    ready_at: timestamp.nullable(),
+    available_at: timestamp.nullable(),
+    started_at: timestamp.nullable(),
+    finished_at: timestamp.nullable(),
+  })
+  .meta({ id: "Task" });
+export type TaskBody = z.infer<typeof task>;
+
+export const taskDetail = task.extend({ input: json, attempts: z.array(attempt) }).meta({ id: "TaskDetail" });
+export type TaskDetailBody = z.infer<typeof taskDetail>;
+
+export const tasksQuery = pageQuery.extend({ status: taskStatus.optional() });
+
+export const cancelBody = z
+  .strictObject({ reason: z.string().max(1000).optional() })
+  .nullish()
+  .meta({ id: "Cancel" });
+
+/** One line of a run's story: the engine's steps and what the handlers logged, in order. */
+export const logLine = z
+  .object({
+    at: timestamp,
+    level: z.enum(["debug", "info", "warn", "error"]),
+    source: z.enum(["orchestrator", "executor", "handler"]),
+    step: z
+      .enum(["submit", "ready", "publish", "deliver", "claim", "start", "log", "report", "retry", "release", "finish"])
+      .meta({ description: "`log` for what a handler wrote" }),
+    message: z.string(),
+    run_id: uuid,
+    task_id: uuid.optional(),
+    task: z.string().optional().meta({ description: "The task's key" }),
+    attempt: z.number().int().optional(),
+    agent_id: uuid.optional(),
+    fields: jsonObject.optional(),
+  })
+  .meta({ id: "LogLine" });
+export type LogLineBody = z.infer<typeof logLine>;
+
+/** Facts as streamed; members beyond `type` depend on it. */
+export const event = z
+  .looseObject({
+    id: z.string().meta({ description: "Opaque and ordered; resume with Last-Event-ID or `cursor`" }),
+    type: z.string(),
+    run_id: uuid,
+    at: timestamp,
+    task_id: uuid.optional(),
+    key: z.string().optional(),
+    attempt: z.number().int().optional(),
+    agent_id: uuid.optional(),
+  })
+  .meta({ id: "Event" });
+export type EventBody = z.infer<typeof event>;
+
+export const graphFormats = ["json", "mermaid", "dot", "svg", "html"] as const;
+export const graphQuery = z.object({ format: z.enum(graphFormats).optional() });
+export const timelineFormats = ["json", "svg"] as const;
+export const timelineQuery = z.object({ format: z.enum(timelineFormats).optional() });

@@ -1,0 +1,144 @@
+/** What an executor says and hears: claim, heartbeat, report, release. Everything takes many at once. */
+import { z } from "zod";
+import { json, jsonObject, timestamp, uuid } from "./common.ts";
+
+/** A claim takes no more than this at once, and a report brings no more. */
+export const MAX_BATCH = 1_000;
+export const MAX_WAIT_SECONDS = 30;
+
+const requestId = z.string().min(1).max(128).meta({ description: "Repeat it to get the same answer again" });
+const capabilityName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/, { error: "must be letters, digits, `_`, `.` or `-`, at most 128" });
+
+export { capabilityName };
+
+export const claimBody = z
+  .strictObject({
+    request_id: requestId,
+    capabilities: z
+      .array(capabilityName)
+      .max(MAX_BATCH)
+      .optional()
+      .meta({ description: "Of those the agent registered; default all of them" }),
+    task_ids: z.array(uuid).max(MAX_BATCH).optional().meta({ description: "Wishes: the hints in hand" }),
+    max: z.number().int().min(1).max(MAX_BATCH),
+    wait: z
+      .number()
+      .min(0)
+      .max(MAX_WAIT_SECONDS)
+      .optional()
+      .meta({ description: "Seconds to wait for work; default 0" }),
+  })
+  .meta({ id: "Claim" });
+export type ClaimBody = z.infer<typeof claimBody>;
+
+export const lease = z
+  .object({
+    task_id: uuid,
+    key: z.string(),
+    run_id: uuid,
+    attempt: z.number().int(),
+    lease_token: z.string(),
+    lease_ms: z.number().int(),
+    timeout_ms: z.number().int(),
+    capability: z.string(),
+    input: json,
+    idempotency_key: z.string().meta({ description: "The same for every attempt of the task" }),
+    traceparent: z.string().nullable(),
+  })
+  .meta({ id: "Lease" });
+export type LeaseBody = z.infer<typeof lease>;
+
+export const claimAnswer = z.object({ tasks: z.array(lease) }).meta({ id: "ClaimAnswer" });
+export type ClaimAnswer = z.infer<typeof claimAnswer>;
+
+const leaseProof = z.strictObject({
+  task_id: uuid,
+  attempt: z.number().int().min(1),
+  lease_token: z.string().max(256),
+});
+export type LeaseProofBody = z.infer<typeof leaseProof>;
+
+export const heartbeatBody = z
+  .strictObject({ leases: z.array(leaseProof.extend({ progress: json.optional() })).max(MAX_BATCH) })
+  .meta({ id: "Heartbeat" });
+export type HeartbeatBody = z.infer<typeof heartbeatBody>;
+
+export const heartbeatAnswer = z
+  .object({
+    leases: z.array(z.object({ task_id: uuid, attempt: z.number().int(), state: z.enum(["ok", "lost", "cancel"]) })),
+  })
+  .meta({ id: "HeartbeatAnswer", description: "One answer a lease, in the order asked" });
+export type HeartbeatAnswerBody = z.infer<typeof heartbeatAnswer>;
+
+export const reportedLog = z.strictObject({
+  at: z.iso.datetime({ offset: true }),
+  level: z.enum(["debug", "info", "warn", "error"]),
+  message: z.string().max(8192),
+  fields: jsonObject.optional(),
+});
+export type ReportedLogBody = z.infer<typeof reportedLog>;
+
+/** Log lines a report may bring; the SDK drops the oldest beyond it and says so. */
+export const MAX_LOG_LINES = 1_000;
+
+export const reportItem = leaseProof
+  .extend({
+    outcome: z.enum(["completed", "failed"]),
+    output: json.optional(),
+    error: z
+      .strictObject({
+        code: z.string().min(1).max(128),
+        message: z.string().max(8192),
+        retryable: z.boolean().optional(),
+        retry_after_ms: z.number().min(0).optional(),
+      })
+      .optional(),
+    logs: z.array(reportedLog).max(MAX_LOG_LINES).optional(),
+    usage: jsonObject.optional(),
+    delivered_at: timestamp.optional().meta({ description: "Executor's clock: when the hint arrived" }),
+    started_at: timestamp.optional().meta({ description: "Executor's clock: when the handler began" }),
+  })
+  .refine((item) => item.outcome === "completed" || item.error !== undefined, {
+    error: "a failed outcome needs an `error`",
+    path: ["error"],
+  });
+export type ReportItem = z.infer<typeof reportItem>;
+
+export const reportBody = z
+  .strictObject({
+    request_id: requestId,
+    reports: z.array(reportItem).max(MAX_BATCH),
+    claim: z
+      .strictObject({
+        capabilities: z.array(capabilityName).max(MAX_BATCH).optional(),
+        max: z.number().int().min(1).max(MAX_BATCH),
+      })
+      .optional()
+      .meta({ description: "Take new work with the answer" }),
+  })
+  .meta({ id: "Report" });
+export type ReportBody = z.infer<typeof reportBody>;
+
+export const reportAnswer = z
+  .object({
+    reports: z.array(
+      z.object({
+        task_id: uuid,
+        attempt: z.number().int(),
+        result: z.enum(["accepted", "duplicate", "stale", "invalid"]),
+        message: z.string().optional(),
+      }),
+    ),
+    tasks: z.array(lease).optional(),
+  })
+  .meta({ id: "ReportAnswer", description: "One result a report, in the order sent" });
+export type ReportAnswerBody = z.infer<typeof reportAnswer>;
+
+export const releaseBody = z.strictObject({ leases: z.array(leaseProof).max(MAX_BATCH) }).meta({ id: "Release" });
+export type ReleaseBody = z.infer<typeof releaseBody>;
+export const releaseAnswer = z
+  .object({ leases: z.array(z.object({ task_id: uuid, attempt: z.number().int(), released: z.boolean() })) })
+  .meta({ id: "ReleaseAnswer" });
+export type ReleaseAnswer = z.infer<typeof releaseAnswer>;

@@ -1,0 +1,32 @@
+import { z } from "zod";
+import { jsonObject, timestamp } from "./common.ts";
+
+export const workflowRecord = z
+  .object({
+    name: z.string(),
+    version: z.number().int(),
+    hash: z.string(),
+    definition: jsonObject,
+    created_at: timestamp,
+  })
+  .meta({ id: "WorkflowRecord" });
+export type WorkflowRecord = z.infer<typeof workflowRecord>;
+
+export const workflowQuery = z.object({ version: z.coerce.number().int().min(1).optional() });
+
+export const validation = z
+  .object({
+    valid: z.boolean(),
+    tasks: z.number().int().optional(),
+    errors: z.array(
+      z.object({
+        code: z.string(),
+        message: z.string(),
+        pointer: z.string(),
+        line: z.number().int().optional(),
+        column: z.number().int().optional(),
+      }),
+    ),
+  })
+  .meta({ id: "Validation" });
+export type Validation = z.infer<typeof validation>;

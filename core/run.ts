@@ -1,0 +1,80 @@
+/** Runs, tasks and attempts: the states they can be in and the facts a decision needs to know about them. */
+import type { Failure } from "./errors.ts";
+import type { Json } from "./json.ts";
+import type { RetryPolicy } from "./retry.ts";
+
+export const runStatuses = ["pending", "running", "paused", "completed", "failed", "cancelled"] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+export const taskStatuses = [
+  "pending",
+  "ready",
+  "running",
+  "waiting",
+  "completed",
+  "failed",
+  "skipped",
+  "cancelled",
+] as const;
+export type TaskStatus = (typeof taskStatuses)[number];
+
+export type TerminalTaskStatus = "completed" | "failed" | "skipped" | "cancelled";
+
+export function isTerminalRun(status: RunStatus): boolean {
+  return status === "completed" || status === "failed" || status === "cancelled";
+}
+
+export function isTerminalTask(status: TaskStatus): status is TerminalTaskStatus {
+  return status === "completed" || status === "failed" || status === "skipped" || status === "cancelled";
+}
+
+/** What a task was defined to do, as stored with its row. Durations are milliseconds. */
+export interface TaskSpec {
+  /** Template of the handler's input. Absent: the task receives `{ inputs, needs: { <id>: output } }`. */
+  input?: Json;
+  /** CEL condition; false skips the task. */
+  when?: string;
+  retry: RetryPolicy;
+}
+
+/** A task as submitted, in topological order: every need stands before the task that needs it. */
+export interface TaskSeed {
+  key: string;
+  capability: string;
+  needs: string[];
+  spec: TaskSpec;
+  /** True when nothing has to be evaluated before it can start: no condition and no template in its input. */
+  isPlain: boolean;
+  priority: number;
+  leaseMs: number;
+  timeoutMs: number;
+  scheduleTimeoutMs: number;
+  /** From the moment the task first becomes ready; null is none. */
+  deadlineMs: number | null;
+}
+
+/** What the state machine needs to know of a task row. */
+export interface TaskState {
+  id: string;
+  runId: string;
+  key: string;
+  status: TaskStatus;
+  /** Number of claims so far; the current attempt while running. */
+  attempt: number;
+  /** Attempts that failed and count against `max_attempts`. */
+  failures: number;
+  /** Attempts lost with their executor after at least one heartbeat. */
+  lostLeases: number;
+  /** Claims that never sent a heartbeat: most likely a lost answer, not a crash. */
+  lostClaims: number;
+  agentId: string | null;
+  spec: TaskSpec;
+}
+
+export type AttemptOutcome = "completed" | "failed" | "lease_expired" | "timed_out" | "released" | "cancelled";
+
+/** How a run ends when something other than its last task ends it: a cancel, or its deadline. */
+export interface RunEnding {
+  status: "failed" | "cancelled";
+  error: Failure;
+}

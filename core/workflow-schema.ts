@@ -1,0 +1,100 @@
+/** The shape of a workflow file. The OpenAPI document, the editor schema and the error messages all read it from here. */
+import { z } from "zod";
+import { durationPattern, isDuration } from "./duration.ts";
+import type { Json } from "./json.ts";
+
+/** Names of tasks, workflows and capabilities. `__proto__` would be one, if objects could have it as a key. */
+export const idPattern = /^(?!__proto__$)[A-Za-z_][A-Za-z0-9_.-]{0,127}$/;
+const ID_FORM = "letters, digits, `_`, `.` and `-`, beginning with a letter or `_`, at most 128 in all";
+
+const labelKeyPattern = /^(?!__proto__$)[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
+const MAX_LABEL_LENGTH = 256;
+
+/** Any JSON value; that it is one, and can be stored, is checked for the whole document beforehand. */
+const json = z.unknown() as z.ZodType<Json>;
+
+/**
+ * A key that may be absent. `exactOptional()` would say just that, but validates what is absent, too: 100,000 tasks take
+ * it three times as long. Values are JSON, so the `undefined` that `optional()` lets pass cannot occur.
+ */
+function optional<T extends z.ZodType>(schema: T): z.ZodExactOptional<T> {
+  return schema.optional() as unknown as z.ZodExactOptional<T>;
+}
+
+const id = z.string().regex(idPattern);
+
+/** Takes any value, so that `timeout: 30` is told to be no duration rather than no string. */
+function duration(description: string) {
+  const text = z.unknown().refine(isDuration, { params: { code: "WORKFLOW_DURATION_INVALID" } }) as z.ZodType<string>;
+  const examples = ["30s", "PT5M"];
+  return optional(text.meta({ type: "string", pattern: durationPattern.source, examples, description }));
+}
+
+export const retrySchema = z
+  .strictObject({
+    max_attempts: optional(z.int32().min(1).describe("How many attempts may fail before the task does; default 3.")),
+    backoff: optional(
+      z
+        .enum(["fixed", "linear", "exponential"])
+        .describe("How the delay grows with each failure; default exponential."),
+    ),
+    initial_delay: duration("The delay after the first failure; default 1s."),
+    max_delay: duration("No delay is longer than this; default 1m."),
+    jitter: optional(z.boolean().describe("Whether delays are spread at random over their upper half; default true.")),
+  })
+  .meta({ id: "RetryDefinition", description: "When a failed task is tried again." });
+
+const times = {
+  timeout: duration("The longest an attempt may take, from claim to report; default 10m."),
+  heartbeat: duration("The lease: an executor silent for longer has lost the task; default 30s."),
+  schedule_timeout: duration("The longest a task may be ready while no live agent offers its capability; default 10m."),
+  deadline: duration("The longest from when the task is first ready until it has settled; default none."),
+};
+
+export const taskSchema = z
+  .strictObject({
+    id: id.describe(`The task's name, unique in the workflow: ${ID_FORM}.`),
+    description: optional(z.string().describe("What the task is for.")),
+    needs: optional(
+      z.array(z.string()).describe("The ids of the tasks that have to settle before this one, such as [search, read]."),
+    ),
+    depends_on: optional(z.array(z.string()).describe("Another word for `needs`.")),
+    capability: id.describe(`What an agent must offer to run the task, such as \`llm.generate\`: ${ID_FORM}.`),
+    when: optional(z.string().describe("A CEL condition; where it is false the task is skipped.")),
+    input: optional(
+      json.describe(
+        "The handler's input, with `{{ expressions }}` in strings; default `{ inputs, needs: { <id>: output } }`.",
+      ),
+    ),
+    retry: optional(retrySchema),
+    ...times,
+    priority: optional(z.int().min(0).max(9).describe("From 0, last, to 9, first.")),
+  })
+  .meta({ id: "TaskDefinition", description: "A task: an id, the capability it asks for, and what it needs." });
+
+export const workflowSchema = z
+  .strictObject({
+    name: id.describe(`The workflow's name: ${ID_FORM}.`),
+    version: optional(z.int32().min(1).describe("A whole number from 1; by default assigned on registration.")),
+    description: optional(z.string().describe("What the workflow is for.")),
+    inputs: optional(z.record(z.string(), json).describe("The JSON Schema (2020-12) of a run's inputs.")),
+    defaults: optional(
+      z
+        .strictObject({ retry: optional(retrySchema), ...times })
+        .describe("What holds for every task that does not say otherwise."),
+    ),
+    deadline: duration("The longest from the submit until the run has ended; default none."),
+    labels: optional(
+      z
+        .record(z.string().regex(labelKeyPattern), z.string().max(MAX_LABEL_LENGTH))
+        .describe(`Texts to find runs by; keys are ${ID_FORM}, and may contain \`/\`.`),
+    ),
+    tasks: z.array(taskSchema).min(1).describe("The tasks, at least one, in any order."),
+    outputs: optional(json.describe("The run's result, with `{{ expressions }}` over all tasks in strings.")),
+  })
+  .meta({ id: "Workflow", description: "A workflow: a name, and tasks that need one another." });
+
+export type RetryDefinition = z.infer<typeof retrySchema>;
+/** `depends_on` has become `needs`. */
+export type TaskDefinition = Omit<z.infer<typeof taskSchema>, "depends_on">;
+export type Workflow = Omit<z.infer<typeof workflowSchema>, "tasks"> & { tasks: TaskDefinition[] };
