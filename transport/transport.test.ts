@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { agentQueue, capabilityQueue, decodeHint, encodeHint, type Hint, isAgentQueue } from "./transport.ts";
+
+describe("the name of a queue", () => {
+  it("is readable when its parts are plain", () => {
+    expect(capabilityQueue("default", "http.request")).toBe("skein.tasks:default:http.request");
+    expect(agentQueue("default", "0198-a")).toBe("skein.agents:default:0198-a");
+  });
+
+  it("tells agents' queues from those of capabilities, whatever they are called", () => {
+    for (const name of ["a", "skein.agents:x", "", "x".repeat(400)]) {
+      expect(isAgentQueue(capabilityQueue("skein.agents", name))).toBe(false);
+      expect(isAgentQueue(agentQueue("skein.tasks", name))).toBe(true);
+    }
+  });
+
+  it("is never shared by two pairs of namespace and name", () => {
+    const parts = [
+      "a",
+      "b",
+      "a.b",
+      "a:b",
+      ":",
+      "",
+      "sha256",
+      "🪿",
+      "\ud800",
+      "\udfff",
+      "x".repeat(200),
+      "x".repeat(201),
+    ];
+    const names = parts.flatMap((namespace) => parts.map((name) => capabilityQueue(namespace, name)));
+    expect(new Set(names).size).toBe(parts.length ** 2);
+  });
+
+  it.each([
+    ["default", "🪿".repeat(200)],
+    ["n".repeat(128), "c".repeat(128)],
+    ["n".repeat(100), "c".repeat(142)],
+  ])("is at most 255 bytes", (namespace, name) => {
+    expect(Buffer.byteLength(capabilityQueue(namespace, name))).toBeLessThanOrEqual(255);
+    expect(Buffer.byteLength(agentQueue(namespace, name))).toBeLessThanOrEqual(255);
+  });
+});
+
+describe("a hint", () => {
+  const hint: Hint = { taskId: "t", runId: "r", capability: "core.echo", attemptHint: 2 };
+
+  it("has the body of the contract", () => {
+    expect(JSON.parse(encodeHint({ ...hint, traceparent: "00-…" }))).toEqual({
+      v: 1,
+      task_id: "t",
+      run_id: "r",
+      capability: "core.echo",
+      attempt_hint: 2,
+    });
+  });
+
+  it("reads back as it was, its trace context from beside the body", () => {
+    expect(decodeHint(encodeHint(hint))).toEqual({ hint });
+    expect(decodeHint(encodeHint(hint), "00-a")).toEqual({ hint: { ...hint, traceparent: "00-a" } });
+    expect(decodeHint(encodeHint(hint), { not: "text" })).toEqual({ hint });
+  });
+
+  it("of a later writer may hold more than we know", () => {
+    expect(decodeHint(JSON.stringify({ ...JSON.parse(encodeHint(hint)), more: true }))).toEqual({ hint });
+  });
+
+  it.each([
+    ["", "not JSON"],
+    ["{", "not JSON"],
+    ["null", "not a JSON object"],
+    ["[1]", "not a JSON object"],
+    ['"hint"', "not a JSON object"],
+    ["{}", "version"],
+    ['{"v":"1"}', "version"],
+    ['{"v":2,"task_id":"t","run_id":"r","capability":"c","attempt_hint":1}', "version"],
+    ['{"v":1,"task_id":7,"run_id":"r","capability":"c","attempt_hint":1}', "not a string"],
+    ['{"v":1,"task_id":"t","capability":"c","attempt_hint":1}', "not a string"],
+    ['{"v":1,"task_id":"t","run_id":"r","capability":"c"}', "not a number"],
+  ])("is refused as %s, with what is wrong", (text, flaw) => {
+    expect(decodeHint(text)).toEqual({ flaw: expect.stringContaining(flaw) });
+  });
+});
