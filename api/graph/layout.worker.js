@@ -1,0 +1,15 @@
+// @ts-check
+// Graphviz on a thread of its own: a layout is seconds of uninterruptible WebAssembly, which would stop every request.
+// Plain JavaScript, because a worker does not inherit the loader (tsx, vitest) that lets its parent import TypeScript.
+import { parentPort } from "node:worker_threads";
+import { Graphviz } from "@hpcc-js/wasm-graphviz";
+
+const graphviz = await Graphviz.load();
+
+parentPort?.on("message", (/** @type {string} */ dot) => {
+  try {
+    parentPort?.postMessage({ plain: graphviz.layout(dot, "plain", "dot") });
+  } catch (error) {
+    parentPort?.postMessage({ error: error instanceof Error ? error.message : String(error) });
+  }
+});
