@@ -1,0 +1,44 @@
+/**
+ * Two kinds of test files, told apart by name:
+ *
+ * - `x.test.ts` (project "unit") needs nothing but Node; PGlite and the in-process transport count as nothing.
+ * - `x.services.test.ts` (project "services") runs on a real PostgreSQL, RabbitMQ and Redis. They are started once, and
+ *   only if such a file is among those to run; `test/services.ts` hands each file its own piece of them.
+ *   `SKEIN_TEST_SERVICES=none` skips these files, `SKEIN_TEST_SERVICES=postgres` starts one server and not three.
+ *
+ * `npx vitest run core` runs one folder, `npx vitest run --project unit` everything that needs no servers.
+ */
+
+import { configDefaults, defineConfig } from "vitest/config";
+
+const notOurs = [...configDefaults.exclude, "dist/**", ".skein/**"];
+const servicesFiles = "**/*.services.test.ts";
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["**/*.test.ts"],
+          exclude: [...notOurs, servicesFiles],
+          // The first start of PGlite took 10 s on a busy 2-core machine.
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "services",
+          include: [servicesFiles],
+          exclude: notOurs,
+          globalSetup: "test/global-setup.ts",
+          runner: "test/skip-runner.ts",
+          // A restart of RabbitMQ took 20 s on a busy 2-core machine.
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
