@@ -1,0 +1,255 @@
+/** The typed client of the REST API; the CLI, the MCP server, the executors and the testing agent all speak through it. */
+import { type ErrorCode, type Issue, SkeinError } from "../core/errors.ts";
+import type { RunEvent } from "../core/event.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import type {
+  AgentBody,
+  AgentHeartbeatAnswer,
+  CapabilityBody,
+  RegisterAgentBody,
+  RegisteredAgent,
+} from "../core/protocol/agents.ts";
+import type { Problem } from "../core/protocol/common.ts";
+import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
+import type {
+  graphFormats,
+  LogLineBody,
+  ResultBody,
+  RunBody,
+  SubmitBody,
+  TaskBody,
+  TaskDetailBody,
+  timelineFormats,
+} from "../core/protocol/runs.ts";
+import type {
+  ClaimAnswer,
+  ClaimBody,
+  HeartbeatAnswerBody,
+  HeartbeatBody,
+  ReleaseAnswer,
+  ReleaseBody,
+  ReportAnswerBody,
+  ReportBody,
+} from "../core/protocol/tasks.ts";
+import type { Validation, WorkflowRecord } from "../core/protocol/workflows.ts";
+import type { Workflow } from "../core/workflow.ts";
+import { readServerSentEvents } from "./sse.ts";
+
+export interface ClientOptions {
+  /** Base address of the server, without `/v1`. */
+  url: string;
+  /** API key; not needed against `skein dev` on this machine. */
+  apiKey?: string;
+  /** Default: the global one. */
+  fetch?: typeof fetch;
+}
+
+export interface PageOf<T> {
+  data: T[];
+  next_cursor: string | null;
+}
+
+/** A type, not an interface, so that it can stand where a query is asked for. */
+export type PageOptions = {
+  limit?: number;
+  cursor?: string;
+};
+
+export interface SubmitOptions {
+  /** Repeating a submit under the same key answers with the same run. */
+  idempotencyKey?: string;
+  /** Wait up to so many seconds (at most 30) for the run to finish before answering. */
+  wait?: number;
+  /** W3C trace context that the run's tasks continue. */
+  traceparent?: string;
+}
+
+export type GraphFormat = (typeof graphFormats)[number];
+export type TimelineFormat = (typeof timelineFormats)[number];
+
+export type Client = ReturnType<typeof createClient>;
+export type AgentClient = ReturnType<typeof createAgentClient>;
+
+/** Every method rejects with a SkeinError: the server's code, or SERVER_UNREACHABLE. */
+export function createClient(options: ClientOptions) {
+  const http = connection(options, options.apiKey);
+  const run = (id: string) => `/v1/runs/${encodeURIComponent(id)}`;
+  return {
+    url: options.url,
+    workflows: {
+      register: (definition: Workflow | JsonObject) => http.post<WorkflowRecord>("/v1/workflows", definition),
+      /** Checks without storing; `text` is YAML or JSON as in a file, and errors then have line and column. */
+      validate: (text: string) => http.postText<Validation>("/v1/workflows/validate", text, "application/yaml"),
+      get: (name: string, version?: number) =>
+        http.get<WorkflowRecord>(`/v1/workflows/${encodeURIComponent(name)}`, { version }),
+      list: (page: PageOptions = {}) => http.get<PageOf<WorkflowRecord>>("/v1/workflows", page),
+    },
+    runs: {
+      submit: (body: SubmitBody, submit: SubmitOptions = {}) =>
+        http.post<RunBody>("/v1/runs", body, {
+          ...(submit.idempotencyKey && { "idempotency-key": submit.idempotencyKey }),
+          ...(submit.wait && { prefer: `wait=${submit.wait}` }),
+          ...(submit.traceparent && { traceparent: submit.traceparent }),
+        }),
+      get: (id: string) => http.get<RunBody>(run(id)),
+      list: (filter: PageOptions & { status?: string; workflow?: string; label?: string[] } = {}) =>
+        http.get<PageOf<RunBody>>("/v1/runs", filter),
+      result: (id: string) => http.get<ResultBody>(`${run(id)}/result`),
+      tasks: (id: string, page: PageOptions & { status?: string } = {}) =>
+        http.get<PageOf<TaskBody>>(`${run(id)}/tasks`, page),
+      task: (id: string, task: string) => http.get<TaskDetailBody>(`${run(id)}/tasks/${encodeURIComponent(task)}`),
+      logs: (id: string, page: PageOptions = {}) => http.get<PageOf<LogLineBody>>(`${run(id)}/logs`, page),
+      graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),
+      timeline: (id: string, format: TimelineFormat) => http.text(`${run(id)}/timeline`, { format }),
+      cancel: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/cancel`, reason ? { reason } : {}),
+      /** The run's events until its end, resuming by itself when the connection is lost. */
+      events: (id: string, after?: string, signal?: AbortSignal) =>
+        followEvents(http, `${run(id)}/events`, after, signal),
+    },
+    agents: {
+      register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
+      list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),
+      get: (id: string) => http.get<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`),
+    },
+    capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
+    keys: {
+      create: (body: CreateKeyBody) => http.post<CreatedKey>("/v1/keys", body),
+      list: (page: PageOptions = {}) => http.get<PageOf<KeyBody>>("/v1/keys", page),
+      revoke: (id: string) => http.delete(`/v1/keys/${encodeURIComponent(id)}`),
+    },
+    /** Resolves when the server is ready to serve; rejects with what is not. */
+    ready: () => http.get<JsonObject>("/readyz"),
+  };
+}
+
+/** What a registered agent may say, with the token it was given. */
+export function createAgentClient(options: ClientOptions, agent: { id: string; agent_token: string }) {
+  const http = connection(options, agent.agent_token);
+  const self = `/v1/agents/${encodeURIComponent(agent.id)}`;
+  return {
+    id: agent.id,
+    claim: (body: ClaimBody, signal?: AbortSignal) => http.post<ClaimAnswer>("/v1/tasks/claim", body, {}, signal),
+    heartbeat: (body: HeartbeatBody) => http.post<HeartbeatAnswerBody>("/v1/tasks/heartbeat", body),
+    report: (body: ReportBody) => http.post<ReportAnswerBody>("/v1/tasks/report", body),
+    release: (body: ReleaseBody) => http.post<ReleaseAnswer>("/v1/tasks/release", body),
+    /** Says that the agent is there. Answers with the queues it should consume from now on. */
+    present: (load?: Json) => http.post<AgentHeartbeatAnswer>(`${self}/heartbeat`, load === undefined ? {} : { load }),
+    leave: () => http.delete(self),
+  };
+}
+
+type Query = Record<string, string | number | string[] | undefined>;
+
+type Connection = ReturnType<typeof connection>;
+
+function connection(options: ClientOptions, token: string | undefined) {
+  const base = options.url.replace(/\/+$/, "");
+  const send = options.fetch ?? fetch;
+  const authorization: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+
+  async function request(method: string, path: string, init: RequestInit = {}): Promise<Response> {
+    let response: Response;
+    try {
+      response = await send(base + path, {
+        ...init,
+        method,
+        headers: { accept: "application/json", ...authorization, ...(init.headers as Record<string, string>) },
+      });
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      throw unreachable(base, error);
+    }
+    if (!response.ok) throw await problemOf(response);
+    return response;
+  }
+
+  async function read<T>(response: Response): Promise<T> {
+    return (response.status === 204 ? undefined : await response.json()) as T;
+  }
+
+  return {
+    get: async <T>(path: string, query: Query = {}) => read<T>(await request("GET", path + queryString(query))),
+    text: async (path: string, query: Query) => {
+      const response = await request("GET", path + queryString(query), { headers: { accept: "*/*" } });
+      return response.text();
+    },
+    post: async <T>(path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
+      read<T>(
+        await request("POST", path, {
+          body: JSON.stringify(body),
+          headers: { "content-type": "application/json", ...headers },
+          ...(signal && { signal }),
+        }),
+      ),
+    postText: async <T>(path: string, body: string, type: string) =>
+      read<T>(await request("POST", path, { body, headers: { "content-type": type } })),
+    delete: async (path: string) => {
+      await request("DELETE", path);
+    },
+    stream: (path: string, headers: Record<string, string>, signal?: AbortSignal) =>
+      request("GET", path, { headers: { accept: "text/event-stream", ...headers }, ...(signal && { signal }) }),
+  };
+}
+
+function queryString(query: Query): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const item of Array.isArray(value) ? value : value === undefined ? [] : [value])
+      params.append(name, String(item));
+  }
+  const text = params.toString();
+  return text && `?${text}`;
+}
+
+function unreachable(base: string, cause: unknown): SkeinError {
+  const reason = (cause as { cause?: { code?: string } }).cause?.code ?? (cause as Error).message;
+  return new SkeinError("SERVER_UNREACHABLE", `No answer from ${base} (${reason}). Is the server running there?`, {
+    cause,
+  });
+}
+
+async function problemOf(response: Response): Promise<SkeinError> {
+  const text = await response.text();
+  const problem = parseProblem(text);
+  if (!problem) return new SkeinError("INTERNAL", `The server answered ${response.status}: ${text.slice(0, 200)}`);
+  return new SkeinError(problem.code as ErrorCode, problem.detail, { issues: (problem.errors ?? []) as Issue[] });
+}
+
+function parseProblem(text: string): Problem | undefined {
+  try {
+    const body = JSON.parse(text) as Problem;
+    return typeof body.code === "string" ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How long a stream waits before it connects again. */
+const RECONNECT_MS = 500;
+/** Connections in a row that brought nothing before a stream gives up. */
+const MAX_RECONNECTS = 20;
+
+async function* followEvents(
+  http: Connection,
+  path: string,
+  after: string | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RunEvent> {
+  let last = after;
+  for (let failures = 0; ; ) {
+    try {
+      const response = await http.stream(path, last === undefined ? {} : { "last-event-id": last }, signal);
+      for await (const message of readServerSentEvents(response.body!)) {
+        if (message.event === "end") return;
+        const event = JSON.parse(message.data) as RunEvent;
+        last = event.id;
+        failures = 0;
+        yield event;
+      }
+    } catch (error) {
+      const isFinal = error instanceof SkeinError && error.code !== "SERVER_UNREACHABLE" && error.code !== "INTERNAL";
+      if (signal?.aborted || isFinal || ++failures > MAX_RECONNECTS) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+  }
+}

@@ -1,0 +1,232 @@
+/** How an executor author describes one capability: its name, its contract, and the handler that performs it. */
+
+import { z } from "zod";
+import { SkeinError } from "../core/errors.ts";
+import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
+import { compileSchema } from "../core/schema.ts";
+import { idPattern } from "../core/workflow-schema.ts";
+
+/** A contract: a zod schema (typed) or a JSON Schema 2020-12 object (untyped). */
+export type ContractSchema = z.ZodType | JsonObject;
+
+/** What the handler sees: what zod parses to; plain `Json` for a JSON Schema or none. */
+export type HandlerInput<Schema> = Schema extends z.ZodType ? z.output<Schema> : Json;
+/** What the handler may return: what zod accepts; anything JSON can carry for a JSON Schema or none. */
+export type HandlerOutput<Schema> = Schema extends z.ZodType ? z.input<Schema> : unknown;
+
+export interface ExecutorDefinition<
+  Input extends ContractSchema | undefined = undefined,
+  Output extends ContractSchema | undefined = undefined,
+> {
+  /** The name tasks ask for, such as `http.request`. */
+  capability: string;
+  /** Version of the contract. Default "1". */
+  version?: string;
+  description?: string;
+  /** Default: any JSON. */
+  input?: Input;
+  /** Default: any JSON. */
+  output?: Output;
+  /**
+   * The handler. A thrown error is retried by the task's policy, a `NonRetryableError` is not, a `RetryAfterError` says
+   * when. Returning nothing means the output `null`. It may run more than once: use `idempotencyKey` for outside effects.
+   */
+  run(context: ExecutorContext<HandlerInput<Input>>): HandlerOutput<Output> | Promise<HandlerOutput<Output>>;
+}
+
+/** Everything a handler knows about the attempt it performs. */
+export interface ExecutorContext<Input = unknown> {
+  input: Input;
+  /** Aborted on cancel, lost lease, timeout or drain: stop soon, the result will not be accepted. */
+  signal: AbortSignal;
+  log: TaskLogger;
+  /** Leaves a progress note. The lease itself is kept by the runtime, calling this is never needed. */
+  heartbeat(progress?: Json): void;
+  /** The same for every attempt of the task: send it along with outside effects. */
+  idempotencyKey: string;
+  taskId: string;
+  /** The task's name within its run, such as `read[7]`. */
+  key: string;
+  runId: string;
+  /** From 1. */
+  attempt: number;
+  agentId: string;
+  capability: string;
+  /** W3C trace context, when the run has one. */
+  traceparent?: string;
+  /** How long the whole attempt may take. */
+  timeoutMs?: number;
+}
+
+/** Lines are stored with the attempt and written to the process log. */
+export interface TaskLogger {
+  debug(message: string, fields?: JsonObject): void;
+  info(message: string, fields?: JsonObject): void;
+  warn(message: string, fields?: JsonObject): void;
+  error(message: string, fields?: JsonObject): void;
+}
+
+/** A defined executor, ready for the runtime: `run(parseInput(wire))`, then `parseOutput`. */
+export interface Executor<Input = unknown, Output = unknown> {
+  readonly capability: string;
+  readonly version: string;
+  readonly description: string;
+  readonly inputSchema?: JsonObject;
+  readonly outputSchema?: JsonObject;
+  /** The typed input. Throws a `NonRetryableError` with code INPUT_INVALID that names each pointer. */
+  parseInput(value: Json): Input;
+  /** The result as JSON; undefined becomes null. Throws a `NonRetryableError` with code OUTPUT_INVALID. */
+  parseOutput(value: unknown): Json;
+  run(context: ExecutorContext<Input>): Output | Promise<Output>;
+}
+
+/**
+ * Checks and freezes a definition. Zod schemas must be synchronous and expressible as JSON Schema, because the contract
+ * is published. Throws CAPABILITY_INVALID.
+ */
+export function defineExecutor<
+  Input extends ContractSchema | undefined = undefined,
+  Output extends ContractSchema | undefined = undefined,
+>(definition: ExecutorDefinition<Input, Output>): Executor<HandlerInput<Input>, HandlerOutput<Output>> {
+  const { capability, version = "1", description = "" } = definition;
+  if (!idPattern.test(capability)) {
+    throw new SkeinError(
+      "CAPABILITY_INVALID",
+      `"${capability}" is not a capability name: start with a letter or "_", then up to 127 letters, digits, "_", "." or "-"`,
+    );
+  }
+  const input = contractOf(definition.input, capability, "input");
+  const output = contractOf(definition.output, capability, "output");
+  return Object.freeze({
+    capability,
+    version,
+    description,
+    ...(input && { inputSchema: input.jsonSchema }),
+    ...(output && { outputSchema: output.jsonSchema }),
+    parseInput: (value: Json) => (input ? input.parse(value) : value) as HandlerInput<Input>,
+    parseOutput: (value: unknown) => toJson(output ? output.parse(value) : value, capability),
+    run: (context: ExecutorContext<HandlerInput<Input>>) => definition.run(context),
+  });
+}
+
+/** A failure with a stable code that workflows and people can tell apart. On its own it is retried by the task's policy. */
+export class TaskError extends Error {
+  readonly code: string;
+
+  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = new.target.name;
+    this.code = options.code ?? "HANDLER_FAILED";
+  }
+}
+
+/** Trying again cannot help: the task fails at once. */
+export class NonRetryableError extends TaskError {}
+
+/** Try again, but not before `retryAfterMs` (milliseconds) have passed. */
+export class RetryAfterError extends TaskError {
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs: number, options: { code?: string; cause?: unknown } = {}) {
+    super(message, options);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+interface Contract {
+  jsonSchema: JsonObject;
+  parse(value: unknown): unknown;
+}
+
+type Side = "input" | "output";
+
+function contractOf(schema: ContractSchema | undefined, capability: string, side: Side): Contract | undefined {
+  if (!schema) return undefined;
+  try {
+    return isZod(schema) ? zodContract(schema, capability, side) : jsonSchemaContract(schema, capability, side);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SkeinError("CAPABILITY_INVALID", `The ${side} schema of "${capability}" is not usable: ${reason}`, {
+      cause,
+    });
+  }
+}
+
+/** By shape, not `instanceof`: an author's own copy of zod 4 is as good as ours. */
+function isZod(schema: ContractSchema): schema is z.ZodType {
+  return "_zod" in schema;
+}
+
+function zodContract(schema: z.ZodType, capability: string, side: Side): Contract {
+  // What travels is the input of the input schema and the output of the output schema.
+  const jsonSchema = { ...z.toJSONSchema(schema, { io: side }) } as JsonObject;
+  return {
+    jsonSchema,
+    parse(value) {
+      const result = schema.safeParse(value);
+      if (result.success) return result.data;
+      throw contractBroken(capability, side, result.error.issues.map(flawOf));
+    },
+  };
+}
+
+interface Flaw {
+  pointer: string;
+  message: string;
+}
+
+/** With what zod found inside a key or in the branches of a union; its own message says only that they are invalid. */
+function flawOf(issue: z.core.$ZodIssue): Flaw {
+  const pointer = issue.path.reduce<string>((parent, segment) => pointerTo(parent, String(segment)), "");
+  const inner =
+    "issues" in issue ? issue.issues : "errors" in issue ? issue.errors.flatMap((branch) => branch[0] ?? []) : [];
+  return { pointer, message: inner.map(({ message }) => message).join(", or ") || issue.message };
+}
+
+function jsonSchemaContract(jsonSchema: JsonObject, capability: string, side: Side): Contract {
+  const validator = compileSchema(jsonSchema);
+  return {
+    jsonSchema,
+    parse(value) {
+      const plain = side === "output" ? toJson(value, capability) : (value as Json);
+      const problems = validator.findProblems(plain);
+      if (problems.length > 0) throw contractBroken(capability, side, problems);
+      return plain;
+    },
+  };
+}
+
+/** Flaws listed in one message; the rest are counted. */
+const FLAWS_SHOWN = 5;
+
+function contractBroken(capability: string, side: Side, flaws: readonly Flaw[]) {
+  const shown = flaws.slice(0, FLAWS_SHOWN).map(({ pointer, message }) => `${pointer || "(the whole)"}: ${message}`);
+  const more = flaws.length > FLAWS_SHOWN ? ` (and ${flaws.length - FLAWS_SHOWN} more)` : "";
+  const code = side === "input" ? "INPUT_INVALID" : "OUTPUT_INVALID";
+  return new NonRetryableError(`The ${side} of "${capability}" is not valid: ${shown.join("; ")}${more}`, { code });
+}
+
+/** The value as it will arrive: `toJSON` applied, undefined fields dropped. What JSON would silently change is refused. */
+function toJson(value: unknown, capability: string): Json {
+  if (value === undefined) return null;
+  try {
+    return JSON.parse(JSON.stringify(value, refuseLossy)) as Json;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NonRetryableError(`The output of "${capability}" is not JSON: ${reason}`, {
+      code: "OUTPUT_INVALID",
+      cause,
+    });
+  }
+}
+
+function refuseLossy(key: string, value: unknown): unknown {
+  const isLossy =
+    (typeof value === "number" && !Number.isFinite(value)) ||
+    typeof value === "function" ||
+    typeof value === "symbol" ||
+    value instanceof Map ||
+    value instanceof Set;
+  if (isLossy) throw new TypeError(`"${key}" holds ${String(value)}`);
+  return value;
+}
