@@ -10,6 +10,8 @@ export const errorTitles = {
   JSON_UNSTORABLE: "The JSON holds a value that cannot be stored",
   YAML_INVALID: "The document is not valid YAML",
   BODY_TOO_LARGE: "The body is larger than this route accepts",
+  HEADERS_TOO_LARGE: "The URL and headers are larger than the server accepts",
+  REQUEST_TIMEOUT: "The request did not arrive in time",
   MEDIA_TYPE_UNSUPPORTED: "The content type is not supported here",
   NOT_ACCEPTABLE: "None of the asked formats can be produced",
   ROUTE_NOT_FOUND: "There is no such route",

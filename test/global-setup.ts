@@ -1,8 +1,10 @@
 /** Starts the servers for the test files of the "services" project: once per `vitest run`, before the first of them. */
 
+import { execFileSync } from "node:child_process";
 import { relative } from "node:path";
 import type { TestProject } from "vitest/node";
 import { SkeinError } from "../core/errors.ts";
+import { openPostgres } from "../store/postgres.ts";
 import { type ServiceName, serviceNames } from "./services/service.ts";
 import { findSources } from "./services/source.ts";
 import { howToGet, startFrom } from "./services.ts";
@@ -17,12 +19,19 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     return skip(project, reason);
   }
   const started = performance.now();
-  // The schema comes into every test database here: `migrate` gets the URL of the template.
-  const services = await startFrom(sources, {});
+  // What runs as a process of its own runs as users run it: built.
+  execFileSync(process.execPath, ["scripts/build.mjs", "--if-stale"], { stdio: "inherit" });
+  const services = await startFrom(sources, { migrate });
   const origins = names.map((name) => `${name} (${sources[name]?.from})`).join(", ");
   console.log(`Started ${origins} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   project.provide("services", services.access);
   return services.stop;
+}
+
+/** Every test database is a copy of one that has the schema. */
+async function migrate(databaseUrl: string): Promise<void> {
+  const store = await openPostgres(databaseUrl);
+  await store.close();
 }
 
 /** `SKEIN_TEST_SERVICES`: "none", or some of the services separated by commas to start only those; default: all. */

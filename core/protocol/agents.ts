@@ -1,10 +1,9 @@
 import { z } from "zod";
-import { json, jsonObject, labels, timestamp, uuid } from "./common.ts";
-import { capabilityName } from "./tasks.ts";
+import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
 
 export const capabilityContract = z
   .strictObject({
-    name: capabilityName,
+    name,
     version: z
       .string()
       .regex(/^\d+(\.\d+){0,2}$/, { error: "must be a version such as 2, 2.1 or 2.1.0" })
@@ -24,7 +23,11 @@ export const registerAgentBody = z
       .default("poll")
       .meta({ description: "How it hears of work: hints from the broker, or long-poll alone" }),
     capabilities: z
-      .array(z.union([capabilityName, capabilityContract]))
+      .array(
+        z.union([name, capabilityContract], {
+          error: "must be a capability's name, or an object with `name` and contract",
+        }),
+      )
       .min(1)
       .max(1000),
     labels: labels.optional(),

@@ -1,9 +1,17 @@
 /** Shapes that every part of the public contract shares. One zod schema a shape; OpenAPI is generated from them. */
 import { z } from "zod";
 import type { Json, JsonObject } from "../json.ts";
+import { idPattern } from "../workflow-schema.ts";
 
 export const uuid = z.uuid().meta({ description: "UUIDv7" });
 export const timestamp = z.string().meta({ format: "date-time", description: "RFC 3339, UTC, milliseconds" });
+/** A time that a client tells, with any offset. */
+export const givenTime = z.iso.datetime({ offset: true }).max(64);
+
+/** Of a workflow, a task or a capability. */
+export const name = z
+  .string()
+  .regex(idPattern, { error: "must be letters, digits, `_`, `.` or `-`, not beginning with a digit, at most 128" });
 
 /** Any JSON. It is not walked here: bodies are checked for what cannot be stored when they are read. */
 export const json = z.unknown().meta({ description: "Any JSON value" }) as unknown as z.ZodType<Json>;
@@ -13,9 +21,9 @@ export const jsonObject = z
   })
   .meta({ type: "object", description: "A JSON object" });
 
+/** How many there may be is a limit of the server, which it checks itself. */
 export const labels = z
   .record(z.string().min(1).max(63), z.string().max(255))
-  .refine((value) => Object.keys(value).length <= 64, { error: "at most 64 labels" })
   .meta({ description: "Labels: at most 64 pairs of strings" });
 
 export const failure = z
@@ -27,9 +35,9 @@ export const failure = z
   })
   .meta({ id: "Failure" });
 
-export const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
-  cursor: z.string().max(1024).optional(),
+export const pageQuery = z.strictObject({
+  limit: z.coerce.number<string>().int().min(1).max(1000).default(100),
+  cursor: z.string().max(1024).optional().meta({ description: "`next_cursor` of the page before" }),
 });
 
 export function pageOf<T extends z.ZodType>(item: T) {

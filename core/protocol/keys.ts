@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { timestamp, uuid } from "./common.ts";
+import { givenTime, timestamp, uuid } from "./common.ts";
 
 /** What a key may do. `admin` includes all others. */
 export const scopes = ["runs:read", "runs:write", "work", "agents", "memory", "messages", "admin"] as const;
@@ -14,7 +14,7 @@ export const createKeyBody = z
     name: z.string().min(1).max(128),
     namespace: namespaceName.optional().meta({ description: "Default: the namespace of the key that asks" }),
     scopes: z.array(z.enum(scopes)).min(1),
-    expires_at: z.iso.datetime({ offset: true }).optional(),
+    expires_at: givenTime.optional(),
   })
   .meta({ id: "CreateKey" });
 export type CreateKeyBody = z.infer<typeof createKeyBody>;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { runStatuses, taskStatuses } from "../run.ts";
-import { failure, json, jsonObject, labels, pageQuery, timestamp, uuid } from "./common.ts";
+import { failure, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 
 const runStatus = z.enum(runStatuses);
 const taskStatus = z.enum(taskStatuses);
@@ -49,7 +49,7 @@ export type RunBody = z.infer<typeof run>;
 
 export const runsQuery = pageQuery.extend({
   status: runStatus.optional(),
-  workflow: z.string().optional(),
+  workflow: name.optional(),
   label: z
     .union([z.string(), z.array(z.string())])
     .optional()
@@ -144,6 +144,6 @@ export const event = z
 export type EventBody = z.infer<typeof event>;
 
 export const graphFormats = ["json", "mermaid", "dot", "svg", "html"] as const;
-export const graphQuery = z.object({ format: z.enum(graphFormats).optional() });
+export const graphQuery = z.strictObject({ format: z.enum(graphFormats).optional() });
 export const timelineFormats = ["json", "svg"] as const;
-export const timelineQuery = z.object({ format: z.enum(timelineFormats).optional() });
+export const timelineQuery = z.strictObject({ format: z.enum(timelineFormats).optional() });

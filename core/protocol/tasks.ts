@@ -1,23 +1,19 @@
 /** What an executor says and hears: claim, heartbeat, report, release. Everything takes many at once. */
 import { z } from "zod";
-import { json, jsonObject, timestamp, uuid } from "./common.ts";
+import { MAX_DURATION_MS } from "../duration.ts";
+import { givenTime, json, jsonObject, name, uuid } from "./common.ts";
 
 /** A claim takes no more than this at once, and a report brings no more. */
 export const MAX_BATCH = 1_000;
 export const MAX_WAIT_SECONDS = 30;
 
 const requestId = z.string().min(1).max(128).meta({ description: "Repeat it to get the same answer again" });
-const capabilityName = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/, { error: "must be letters, digits, `_`, `.` or `-`, at most 128" });
-
-export { capabilityName };
 
 export const claimBody = z
   .strictObject({
     request_id: requestId,
     capabilities: z
-      .array(capabilityName)
+      .array(name)
       .max(MAX_BATCH)
       .optional()
       .meta({ description: "Of those the agent registered; default all of them" }),
@@ -55,7 +51,7 @@ export type ClaimAnswer = z.infer<typeof claimAnswer>;
 
 const leaseProof = z.strictObject({
   task_id: uuid,
-  attempt: z.number().int().min(1),
+  attempt: z.int32().min(1),
   lease_token: z.string().max(256),
 });
 export type LeaseProofBody = z.infer<typeof leaseProof>;
@@ -73,7 +69,7 @@ export const heartbeatAnswer = z
 export type HeartbeatAnswerBody = z.infer<typeof heartbeatAnswer>;
 
 export const reportedLog = z.strictObject({
-  at: z.iso.datetime({ offset: true }),
+  at: givenTime,
   level: z.enum(["debug", "info", "warn", "error"]),
   message: z.string().max(8192),
   fields: jsonObject.optional(),
@@ -92,13 +88,13 @@ export const reportItem = leaseProof
         code: z.string().min(1).max(128),
         message: z.string().max(8192),
         retryable: z.boolean().optional(),
-        retry_after_ms: z.number().min(0).optional(),
+        retry_after_ms: z.number().min(0).max(MAX_DURATION_MS).optional(),
       })
       .optional(),
     logs: z.array(reportedLog).max(MAX_LOG_LINES).optional(),
     usage: jsonObject.optional(),
-    delivered_at: timestamp.optional().meta({ description: "Executor's clock: when the hint arrived" }),
-    started_at: timestamp.optional().meta({ description: "Executor's clock: when the handler began" }),
+    delivered_at: givenTime.optional().meta({ description: "Executor's clock: when the hint arrived" }),
+    started_at: givenTime.optional().meta({ description: "Executor's clock: when the handler began" }),
   })
   .refine((item) => item.outcome === "completed" || item.error !== undefined, {
     error: "a failed outcome needs an `error`",
@@ -112,7 +108,7 @@ export const reportBody = z
     reports: z.array(reportItem).max(MAX_BATCH),
     claim: z
       .strictObject({
-        capabilities: z.array(capabilityName).max(MAX_BATCH).optional(),
+        capabilities: z.array(name).max(MAX_BATCH).optional(),
         max: z.number().int().min(1).max(MAX_BATCH),
       })
       .optional()

@@ -12,7 +12,7 @@ export const workflowRecord = z
   .meta({ id: "WorkflowRecord" });
 export type WorkflowRecord = z.infer<typeof workflowRecord>;
 
-export const workflowQuery = z.object({ version: z.coerce.number().int().min(1).optional() });
+export const workflowQuery = z.strictObject({ version: z.coerce.number<string>().pipe(z.int32().min(1)).optional() });
 
 export const validation = z
   .object({

@@ -1,0 +1,173 @@
+/** The executor process: the built-in executors and those of the modules given, against the server at SKEIN_URL. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { pino } from "pino";
+import { type Config, loadConfig } from "../../config.ts";
+import { SkeinError } from "../../core/errors.ts";
+import type { Executor } from "../../sdk/executor.ts";
+import { connectRabbitMq } from "../../transport/rabbitmq.ts";
+import type { Logger } from "../../transport/transport.ts";
+import { builtinExecutors } from "./builtin.ts";
+import { type ExecutorOptions, type RunningExecutor, startExecutor } from "./executor.ts";
+import { connectEventually } from "./runtime/eventual-transport.ts";
+import { isTransient, messageOf, pauseAfter } from "./runtime/repeat.ts";
+
+export interface RunExecutorOptions {
+  config: Config;
+  /** Default: those of the config; without them, all. */
+  capabilities?: readonly string[] | undefined;
+  /** Modules (paths or package names) whose exported executors are run beside the built-in ones. */
+  modules?: readonly string[];
+  log: Logger;
+  /** Aborted, the executor drains. */
+  signal: AbortSignal;
+}
+
+/** Longest pause between attempts to reach the server at the start. */
+const MAX_PAUSE_MS = 5_000;
+
+/**
+ * Runs an executor until `signal` aborts. Waits for the server, and for the broker, to come up. Rejects with
+ * CONFIG_INVALID or CAPABILITY_INVALID for what waiting cannot cure, UNAUTHENTICATED and the like when refused.
+ */
+export async function runExecutor(options: RunExecutorOptions): Promise<void> {
+  const { config, log } = options;
+  const executors = chosen(await allExecutors(options), options.capabilities ?? config.executor.capabilities);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  const { amqpUrl } = config;
+  const transport =
+    amqpUrl === undefined
+      ? undefined
+      : connectEventually(() => connectRabbitMq(amqpUrl, { name: config.executor.name, publishes: false, log }), {
+          log,
+          onUseless: (error) => failed.abort(error),
+        });
+  try {
+    const running = await startWhenReachable(
+      {
+        client: {
+          url: config.serverUrl ?? `http://127.0.0.1:${config.port}`,
+          ...(config.apiKey !== undefined && { apiKey: config.apiKey }),
+        },
+        executors,
+        name: config.executor.name,
+        slots: config.executor.slots,
+        drainMs: config.executor.drainMs,
+        logger: log,
+        ...(transport && { transport, handOff: config.executor.handOff }),
+      },
+      signal,
+    );
+    if (!running) return;
+    await aborted(signal);
+    await running.stop();
+    failed.signal.throwIfAborted();
+  } finally {
+    await transport?.close();
+  }
+}
+
+async function startWhenReachable(options: ExecutorOptions, signal: AbortSignal): Promise<RunningExecutor | undefined> {
+  for (let failures = 1; !signal.aborted; failures++) {
+    try {
+      return await startExecutor(options);
+    } catch (error) {
+      if (!(error instanceof SkeinError && isTransient(error))) throw error;
+      options.logger.warn({ step: "register", failures }, `waiting for the server: ${messageOf(error)}`);
+      await delay(pauseAfter(failures, MAX_PAUSE_MS), undefined, { signal }).catch(() => {});
+    }
+  }
+  return undefined;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve());
+  });
+}
+
+async function allExecutors({ config, modules = [] }: RunExecutorOptions): Promise<Executor[]> {
+  const executors = [...builtinExecutors({ httpAllow: config.executor.httpAllow })];
+  for (const name of modules) executors.push(...(await executorsOf(name)));
+  return executors;
+}
+
+async function executorsOf(name: string): Promise<Executor[]> {
+  const path = resolve(name);
+  let module: Record<string, unknown>;
+  try {
+    module = await import(existsSync(path) ? pathToFileURL(path).href : name);
+  } catch (cause) {
+    throw new SkeinError(
+      "CONFIG_INVALID",
+      `Cannot load the executors of ${name}: ${messageOf(cause)}. TypeScript files need a loader, such as node --import tsx.`,
+      { cause },
+    );
+  }
+  // One object may be exported under several names.
+  const found = new Set(Object.values(module).flat().filter(isExecutor));
+  if (found.size > 0) return [...found];
+  throw new SkeinError("CONFIG_INVALID", `${name} exports no executor; export what defineExecutor returns.`);
+}
+
+/** By shape: an author's own copy of the SDK is as good as ours. */
+function isExecutor(value: unknown): value is Executor {
+  const { capability, run, parseInput, parseOutput } = (value ?? {}) as Partial<Executor>;
+  return typeof capability === "string" && [run, parseInput, parseOutput].every((part) => typeof part === "function");
+}
+
+function chosen(executors: Executor[], capabilities: readonly string[] | undefined): Executor[] {
+  if (!capabilities) return executors;
+  const names = executors.map((executor) => executor.capability);
+  const unknown = capabilities.filter((name) => !names.includes(name));
+  if (unknown.length === 0) return executors.filter((executor) => capabilities.includes(executor.capability));
+  throw new SkeinError(
+    "CONFIG_INVALID",
+    `There is no executor for ${unknown.join(", ")}; there are ${names.join(", ")}. Give more with --import <module>.`,
+  );
+}
+
+/** Runs the process: drains at the first SIGTERM or SIGINT, exits at once at the second. */
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { capability: { type: "string", multiple: true }, import: { type: "string", multiple: true } },
+  });
+  const config = loadConfig(process.env);
+  // Lines that come while others are being written go together: one write each would cost more than the tasks.
+  const output = pino.destination({ dest: 1, sync: false });
+  const log = pino({ level: config.logLevel }, output);
+  const stop = new AbortController();
+  let exitCode = 0;
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.on(name, () => (stop.signal.aborted ? process.exit(1) : stop.abort()));
+  }
+  process.on("unhandledRejection", (reason) => {
+    log.error({ reason: stackOf(reason) }, "a handler left a rejected promise behind");
+  });
+  process.on("uncaughtException", (error) => {
+    log.fatal({ reason: stackOf(error) }, "an exception nobody caught: draining");
+    exitCode = 1;
+    stop.abort();
+  });
+  try {
+    const capabilities = values.capability?.flatMap((names) => names.split(","));
+    await runExecutor({ config, capabilities, modules: values.import ?? [], log, signal: stop.signal });
+  } catch (error) {
+    log.fatal({ code: error instanceof SkeinError ? error.code : undefined }, messageOf(error));
+    exitCode = 1;
+  }
+  output.flushSync();
+  // Handlers that do not heed their signal must not keep the process.
+  process.exit(exitCode);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main();

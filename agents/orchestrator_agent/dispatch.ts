@@ -1,0 +1,82 @@
+/**
+ * Hands ready tasks to the broker. Queues stay short: a few hints a live slot, so that priority, cancel and fairness act
+ * on the backlog in Postgres at once. Marked before published: whatever dies in between, the reconciler finds the mark.
+ */
+import type { AgentStore, DispatchWindow, LeaseStore } from "../../store/store.ts";
+import { capabilityQueue, type Logger, type OutgoingHint, type Transport } from "../../transport/transport.ts";
+
+export interface DispatchOptions {
+  leases: LeaseStore;
+  agents: AgentStore;
+  transport: Transport;
+  logger: Logger;
+}
+
+/** Hints in the queue for each live slot: enough that no slot waits for the next one, few enough to stay fair. */
+const HINTS_PER_SLOT = 4;
+/** Tasks marked and published in one go. */
+const BATCH = 500;
+/** Who offers what is asked of the database no more often than this; a registration here forgets it at once. */
+const REMEMBER_WINDOWS_MS = 500;
+
+export interface Dispatcher {
+  /** Publishes a batch of what is ready; true when there may be more. */
+  dispatch(): Promise<boolean>;
+  /** Agents have come or gone. */
+  forgetWindows(): void;
+}
+
+export function createDispatcher({ leases, agents, transport, logger }: DispatchOptions): Dispatcher {
+  let windows: DispatchWindow[] = [];
+  let rememberedUntil = 0;
+
+  async function currentWindows(): Promise<DispatchWindow[]> {
+    if (Date.now() < rememberedUntil) return windows;
+    const slots = await agents.queueSlots();
+    windows = slots.map((offer) => ({
+      namespace: offer.namespace,
+      capability: offer.capability,
+      maxOutstanding: offer.slots * HINTS_PER_SLOT,
+    }));
+    rememberedUntil = Date.now() + REMEMBER_WINDOWS_MS;
+    return windows;
+  }
+
+  async function dispatch(): Promise<boolean> {
+    // A broker that takes nothing must not drain the backlog into marks; executors claim by long-poll meanwhile.
+    if (transport.state !== "connected") return false;
+    const tasks = await leases.dispatch(await currentWindows(), BATCH);
+    if (tasks.length === 0) return false;
+    const hints = tasks.map((task): OutgoingHint => {
+      const { taskId, runId, capability, attempt, dispatchCount, namespace, traceparent } = task;
+      return {
+        queue: capabilityQueue(namespace, capability),
+        messageId: `${taskId}:${dispatchCount}`,
+        hint: { taskId, runId, capability, attemptHint: attempt + 1, ...(traceparent && { traceparent }) },
+      };
+    });
+    // Not waited for: the next batch is marked while the broker confirms this one.
+    void publish(hints);
+    return tasks.length === BATCH;
+  }
+
+  async function publish(hints: OutgoingHint[]): Promise<void> {
+    const refused = await transport.publish(hints);
+    if (refused.length === 0) return;
+    logger.warn({ hints: refused.length }, "the broker did not take some hints; their tasks will be dispatched again");
+    await leases
+      .undispatch(refused.map(({ messageId, hint }) => ({ taskId: hint.taskId, dispatchCount: dispatchOf(messageId) })))
+      .catch((error) => logger.warn({ err: error }, "the reconciler will find the hints that the broker did not take"));
+  }
+
+  return {
+    dispatch,
+    forgetWindows: () => {
+      rememberedUntil = 0;
+    },
+  };
+}
+
+function dispatchOf(messageId: string): number {
+  return Number(messageId.slice(messageId.lastIndexOf(":") + 1));
+}

@@ -1,0 +1,158 @@
+/** The orchestrator process: the API and the loops over PostgreSQL and RabbitMQ. */
+import type { AddressInfo } from "node:net";
+import { type Logger, pino } from "pino";
+import { createMetrics } from "../../api/metrics.ts";
+import { buildServer } from "../../api/server.ts";
+import { createWakeups, newsOf } from "../../api/wakeups.ts";
+import { type Config, loadConfig } from "../../config.ts";
+import { SkeinError } from "../../core/errors.ts";
+import type { JsonObject } from "../../core/json.ts";
+import { openPostgres } from "../../store/postgres.ts";
+import type { Store } from "../../store/store.ts";
+import { connectRabbitMq } from "../../transport/rabbitmq.ts";
+import { capabilityQueue, type Transport } from "../../transport/transport.ts";
+import { version } from "../../version.ts";
+import { stopOnSignals } from "../stop-on-signals.ts";
+import { startOrchestrator } from "./orchestrator.ts";
+
+export interface ServeOptions {
+  store: Store;
+  transport: Transport | undefined;
+  config: Config;
+  logger: Logger;
+  /** False only where nobody but this machine can reach the server. */
+  requireKey: boolean;
+}
+
+export interface Served {
+  /** Where it listens, such as http://127.0.0.1:8080. */
+  url: string;
+  /** Stops taking work, finishes what is in hand, and closes store and transport. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves the API and runs the loops, over whatever store and transport it is given. Throws CONFIG_INVALID when it cannot
+ * listen where it should; store and transport are then left to the caller.
+ */
+export async function serve({ store, transport, config, logger, requireKey }: ServeOptions): Promise<Served> {
+  const orchestrator = await startOrchestrator({ store, transport, logger });
+  const wakeups = createWakeups();
+  const metrics = createMetrics(store);
+  store.onCommit((committed) => {
+    metrics.count(committed);
+    for (const entry of committed) wakeups.announce(newsOf(entry));
+  });
+  const replicas = await transport?.subscribeEvents("run.#", (_key, body) => {
+    const { run_id, namespace, facts } = body as unknown as { run_id: string; namespace: string; facts: [] };
+    wakeups.announce(newsOf({ runId: run_id, namespace, facts, mayBeFinished: false, needsUpkeep: false }));
+  });
+  let isStopping = false;
+  const app = await buildServer({
+    context: {
+      store,
+      wakeups,
+      limits: config.limits,
+      maxStreams: config.maxStreams,
+      queueOf: transport && capabilityQueue,
+      declareQueues: async (queues) => {
+        await transport?.declareQueues(queues);
+      },
+      agentsChanged: orchestrator.agentsChanged,
+      checks: {
+        process: async () => {
+          if (isStopping) throw new Error("stopping");
+        },
+        database: store.ping,
+        ...(transport && {
+          broker: async () => {
+            if (transport.state !== "connected") throw new Error(transport.state);
+          },
+        }),
+      },
+      metrics: metrics.text,
+    },
+    auth: { agents: store.agents, keys: store.keys, adminKey: config.adminKey, requireKey },
+    allowedHosts: config.allowedHosts,
+    logger,
+    version,
+    instrument: metrics.time,
+  });
+  async function stopServing(): Promise<void> {
+    isStopping = true;
+    wakeups.close();
+    await app.close();
+    await replicas?.cancel();
+    await orchestrator.stop();
+  }
+
+  await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
+    await stopServing();
+    throw cannotListen(config, error);
+  });
+  let stopping: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    await stopServing();
+    await transport?.close();
+    await store.close();
+  }
+  return {
+    url: addressOf(app.server.address() as AddressInfo),
+    stop: () => {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
+
+function cannotListen({ host, port }: Config, error: NodeJS.ErrnoException): SkeinError {
+  const reason = error.code === "EADDRINUSE" ? "something else does" : error.message;
+  return new SkeinError("CONFIG_INVALID", `Cannot listen on ${host}:${port}: ${reason}. Set PORT or HOST.`, {
+    cause: error,
+  });
+}
+
+function addressOf({ address, family, port }: AddressInfo): string {
+  const host = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : family === "IPv6" ? `[${address}]` : address;
+  return `http://${host}:${port}`;
+}
+
+/** Runs until SIGTERM or SIGINT. A URL that does not work is an error at once, never a fall-back. */
+export async function runOrchestrator(env: Record<string, string | undefined>): Promise<void> {
+  const config = loadConfig(env);
+  const logger = pino({ level: config.logLevel, base: { process: "orchestrator", pid: process.pid } });
+  if (!config.databaseUrl) {
+    throw new SkeinError("CONFIG_INVALID", "DATABASE_URL is not set; without a server of your own, use `skein dev`.");
+  }
+  if (!config.adminKey) {
+    throw new SkeinError("CONFIG_INVALID", "SKEIN_ADMIN_KEY is not set; choose one of at least 16 characters.");
+  }
+  const store = await openPostgres(config.databaseUrl, {
+    connections: config.databaseConnections,
+    onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
+  });
+  const transport = await connectTransport(config, logger, store);
+  const served = await serve({ store, transport, config, logger, requireKey: true }).catch(async (error) => {
+    await transport?.close();
+    await store.close();
+    throw error;
+  });
+  logger.info(
+    { url: served.url, broker: transport?.name ?? "none", version } satisfies JsonObject,
+    "orchestrator ready",
+  );
+  await stopOnSignals(logger, served.stop);
+}
+
+async function connectTransport(config: Config, logger: Logger, store: Store): Promise<Transport | undefined> {
+  if (!config.amqpUrl) {
+    logger.warn("AMQP_URL is not set: executors get their tasks by long-poll");
+    return undefined;
+  }
+  try {
+    return await connectRabbitMq(config.amqpUrl, { log: logger });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

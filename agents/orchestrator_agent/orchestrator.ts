@@ -1,0 +1,136 @@
+/**
+ * The orchestrator's loops over a store and a transport. There is no leader: every replica runs the same loops on rows
+ * that the others skip, and a commit wakes the loops that have work from it.
+ */
+import type { CommittedFacts, Store } from "../../store/store.ts";
+import type { Logger, Transport } from "../../transport/transport.ts";
+import { eventsOf, logCommitted } from "./announce.ts";
+import { createDispatcher } from "./dispatch.ts";
+import { type Loop, startLoop } from "./loop.ts";
+import { createReaper } from "./reaper.ts";
+import { createReconciler } from "./reconcile.ts";
+
+export interface OrchestratorOptions {
+  store: Store;
+  /** Undefined: executors claim by long-poll alone. */
+  transport: Transport | undefined;
+  logger: Logger;
+}
+
+export interface Orchestrator {
+  /** Agents have come or gone: dispatch to what they offer. */
+  agentsChanged(): void;
+  /** Idempotent; resolves when every loop has finished the piece in hand. */
+  stop(): Promise<void>;
+}
+
+/** How often each loop looks when nothing wakes it: what was missed in a crash, on another replica, or by time alone. */
+const everyMs = {
+  dispatch: 500,
+  upkeep: 1_000,
+  finish: 60_000,
+  sweep: 5_000,
+  reap: 1_000,
+  expire: 1_000,
+  reconcile: 2_500,
+  prune: 600_000,
+};
+
+/** Rows moved in one transaction of a cascade or an ending. */
+const UPKEEP_BATCH = 1_000;
+const EXPIRE_BATCH = 500;
+/** Runs looked at in one transaction when deciding whether they have finished. */
+const FINISH_BATCH = 100;
+
+export async function startOrchestrator({ store, transport, logger }: OrchestratorOptions): Promise<Orchestrator> {
+  const { upkeep } = store;
+  const dispatcher = transport && createDispatcher({ leases: store.leases, agents: store.agents, transport, logger });
+  const maybeFinished = new Set<string>();
+
+  const loop = (name: keyof typeof everyMs, work: () => Promise<boolean>): Loop =>
+    startLoop({ name, everyMs: everyMs[name], work, logger });
+
+  const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
+  const move = loop("upkeep", async () => {
+    const ended = await upkeep.endRuns(UPKEEP_BATCH);
+    const told = await upkeep.cascade(UPKEEP_BATCH);
+    return ended + told > 0;
+  });
+  const finish = loop("finish", async () => {
+    const batch = [...maybeFinished].slice(0, FINISH_BATCH);
+    if (batch.length === 0) return false;
+    for (const runId of batch) maybeFinished.delete(runId);
+    await upkeep.finishRuns(batch);
+    return maybeFinished.size > 0;
+  });
+  const background = [
+    // Runs that a crash left between their last task and their end.
+    loop("sweep", async () => {
+      await upkeep.finishRuns();
+      return false;
+    }),
+    loop("reap", createReaper(upkeep)),
+    loop("expire", async () => (await upkeep.expire(EXPIRE_BATCH)) >= EXPIRE_BATCH),
+    loop("prune", async () => {
+      await upkeep.prune();
+      return false;
+    }),
+    ...(transport
+      ? [loop("reconcile", createReconciler({ upkeep, transport, logger, wake: () => dispatch?.wake() }))]
+      : []),
+  ];
+
+  function afterCommit(committed: CommittedFacts[]): void {
+    logCommitted(logger, committed);
+    transport?.publishEvents(eventsOf(committed));
+    for (const { runId, facts, mayBeFinished, needsUpkeep } of committed) {
+      if (mayBeFinished) {
+        maybeFinished.add(runId);
+        finish.wake();
+      }
+      if (needsUpkeep) move.wake();
+      if (!dispatch) continue;
+      for (const fact of facts) {
+        // Longer delays end when the loop looks anyway.
+        const delayMs = "delay_ms" in fact ? (fact.delay_ms ?? 0) : 0;
+        if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(dispatch.wake, delayMs).unref();
+        else if (wakesDispatch.has(fact.type)) dispatch.wake();
+      }
+    }
+  }
+
+  const unsubscribe = store.onCommit(afterCommit);
+  const deadLetters = await transport?.consumeDeadLetters((hint, reason) => {
+    logger.warn(
+      { task_id: hint.taskId, run_id: hint.runId, reason },
+      "a hint came back dead; its task is dispatched again",
+    );
+    void store.leases.undispatch([{ taskId: hint.taskId }]).catch(() => {});
+  });
+  const offState = transport?.onState((state) => {
+    logger.warn({ state }, `broker ${state}`);
+    if (state === "connected") dispatch?.wake();
+  });
+
+  let stopping: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    offState?.();
+    await deadLetters?.cancel();
+    await Promise.all([dispatch, move, finish, ...background].map((one) => one?.stop()));
+    unsubscribe();
+  }
+
+  return {
+    agentsChanged: () => {
+      dispatcher?.forgetWindows();
+      dispatch?.wake();
+    },
+    stop: () => {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
+
+/** More is ready, or a claim made room in a queue. */
+const wakesDispatch = new Set(["task.ready", "task.retrying", "task.released", "task.claimed"]);

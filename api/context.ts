@@ -1,0 +1,42 @@
+/** What every route gets as its argument: the parts of the system it may use, and nothing global. */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Limits } from "../core/limits.ts";
+import type { Store } from "../store/store.ts";
+import type { Wakeups } from "./wakeups.ts";
+
+export interface ApiContext {
+  store: Store;
+  wakeups: Wakeups;
+  limits: Limits;
+  /** Event streams served at a time. */
+  maxStreams: number;
+  /** The queue that carries the hints of a capability; undefined where there is no broker. */
+  queueOf: ((namespace: string, capability: string) => string) | undefined;
+  /** Makes sure queues exist before an agent is told to consume them. */
+  declareQueues: (queues: string[]) => Promise<void>;
+  /** An agent has come or gone: more, or less, can be dispatched. */
+  agentsChanged: () => void;
+  /** What `/readyz` asks, by name; each rejects with the reason. */
+  checks: Record<string, () => Promise<void>>;
+  /** Prometheus text for `/metrics`. */
+  metrics: () => Promise<string>;
+}
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** Aborts when the client goes away, so that nothing is done for nobody. */
+export function goneSignal(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  if (reply.raw.destroyed) gone.abort();
+  else reply.raw.once("close", () => gone.abort());
+  return gone.signal;
+}

@@ -1,0 +1,62 @@
+/** Prometheus metrics: what was committed, how long requests took, what waits, and the process itself. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { CommittedFacts, Store } from "../store/store.ts";
+import type { App } from "./context.ts";
+
+export interface Metrics {
+  count(committed: CommittedFacts[]): void;
+  time(app: App): void;
+  text(): Promise<string>;
+}
+
+export function createMetrics(store: Store): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const facts = new Counter({
+    name: "skein_facts_total",
+    help: "Facts committed, by type (task.completed, run.failed, …)",
+    labelNames: ["type"],
+    registers: [registry],
+  });
+  const requests = new Histogram({
+    name: "skein_http_request_duration_seconds",
+    help: "Time to answer, by route and status class",
+    labelNames: ["method", "route", "status"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
+    registers: [registry],
+  });
+  new Gauge({
+    name: "skein_transaction_retries",
+    help: "Transactions that had to be repeated, by cause; more than 0.1 % of all is a defect",
+    labelNames: ["cause"],
+    registers: [registry],
+    collect() {
+      for (const [cause, count] of store.retryCounts) this.set({ cause }, count);
+    },
+  });
+  new Gauge({
+    name: "skein_slots",
+    help: "Slots of live agents that consume from the broker, by capability",
+    labelNames: ["namespace", "capability"],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      // Without a database there is still everything else to tell.
+      const offers = await store.agents.queueSlots().catch(() => []);
+      for (const { namespace, capability, slots } of offers) this.set({ namespace, capability }, slots);
+    },
+  });
+  return {
+    count: (committed) => {
+      for (const entry of committed) for (const fact of entry.facts) facts.inc({ type: fact.type });
+    },
+    time: (app) => {
+      app.addHook("onResponse", async (request, reply) => {
+        const route = request.routeOptions.url ?? "none";
+        const status = `${Math.floor(reply.statusCode / 100)}xx`;
+        requests.observe({ method: request.method, route, status }, reply.elapsedTime / 1000);
+      });
+    },
+    text: () => registry.metrics(),
+  };
+}

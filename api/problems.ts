@@ -1,0 +1,161 @@
+/** How each error code looks in REST: its HTTP status, and the RFC 9457 body it becomes. */
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import { type ErrorCode, errorTitles, SkeinError } from "../core/errors.ts";
+import { type Limits, limitSentence } from "../core/limits.ts";
+import type { Problem } from "../core/protocol/common.ts";
+import type { App } from "./context.ts";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** How large a body may be; default `bodyBytes`. */
+    limit?: "definitionBytes" | "reportBytes";
+  }
+}
+
+/** Codes that are not here are 400. */
+const statuses: Partial<Record<ErrorCode, number>> = {
+  BODY_TOO_LARGE: 413,
+  HEADERS_TOO_LARGE: 431,
+  REQUEST_TIMEOUT: 408,
+  MEDIA_TYPE_UNSUPPORTED: 415,
+  NOT_ACCEPTABLE: 406,
+  ROUTE_NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  RATE_LIMITED: 429,
+  UNAUTHENTICATED: 401,
+  SCOPE_MISSING: 403,
+  AGENT_TOKEN_REQUIRED: 403,
+  HOST_NOT_ALLOWED: 421,
+  ORIGIN_NOT_ALLOWED: 403,
+  WORKFLOW_LIMIT_EXCEEDED: 413,
+  WORKFLOW_NOT_FOUND: 404,
+  WORKFLOW_VERSION_CONFLICT: 409,
+  WORKFLOW_INVALID: 422,
+  WORKFLOW_KEY_UNKNOWN: 422,
+  WORKFLOW_TASK_DUPLICATE: 422,
+  WORKFLOW_NEED_UNKNOWN: 422,
+  WORKFLOW_HAS_CYCLE: 422,
+  WORKFLOW_DURATION_INVALID: 422,
+  WORKFLOW_SCHEMA_INVALID: 422,
+  EXPRESSION_SYNTAX: 422,
+  EXPRESSION_NOT_A_NEED: 422,
+  EXPRESSION_UNKNOWN_NAME: 422,
+  EXPRESSION_NOT_ALLOWED: 422,
+  EXPRESSION_LIMIT: 422,
+  RUN_NOT_FOUND: 404,
+  RUN_NOT_FINISHED: 409,
+  RUN_INPUTS_INVALID: 422,
+  RUN_ALREADY_FINISHED: 409,
+  TASK_NOT_FOUND: 404,
+  GRAPH_TOO_LARGE: 422,
+  IDEMPOTENCY_KEY_REUSED: 422,
+  JSON_UNSTORABLE: 422,
+  AGENT_NOT_FOUND: 404,
+  KEY_NOT_FOUND: 404,
+  CAPABILITY_CONFLICT: 409,
+  DATABASE_UNAVAILABLE: 503,
+  BROKER_UNAVAILABLE: 503,
+  FEATURE_UNAVAILABLE: 501,
+  INTERNAL: 500,
+};
+
+export function statusOf(code: ErrorCode): number {
+  return statuses[code] ?? 400;
+}
+
+export function problemBody(error: SkeinError, instance?: string): Problem {
+  return {
+    type: `/problems/${error.code}`,
+    title: errorTitles[error.code],
+    status: statusOf(error.code),
+    code: error.code,
+    detail: error.message,
+    ...(instance !== undefined && { instance }),
+    ...(error.issues.length > 0 && { errors: [...error.issues] }),
+  };
+}
+
+/** Every answer that is not a success is a problem: ours, the framework's, and what nobody expected. */
+export function answerProblems(app: App, limits: Limits): void {
+  app.addHook("onRoute", (route) => {
+    if (route.config?.limit) route.bodyLimit = limits[route.config.limit];
+  });
+  app.setErrorHandler((error: FastifyError | SkeinError, request, reply) => {
+    const known = toSkeinError(error, request, limits);
+    if (statusOf(known.code) >= 500) request.log.error({ err: error, code: known.code }, known.message);
+    return sendProblem(known, request, reply);
+  });
+  const methodsOf = rememberRoutes(app);
+  app.setNotFoundHandler((request, reply) => {
+    const [path = ""] = request.url.split("?");
+    const methods = methodsOf(path);
+    if (methods.length > 0) reply.header("allow", methods.join(", "));
+    throw methods.length > 0
+      ? new SkeinError("METHOD_NOT_ALLOWED", `${path} answers to ${methods.join(", ")}, not to ${request.method}.`)
+      : new SkeinError("ROUTE_NOT_FOUND", `${request.method} ${path} does not exist; /docs lists what does.`);
+  });
+}
+
+/** For what the framework refuses before any hook or handler: a URL that cannot be decoded, or has too long a part. */
+export function answerBadUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  void sendProblem(new SkeinError("REQUEST_INVALID", `${error.message}; correct the URL.`), request, reply);
+}
+
+/** For what is not even HTTP: Node gives us the bare socket. */
+export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const problem = problemBody(brokenRequest(error.code));
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function brokenRequest(code: string | undefined): SkeinError {
+  if (code === "HPE_HEADER_OVERFLOW") {
+    return new SkeinError("HEADERS_TOO_LARGE", "URL and headers take more than 16 KiB; send less of them.");
+  }
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    return new SkeinError("REQUEST_TIMEOUT", "The request did not arrive whole in time; send it again, faster.");
+  }
+  return new SkeinError("REQUEST_INVALID", "What arrived is not an HTTP/1.1 request; check the client.");
+}
+
+function sendProblem(error: SkeinError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const body = problemBody(error, request.url);
+  if (error.code === "UNAUTHENTICATED") reply.header("www-authenticate", 'Bearer realm="skein"');
+  if (error.code === "DATABASE_UNAVAILABLE" || error.code === "RATE_LIMITED") reply.header("retry-after", "1");
+  return reply.code(body.status).type("application/problem+json").serializer(JSON.stringify).send(body);
+}
+
+/** Which methods a path answers to, from all routes registered after this call. */
+function rememberRoutes(app: App): (path: string) => string[] {
+  const routes: { pattern: RegExp; method: string }[] = [];
+  app.addHook("onRoute", ({ url, method }) => {
+    const pattern = new RegExp(`^${url.replaceAll(".", "\\.").replaceAll(/:\w+/g, "[^/]+").replaceAll("*", ".*")}$`);
+    for (const name of [method].flat()) routes.push({ pattern, method: name });
+  });
+  return (path) => [...new Set(routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))];
+}
+
+function toSkeinError(error: FastifyError | SkeinError, request: FastifyRequest, limits: Limits): SkeinError {
+  if (error instanceof SkeinError) return error;
+  switch (error.code) {
+    case "FST_ERR_CTP_BODY_TOO_LARGE": {
+      const limit = request.routeOptions.config.limit ?? "bodyBytes";
+      return new SkeinError("BODY_TOO_LARGE", `The body is too large: ${limitSentence(limit, limits)}.`);
+    }
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return new SkeinError("MEDIA_TYPE_UNSUPPORTED", `${error.message}; send application/json.`);
+    case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
+      return new SkeinError("REQUEST_INVALID", "The body is shorter than its Content-Length says; send all of it.");
+    default:
+      if (error.statusCode && error.statusCode < 500) return new SkeinError("REQUEST_INVALID", `${error.message}.`);
+      return new SkeinError("INTERNAL", "Something failed inside Skein; the server's log has the details.", {
+        cause: error,
+      });
+  }
+}

@@ -1,0 +1,184 @@
+import { z } from "zod";
+import { SkeinError } from "../../core/errors.ts";
+import {
+  agent,
+  agentHeartbeatAnswer,
+  agentHeartbeatBody,
+  capability,
+  registerAgentBody,
+  registeredAgent,
+} from "../../core/protocol/agents.ts";
+import { pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
+import type { CapabilityContract } from "../../store/store.ts";
+import { actingAgent, newAgentToken } from "../auth.ts";
+import type { ApiContext, App } from "../context.ts";
+import { checkedLabels } from "../submit.ts";
+import { agentBody, capabilityBody, pageBody } from "../wire.ts";
+
+const agentParams = z.object({ agent: uuid });
+
+/** The lease of tasks that ask for no other (contract.md §1); agents pace their heartbeats by it. */
+const DEFAULT_LEASE_MS = 30_000;
+
+export async function agentRoutes(app: App, context: ApiContext): Promise<void> {
+  const { store, limits, queueOf, declareQueues, agentsChanged } = context;
+
+  /** Queue names by capability: clients never compute them. */
+  function queuesOf(namespace: string, capabilities: string[]): Record<string, string> {
+    if (!queueOf) return {};
+    return Object.fromEntries(capabilities.map((name) => [name, queueOf(namespace, name)]));
+  }
+
+  app.post(
+    "/agents",
+    {
+      config: { scope: "work" },
+      schema: {
+        tags: ["agents"],
+        summary: "Register an agent",
+        description: "Answers with the agent's token, shown once, and the queues it should consume.",
+        body: registerAgentBody,
+        response: { 201: registeredAgent },
+      },
+    },
+    async (request, reply) => {
+      const { namespace } = request.principal;
+      const { token, hash } = newAgentToken();
+      const { name, kind, door, labels, slots, version, capabilities } = request.body;
+      const contracts = capabilities.map(contractOf);
+      const queues = door === "queue" ? queuesOf(namespace, namesOf(contracts)) : {};
+      await declareQueues(Object.values(queues));
+      const registered = await store.agents.register(
+        {
+          namespace,
+          name,
+          kind,
+          door: Object.keys(queues).length > 0 ? "queue" : "poll",
+          labels: checkedLabels(labels ?? {}, limits),
+          slots,
+          version: version ?? null,
+          capabilities: contracts,
+        },
+        hash,
+      );
+      agentsChanged();
+      return reply
+        .code(201)
+        .header("location", `/v1/agents/${registered.id}`)
+        .send({ id: registered.id, agent_token: token, lease_ms: DEFAULT_LEASE_MS, queues });
+    },
+  );
+
+  app.get(
+    "/agents",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["agents"],
+        summary: "List agents, newest first",
+        querystring: pageQuery,
+        response: { 200: pageOf(agent) },
+      },
+    },
+    async (request) => pageBody(await store.agents.list(request.principal.namespace, request.query), agentBody),
+  );
+
+  app.get(
+    "/agents/:agent",
+    {
+      config: { scope: "runs:read" },
+      schema: { tags: ["agents"], summary: "Read an agent", params: agentParams, response: { 200: agent } },
+    },
+    async (request) => {
+      const found = await store.agents.find(request.principal.namespace, request.params.agent);
+      if (!found) throw agentNotFound(request.params.agent);
+      return agentBody(found);
+    },
+  );
+
+  app.post(
+    "/agents/:agent/heartbeat",
+    {
+      config: { scope: "agent" },
+      schema: {
+        tags: ["agents"],
+        summary: "Say that the agent is there",
+        description:
+          "Every 10 s or so; an agent not heard of for 30 s is lost. The answer names the queues to consume.",
+        params: agentParams,
+        body: agentHeartbeatBody,
+        response: { 200: agentHeartbeatAnswer },
+      },
+    },
+    async (request) => {
+      const self = actingAgent(request);
+      const isSelf = self.id === request.params.agent;
+      if (!isSelf || !(await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null))) {
+        throw agentNotFound(request.params.agent);
+      }
+      return { queues: queuesOf(self.namespace, self.capabilities) };
+    },
+  );
+
+  app.delete(
+    "/agents/:agent",
+    {
+      schema: {
+        tags: ["agents"],
+        summary: "Remove an agent",
+        description: "By the agent itself when it leaves, or with the scope `agents`. Its leases run out on their own.",
+        security: [{ apiKey: ["agents"] }, { agentToken: [] }],
+        params: agentParams,
+        response: { 204: z.null() },
+      },
+    },
+    async (request, reply) => {
+      const { principal } = request;
+      const isSelf = principal.agent?.id === request.params.agent;
+      const mayRemove = principal.scopes.includes("agents") || principal.scopes.includes("admin");
+      if (!isSelf && !mayRemove) {
+        throw new SkeinError("SCOPE_MISSING", "Removing another agent needs a key with the scope agents.");
+      }
+      if (!(await store.agents.leave(principal.namespace, request.params.agent))) {
+        throw agentNotFound(request.params.agent);
+      }
+      agentsChanged();
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    "/capabilities",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["agents"],
+        summary: "List capabilities with their contracts and who offers them",
+        response: { 200: z.object({ data: z.array(capability) }) },
+      },
+    },
+    async (request) => ({
+      data: (await store.agents.capabilities(request.principal.namespace)).map(capabilityBody),
+    }),
+  );
+}
+
+function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][number]): CapabilityContract {
+  if (typeof offered === "string") return { name: offered };
+  const { name, version, description, input_schema, output_schema } = offered;
+  return {
+    name,
+    ...(version !== undefined && { version }),
+    ...(description !== undefined && { description }),
+    ...(input_schema !== undefined && { inputSchema: input_schema }),
+    ...(output_schema !== undefined && { outputSchema: output_schema }),
+  };
+}
+
+function namesOf(contracts: CapabilityContract[]): string[] {
+  return [...new Set(contracts.map((contract) => contract.name))];
+}
+
+function agentNotFound(id: string): SkeinError {
+  return new SkeinError("AGENT_NOT_FOUND", `There is no agent ${id} here, or it has left; register again.`);
+}

@@ -1,0 +1,247 @@
+import type { FastifyRequest } from "fastify";
+import { z } from "zod";
+import { SkeinError } from "../../core/errors.ts";
+import { logLines } from "../../core/log-lines.ts";
+import { pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
+import {
+  cancelBody,
+  logLine,
+  result,
+  run,
+  runsQuery,
+  submitBody,
+  task,
+  taskDetail,
+  tasksQuery,
+} from "../../core/protocol/runs.ts";
+import { MAX_WAIT_SECONDS } from "../../core/protocol/tasks.ts";
+import { isTerminalRun } from "../../core/run.ts";
+import type { Run } from "../../store/store.ts";
+import { requireStorable } from "../bodies.ts";
+import { coalesce } from "../coalesce.ts";
+import { type ApiContext, type App, goneSignal } from "../context.ts";
+import { prepareSubmission } from "../submit.ts";
+import { lookUntil, type News } from "../wakeups.ts";
+import { pageBody, runBody, taskBody, taskDetailBody } from "../wire.ts";
+
+const runParams = z.object({ run: uuid });
+const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
+
+/** Runs that share one transaction when they are submitted at the same moment. */
+const SUBMITS_PER_TRANSACTION = 50;
+const MAX_IDEMPOTENCY_KEY = 255;
+
+export async function runRoutes(app: App, { store, wakeups, limits }: ApiContext): Promise<void> {
+  const submitTogether = coalesce(store.runs.submit, { maxItems: SUBMITS_PER_TRANSACTION });
+
+  app.post(
+    "/runs",
+    {
+      config: { scope: "runs:write", limit: "definitionBytes" },
+      schema: {
+        tags: ["runs"],
+        summary: "Submit a run",
+        description:
+          "Acknowledged with 202 once it is stored. `Idempotency-Key` makes it safe to repeat; `Prefer: wait=30` answers 200 with the finished run if it finishes in time.",
+        body: submitBody,
+        response: { 200: run, 202: run },
+      },
+    },
+    async (request, reply) => {
+      const { namespace } = request.principal;
+      requireStorable(request, request.body.inputs, "/inputs", limits.jsonDepth);
+      const submission = await prepareSubmission(store.workflows, limits, namespace, request.body, {
+        idempotencyKey: idempotencyKey(request),
+        traceparent: request.headers.traceparent as string | undefined,
+      });
+      const [submitted] = await submitTogether([submission]);
+      if (submitted!.outcome === "conflict") {
+        throw new SkeinError(
+          "IDEMPOTENCY_KEY_REUSED",
+          "This Idempotency-Key has submitted another body before; use a new key for a new run.",
+        );
+      }
+      const { runId } = submitted as { runId: string };
+      const wait = preferredWait(request);
+      if (wait > 0) reply.header("preference-applied", `wait=${wait}`);
+      const stored = await settledWithin(namespace, runId, wait, goneSignal(reply));
+      return reply
+        .code(wait > 0 && isTerminalRun(stored.status) ? 200 : 202)
+        .header("location", `/v1/runs/${runId}`)
+        .send(runBody(stored));
+    },
+  );
+
+  /** The run, once it has finished or the wait is over. */
+  async function settledWithin(namespace: string, runId: string, waitSeconds: number, gone: AbortSignal): Promise<Run> {
+    const look = () => findRun(namespace, runId);
+    const wait = { matches: (news: News) => news.runId === runId, waitMs: waitSeconds * 1000, gone };
+    return (await lookUntil(wakeups, wait, look, (found) => isTerminalRun(found.status))) ?? look();
+  }
+
+  async function findRun(namespace: string, runId: string): Promise<Run> {
+    const found = await store.runs.find(namespace, runId);
+    if (!found) throw runNotFound(runId);
+    return found;
+  }
+
+  app.get(
+    "/runs",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "List runs, newest first",
+        querystring: runsQuery,
+        response: { 200: pageOf(run) },
+      },
+    },
+    async (request) => {
+      const { label, ...filter } = request.query;
+      const labels = labelFilter(label);
+      return pageBody(await store.runs.list(request.principal.namespace, { ...filter, labels }), runBody);
+    },
+  );
+
+  app.get(
+    "/runs/:run",
+    {
+      config: { scope: "runs:read" },
+      schema: { tags: ["runs"], summary: "Read a run", params: runParams, response: { 200: run } },
+    },
+    async (request) => runBody(await findRun(request.principal.namespace, request.params.run)),
+  );
+
+  app.get(
+    "/runs/:run/result",
+    {
+      config: { scope: "runs:read" },
+      schema: { tags: ["runs"], summary: "Read a run's result", params: runParams, response: { 200: result } },
+    },
+    async (request) => {
+      const { status, outputs, error } = await findRun(request.principal.namespace, request.params.run);
+      return { status, outputs, error };
+    },
+  );
+
+  app.post(
+    "/runs/:run/cancel",
+    {
+      config: { scope: "runs:write" },
+      schema: {
+        tags: ["runs"],
+        summary: "Cancel a run",
+        description: "Open tasks are cancelled; executors at work hear of it with their next heartbeat.",
+        params: runParams,
+        body: cancelBody,
+        response: { 202: run },
+      },
+    },
+    async (request, reply) => {
+      const { namespace } = request.principal;
+      const reason = request.body?.reason ?? "cancelled on request";
+      const outcome = await store.runs.cancel(namespace, request.params.run, reason);
+      if (outcome === undefined) throw runNotFound(request.params.run);
+      const found = await findRun(namespace, request.params.run);
+      if (outcome === "finished" && found.status !== "cancelled") {
+        throw new SkeinError("RUN_ALREADY_FINISHED", `The run is ${found.status}; there is nothing left to cancel.`);
+      }
+      return reply.code(202).send(runBody(found));
+    },
+  );
+
+  app.get(
+    "/runs/:run/tasks",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "List a run's tasks, in topological order",
+        params: runParams,
+        querystring: tasksQuery,
+        response: { 200: pageOf(task) },
+      },
+    },
+    async (request) => {
+      const runId = request.params.run;
+      const { namespace } = request.principal;
+      await findRun(namespace, runId);
+      return pageBody(await store.runs.tasks(namespace, runId, request.query), (item) => taskBody(item, runId));
+    },
+  );
+
+  app.get(
+    "/runs/:run/tasks/:task",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "Read a task with its input and attempts",
+        description: "`task` is the URL-encoded key, or the task's id.",
+        params: taskParams,
+        response: { 200: taskDetail },
+      },
+    },
+    async (request) => {
+      const { run: runId, task: keyOrId } = request.params;
+      const { namespace } = request.principal;
+      await findRun(namespace, runId);
+      const found = await store.runs.task(namespace, runId, keyOrId);
+      if (!found) throw new SkeinError("TASK_NOT_FOUND", `The run has no task "${keyOrId}"; GET …/tasks lists them.`);
+      return taskDetailBody(found, runId);
+    },
+  );
+
+  app.get(
+    "/runs/:run/logs",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "The story of a run: every step of the engine and what the handlers logged",
+        params: runParams,
+        querystring: pageQuery,
+        response: { 200: pageOf(logLine) },
+      },
+    },
+    async (request) => {
+      const { limit, cursor } = request.query;
+      const page = await store.events.read(request.principal.namespace, request.params.run, {
+        limit,
+        after: cursor,
+        withLogs: true,
+      });
+      if (!page) throw runNotFound(request.params.run);
+      const more = page.events.length === limit && !page.ended;
+      return { data: page.events.flatMap(logLines), next_cursor: more ? page.events.at(-1)!.id : null };
+    },
+  );
+}
+
+export function runNotFound(runId: string): SkeinError {
+  return new SkeinError("RUN_NOT_FOUND", `There is no run ${runId} in this namespace.`);
+}
+
+function idempotencyKey(request: FastifyRequest): string | undefined {
+  const key = request.headers["idempotency-key"];
+  if (key === undefined) return undefined;
+  if (typeof key === "string" && key.length > 0 && key.length <= MAX_IDEMPOTENCY_KEY) return key;
+  throw new SkeinError("REQUEST_INVALID", `Idempotency-Key must be 1 to ${MAX_IDEMPOTENCY_KEY} characters.`);
+}
+
+/** RFC 7240: `Prefer: wait=<seconds>`; other preferences are ignored, as it says. */
+function preferredWait(request: FastifyRequest): number {
+  const match = /(?:^|[,;\s])wait=(\d{1,6})(?=$|[,;\s])/.exec(String(request.headers.prefer ?? ""));
+  return match ? Math.min(Number(match[1]), MAX_WAIT_SECONDS) : 0;
+}
+
+function labelFilter(label: string | string[] | undefined): Record<string, string> {
+  const pairs = label === undefined ? [] : [label].flat();
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const equals = pair.indexOf("=");
+      if (equals < 1) throw new SkeinError("REQUEST_INVALID", `label must be key=value, not "${pair}".`);
+      return [pair.slice(0, equals), pair.slice(equals + 1)];
+    }),
+  );
+}

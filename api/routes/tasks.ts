@@ -1,0 +1,249 @@
+/** The doors of a lease over HTTP: claim (also long-poll), heartbeat, report (also with a claim), release, emit later. */
+import type { FastifyRequest } from "fastify";
+import { type Failure, failureKinds, SkeinError } from "../../core/errors.ts";
+import { formatCount, type Limits, limitSentence } from "../../core/limits.ts";
+import type { HandlerLog } from "../../core/log-lines.ts";
+import {
+  claimAnswer,
+  claimBody,
+  heartbeatAnswer,
+  heartbeatBody,
+  type LeaseBody,
+  type LeaseProofBody,
+  type ReportItem,
+  releaseAnswer,
+  releaseBody,
+  reportAnswer,
+  reportBody,
+} from "../../core/protocol/tasks.ts";
+import type { ClaimRequest, LeaseProof, Report, ReportAnswer } from "../../store/store.ts";
+import { actingAgent } from "../auth.ts";
+import { flawIn, requireStorable } from "../bodies.ts";
+import { coalesce } from "../coalesce.ts";
+import { type ApiContext, type App, goneSignal } from "../context.ts";
+import { lookUntil, type News } from "../wakeups.ts";
+import { leaseBody } from "../wire.ts";
+
+/** Reports of all agents that share one transaction. */
+const REPORTS_PER_TRANSACTION = 500;
+const HEARTBEATS_PER_STATEMENT = 1_000;
+
+export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContext): Promise<void> {
+  const reportTogether = coalesce(store.leases.report, { maxItems: REPORTS_PER_TRANSACTION });
+  const heartbeatTogether = coalesce(store.leases.heartbeat, { maxItems: HEARTBEATS_PER_STATEMENT });
+
+  app.post(
+    "/tasks/claim",
+    {
+      config: { scope: "agent" },
+      schema: {
+        tags: ["work"],
+        summary: "Take leases",
+        description:
+          "Answers with tasks that this agent now holds; long-polls up to `wait` seconds. Repeating a `request_id` answers with the same leases under new tokens.",
+        body: claimBody,
+        response: { 200: claimAnswer },
+      },
+    },
+    async (request, reply) => {
+      const { request_id, task_ids, max, wait } = request.body;
+      const claim: ClaimRequest = {
+        ...offered(request, request.body.capabilities),
+        requestId: request_id,
+        taskIds: task_ids ?? [],
+        max,
+        door: task_ids && task_ids.length > 0 ? "hint" : "poll",
+      };
+      return { tasks: await claimWithin(claim, (wait ?? 0) * 1000, goneSignal(reply)) };
+    },
+  );
+
+  async function claimWithin(claim: ClaimRequest, waitMs: number, gone: AbortSignal): Promise<LeaseBody[]> {
+    const matches = ({ namespace, capabilities }: News) =>
+      namespace === claim.namespace && capabilities.some((name) => claim.capabilities.includes(name));
+    const claimed = await lookUntil(
+      wakeups,
+      { matches, waitMs, gone },
+      () => store.leases.claim(claim),
+      (tasks) => tasks.length > 0,
+    );
+    return (claimed ?? []).map(leaseBody);
+  }
+
+  app.post(
+    "/tasks/heartbeat",
+    {
+      config: { scope: "agent" },
+      schema: {
+        tags: ["work"],
+        summary: "Keep leases",
+        description: "Per lease `ok`, `lost` (stop, somebody else may have it) or `cancel` (stop, nobody wants it).",
+        body: heartbeatBody,
+        response: { 200: heartbeatAnswer },
+      },
+    },
+    async (request) => {
+      const agentId = actingAgent(request).id;
+      const { leases } = request.body;
+      const answers = await heartbeatTogether(
+        leases.map((lease) => ({
+          ...leaseProof(agentId, lease),
+          ...(lease.progress !== undefined && { progress: lease.progress }),
+        })),
+      );
+      return {
+        leases: leases.map((lease, i) => ({ task_id: lease.task_id, attempt: lease.attempt, state: answers[i]! })),
+      };
+    },
+  );
+
+  app.post(
+    "/tasks/report",
+    {
+      config: { scope: "agent", limit: "reportBytes", judgesBody: true },
+      schema: {
+        tags: ["work"],
+        summary: "Report outcomes",
+        description:
+          "Per report `accepted`, `duplicate` (it was before), `stale` (the lease is not held; nothing changed) or `invalid` (the output cannot be stored; the attempt has failed).",
+        body: reportBody,
+        response: { 200: reportAnswer },
+      },
+    },
+    async (request) => {
+      const { request_id, reports, claim } = request.body;
+      requireStorable(request, request_id, "/request_id", limits.jsonDepth);
+      const agentId = actingAgent(request).id;
+      const judged = reports.map((item) => judgeOutput(request, item, limits));
+      const answers = await reportTogether(judged.map((one) => toReport(agentId, one)));
+      const tasks = claim && (await handOver(request, request_id, claim));
+      return {
+        reports: judged.map(({ item, flaw }, i) => ({
+          task_id: item.task_id,
+          attempt: item.attempt,
+          ...resultOf(answers[i]!, flaw),
+        })),
+        ...(tasks && { tasks: tasks.map(leaseBody) }),
+      };
+    },
+  );
+
+  function handOver(
+    request: FastifyRequest,
+    requestId: string,
+    claim: { capabilities?: string[] | undefined; max: number },
+  ) {
+    const { agentId, namespace, capabilities } = offered(request, claim.capabilities);
+    return store.leases.claim({
+      namespace,
+      agentId,
+      capabilities,
+      requestId,
+      taskIds: [],
+      max: claim.max,
+      door: "handoff",
+    });
+  }
+
+  app.post(
+    "/tasks/release",
+    {
+      config: { scope: "agent" },
+      schema: {
+        tags: ["work"],
+        summary: "Give leases back untouched",
+        description: "The tasks are ready again at once; neither an attempt nor a lost lease is counted.",
+        body: releaseBody,
+        response: { 200: releaseAnswer },
+      },
+    },
+    async (request) => {
+      const agentId = actingAgent(request).id;
+      const { leases } = request.body;
+      const released = await store.leases.release(leases.map((lease) => leaseProof(agentId, lease)));
+      return {
+        leases: leases.map((lease, i) => ({
+          task_id: lease.task_id,
+          attempt: lease.attempt,
+          released: released[i]!,
+        })),
+      };
+    },
+  );
+}
+
+/** What the agent may claim: what it registered, or the part of it that it asks for. */
+function offered(
+  request: FastifyRequest,
+  asked: string[] | undefined,
+): Pick<ClaimRequest, "namespace" | "agentId" | "capabilities"> {
+  const agent = actingAgent(request);
+  const strange = asked?.find((name) => !agent.capabilities.includes(name));
+  if (strange !== undefined) {
+    throw new SkeinError(
+      "REQUEST_INVALID",
+      `The agent did not register the capability ${strange}; register again with it, or leave it out.`,
+    );
+  }
+  return { namespace: agent.namespace, agentId: agent.id, capabilities: asked ?? agent.capabilities };
+}
+
+function leaseProof(agentId: string, lease: LeaseProofBody): LeaseProof {
+  return { agentId, taskId: lease.task_id, attempt: lease.attempt, leaseToken: lease.lease_token };
+}
+
+interface Judged {
+  item: ReportItem;
+  /** Why its output cannot be stored: then the attempt fails for good, since reported again it would be the same. */
+  flaw?: Failure;
+}
+
+function judgeOutput(request: FastifyRequest, item: ReportItem, limits: Limits): Judged {
+  const { output = null, error = null, logs = [], usage = null } = item;
+  for (const [part, value] of Object.entries({ output, error, logs, usage })) {
+    const unstorable = flawIn(request, value, limits.jsonDepth);
+    if (!unstorable) continue;
+    const message = `/${part}${unstorable.pointer} ${unstorable.reason}; remove or encode it.`;
+    return { item, flaw: { code: failureKinds.outputUnstorable, message, retryable: false } };
+  }
+  const maxBytes = limits.outputBytes;
+  // A body that is not larger than one output may be needs no second look.
+  if (Number(request.headers["content-length"] ?? Number.POSITIVE_INFINITY) <= maxBytes) return { item };
+  const bytes = Buffer.byteLength(JSON.stringify(output));
+  if (bytes <= maxBytes) return { item };
+  const message = `The output has ${formatCount(bytes)} bytes; ${limitSentence("outputBytes", limits)}.`;
+  return { item, flaw: { code: failureKinds.outputTooLarge, message, retryable: false } };
+}
+
+function toReport(agentId: string, { item, flaw }: Judged): Report {
+  const proof = leaseProof(agentId, item);
+  if (flaw) return { ...proof, outcome: { type: "failed", failure: flaw } };
+  return {
+    ...proof,
+    outcome:
+      item.outcome === "completed"
+        ? { type: "completed", output: item.output ?? null }
+        : { type: "failed", failure: failureOf(item.error!) },
+    ...(item.logs && { logs: item.logs as HandlerLog[] }),
+    ...(item.usage && { usage: item.usage }),
+    ...(item.delivered_at && { deliveredAt: item.delivered_at }),
+    ...(item.started_at && { startedAt: item.started_at }),
+  };
+}
+
+function failureOf(error: NonNullable<ReportItem["error"]>): Failure & { retryAfterMs?: number } {
+  const { code, message, retryable, retry_after_ms } = error;
+  return {
+    code,
+    message,
+    ...(retryable !== undefined && { retryable }),
+    ...(retry_after_ms !== undefined && { retryAfterMs: retry_after_ms }),
+  };
+}
+
+function resultOf(
+  answer: ReportAnswer,
+  flaw: Failure | undefined,
+): { result: ReportAnswer | "invalid"; message?: string } {
+  return flaw && answer === "accepted" ? { result: "invalid", message: flaw.message } : { result: answer };
+}

@@ -1,0 +1,75 @@
+/** The REST API: everything under `/v1`, its OpenAPI document and reference, health and metrics. */
+import fastify, { type FastifyBaseLogger, LogController } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { type AuthOptions, authenticate } from "./auth.ts";
+import { readBodies } from "./bodies.ts";
+import type { ApiContext, App } from "./context.ts";
+import { checkHosts } from "./hosts.ts";
+import { answerBadUrl, answerBrokenRequest, answerProblems } from "./problems.ts";
+import { serveReference } from "./reference.ts";
+import { agentRoutes } from "./routes/agents.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { keyRoutes } from "./routes/keys.ts";
+import { pictureRoutes } from "./routes/pictures.ts";
+import { runRoutes } from "./routes/runs.ts";
+import { systemRoutes } from "./routes/system.ts";
+import { taskRoutes } from "./routes/tasks.ts";
+import { workflowRoutes } from "./routes/workflows.ts";
+import { compileShape } from "./validation.ts";
+
+export interface ServerOptions {
+  context: ApiContext;
+  auth: AuthOptions;
+  /** Names beside loopback that this server answers to. */
+  allowedHosts: readonly string[];
+  logger: FastifyBaseLogger;
+  version: string;
+  /** Adds what measures requests. */
+  instrument?: (app: App) => void;
+}
+
+/** An idle connection is kept for longer than load balancers do, so that it is never closed under a request. */
+const KEEP_ALIVE_MS = 72_000;
+/** Slow clients may not hold a connection open by sending a request byte by byte. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** A task's key in a URL, each character of it perhaps encoded as three. */
+const MAX_PARAM_LENGTH = 4_096;
+
+export async function buildServer(options: ServerOptions): Promise<App> {
+  const { context, auth, allowedHosts, logger, version, instrument } = options;
+  const app: App = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: context.limits.bodyBytes,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    forceCloseConnections: "idle",
+    // Requests that are already on their way when the server stops are answered like any other.
+    return503OnClosing: false,
+    frameworkErrors: answerBadUrl,
+    clientErrorHandler: answerBrokenRequest,
+    // A missing Host is refused by our own check, which answers with a problem.
+    http: { requireHostHeader: false },
+  }).withTypeProvider<ZodTypeProvider>();
+  answerProblems(app, context.limits);
+  checkHosts(app, allowedHosts);
+  authenticate(app, auth);
+  readBodies(app, context.limits);
+  // A connection kept alive beyond the last answer would hold up the stop of the server.
+  app.addHook("onSend", async (_request, reply) => {
+    if (context.wakeups.isClosed) reply.header("connection", "close");
+  });
+  instrument?.(app);
+  await serveReference(app, version);
+  await app.register(async (scope: App) => {
+    scope.setValidatorCompiler(compileShape);
+    // Answers are made from typed values; validating them a second time would cost more than making them.
+    scope.setSerializerCompiler(() => (data) => JSON.stringify(data));
+    await scope.register((routes: App) => systemRoutes(routes, context));
+    for (const routes of v1Routes) await scope.register((plugin: App) => routes(plugin, context), { prefix: "/v1" });
+  });
+  return app;
+}
+
+const v1Routes = [workflowRoutes, runRoutes, pictureRoutes, eventRoutes, taskRoutes, agentRoutes, keyRoutes];

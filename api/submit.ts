@@ -1,0 +1,112 @@
+/** From the body of a submit to what the store takes: everything is checked here, before anything is stored. */
+import { createHash, randomBytes } from "node:crypto";
+import { uuidv7 } from "uuidv7";
+import { parseDuration } from "../core/duration.ts";
+import { SkeinError } from "../core/errors.ts";
+import { refusal } from "../core/issues.ts";
+import { canonicalJson, type JsonObject } from "../core/json.ts";
+import { type Limits, limitSentence } from "../core/limits.ts";
+import type { SubmitBody } from "../core/protocol/runs.ts";
+import type { TaskSeed } from "../core/run.ts";
+import { compileSchema, validate } from "../core/schema.ts";
+import { seedTasks } from "../core/seed.ts";
+import { validateWorkflow, type Workflow, workflowHash } from "../core/workflow.ts";
+import type { Submission, WorkflowStore } from "../store/store.ts";
+import { workflowNotFound } from "./routes/workflows.ts";
+
+export interface SubmitHeaders {
+  idempotencyKey: string | undefined;
+  traceparent: string | undefined;
+}
+
+/** Throws what is wrong with the workflow or its inputs. The run's id is chosen here. */
+export async function prepareSubmission(
+  workflows: WorkflowStore,
+  limits: Limits,
+  namespace: string,
+  body: SubmitBody,
+  headers: SubmitHeaders,
+): Promise<Submission> {
+  const { workflow, version, hash, tasks } = await resolveWorkflow(workflows, limits, namespace, body);
+  const inputs = body.inputs ?? {};
+  checkInputs(workflow, inputs);
+  return {
+    namespace,
+    runId: uuidv7(),
+    workflow,
+    hash,
+    version,
+    inputs,
+    labels: checkedLabels({ ...workflow.labels, ...body.labels }, limits),
+    priority: body.priority ?? 0,
+    traceparent: traceparentOf(headers.traceparent),
+    deadlineMs: workflow.deadline === undefined ? null : parseDuration(workflow.deadline),
+    tasks,
+    idempotency: headers.idempotencyKey === undefined ? null : { key: headers.idempotencyKey, bodyHash: hashOf(body) },
+  };
+}
+
+interface Resolved {
+  workflow: Workflow;
+  version: number | null;
+  hash: string;
+  tasks: TaskSeed[];
+}
+
+async function resolveWorkflow(
+  workflows: WorkflowStore,
+  limits: Limits,
+  namespace: string,
+  body: SubmitBody,
+): Promise<Resolved> {
+  if (body.definition) {
+    const { version: _, ...workflow } = placed("/definition", () => validateWorkflow(body.definition, { limits }));
+    return { workflow, version: null, hash: workflowHash(workflow), tasks: seedTasks(workflow) };
+  }
+  const [name, version] = body.workflow!.split("@") as [string, string | undefined];
+  const number = version === undefined ? undefined : Number(version);
+  const stored = await workflows.find(namespace, name, number);
+  if (!stored) throw workflowNotFound(name, number);
+  const { definition } = stored;
+  return { workflow: definition, version: stored.version, hash: stored.hash, tasks: seedTasks(definition) };
+}
+
+function checkInputs(workflow: Workflow, inputs: JsonObject): void {
+  if (!workflow.inputs) return;
+  const issues = validate(compileSchema(workflow.inputs), inputs, "RUN_INPUTS_INVALID", "/inputs");
+  if (issues.length === 0) return;
+  throw refusal("RUN_INPUTS_INVALID", issues);
+}
+
+/** Issues of a part of the body, with pointers into the whole of it. */
+function placed<T>(pointer: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof SkeinError)) throw error;
+    const issues = error.issues.map((issue) => ({ ...issue, pointer: pointer + issue.pointer }));
+    throw new SkeinError(error.code, error.message, { issues, cause: error });
+  }
+}
+
+export function checkedLabels(labels: Record<string, string>, limits: Limits): Record<string, string> {
+  const count = Object.keys(labels).length;
+  if (count <= limits.labels) return labels;
+  const message = `There are ${count} labels; ${limitSentence("labels", limits)}.`;
+  throw new SkeinError("REQUEST_INVALID", message, {
+    issues: [{ code: "REQUEST_INVALID", message, pointer: "/labels" }],
+  });
+}
+
+function hashOf(body: SubmitBody): string {
+  return createHash("sha256").update(canonicalJson(body)).digest("hex");
+}
+
+/** W3C Trace Context, version 00. */
+const traceparentShape = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** The caller's trace goes on; without one (or with a broken one, as the standard says) a new trace begins here. */
+function traceparentOf(header: string | undefined): string {
+  if (header !== undefined && traceparentShape.test(header)) return header;
+  return `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
+}

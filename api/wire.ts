@@ -1,0 +1,160 @@
+/** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
+import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
+import type { KeyBody } from "../core/protocol/keys.ts";
+import type { RunBody, TaskBody, TaskDetailBody } from "../core/protocol/runs.ts";
+import type { LeaseBody } from "../core/protocol/tasks.ts";
+import type { WorkflowRecord } from "../core/protocol/workflows.ts";
+import type {
+  Agent,
+  ApiKey,
+  CapabilityOffer,
+  ClaimedTask,
+  PageOf,
+  Run,
+  StoredWorkflow,
+  TaskDetail,
+  TaskRecord,
+} from "../store/store.ts";
+
+function time(date: Date): string;
+function time(date: Date | null): string | null;
+function time(date: Date | null): string | null {
+  return date?.toISOString() ?? null;
+}
+
+export function pageBody<T, B>(page: PageOf<T>, convert: (item: T) => B): { data: B[]; next_cursor: string | null } {
+  return { data: page.data.map(convert), next_cursor: page.nextCursor };
+}
+
+export function runBody(run: Run): RunBody {
+  return {
+    id: run.id,
+    workflow: run.workflow,
+    version: run.version,
+    status: run.status,
+    ending: run.ending,
+    inputs: run.inputs,
+    error: run.error,
+    labels: run.labels,
+    priority: run.priority,
+    revision: run.revision,
+    attempt: run.attempt,
+    retried_from: run.retriedFrom,
+    task_count: run.taskCount,
+    counts: run.counts,
+    created_at: time(run.createdAt),
+    started_at: time(run.startedAt),
+    finished_at: time(run.finishedAt),
+    deadline_at: time(run.deadlineAt),
+  };
+}
+
+export function taskBody(task: TaskRecord, runId: string): TaskBody {
+  return {
+    id: task.id,
+    run_id: runId,
+    key: task.key,
+    capability: task.capability,
+    status: task.status,
+    needs: task.needs,
+    attempt: task.attempt,
+    failures: task.failures,
+    lost_leases: task.lostLeases,
+    agent_id: task.agentId,
+    priority: task.priority,
+    reason: task.reason,
+    error: task.error,
+    output: task.output,
+    progress: task.progress,
+    created_at: time(task.createdAt),
+    ready_at: time(task.readyAt),
+    available_at: time(task.availableAt),
+    started_at: time(task.startedAt),
+    finished_at: time(task.finishedAt),
+  };
+}
+
+export function taskDetailBody(task: TaskDetail, runId: string): TaskDetailBody {
+  return {
+    ...taskBody(task, runId),
+    input: task.input,
+    attempts: task.attempts.map((attempt) => ({
+      attempt: attempt.attempt,
+      agent_id: attempt.agentId,
+      outcome: attempt.outcome,
+      error: attempt.error,
+      started_at: time(attempt.startedAt),
+      ended_at: time(attempt.endedAt),
+    })),
+  };
+}
+
+/** The idempotency key is the task's id: the same for every attempt, and nobody else's. */
+export function leaseBody(task: ClaimedTask): LeaseBody {
+  return {
+    task_id: task.taskId,
+    key: task.key,
+    run_id: task.runId,
+    attempt: task.attempt,
+    lease_token: task.leaseToken,
+    lease_ms: task.leaseMs,
+    timeout_ms: task.timeoutMs,
+    capability: task.capability,
+    input: task.input,
+    idempotency_key: task.taskId,
+    traceparent: task.traceparent,
+  };
+}
+
+export function workflowBody(workflow: StoredWorkflow): WorkflowRecord {
+  return {
+    name: workflow.name,
+    version: workflow.version,
+    hash: workflow.hash,
+    definition: workflow.definition as unknown as WorkflowRecord["definition"],
+    created_at: time(workflow.createdAt),
+  };
+}
+
+export function agentBody(agent: Agent): AgentBody {
+  return {
+    id: agent.id,
+    name: agent.name,
+    kind: agent.kind,
+    door: agent.door,
+    status: agent.status,
+    capabilities: agent.capabilities,
+    labels: agent.labels,
+    slots: agent.slots,
+    running: agent.running,
+    load: agent.load,
+    version: agent.version,
+    registered_at: time(agent.registeredAt),
+    last_seen_at: time(agent.lastSeenAt),
+    left_at: time(agent.leftAt),
+  };
+}
+
+export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
+  return {
+    name: offer.name,
+    version: offer.version ?? "1.0.0",
+    description: offer.description ?? null,
+    input_schema: offer.inputSchema ?? null,
+    output_schema: offer.outputSchema ?? null,
+    agents: offer.agents,
+    slots: offer.slots,
+  };
+}
+
+export function keyBody(key: ApiKey): KeyBody {
+  return {
+    id: key.id,
+    namespace: key.namespace,
+    name: key.name,
+    prefix: key.prefix,
+    scopes: key.scopes as KeyBody["scopes"],
+    created_at: time(key.createdAt),
+    expires_at: time(key.expiresAt),
+  };
+}

@@ -1,0 +1,77 @@
+/** `skein dev`: the whole system in this process, until Ctrl-C. */
+import type { Client } from "../sdk/client.ts";
+import type { Context } from "./context.ts";
+import { exampleFile, startLocalSystem } from "./local-system.ts";
+import { printJson } from "./output.ts";
+import { exitCodes } from "./problem.ts";
+import { readWorkflow } from "./read-file.ts";
+import { runAndReport } from "./run.ts";
+
+export interface DevOptions {
+  port?: number;
+  host?: string;
+  dataDir?: string;
+  inMemory?: boolean;
+  example?: boolean;
+  executors?: string[];
+  verbose?: boolean;
+}
+
+const EXAMPLE = "hello.yaml";
+
+export async function dev(context: Context, options: DevOptions): Promise<number> {
+  const signal = context.interrupt();
+  const { port, host, dataDir } = options;
+  const system = await startLocalSystem(context, {
+    ...options,
+    env: {
+      ...(port !== undefined && { PORT: String(port) }),
+      ...(host !== undefined && { HOST: host }),
+      ...(dataDir !== undefined && { SKEIN_DATA_DIR: dataDir }),
+    },
+  });
+  try {
+    if (context.json) printJson(context, { url: system.url, pid: process.pid });
+    else context.stdout.write(heading(context, system.url, options));
+    if (options.example && !signal.aborted) await runExample(context, system.client, signal);
+    if (!signal.aborted && !context.json) context.stdout.write(addresses(context, system.url));
+    await aborted(signal);
+    if (!context.json) context.stdout.write("Stopping …\n");
+  } finally {
+    await system.stop();
+  }
+  return exitCodes.ok;
+}
+
+function heading({ paint, env }: Context, url: string, { inMemory, dataDir }: DevOptions): string {
+  const folder = dataDir ?? (env.SKEIN_DATA_DIR || ".skein");
+  const kept = inMemory
+    ? "everything is forgotten when it stops"
+    : `data in ${folder} survives a killed process, not a power cut`;
+  return `${paint.bold("Skein")} is running at ${paint.cyan(url)}\n${paint.dim(`embedded mode, single process; ${kept}`)}\n\n`;
+}
+
+function addresses({ paint }: Context, url: string): string {
+  const body = '{"definition":{"name":"try","tasks":[{"id":"a","capability":"core.echo","input":"honk"}]}}';
+  return [
+    "",
+    `  API   ${paint.cyan(`${url}/v1`)}`,
+    `  Docs  ${paint.cyan(`${url}/docs`)}`,
+    `  Try   curl -s ${url}/v1/runs -H 'content-type: application/json' -d '${body}'`,
+    "",
+    paint.dim("Ctrl-C stops it."),
+    "",
+  ].join("\n");
+}
+
+async function runExample(context: Context, client: Client, signal: AbortSignal): Promise<void> {
+  const definition = await readWorkflow(context, exampleFile(EXAMPLE));
+  await runAndReport(context, client, () => client.runs.submit({ definition: { ...definition } }), signal);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,87 @@
+/** The whole system started inside this command. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { pino } from "pino";
+import { loadConfig } from "../config.ts";
+import { SkeinError } from "../core/errors.ts";
+import { loadExecutors } from "../sdk/load-executors.ts";
+import { type Context, type Environment, isLive } from "./context.ts";
+import { visible } from "./output.ts";
+
+export interface LocalSystemOptions {
+  /** Beside, and before, those of the process. */
+  env?: Environment;
+  /** Keep nothing. */
+  inMemory?: boolean;
+  /** Modules that export executors. */
+  executors?: readonly string[];
+  /** Every log line, as JSON, on stderr. Default: warnings and errors, as people read them. */
+  verbose?: boolean;
+}
+
+/** Resolves once it serves; `stop` waits for its end. Errors say which option or variable to change. */
+export async function startLocalSystem(context: Context, options: LocalSystemOptions) {
+  const config = loadConfig({ ...context.env, ...options.env });
+  const executors = (await Promise.all((options.executors ?? []).map(loadExecutors))).flat();
+  const started = announceStart(context);
+  try {
+    const { startEmbedded } = await import("../embedded.ts");
+    const { url, stop } = await startEmbedded({
+      config,
+      executors,
+      logger: createLogger(context, options.verbose ? config.logLevel : undefined),
+      ...(options.inMemory && { inMemory: true }),
+    });
+    const { createClient } = await import("../sdk/client.ts");
+    return { url, stop, client: createClient({ url, ...(config.adminKey && { apiKey: config.adminKey }) }) };
+  } catch (error) {
+    throw clearer(error);
+  } finally {
+    started();
+  }
+}
+
+const CLEAR_LINE = "\r\u001b[2K";
+
+/** The start takes seconds: somebody at a terminal is told, until it is done. */
+function announceStart({ stderr, env }: Context): () => void {
+  if (!isLive(stderr, env)) return () => {};
+  stderr.write("Starting the embedded system …");
+  return () => stderr.write(CLEAR_LINE);
+}
+
+/** Without a level: warnings and errors, each as one sentence. */
+function createLogger(context: Context, level: string | undefined) {
+  if (level) return pino({ level }, pino.destination({ dest: 2, sync: true }));
+  return pino({ level: "warn" }, { write: (line: string) => noteLine(context, line) });
+}
+
+interface LogLine {
+  level: number;
+  msg?: string;
+  err?: { message?: string };
+  run_id?: string;
+}
+
+const ERROR_LEVEL = 50;
+
+/** Lines about a run stand in the run's own log, and whoever follows it sees them there. */
+function noteLine({ note, paint }: Context, line: string): void {
+  const { level, msg, err, run_id } = JSON.parse(line) as LogLine;
+  if (run_id !== undefined) return;
+  const text = visible([msg, err?.message].filter(Boolean).join(": "));
+  note(level >= ERROR_LEVEL ? paint.red(`✘ ${text}`) : paint.yellow(`! ${text}`));
+}
+
+function clearer(error: unknown): unknown {
+  if (!(error instanceof SkeinError) || error.code !== "DATA_DIR_LOCKED") return error;
+  const hint = "If that is `skein dev`, use it: give --server with the address it has printed.";
+  return new SkeinError("DATA_DIR_LOCKED", `${error.message} ${hint}`, { cause: error });
+}
+
+/** Where the workflows of the documentation stand, beside the sources and in the build alike. */
+export function exampleFile(name: string): string {
+  const path = fileURLToPath(new URL(`../examples/${name}`, import.meta.url));
+  if (existsSync(path)) return path;
+  throw new SkeinError("INTERNAL", `The example ${name} is missing from this installation; install Skein again.`);
+}

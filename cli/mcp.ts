@@ -1,0 +1,11 @@
+/** `skein mcp`: the tools of the Model Context Protocol over stdin and stdout. */
+import type { Context } from "./context.ts";
+import { exitCodes } from "./problem.ts";
+
+/** Runs until stdin ends. */
+export async function mcp(context: Context): Promise<number> {
+  const { url } = await context.client();
+  const { runMcpStdio } = await import("../mcp/main.ts");
+  await runMcpStdio({ url, ...(context.apiKey !== undefined && { apiKey: context.apiKey }) });
+  return exitCodes.ok;
+}

@@ -1,0 +1,499 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Embedded } from "../embedded.ts";
+import { type InvokeOptions, invoke, startTestSystem } from "./invoke.suite.ts";
+
+const ESCAPE = String.fromCharCode(27);
+
+let system: Embedded;
+let folder: string;
+
+beforeAll(async () => {
+  [system, folder] = await Promise.all([startTestSystem(), mkdtemp(join(tmpdir(), "skein-cli-"))]);
+});
+afterAll(async () => {
+  await system?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Against the running system. */
+const skein = (args: string[], options: InvokeOptions = {}) =>
+  invoke(args, { ...options, env: { SKEIN_URL: system.url, ...options.env } });
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+const echo = (name: string, more = "") =>
+  file(
+    `${name}.yaml`,
+    `name: ${name}\ntasks:\n  - { id: a, capability: core.echo, input: "{{ inputs }}" }\n` +
+      `  - { id: b, needs: [a], capability: core.echo, input: "{{ tasks.a.output }}" }\noutputs: { given: "{{ tasks.b.output }}" }\n${more}`,
+  );
+
+const failing = () =>
+  file(
+    "failing.yaml",
+    'name: failing\ntasks:\n  - { id: bad, capability: code.javascript, input: { code: "throw new Error(`no good`)" } }\n' +
+      "  - { id: after, needs: [bad], capability: core.echo }\n",
+  );
+
+const endless = () =>
+  file("endless.yaml", "name: endless\ntasks:\n  - { id: a, capability: core.sleep, input: { duration: 10m } }\n");
+
+/** Submits and answers the run's id. */
+async function detached(path: string): Promise<string> {
+  const { stdout } = await skein(["run", path, "--detach"]);
+  return stdout.trim();
+}
+
+describe("skein run", () => {
+  it("prints a line for each event, then the result", async () => {
+    const { code, stdout, stderr } = await skein(["run", await echo("plain"), "--input", "n=5", "--input", "s=x y"]);
+    const [events = "", result = ""] = stdout.split("\n\n");
+    const types = events.split("\n").map((line) => line.split(" ")[1]);
+    expect(types.filter((type) => type !== "task.published")).toEqual([
+      "run.submitted",
+      ...["task.ready", "task.claimed", "task.completed", "task.ready", "task.claimed", "task.completed"],
+      "run.completed",
+    ]);
+    expect(result).toMatch(/^✔ plain completed after [\d.]+m?s, 2 tasks\n/);
+    expect(JSON.parse(result.slice(result.indexOf("{")))).toEqual({ given: { n: 5, s: "x y" } });
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+
+  it("prints the run with its tasks and nothing else with --json", async () => {
+    const { code, stdout } = await skein(["run", await echo("as-json"), "--json", "--label", "team=geese"]);
+    const time = expect.stringMatching(/^\d{4}-.*Z$/);
+    const task = { status: "completed", started_at: time, finished_at: time };
+    expect(JSON.parse(stdout)).toMatchObject({
+      workflow: "as-json",
+      status: "completed",
+      labels: { team: "geese" },
+      error: null,
+      outputs: { given: {} },
+      tasks: [
+        { key: "a", needs: [], ...task },
+        { key: "b", needs: ["a"], ...task },
+      ],
+    });
+    expect(code).toBe(0);
+  });
+
+  it("exits with 1 and says why when the run fails", async () => {
+    const { code, stdout } = await skein(["run", await failing()]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/✘ failing failed after .*, 2 tasks\n {2}bad: CODE_FAILED: Error: no good/);
+    const asJson = await skein(["run", await failing(), "--json"]);
+    expect(asJson.code).toBe(1);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ status: "failed", error: { code: "CODE_FAILED", task: "bad" } });
+  });
+
+  it("takes inputs from a file or from stdin, and single ones before those", async () => {
+    const path = await echo("inputs");
+    const inputs = await file("inputs.json", '{ "a": 1, "b": [2] }');
+    const fromFile = await skein(["run", path, "--json", "--inputs", inputs, "--input", "a=9"]);
+    expect(JSON.parse(fromFile.stdout).outputs).toEqual({ given: { a: 9, b: [2] } });
+    const fromStdin = await skein(["run", path, "--json", "--inputs", "-"], { stdin: "a: text" });
+    expect(JSON.parse(fromStdin.stdout).outputs).toEqual({ given: { a: "text" } });
+  });
+
+  it("takes the workflow from stdin", async () => {
+    const { stdout } = await skein(["run", "-", "--json"], { stdin: await readFile(await echo("piped"), "utf8") });
+    expect(JSON.parse(stdout)).toMatchObject({ workflow: "piped", status: "completed" });
+  });
+
+  it("is the same run under the same idempotency key", async () => {
+    const args = ["run", await echo("once"), "--detach", "--idempotency-key", "once"];
+    const [one, other] = [await skein(args), await skein(args)];
+    expect(one.stdout).toMatch(/^[0-9a-f-]{36}\n$/);
+    expect(other.stdout).toBe(one.stdout);
+  });
+
+  it("draws a live picture on a terminal, and leaves the last one standing", async () => {
+    const { stdout } = await skein(["run", await echo("live")], { terminal: { columns: 80, rows: 24 } });
+    const plain = stripVTControlCharacters(stdout);
+    expect(plain).toContain("live  run ");
+    // A later picture writes only the lines that have changed.
+    expect(plain).toMatch(/✔ a /);
+    expect(plain).toMatch(/✔ b .*\n\n━+ 2\/2\n\n✔ live completed after/);
+    expect(plain).not.toContain("task.ready");
+  });
+
+  it("uses no colours where NO_COLOR asks for none", async () => {
+    const { stdout } = await skein(["run", await echo("grey")], {
+      env: { NO_COLOR: "1" },
+      terminal: { columns: 80, rows: 24 },
+    });
+    // Colours and styles end with m. The cursor has to move all the same.
+    expect(stdout).not.toMatch(new RegExp(`${ESCAPE}\\[[0-9;]*m`));
+    expect(stdout).toContain(ESCAPE);
+  });
+
+  it("detaches with Ctrl-C, and the run goes on", async () => {
+    const stop = new AbortController();
+    const { code, stdout, stderr } = await skein(["run", await endless()], {
+      signal: stop.signal,
+      onOutput: (written) => written.includes("task.claimed") && stop.abort(),
+    });
+    expect(code).toBe(0);
+    const id = /run=(\S+)/.exec(stdout)![1]!;
+    expect(stderr).toContain(`skein runs watch ${id}`);
+    expect(JSON.parse((await skein(["runs", "get", id, "--json"])).stdout).status).toBe("running");
+    await skein(["runs", "cancel", id]);
+  });
+
+  it("refuses a file that is not valid, with every mistake at its place", async () => {
+    const path = await file("bad.yaml", "name: w\ntasks:\n  - id: a\n    capabilty: core.echo\n    needs: [b]\n");
+    const { code, stderr } = await skein(["run", path]);
+    expect(code).toBe(2);
+    expect(stderr.split("\n")).toEqual([
+      `${path} has 3 mistakes:`,
+      expect.stringMatching(/^ {2}\S+bad\.yaml:3:5 .*no `capability`.*\[WORKFLOW_INVALID\]$/),
+      expect.stringMatching(/^ {2}\S+bad\.yaml:4:5 .*Did you mean "capability"\? \[WORKFLOW_KEY_UNKNOWN\]$/),
+      expect.stringMatching(/^ {2}\S+bad\.yaml:5:13 .*\[WORKFLOW_NEED_UNKNOWN\]$/),
+      "",
+    ]);
+  });
+
+  it.each([
+    ["a file that is not there", ["run", "./nowhere.yaml"], /there is no such file/],
+    ["a workflow nobody registered", ["run", "nobody"], /WORKFLOW_NOT_FOUND/],
+    ["an input without a value", ["run", "w", "--input", "a"], /name=value/],
+    ["a label without a value", ["run", "w", "--label", "a"], /key=value/],
+    ["inputs that are a list", ["run", "w", "--inputs", "-"], /must hold an object/],
+    ["both ways of watching", ["run", "w", "--watch", "--detach"], /cannot be used with/],
+    ["stdin twice", ["run", "-", "--inputs", "-"], /Only one/],
+    ["options of another mode", ["run", "w", "--in-memory"], /--in-memory is for the embedded system/],
+    ["no workflow", ["run"], /missing required argument/],
+  ])("with %s is a mistake of usage", async (_, args, words) => {
+    const { code, stdout, stderr } = await skein(args, { stdin: "[]" });
+    expect(stderr).toMatch(words);
+    expect([code, stdout]).toEqual([2, ""]);
+  });
+});
+
+/** A system of its own takes 2 s to start, and ten times as long on a busy machine. */
+const SLOW = { timeout: 180_000 };
+
+describe("skein run without a server", SLOW, () => {
+  const env = { SKEIN_DATA_DIR: "" };
+
+  it("starts a system, runs, prints the result and stops; the data is kept for the next one", async () => {
+    const data = join(folder, "data");
+    const args = ["run", await echo("local"), "--json", "--data-dir", data, "--idempotency-key", "k"];
+    const one = await invoke(args, { env });
+    expect(JSON.parse(one.stdout)).toMatchObject({ status: "completed" });
+    const other = await invoke(args, { env });
+    expect(JSON.parse(other.stdout).id).toBe(JSON.parse(one.stdout).id);
+    expect([one.code, one.stderr, other.code]).toEqual([0, "", 0]);
+    const doctor = await invoke(["doctor", "--data-dir", data]);
+    expect(doctor).toEqual({ code: 0, stdout: "✔ every invariant holds (I1–I6)\n", stderr: "" });
+  });
+
+  it("cancels the run with Ctrl-C and exits with 1", async () => {
+    const stop = new AbortController();
+    const { code, stdout } = await invoke(["run", await endless(), "--in-memory"], {
+      env,
+      signal: stop.signal,
+      onOutput: (written) => written.includes("task.claimed") && stop.abort(),
+    });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/run\.cancelled.*\n\n⊘ endless cancelled after/s);
+  });
+
+  it("runs executors of one's own", async () => {
+    const module = await file(
+      "mine.mjs",
+      `export const mine = { capability: "my.double", version: "1", description: "",
+         parseInput: (value) => value, parseOutput: (value) => value, run: ({ input }) => input * 2 };`,
+    );
+    const path = await file(
+      "mine.yaml",
+      "name: mine\ntasks: [{ id: a, capability: my.double, input: 21 }]\noutputs: '{{ tasks.a.output }}'\n",
+    );
+    const { stdout } = await invoke(["run", path, "--in-memory", "--json", "--executors", module], { env });
+    expect(JSON.parse(stdout).outputs).toBe(42);
+  });
+
+  it("cannot detach", async () => {
+    expect(await invoke(["run", "w", "--detach"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--server/),
+    });
+  });
+});
+
+describe("skein dev", SLOW, () => {
+  it("serves, runs the example, and stops when it is told to", async () => {
+    const stop = new AbortController();
+    let answered: Promise<Response> | undefined;
+    const { code, stdout, stderr } = await invoke(["dev", "--in-memory", "--port", "0", "--example"], {
+      signal: stop.signal,
+      onOutput: (written) => {
+        if (!written.includes("Ctrl-C stops it") || answered) return;
+        const [, url = ""] = /running at (\S+)/.exec(written) ?? [];
+        answered = fetch(`${url}/readyz`);
+        void answered.finally(() => stop.abort());
+      },
+    });
+    expect([code, stderr]).toEqual([0, ""]);
+    expect((await answered)?.status).toBe(200);
+    expect(stdout).toContain("✔ hello completed");
+    expect(stdout).toMatch(/embedded mode, single process/);
+    expect(stdout).toMatch(/Docs +http:.*\/docs\n/);
+    expect(stdout).toMatch(/curl -s http:/);
+  });
+
+  it("says which port is taken", async () => {
+    const { code, stderr } = await invoke(["dev", "--in-memory", "--port", new URL(system.url).port]);
+    expect(stderr).toMatch(/Cannot listen on 127\.0\.0\.1:\d+/);
+    expect(code).toBe(2);
+  });
+
+  it("needs a key before others can reach it", async () => {
+    expect(await invoke(["dev", "--in-memory", "--host", "0.0.0.0"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/SKEIN_ADMIN_KEY/),
+    });
+  });
+});
+
+describe("skein runs", () => {
+  let good: string;
+  let bad: string;
+  beforeAll(async () => {
+    const ids = await Promise.all(
+      [await echo("listed"), await failing()].map(
+        async (path) => JSON.parse((await skein(["run", path, "--json"])).stdout).id,
+      ),
+    );
+    [good, bad] = ids as [string, string];
+  });
+
+  it("list shows them as a table, filtered, and as JSON", async () => {
+    const table = await skein(["runs", "list", "--workflow", "listed"]);
+    expect(table.stdout).toMatch(
+      new RegExp(`^RUN +WORKFLOW +STATUS +TASKS +CREATED +TOOK\n${good} +listed +completed +2/2 +\\S+Z +\\S+\n$`),
+    );
+    const json = await skein(["runs", "list", "--status", "failed", "--limit", "1", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject([{ status: "failed" }]);
+  });
+
+  it("get shows a run and its tasks", async () => {
+    const { stdout } = await skein(["runs", "get", bad]);
+    expect(stdout).toMatch(
+      /✘ failing failed\nrun .*\nCODE_FAILED: Error: no good.*\n\nTASK +STATUS .*\nbad +failed +code\.javascript +1 .*CODE_FAILED/,
+    );
+    expect(stdout).toMatch(/after +skipped +core\.echo +0 +need_not_completed/);
+  });
+
+  it("watch replays a run that has ended, and exits as it did", async () => {
+    expect(await skein(["runs", "watch", good])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("run.completed"),
+    });
+    expect(await skein(["runs", "watch", bad])).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining("run.failed"),
+    });
+    const { code, stdout } = await skein(["runs", "watch", bad, "--json"]);
+    const events = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).type);
+    expect([code, events.at(0), events.at(-1)]).toEqual([1, "run.submitted", "run.failed"]);
+  });
+
+  it("result prints the outputs, exits with 1 for a failed run, and with 2 while there is none", async () => {
+    expect(await skein(["runs", "result", good])).toEqual({ code: 0, stdout: '{\n  "given": {}\n}\n', stderr: "" });
+    const failed = await skein(["runs", "result", bad]);
+    expect(failed).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/failed: CODE_FAILED/) });
+    const id = await detached(await endless());
+    expect(await skein(["runs", "result", id])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("RUN_NOT_FINISHED"),
+    });
+    await skein(["runs", "cancel", id]);
+  });
+
+  it("cancel stops a run", async () => {
+    const id = await detached(await endless());
+    expect(await skein(["runs", "cancel", id, "--reason", "enough"])).toMatchObject({ code: 0 });
+    const { code, stdout } = await skein(["runs", "watch", id]);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/run\.cancelled/)]);
+    expect(await skein(["runs", "cancel", good])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("RUN_ALREADY_FINISHED"),
+    });
+  });
+
+  it("logs tell the story of a run", async () => {
+    const { stdout } = await skein(["runs", "logs", bad]);
+    expect(stdout).toMatch(/Z info {2}orchestrator run submitted/);
+    expect(stdout).toMatch(/Z error orchestrator bad#1 task failed \{"error":/);
+    const lines = (await skein(["runs", "logs", bad, "--json"])).stdout.trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line).message)).toContain("task failed");
+  });
+
+  it("graph and timeline go to stdout or into a file, whose name gives the format", async () => {
+    expect((await skein(["runs", "graph", good])).stdout).toMatch(/^(---|flowchart|graph)/);
+    expect(JSON.parse((await skein(["runs", "graph", good, "--json"])).stdout)).toMatchObject({ workflow: "listed" });
+    const svg = join(folder, "run.svg");
+    expect(await skein(["runs", "graph", good, "-o", svg])).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: `Written to ${svg}.\n`,
+    });
+    expect(await readFile(svg, "utf8")).toContain("<svg");
+    await skein(["runs", "timeline", good, "--output", svg]);
+    expect(await readFile(svg, "utf8")).toContain("<svg");
+    expect(JSON.parse((await skein(["runs", "timeline", good])).stdout)).toMatchObject({ workflow: "listed" });
+    expect(await skein(["runs", "graph", good, "--format", "png"])).toMatchObject({ code: 2 });
+  });
+
+  it("of an unknown run exits with 2", async () => {
+    const id = "01980000-0000-7000-8000-000000000000";
+    for (const verb of ["get", "watch", "result", "logs", "graph", "timeline", "cancel"]) {
+      expect(await skein(["runs", verb, id])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining("RUN_NOT_FOUND"),
+      });
+    }
+  });
+});
+
+describe("skein workflow", () => {
+  it("validate tells the mistakes of all files, without a server", async () => {
+    const good = await echo("valid");
+    const bad = await file("invalid.yaml", "name: w\ntasks: []\n");
+    const { code, stdout, stderr } = await invoke(["workflow", "validate", good, bad]);
+    expect([code, stdout]).toEqual([2, `✔ ${good}: valid, 2 tasks\n`]);
+    expect(stderr).toMatch(/invalid\.yaml:2:8 .*\[WORKFLOW_INVALID\]/);
+    const asJson = await invoke(["workflow", "validate", bad, "--json"]);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({
+      valid: false,
+      errors: [{ pointer: "/tasks", line: 2, column: 8 }],
+    });
+    expect(asJson).toMatchObject({ code: 2, stderr: "" });
+  });
+
+  it("register stores a version that list and get show and run runs", async () => {
+    const path = await echo("kept", "description: Kept for later.\n");
+    expect((await skein(["workflow", "register", path])).stdout).toMatch(/^Registered kept@1\./);
+    expect((await skein(["workflow", "register", path])).stdout).toMatch(/^Registered kept@1\./);
+    expect((await skein(["workflow", "list"])).stdout).toMatch(/kept@1 +2 +\S+ +Kept for later\./);
+    const { stdout } = await skein(["workflow", "get", "kept@1"]);
+    expect(await skein(["workflow", "validate", await file("got.yaml", stdout)])).toMatchObject({ code: 0 });
+    for (const name of ["kept", "kept@1"]) {
+      expect(JSON.parse((await skein(["run", name, "--json"])).stdout)).toMatchObject({ workflow: "kept", version: 1 });
+    }
+    expect(await skein(["workflow", "get", "kept@7"])).toMatchObject({ code: 2 });
+    expect(await skein(["workflow", "get", "kept@x"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/name@3/),
+    });
+  });
+});
+
+describe("skein agents, capabilities and keys", () => {
+  it("show who is there and what can be asked", async () => {
+    expect((await skein(["agents", "list"])).stdout).toMatch(/ live +queue +\d+\/16 +\S+ ago +.*core\.echo/);
+    expect((await skein(["capabilities"])).stdout).toMatch(/core\.sleep +\S+ +1 +16 +Waits/);
+    expect(JSON.parse((await skein(["capabilities", "--json"])).stdout)).toContainEqual(
+      expect.objectContaining({ name: "core.echo", agents: 1 }),
+    );
+  });
+
+  it("keys are created, listed, used and revoked", async () => {
+    const created = await skein(["keys", "create", "ci", "--scope", "runs:read"]);
+    const key = created.stdout.trim();
+    expect(key).toMatch(/^skk_/);
+    expect(created.stderr).toMatch(/will not be shown again/);
+    expect(await skein(["runs", "list", "--api-key", key])).toMatchObject({ code: 0 });
+    const refused = await skein(["run", await echo("refused"), "--api-key", key]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("SCOPE_MISSING") });
+    const listed = JSON.parse((await skein(["keys", "list", "--json"])).stdout) as { id: string; name: string }[];
+    const { id } = listed.find(({ name }) => name === "ci")!;
+    expect((await skein(["keys", "list"])).stdout).not.toContain(key);
+    expect(await skein(["keys", "revoke", id])).toMatchObject({ code: 0 });
+    expect(await skein(["keys", "create", "x", "--scope", "everything"])).toMatchObject({ code: 2 });
+  });
+});
+
+describe("skein import wfcommons", () => {
+  const instance = JSON.stringify({
+    name: "flow",
+    schemaVersion: "1.5",
+    workflow: {
+      specification: {
+        tasks: [
+          { id: "a", parents: [] },
+          { id: "b b", parents: ["a"] },
+        ],
+      },
+      execution: { tasks: [{ id: "a", runtimeInSeconds: 2 }] },
+    },
+  });
+
+  it("writes a workflow that can be run", async () => {
+    const path = await file("instance.json", instance);
+    const { code, stdout, stderr } = await invoke(["import", "wfcommons", path, "--time-scale", "0.001"]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/1 id had to be changed, such as "b b" to b_b/)]);
+    const run = await skein(["run", "-", "--json"], { stdin: stdout });
+    expect(JSON.parse(run.stdout).tasks).toMatchObject([{ key: "a" }, { key: "b_b", needs: ["a"] }]);
+  });
+
+  it("writes JSON into a file called so", async () => {
+    const out = join(folder, "flow.json");
+    expect(await invoke(["import", "wfcommons", await file("instance.json", instance), "-o", out])).toMatchObject({
+      code: 0,
+    });
+    expect(JSON.parse(await readFile(out, "utf8"))).toMatchObject({ name: "flow" });
+  });
+
+  it.each(["-1", "x", ""])("refuses the time scale %j", async (scale) => {
+    expect(await invoke(["import", "wfcommons", "x", "--time-scale", scale])).toMatchObject({ code: 2 });
+  });
+});
+
+describe("skein doctor", () => {
+  it("says what it needs when there is no database to look into", async () => {
+    const remote = await invoke(["doctor"], { env: { SKEIN_URL: system.url } });
+    expect(remote).toMatchObject({ code: 2, stderr: expect.stringMatching(/DATABASE_URL/) });
+    const local = await invoke(["doctor", "--data-dir", join(folder, "empty")]);
+    expect(local).toMatchObject({ code: 2, stderr: expect.stringMatching(/no embedded database/) });
+  });
+});
+
+describe("skein", () => {
+  it("exits with 3 when nobody answers", async () => {
+    const { code, stderr } = await invoke(["runs", "list", "--server", "http://127.0.0.1:1"]);
+    expect([code, stderr]).toEqual([3, expect.stringMatching(/No answer from http:\/\/127\.0\.0\.1:1 /)]);
+    expect(stderr).not.toContain(" at ");
+  });
+
+  it.each([
+    [["rnu", "x"], /Did you mean run\?/],
+    [["runs", "lst"], /Did you mean list\?/],
+    [["run", "x", "--inptu", "a=1"], /Did you mean --inputs?\?/],
+    [["runs", "list", "--limit", "many"], /whole number/],
+    [["runs", "list", "--server", "localhost:80"], /not a server address/],
+    [["import", "x"], /unknown command/],
+  ])("%j is a mistake of usage, with a suggestion", async (args, words) => {
+    expect(await invoke(args)).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(words) });
+  });
+
+  it("helps", async () => {
+    const { code, stdout } = await invoke(["run", "--help"]);
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/--idempotency-key[\s\S]*Global Options:[\s\S]*--server/),
+    ]);
+  });
+});

@@ -1,0 +1,261 @@
+/** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { version } from "../version.ts";
+import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
+import { exitCodes, explain } from "./problem.ts";
+
+/** Runs a command line (without the names of node and of the script) and answers the exit code. Never rejects. */
+export async function runCli(args: string[], surroundings: Surroundings): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const program = buildProgram(surroundings, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (isCommanderError(error)) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const problem = explain(error);
+    surroundings.stderr.write(`${problem.text}\n`);
+    if (surroundings.env.SKEIN_DEBUG && error instanceof Error) surroundings.stderr.write(`${error.stack}\n`);
+    return problem.exitCode;
+  }
+}
+
+function isCommanderError(error: unknown): error is { exitCode: number } {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("commander.");
+}
+
+function buildProgram(surroundings: Surroundings, setExitCode: (code: number) => void): Command {
+  const program = new Command("skein")
+    .description("Runs workflows on teams of agents: submit, watch, get results")
+    .version(version, "--version")
+    .option("--server <url>", "address of the server (SKEIN_URL; else the local one, see `skein dev`)")
+    .option("--api-key <key>", "API key (SKEIN_API_KEY)")
+    .option("--json", "print JSON, for programs")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => surroundings.stdout.write(text),
+      writeErr: (text) => surroundings.stderr.write(text),
+    })
+    .showHelpAfterError("(skein --help lists commands and options)")
+    .exitOverride();
+  // Commander hands an action its arguments, its options and its command, in this order.
+  const does: Does =
+    (load) =>
+    async (...args) => {
+      const command = args.pop() as Command;
+      const context = createContext(surroundings, command.optsWithGlobals<GlobalOptions>());
+      const work = await load();
+      const answer = await work(context, ...(args as never[]));
+      if (typeof answer === "number") setExitCode(answer);
+    };
+  addProcesses(program, does);
+  addRun(program, does);
+  addRuns(program, does);
+  addWorkflow(program, does);
+  addRest(program, does);
+  return program;
+}
+
+/** Takes its context, then its arguments and options. A number that it answers is the exit code. */
+type Work = (context: Context, ...rest: never[]) => Promise<unknown>;
+type Does = (load: () => Promise<Work>) => (...args: unknown[]) => Promise<void>;
+
+const collect = (value: string, previous: string[] = []) => [...previous, value];
+
+function wholeNumber(least: number, most: number) {
+  return (text: string) => {
+    const number = Number(text);
+    if (/^\d+$/.test(text) && number >= least && number <= most) return number;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+const port = wholeNumber(0, 65_535);
+const limit = wholeNumber(1, 100_000);
+const LIMIT_DEFAULT = 50;
+
+function positiveNumber(text: string): number {
+  const number = Number(text);
+  if (text.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
+  throw new InvalidArgumentError("It must be a number, such as 0.01.");
+}
+
+function addProcesses(program: Command, does: Does): void {
+  program
+    .command("dev")
+    .description("start everything in this process, with nothing installed")
+    .option("--port <port>", "where to listen (PORT, 8080)", port)
+    .option("--host <host>", "on which address (HOST, 127.0.0.1); others than loopback need SKEIN_ADMIN_KEY")
+    .option("--data-dir <folder>", "where to keep the database (SKEIN_DATA_DIR, .skein)")
+    .option("--in-memory", "keep nothing")
+    .option("--example", "run an example workflow first")
+    .option("--executors <file>", "a module that exports executors of yours; repeatable", collect)
+    .option("--verbose", "write the log to stderr")
+    .action(does(async () => (await import("./dev.ts")).dev));
+  program
+    .command("orchestrator")
+    .description("start an orchestrator (DATABASE_URL, AMQP_URL)")
+    .option("--port <port>", "where to listen (PORT, 8080)", port)
+    .option("--host <host>", "on which address (HOST, 127.0.0.1)")
+    .action(does(async () => (await import("./orchestrator.ts")).orchestrator));
+  program
+    .command("executor")
+    .description("start an executor (SKEIN_URL, SKEIN_API_KEY, AMQP_URL)")
+    .option("--capability <names>", "offer only these; repeatable, or with commas", collect)
+    .option("--slots <n>", "tasks at once (SKEIN_SLOTS, 16)", wholeNumber(1, 100_000))
+    .option("--name <name>", "the agent's name (SKEIN_AGENT_NAME, host and process id)")
+    .option("--import <file>", "a module that exports executors of yours; repeatable", collect)
+    .action(does(async () => (await import("./executor.ts")).executor));
+  program
+    .command("mcp")
+    .description("serve the Model Context Protocol on stdin and stdout")
+    .action(does(async () => (await import("./mcp.ts")).mcp));
+}
+
+function addRun(program: Command, does: Does): void {
+  program
+    .command("run")
+    .description("run a workflow and print its result; without a server, in a system of its own")
+    .argument("<workflow>", "a file (- is stdin), or the name of a registered workflow (name, name@3)")
+    .option("--input <name=value>", "an input; JSON where it parses as such, else text; repeatable", collect)
+    .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
+    .option("--label <key=value>", "a label; repeatable", collect)
+    .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .option("--idempotency-key <key>", "the same key is the same run")
+    .addOption(new Option("--watch", "follow the run to its end (the default)").conflicts("detach"))
+    .option("--detach", "print the run's id and do not wait")
+    .option("--data-dir <folder>", "without a server: where to keep the database (SKEIN_DATA_DIR, .skein)")
+    .option("--in-memory", "without a server: keep nothing")
+    .option("--executors <file>", "without a server: a module that exports executors of yours; repeatable", collect)
+    .option("--verbose", "without a server: write the log to stderr")
+    .action(does(async () => (await import("./run.ts")).run));
+}
+
+function addRuns(program: Command, does: Does): void {
+  const runs = program.command("runs").description("look at runs, and cancel them");
+  const load = () => import("./runs.ts");
+  runs
+    .command("list")
+    .description("the newest runs first")
+    .option("--status <status>", "only those that are running, completed, failed, …")
+    .option("--workflow <name>", "only those of this workflow")
+    .option("--label <key=value>", "only those with this label; repeatable", collect)
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listRuns));
+  runs
+    .command("get <run>")
+    .description("a run and its tasks")
+    .action(does(async () => (await load()).getRun));
+  runs
+    .command("watch <run>")
+    .description("follow a run to its end; exits with 1 when it fails")
+    .action(does(async () => (await load()).watch));
+  runs
+    .command("result <run>")
+    .description("a run's outputs; exits with 1 when it failed")
+    .action(does(async () => (await load()).result));
+  runs
+    .command("logs <run>")
+    .description("what happened, step by step, and what the handlers logged")
+    .action(does(async () => (await load()).logs));
+  runs
+    .command("graph <run>")
+    .description("the DAG with its present state")
+    .addOption(
+      new Option("--format <format>", "default: by the file").choices(["json", "mermaid", "dot", "svg", "html"]),
+    )
+    .option("-o, --output <file>", "write to a file")
+    .action(does(async () => (await load()).graph));
+  runs
+    .command("timeline <run>")
+    .description("what ran when")
+    .addOption(new Option("--format <format>", "default: by the file").choices(["json", "svg"]))
+    .option("-o, --output <file>", "write to a file")
+    .action(does(async () => (await load()).timeline));
+  runs
+    .command("cancel <run>")
+    .description("stop a run")
+    .option("--reason <text>", "kept with the run")
+    .action(does(async () => (await load()).cancel));
+}
+
+function addWorkflow(program: Command, does: Does): void {
+  const workflow = program.command("workflow").description("check workflow files, and keep workflows on the server");
+  const load = () => import("./workflow.ts");
+  workflow
+    .command("validate <files...>")
+    .description("say everything that is wrong with a file, with line and column; needs no server")
+    .action(does(async () => (await load()).validate));
+  workflow
+    .command("register <file>")
+    .description("store a workflow; the same content is the same version")
+    .action(does(async () => (await load()).register));
+  workflow
+    .command("list")
+    .description("the registered workflows")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listWorkflows));
+  workflow
+    .command("get <name>")
+    .description("a registered workflow as YAML (name, name@3)")
+    .action(does(async () => (await load()).getWorkflow));
+}
+
+const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "messages", "admin"];
+
+function addRest(program: Command, does: Does): void {
+  program
+    .command("agents")
+    .description("who is there")
+    .command("list")
+    .description("agents, the newest first")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await import("./agents.ts")).listAgents));
+  program
+    .command("capabilities")
+    .description("what tasks can ask for, and how many offer it")
+    .action(does(async () => (await import("./agents.ts")).listCapabilities));
+  addKeys(program, does);
+  program
+    .command("import")
+    .description("turn what others recorded into workflows")
+    .command("wfcommons <file>")
+    .description("a WfFormat 1.5 instance as a workflow of sleeping tasks")
+    .option("--time-scale <x>", "how long to sleep, in times of the recorded running time", positiveNumber, 1)
+    .option("-o, --output <file>", "write to a .yaml or .json file")
+    .action(does(async () => (await import("./import-wfcommons.ts")).importWfcommons));
+  program
+    .command("doctor")
+    .description("audit the invariants in the database (DATABASE_URL, else the embedded one)")
+    .option("--data-dir <folder>", "the embedded database there (SKEIN_DATA_DIR, .skein)")
+    .action(does(async () => (await import("./doctor.ts")).doctor));
+  program
+    .command("test")
+    .description("try a running deployment with the testing agent")
+    .option("--url <url>", "another word for --server")
+    .option("--only <scenario>", "only this one; repeatable", collect)
+    .action(does(async () => (await import("./test-deployment.ts")).testDeployment));
+}
+
+function addKeys(program: Command, does: Does): void {
+  const keys = program.command("keys").description("API keys");
+  const load = () => import("./keys.ts");
+  keys
+    .command("create <name>")
+    .description("create a key and print it, this once")
+    .addOption(new Option("--scope <scopes...>", "what it may do").choices(scopeNames).makeOptionMandatory())
+    .option("--namespace <name>", "default: that of the key that asks")
+    .option("--expires-at <time>", "RFC 3339, such as 2030-01-31T00:00:00Z; default: never")
+    .action(does(async () => (await load()).createKey));
+  keys
+    .command("list")
+    .description("keys, without their secrets")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listKeys));
+  keys
+    .command("revoke <id>")
+    .description("make a key worthless")
+    .action(does(async () => (await load()).revokeKey));
+}

@@ -1,0 +1,105 @@
+import { describe, expect, it } from "vitest";
+import type { Fact, RunEvent } from "../core/event.ts";
+import { eventLine } from "./event-line.ts";
+import { applyEvent, beginProgress, type Progress } from "./progress.ts";
+
+const start = Date.parse("2026-01-31T12:00:00.000Z");
+
+function begin(): Progress {
+  const node = (key: string, needs: string[]) => ({ key, capability: "core.echo", needs });
+  return beginProgress({ run_id: "r", workflow: "w", nodes: [node("a", []), node("b", ["a"])] });
+}
+
+/** Each fact a second after the one before it. */
+function story(facts: Fact[]): RunEvent[] {
+  return facts.map((fact, n) => ({ ...fact, id: `${n}`, run_id: "r", at: new Date(start + n * 1000).toISOString() }));
+}
+
+function play(progress: Progress, facts: Fact[], nowMs = start + 3_600_000): string[] {
+  return story(facts).map((event) => {
+    applyEvent(progress, event, nowMs);
+    return eventLine(event, progress);
+  });
+}
+
+const task = (type: string, rest: object = {}) => ({ type, task_id: "t", key: "a", attempt: 1, ...rest }) as Fact;
+
+describe("the progress of a run", () => {
+  it("begins with every task pending", () => {
+    expect(begin()).toMatchObject({ status: "pending", counts: { pending: 2, completed: 0 } });
+  });
+
+  it("follows the events to the end", () => {
+    const progress = begin();
+    play(progress, [
+      { type: "run.submitted", tasks: 2 },
+      task("task.ready", { attempt: 0 }),
+      task("task.published"),
+      task("task.claimed"),
+      task("task.completed"),
+      task("task.skipped", { key: "b", attempt: 0, reason: "condition_false" }),
+      { type: "run.completed" },
+    ]);
+    expect(progress).toMatchObject({
+      status: "completed",
+      startedAt: start,
+      finishedAt: start + 6_000,
+      counts: { pending: 0, ready: 0, running: 0, completed: 1, skipped: 1 },
+    });
+    expect(progress.tasks.get("a")).toMatchObject({ startedAt: start + 3_000, finishedAt: start + 4_000 });
+    expect(progress.tasks.get("b")).toMatchObject({ status: "skipped", reason: "condition_false" });
+  });
+
+  it("knows when a failed attempt is repeated, and forgets its error when the next one completes", () => {
+    const progress = begin();
+    const error = { code: "HTTP_NETWORK", message: "no answer" };
+    play(progress, [task("task.claimed"), task("task.retrying", { delay_ms: 5_000, error })]);
+    expect(progress.tasks.get("a")).toMatchObject({ status: "ready", retryAt: start + 6_000, error });
+    expect(progress.tasks.get("a")?.startedAt).toBeUndefined();
+    play(progress, [task("task.claimed", { attempt: 2 }), task("task.completed", { attempt: 2 })]);
+    expect(progress.tasks.get("a")).toMatchObject({ status: "completed", attempt: 2 });
+    expect(progress.tasks.get("a")?.error).toBeUndefined();
+    expect(progress.tasks.get("a")?.retryAt).toBeUndefined();
+  });
+
+  it("takes in tasks that came after the graph was read", () => {
+    const progress = begin();
+    play(progress, [task("task.ready", { key: "spawned", attempt: 0 })]);
+    expect(progress.tasks.get("spawned")).toMatchObject({ status: "ready" });
+    expect(progress.counts).toMatchObject({ pending: 2, ready: 1 });
+  });
+
+  it("notices a database whose clock is ahead, and is not misled by old events", () => {
+    const ahead = begin();
+    play(ahead, [{ type: "run.submitted" }], start - 700);
+    expect(ahead.clockAheadMs).toBe(700);
+    const old = begin();
+    play(old, [{ type: "run.submitted" }], start + 60_000);
+    expect(old.clockAheadMs).toBe(0);
+  });
+});
+
+describe("an event as a line", () => {
+  it("has the time, the type, and name=value pairs", () => {
+    const lines = play(begin(), [
+      { type: "run.submitted", tasks: 2 },
+      task("task.ready", { attempt: 0, capability: "core.echo" }),
+      task("task.claimed", { agent_id: "x" }),
+      task("task.completed"),
+    ]);
+    expect(lines).toEqual([
+      "2026-01-31T12:00:00.000Z run.submitted run=r workflow=w tasks=2",
+      "2026-01-31T12:00:01.000Z task.ready task=a capability=core.echo",
+      "2026-01-31T12:00:02.000Z task.claimed task=a attempt=1 agent=x",
+      "2026-01-31T12:00:03.000Z task.completed task=a attempt=1 took=1.0s",
+    ]);
+  });
+
+  it("keeps hostile text in its line and away from the terminal", () => {
+    const message = 'first\nsecond \u001b[2J "quoted" \u009b31m \u202e';
+    const [line] = play(begin(), [task("task.failed", { error: { code: "X", message } })]);
+    expect(line).toBe(
+      '2026-01-31T12:00:00.000Z task.failed task=a attempt=1 error="X: first second \\\\u001b[2J \\"quoted\\" \\\\u009b31m \\\\u202e"',
+    );
+  });
+});

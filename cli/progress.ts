@@ -1,0 +1,129 @@
+/** A run as it is followed: what its graph and its events, one after the other, have told so far. */
+import type { Failure } from "../core/errors.ts";
+import { isTaskFact, type RunEvent, type TaskFact } from "../core/event.ts";
+import { isTerminalTask, type RunStatus, type TaskStatus, taskStatuses } from "../core/run.ts";
+
+export interface TaskProgress {
+  key: string;
+  capability: string;
+  needs: readonly string[];
+  status: TaskStatus;
+  attempt: number;
+  /** Epoch milliseconds, by the database's clock, as all times here. */
+  readyAt?: number;
+  startedAt?: number;
+  finishedAt?: number;
+  /** When the next attempt may start, while one is awaited. */
+  retryAt?: number;
+  error?: Failure;
+  reason?: string;
+}
+
+export interface Progress {
+  runId: string;
+  workflow: string;
+  status: RunStatus;
+  startedAt?: number;
+  finishedAt?: number;
+  error?: Failure;
+  /** In topological order. */
+  tasks: Map<string, TaskProgress>;
+  counts: Record<TaskStatus, number>;
+  /** How far the database's clock is ahead of ours, in milliseconds, as far as events from the future show it. */
+  clockAheadMs: number;
+}
+
+/** The parts of `GET /runs/{id}/graph?format=json` that a follower needs. */
+export interface RunGraph {
+  run_id: string;
+  workflow: string;
+  nodes: { key: string; capability: string; needs: string[] }[];
+}
+
+/** Before the first event: the tasks are known, and nothing has happened. */
+export function beginProgress(graph: RunGraph): Progress {
+  const tasks = graph.nodes.map(
+    ({ key, capability, needs }): TaskProgress => ({ key, capability, needs, status: "pending", attempt: 0 }),
+  );
+  const counts = Object.fromEntries(taskStatuses.map((status) => [status, 0])) as Progress["counts"];
+  return {
+    runId: graph.run_id,
+    workflow: graph.workflow,
+    status: "pending",
+    tasks: new Map(tasks.map((task) => [task.key, task])),
+    counts: { ...counts, pending: tasks.length },
+    clockAheadMs: 0,
+  };
+}
+
+/** Takes in one event. Replaying a run from its first event leads to the same progress every time. */
+export function applyEvent(progress: Progress, event: RunEvent, nowMs: number): void {
+  const at = Date.parse(event.at);
+  progress.clockAheadMs = Math.max(progress.clockAheadMs, at - nowMs);
+  if (isTaskFact(event)) applyTaskFact(progress, event, at);
+  else applyRunFact(progress, event, at);
+}
+
+function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at: number): void {
+  if (event.error) progress.error = event.error;
+  switch (event.type) {
+    case "run.submitted":
+      progress.status = "running";
+      progress.startedAt = at;
+      return;
+    case "run.cancelling":
+      return;
+    default:
+      progress.status = event.type.slice("run.".length) as RunStatus;
+      progress.finishedAt = at;
+  }
+}
+
+function applyTaskFact(progress: Progress, fact: TaskFact, at: number): void {
+  const task = progress.tasks.get(fact.key) ?? addTask(progress, fact);
+  const status = statusAfter(fact.type);
+  if (status) moveTo(progress, task, status);
+  if (fact.attempt > 0) task.attempt = fact.attempt;
+  if (fact.error) task.error = fact.error;
+  if (fact.reason !== undefined) task.reason = fact.reason;
+  if (fact.type === "task.ready") task.readyAt = at;
+  if (fact.type === "task.claimed") task.startedAt = at;
+  delete task.retryAt;
+  if (fact.type === "task.retrying" || fact.type === "task.released") {
+    delete task.startedAt;
+    task.readyAt = at;
+    if (fact.delay_ms) task.retryAt = at + fact.delay_ms;
+  }
+  if (isTerminalTask(task.status)) task.finishedAt = at;
+  if (task.status === "completed") delete task.error;
+}
+
+/** Undefined for facts that leave it as it is. */
+function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
+  switch (type) {
+    case "task.ready":
+    case "task.retrying":
+    case "task.released":
+      return "ready";
+    case "task.claimed":
+      return "running";
+    case "task.published":
+      return undefined;
+    default:
+      return type.slice("task.".length) as TaskStatus;
+  }
+}
+
+function moveTo(progress: Progress, task: TaskProgress, status: TaskStatus): void {
+  progress.counts[task.status]--;
+  progress.counts[status]++;
+  task.status = status;
+}
+
+/** A task that came into the run after its graph was read. */
+function addTask(progress: Progress, { key, capability = "" }: TaskFact): TaskProgress {
+  const task: TaskProgress = { key, capability, needs: [], status: "pending", attempt: 0 };
+  progress.tasks.set(key, task);
+  progress.counts.pending++;
+  return task;
+}

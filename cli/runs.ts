@@ -1,0 +1,145 @@
+/** `skein runs …`: looks at runs, and stops them. */
+import { writeFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { SkeinError } from "../core/errors.ts";
+import type { LogLineBody, RunBody } from "../core/protocol/runs.ts";
+import { isTerminalRun } from "../core/run.ts";
+import type { GraphFormat, TimelineFormat } from "../sdk/client.ts";
+import type { Context } from "./context.ts";
+import { statusGlyph } from "./frame.ts";
+import { formatSpan, printJson, printTable, visible } from "./output.ts";
+import { eachItem, firstItems } from "./pages.ts";
+import { watchRun } from "./run.ts";
+import { exitCodeOf, failureText, printOutputs, runReport } from "./run-report.ts";
+
+export interface ListOptions {
+  status?: string;
+  workflow?: string;
+  label?: string[];
+  limit: number;
+}
+
+export async function listRuns(context: Context, { limit, ...filter }: ListOptions): Promise<void> {
+  const client = await context.client();
+  const runs = await firstItems((page) => client.runs.list({ ...filter, ...page }), limit);
+  if (context.json) return printJson(context, runs);
+  printTable(context, ["RUN", "WORKFLOW", "STATUS", "TASKS", "CREATED", "TOOK"], runs.map(runRow));
+}
+
+function runRow(run: RunBody): string[] {
+  const { completed = 0, failed = 0, skipped = 0, cancelled = 0 } = run.counts;
+  return [
+    run.id,
+    run.version === null ? run.workflow : `${run.workflow}@${run.version}`,
+    run.status,
+    `${completed + failed + skipped + cancelled}/${run.task_count}`,
+    run.created_at,
+    formatSpan(run.created_at, run.finished_at),
+  ];
+}
+
+export async function getRun(context: Context, id: string): Promise<void> {
+  const client = await context.client();
+  if (context.json) return printJson(context, await runReport(client, id));
+  const run = await client.runs.get(id);
+  const tasks = await firstItems((page) => client.runs.tasks(id, page));
+  const { stdout, paint } = context;
+  stdout.write(`${statusGlyph(paint, run.status)} ${paint.bold(visible(run.workflow))} ${run.status}\n`);
+  stdout.write(`${paint.dim(`run ${run.id}, created ${run.created_at}`)}\n`);
+  if (run.error) stdout.write(`${paint.red(failureText(run.error))}\n`);
+  stdout.write("\n");
+  printTable(
+    context,
+    ["TASK", "STATUS", "CAPABILITY", "ATTEMPT", "TOOK", "NOTE"],
+    tasks.map((task) => [
+      task.key,
+      task.status,
+      task.capability,
+      String(task.attempt),
+      formatSpan(task.started_at, task.finished_at),
+      failureText(task.error) || (task.reason ?? ""),
+    ]),
+  );
+}
+
+/** With `--json` a line of JSON for each event. */
+export async function watch(context: Context, id: string): Promise<number> {
+  return watchRun(context, await context.client(), id, { jsonEvents: context.json });
+}
+
+/** Exits with 1 when the run failed. Throws RUN_NOT_FINISHED while it has no result. */
+export async function result(context: Context, id: string): Promise<number> {
+  const client = await context.client();
+  const found = await client.runs.result(id);
+  if (!isTerminalRun(found.status)) {
+    throw new SkeinError("RUN_NOT_FINISHED", `Run ${id} is ${found.status}; \`skein runs watch ${id}\` waits for it.`);
+  }
+  if (context.json) printJson(context, found);
+  else if (found.error) context.note(`The run ${found.status}: ${failureText(found.error)}`);
+  else printOutputs(context, found.outputs);
+  return exitCodeOf(found);
+}
+
+export async function cancel(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
+  const client = await context.client();
+  const run = await client.runs.cancel(id, reason);
+  if (context.json) return printJson(context, run);
+  const words = isTerminalRun(run.status) ? `is ${run.status}` : "is being cancelled";
+  context.stdout.write(`Run ${run.id} ${words}.\n`);
+}
+
+/** A line for each step of the engine and each line that a handler logged. With `--json` a line of JSON each. */
+export async function logs(context: Context, id: string): Promise<void> {
+  const client = await context.client();
+  for await (const line of eachItem((page) => client.runs.logs(id, page))) {
+    context.stdout.write(`${context.json ? JSON.stringify(line) : logText(context, line)}\n`);
+  }
+}
+
+const LEVEL_WIDTH = "error".length;
+
+function logText({ paint }: Context, line: LogLineBody): string {
+  const task = line.task === undefined ? [] : [line.attempt ? `${line.task}#${line.attempt}` : line.task];
+  const fields = line.fields ? [paint.dim(visible(JSON.stringify(line.fields)))] : [];
+  const colour = { debug: paint.dim, info: String, warn: paint.yellow, error: paint.red }[line.level];
+  const message = colour(visible(line.message));
+  return [paint.dim(line.at), line.level.padEnd(LEVEL_WIDTH), line.source, ...task, message, ...fields].join(" ");
+}
+
+export interface PictureOptions<Format> {
+  format?: Format;
+  output?: string;
+}
+
+const byExtension: Record<string, GraphFormat> = {
+  ".json": "json",
+  ".mmd": "mermaid",
+  ".mermaid": "mermaid",
+  ".dot": "dot",
+  ".gv": "dot",
+  ".svg": "svg",
+  ".html": "html",
+};
+
+/** The format is that of `--format`, else that of the file's extension, else Mermaid (JSON with `--json`). */
+export async function graph(context: Context, id: string, options: PictureOptions<GraphFormat>): Promise<void> {
+  const format = options.format ?? byExtension[extname(options.output ?? "")] ?? (context.json ? "json" : "mermaid");
+  const client = await context.client();
+  await putPicture(context, await client.runs.graph(id, format), options.output);
+}
+
+/** The format is that of `--format`, else SVG for a file called so, else JSON. */
+export async function timeline(context: Context, id: string, options: PictureOptions<TimelineFormat>): Promise<void> {
+  const format = options.format ?? (extname(options.output ?? "") === ".svg" ? "svg" : "json");
+  const client = await context.client();
+  await putPicture(context, await client.runs.timeline(id, format), options.output);
+}
+
+async function putPicture(context: Context, text: string, file: string | undefined): Promise<void> {
+  if (file === undefined || file === "-") {
+    context.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+    return;
+  }
+  await writeFile(file, text);
+  context.note(`Written to ${file}.`);
+}

@@ -1,0 +1,120 @@
+/** The environment, read once into a typed Config. Every wrong variable is named at once, with what it should be. */
+import { hostname } from "node:os";
+import { z } from "zod";
+import { type Issue, SkeinError } from "./core/errors.ts";
+import { defaultLimits, type LimitName, type Limits, limitKey } from "./core/limits.ts";
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const url = (protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    error: `must be a URL that begins with ${protocols.join(" or ")}//`,
+  });
+const list = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== ""),
+);
+const flag = z.enum(["0", "1", "true", "false"]).transform((text) => text === "1" || text === "true");
+const count = z.coerce.number().int().positive();
+
+const limits = Object.fromEntries(
+  Object.entries(defaultLimits).map(([name, value]) => [limitKey(name as LimitName), count.default(value)]),
+) as Record<string, z.ZodDefault<typeof count>>;
+
+const environment = z.object({
+  DATABASE_URL: url(["postgres:", "postgresql:"]).optional(),
+  AMQP_URL: url(["amqp:", "amqps:"]).optional(),
+  REDIS_URL: url(["redis:", "rediss:"]).optional(),
+  PORT: port.default(8080),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+  SKEIN_URL: url(["http:", "https:"]).optional(),
+  SKEIN_API_KEY: z.string().min(1).optional(),
+  SKEIN_ADMIN_KEY: z.string().min(16, { error: "must have at least 16 characters" }).optional(),
+  SKEIN_DATA_DIR: z.string().min(1).default(".skein"),
+  SKEIN_ALLOWED_HOSTS: list.default([]),
+  SKEIN_DATABASE_CONNECTIONS: count.max(1_000).default(10),
+  SKEIN_MAX_STREAMS: count.default(1_000),
+  SKEIN_SLOTS: count.max(100_000).default(16),
+  SKEIN_CAPABILITIES: list.optional(),
+  SKEIN_AGENT_NAME: z.string().min(1).max(128).default(`${hostname()}-${process.pid}`),
+  SKEIN_HTTP_ALLOW: list.default([]),
+  SKEIN_HANDOFF: flag.default(false),
+  SKEIN_DRAIN_MS: z.coerce.number().int().min(0).default(20_000),
+  ...limits,
+});
+
+export interface Config {
+  databaseUrl: string | undefined;
+  amqpUrl: string | undefined;
+  redisUrl: string | undefined;
+  /** Where the orchestrator listens. */
+  port: number;
+  host: string;
+  logLevel: z.infer<typeof environment>["LOG_LEVEL"];
+  /** Where the server is, for the CLI, the SDK and executors. */
+  serverUrl: string | undefined;
+  apiKey: string | undefined;
+  adminKey: string | undefined;
+  dataDir: string;
+  /** Names this server answers to, beside loopback ones. */
+  allowedHosts: string[];
+  databaseConnections: number;
+  /** Event streams one server serves at a time; each may hold a database query now and then. */
+  maxStreams: number;
+  executor: {
+    name: string;
+    slots: number;
+    /** Undefined: all that are built in. */
+    capabilities: string[] | undefined;
+    /** Hosts, host:port or CIDR ranges that `http.request` may reach though they are internal. */
+    httpAllow: string[];
+    /** Take new work with the answer to a report, past the broker. */
+    handOff: boolean;
+    drainMs: number;
+  };
+  limits: Limits;
+}
+
+/** Throws CONFIG_INVALID listing every variable that is wrong. Empty variables count as unset. */
+export function loadConfig(env: Record<string, string | undefined>): Config {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = environment.safeParse(set);
+  if (!parsed.success) throw invalid(parsed.error.issues);
+  const values = parsed.data as z.infer<typeof environment> & Record<string, unknown>;
+  return {
+    databaseUrl: values.DATABASE_URL,
+    amqpUrl: values.AMQP_URL,
+    redisUrl: values.REDIS_URL,
+    port: values.PORT,
+    host: values.HOST,
+    logLevel: values.LOG_LEVEL,
+    serverUrl: values.SKEIN_URL,
+    apiKey: values.SKEIN_API_KEY,
+    adminKey: values.SKEIN_ADMIN_KEY,
+    dataDir: values.SKEIN_DATA_DIR,
+    allowedHosts: values.SKEIN_ALLOWED_HOSTS,
+    databaseConnections: values.SKEIN_DATABASE_CONNECTIONS,
+    maxStreams: values.SKEIN_MAX_STREAMS,
+    executor: {
+      name: values.SKEIN_AGENT_NAME,
+      slots: values.SKEIN_SLOTS,
+      capabilities: values.SKEIN_CAPABILITIES,
+      httpAllow: values.SKEIN_HTTP_ALLOW,
+      handOff: values.SKEIN_HANDOFF,
+      drainMs: values.SKEIN_DRAIN_MS,
+    },
+    limits: Object.fromEntries(
+      (Object.keys(defaultLimits) as LimitName[]).map((name) => [name, values[limitKey(name)]]),
+    ) as Limits,
+  };
+}
+
+function invalid(flaws: z.core.$ZodIssue[]): SkeinError {
+  const issues = flaws.map((flaw): Issue => {
+    const name = String(flaw.path[0]);
+    return { code: "CONFIG_INVALID", message: `${name} ${flaw.message}`, pointer: `/${name}` };
+  });
+  return new SkeinError("CONFIG_INVALID", issues.map((issue) => issue.message).join("; "), { issues });
+}

@@ -1,0 +1,47 @@
+/** The public exports of the package, named one by one. */
+import type { Embedded, EmbeddedOptions } from "./embedded.ts";
+
+export { type ExecutorOptions, type RunningExecutor, startExecutor } from "./agents/executor_agents/executor.ts";
+export { type Config, loadConfig } from "./config.ts";
+export { type ErrorCode, type Failure, type Issue, SkeinError } from "./core/errors.ts";
+export type { Fact, RunEvent } from "./core/event.ts";
+export type { Json, JsonObject } from "./core/json.ts";
+export type { RunStatus, TaskStatus } from "./core/run.ts";
+export {
+  parseWorkflow,
+  type RetryDefinition,
+  type TaskDefinition,
+  validateWorkflow,
+  type Workflow,
+} from "./core/workflow.ts";
+export type { Embedded, EmbeddedOptions } from "./embedded.ts";
+export {
+  type Client,
+  type ClientOptions,
+  createClient,
+  type GraphFormat,
+  type PageOf,
+  type SubmitOptions,
+  type TimelineFormat,
+} from "./sdk/client.ts";
+export {
+  defineExecutor,
+  type Executor,
+  type ExecutorContext,
+  type ExecutorDefinition,
+  NonRetryableError,
+  RetryAfterError,
+  TaskError,
+  type TaskLogger,
+} from "./sdk/executor.ts";
+export { type TaskHandle, type WorkflowBuilder, workflow } from "./sdk/workflow.ts";
+export { version } from "./version.ts";
+
+/**
+ * Starts everything in this process and resolves once it serves: database, transport, API and an executor. Loaded only
+ * when it is called, so that a program that only needs the client does not wait for a server.
+ */
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const embedded = await import("./embedded.ts");
+  return embedded.startEmbedded(options);
+}

@@ -1,0 +1,134 @@
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadConfig } from "../config.ts";
+import { type Embedded, startEmbedded } from "../embedded.ts";
+import { createClient } from "../sdk/client.ts";
+import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal } from "./tools.suite.ts";
+
+const ADMIN_KEY = "an-admin-key-for-this-test";
+let embedded: Embedded;
+
+beforeAll(async () => {
+  // On any host but loopback a key is needed.
+  const config = loadConfig({ PORT: "0", HOST: "0.0.0.0", SKEIN_ADMIN_KEY: ADMIN_KEY });
+  embedded = await startEmbedded({ config, logger: pino({ level: "silent" }), inMemory: true });
+});
+
+afterAll(async () => {
+  await embedded?.stop();
+});
+
+async function connect(version: ProtocolVersion, key?: string): Promise<Client> {
+  const client = new Client({ name: "test", version: "1" }, protocols[version]);
+  const headers: Record<string, string> = key ? { authorization: `Bearer ${key}` } : {};
+  await client.connect(new StreamableHTTPClientTransport(new URL(`${embedded.url}/mcp`), { requestInit: { headers } }));
+  return client;
+}
+
+const keyWith = async (options: { scopes: ("runs:read" | "runs:write")[]; namespace?: string }) => {
+  const { key } = await createClient({ url: embedded.url, apiKey: ADMIN_KEY }).keys.create({
+    name: "test",
+    ...options,
+  });
+  return key;
+};
+
+describe("MCP over HTTP", () => {
+  for (const version of Object.keys(protocols) as ProtocolVersion[]) {
+    describeTools(version, (asked) => connect(asked, ADMIN_KEY));
+
+    it(`asks a client of ${version} for a key`, async () => {
+      await expect(connect(version)).rejects.toThrow();
+      await expect(connect(version, "skk_unknown")).rejects.toThrow();
+    });
+
+    it(`lets a client of ${version} do no more than its key's scopes`, async () => {
+      const reader = await connect(version, await keyWith({ scopes: ["runs:read"] }));
+      expect((await call(reader, "run_list")).data).toBeInstanceOf(Array);
+      const refused = await refusal(reader, "workflow_submit", { definition: diamond });
+      expect(refused).toMatchObject({ code: "SCOPE_MISSING", text: expect.stringContaining("runs:write") });
+      await reader.close();
+    });
+
+    it(`shows a client of ${version} nothing of other namespaces`, async () => {
+      const admin = await connect(version, ADMIN_KEY);
+      const run = await call(admin, "workflow_submit", { definition: diamond, inputs: { n: 1 } });
+      const stranger = await connect(version, await keyWith({ scopes: ["runs:read"], namespace: "elsewhere" }));
+      expect((await call(stranger, "run_list")).data).toEqual([]);
+      expect((await refusal(stranger, "run_get", { run_id: run.id! })).code).toBe("RUN_NOT_FOUND");
+      await Promise.all([admin.close(), stranger.close()]);
+    });
+  }
+});
+
+describe("a request to /mcp", () => {
+  const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
+  const send = (body: unknown, headers: Record<string, string> = {}, method = "POST") =>
+    fetch(`${embedded.url}/mcp`, {
+      method,
+      headers: {
+        authorization: `Bearer ${ADMIN_KEY}`,
+        accept: "application/json, text/event-stream",
+        ...(method === "POST" && { "content-type": "application/json" }),
+        ...headers,
+      },
+      ...(method === "POST" && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+
+  it("without a key is answered 401 with a challenge", async () => {
+    const response = await send(ping, { authorization: "" });
+    expect(response.status).toBe(401);
+    expect(response.headers.get("www-authenticate")).toContain("Bearer");
+  });
+
+  it("of a version that nobody speaks is told the versions that are spoken", async () => {
+    const _meta = {
+      "io.modelcontextprotocol/protocolVersion": "2999-01-01",
+      "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+      "io.modelcontextprotocol/clientCapabilities": {},
+    };
+    const body = { jsonrpc: "2.0", id: 7, method: "tools/list", params: { _meta } };
+    const response = await send(body, { "mcp-protocol-version": "2999-01-01", "mcp-method": "tools/list" });
+    expect(response.status).toBe(400);
+    const { id, error } = (await response.json()) as { id: number; error: { data: { supported: string[] } } };
+    expect(id).toBe(7);
+    expect(error.data.supported).toContain("2026-07-28");
+  });
+
+  it("that opens with an unknown version of the older handshake is offered one that is spoken", async () => {
+    const params = { protocolVersion: "1999-01-01", capabilities: {}, clientInfo: { name: "test", version: "1" } };
+    const response = await send({ jsonrpc: "2.0", id: 1, method: "initialize", params });
+    expect(response.status).toBe(200);
+    expect(await response.text()).toContain('"protocolVersion":"2025-11-25"');
+  });
+
+  it.each([
+    ["not JSON", "{", 400, -32700],
+    ["empty", " ", 400, -32700],
+    ["nested too deep", "[".repeat(10_000) + "]".repeat(10_000), 400, -32700],
+    ["holding a prototype key", '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"__proto__":1}}', 400, -32700],
+    ["no JSON-RPC message", { hello: "world" }, 400, undefined],
+    ["a method that does not exist", { jsonrpc: "2.0", id: 1, method: "tools/destroy" }, undefined, -32601],
+  ])("that is %s gets a JSON-RPC error", async (_what, body, status, code) => {
+    const response = await send(body);
+    if (status) expect(response.status).toBe(status);
+    const text = await response.text();
+    const { error } = JSON.parse(text.startsWith("event:") ? text.slice(text.indexOf("{")) : text) as {
+      error: { code: number };
+    };
+    expect(error.code).toBeLessThan(0);
+    if (code) expect(error.code).toBe(code);
+  });
+
+  it("that is not sent as JSON, too large, or not a POST is refused", async () => {
+    expect((await send("hello", { "content-type": "text/plain" })).status).toBe(415);
+    expect((await send(`"${"x".repeat(5_000_000)}"`)).status).toBe(413);
+    expect((await send("", {}, "GET")).status).toBe(405);
+    expect((await send("", {}, "DELETE")).status).toBe(405);
+  });
+
+  it("of a foreign web page is refused", async () => {
+    expect((await send(ping, { origin: "https://evil.example" })).status).toBe(403);
+  });
+});

@@ -1,0 +1,71 @@
+/** MCP over streamable HTTP at `/mcp`, inside the server of the REST API. */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type NodeIncomingMessageLike, toNodeHandler } from "@modelcontextprotocol/node";
+import { createMcpHandler } from "@modelcontextprotocol/server";
+import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from "fastify";
+import { SkeinError } from "../core/errors.ts";
+import { createClient } from "../sdk/client.ts";
+import { buildMcpServer } from "./server.ts";
+
+type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, FastifyTypeProvider>;
+
+/** The SDK's own bound; larger definitions are registered over REST and submitted by name. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+/** JSON-RPC 2.0. */
+const PARSE_ERROR = -32_700;
+
+/**
+ * Serves MCP at `/mcp` to clients of 2026-07-28 and of the 2025 versions, without sessions. The host, origin and key checks
+ * of `app` apply. What a tool does is a request to `app` with the bearer of the MCP request: namespace and scopes hold.
+ */
+export async function mountMcp(app: App): Promise<void> {
+  const onerror = (error: Error) => app.log.debug({ err: error }, "MCP request refused");
+  const fetchInside = injectingFetch(app);
+  const handler = createMcpHandler(
+    ({ requestInfo }) => buildMcpServer(createClient({ url: INSIDE, fetch: fetchInside, ...keyOf(requestInfo) })),
+    { onerror },
+  );
+  const answer = toNodeHandler(handler, { onerror });
+  await app.register(async (scope) => {
+    // A call may wait for a run: without this, the server would wait for the call when it closes.
+    scope.addHook("preClose", () => handler.close());
+    scope.setErrorHandler((error, _request, reply) => {
+      if (!(error instanceof SkeinError) || !error.code.startsWith("JSON_")) throw error;
+      return reply.code(400).send({ jsonrpc: "2.0", id: null, error: { code: PARSE_ERROR, message: error.message } });
+    });
+    scope.route({
+      method: ["GET", "POST", "DELETE"],
+      url: "/mcp",
+      bodyLimit: MAX_BODY_BYTES,
+      schema: { hide: true },
+      handler: async (request, reply) => {
+        reply.hijack();
+        await answer(request.raw as NodeIncomingMessageLike, reply.raw, request.body);
+      },
+    });
+  });
+}
+
+/** Never resolved: requests to it go to the app without a socket. A loopback name, so that the host check lets it pass. */
+const INSIDE = "http://localhost";
+
+function keyOf(request: Request | undefined): { apiKey?: string } {
+  const match = /^Bearer +(\S+)$/i.exec(request?.headers.get("authorization") ?? "");
+  return match ? { apiKey: match[1]! } : {};
+}
+
+function injectingFetch(app: App): typeof fetch {
+  return async (url, init = {}) => {
+    const { statusCode, headers, rawPayload } = await app.inject({
+      method: init.method as "GET",
+      url: String(url).slice(INSIDE.length),
+      headers: init.headers as Record<string, string>,
+      ...(typeof init.body === "string" && { payload: init.body }),
+    });
+    return new Response(rawPayload.length > 0 ? new Uint8Array(rawPayload) : null, {
+      status: statusCode,
+      headers: { "content-type": String(headers["content-type"]) },
+    });
+  };
+}

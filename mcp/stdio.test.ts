@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { Client } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadConfig } from "../config.ts";
+import type { JsonObject } from "../core/json.ts";
+import { type Embedded, startEmbedded } from "../embedded.ts";
+import { describeTools, type ProtocolVersion, protocols, refusal } from "./tools.suite.ts";
+
+const main = new URL("./main.ts", import.meta.url).href;
+const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL }))`;
+const command = [process.execPath, "--import", "tsx", "--eval", program] as const;
+
+let embedded: Embedded;
+
+beforeAll(async () => {
+  embedded = await startEmbedded({
+    config: loadConfig({ PORT: "0" }),
+    logger: pino({ level: "silent" }),
+    inMemory: true,
+  });
+});
+
+afterAll(async () => {
+  await embedded?.stop();
+});
+
+async function connect(version: ProtocolVersion, url = embedded.url): Promise<Client> {
+  const [executable, ...args] = command;
+  const client = new Client({ name: "test", version: "1" }, protocols[version]);
+  await client.connect(
+    new StdioClientTransport({
+      command: executable,
+      args,
+      env: { ...(process.env as Record<string, string>), TEST_URL: url },
+      stderr: "ignore",
+    }),
+  );
+  return client;
+}
+
+describe("MCP over stdin and stdout", () => {
+  for (const version of Object.keys(protocols) as ProtocolVersion[]) describeTools(version, connect);
+
+  it("says that the server cannot be reached, in the tool's answer", async () => {
+    const client = await connect("2026-07-28", "http://127.0.0.1:1");
+    const refused = await refusal(client, "run_list");
+    expect(refused).toMatchObject({ code: "SERVER_UNREACHABLE", text: expect.stringContaining("SKEIN_URL") });
+    await client.close();
+  });
+});
+
+describe("the process", () => {
+  it("survives frames that are no JSON, writes nothing but frames to stdout, and ends with its input", async () => {
+    const child = start();
+    const stderr = collect(child);
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    const next = async () => JSON.parse((await lines.next()).value as string) as JsonObject;
+
+    child.stdin!.write('not json\n{"jsonrpc":"2.0"}\n[]\n');
+    const params = { protocolVersion: "1999-01-01", capabilities: {}, clientInfo: { name: "test", version: "1" } };
+    child.stdin!.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params })}\n`);
+    expect(await next()).toMatchObject({ id: 1, result: { protocolVersion: "2025-11-25" } });
+    child.stdin!.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n');
+    child.stdin!.write('{"jsonrpc":"2.0","id":2,"method":"nothing/like/it"}\n');
+    expect(await next()).toMatchObject({ id: 2, error: { code: -32601 } });
+
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    expect((await exit)[0]).toBe(0);
+    expect((await lines.next()).done).toBe(true);
+    expect(stderr()).toContain(`serving ${embedded.url}`);
+  });
+
+  it("refuses a version that nobody speaks, naming those that are spoken", async () => {
+    const child = start();
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    const _meta = {
+      "io.modelcontextprotocol/protocolVersion": "2999-01-01",
+      "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+      "io.modelcontextprotocol/clientCapabilities": {},
+    };
+    child.stdin!.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta } })}\n`);
+    const { error } = JSON.parse((await lines.next()).value as string) as { error: { data: { supported: string[] } } };
+    expect(error.data.supported).toContain("2026-07-28");
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    await exit;
+  });
+
+  function start(): ChildProcess {
+    const [executable, ...args] = command;
+    return spawn(executable, args, { env: { ...process.env, TEST_URL: embedded.url } });
+  }
+
+  function collect(child: ChildProcess): () => string {
+    let text = "";
+    child.stderr!.on("data", (chunk) => {
+      text += chunk;
+    });
+    return () => text;
+  }
+});

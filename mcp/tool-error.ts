@@ -1,0 +1,66 @@
+/** How an error looks to a model: its stable code, every flaw with its place, and which tool helps. */
+import type { CallToolResult } from "@modelcontextprotocol/server";
+import { type ErrorCode, type Issue, SkeinError } from "../core/errors.ts";
+
+const checkDefinition = "Correct the definition and check it with workflow_validate before submitting it again.";
+const listRuns = "run_list shows the runs there are.";
+const askForKey =
+  "Ask the user for a Skein API key with the scopes runs:read and runs:write; it is set where this MCP server is configured.";
+const tryLater = "Try again in a few seconds; if it lasts, tell the user.";
+
+/** What to do next, where the error's own message cannot know about tools. */
+const nextSteps: Partial<Record<ErrorCode, string>> = {
+  YAML_INVALID: checkDefinition,
+  WORKFLOW_INVALID: checkDefinition,
+  WORKFLOW_KEY_UNKNOWN: checkDefinition,
+  WORKFLOW_TASK_DUPLICATE: checkDefinition,
+  WORKFLOW_NEED_UNKNOWN: checkDefinition,
+  WORKFLOW_HAS_CYCLE: checkDefinition,
+  WORKFLOW_LIMIT_EXCEEDED: checkDefinition,
+  WORKFLOW_DURATION_INVALID: checkDefinition,
+  WORKFLOW_SCHEMA_INVALID: checkDefinition,
+  EXPRESSION_SYNTAX: checkDefinition,
+  EXPRESSION_NOT_A_NEED: checkDefinition,
+  EXPRESSION_UNKNOWN_NAME: checkDefinition,
+  EXPRESSION_NOT_ALLOWED: checkDefinition,
+  EXPRESSION_LIMIT: checkDefinition,
+  WORKFLOW_NOT_FOUND: "Submit the whole workflow as `definition`, or ask the user for the registered name.",
+  RUN_NOT_FOUND: listRuns,
+  RUN_INPUTS_INVALID: "Correct `inputs` and submit again.",
+  RUN_ALREADY_FINISHED: "run_result shows how it ended.",
+  IDEMPOTENCY_KEY_REUSED: "Leave out idempotency_key, or choose a new one, unless you meant to repeat the same submit.",
+  GRAPH_TOO_LARGE: 'Ask run_graph for format "json" instead, or read run_get for counts.',
+  UNAUTHENTICATED: askForKey,
+  SCOPE_MISSING: askForKey,
+  SERVER_UNREACHABLE: "Ask the user to start it (`skein dev`) or to correct SKEIN_URL.",
+  RATE_LIMITED: tryLater,
+  DATABASE_UNAVAILABLE: tryLater,
+  BROKER_UNAVAILABLE: tryLater,
+};
+
+/** Issues told to a model: who has corrected so many will validate again anyway. */
+const MAX_TOLD = 20;
+
+/** The error as a tool's answer. Programs find code and issues in `_meta["skein/error"]`. */
+export function toolError(error: unknown): CallToolResult {
+  const { code, message, issues } = known(error);
+  const step = nextSteps[code];
+  const text = [`${code}: ${message}`, ...issues.slice(0, MAX_TOLD).map(issueLine), ...(step ? [step] : [])].join("\n");
+  return {
+    isError: true,
+    content: [{ type: "text", text }],
+    _meta: { "skein/error": { code, message, issues: [...issues] } },
+  };
+}
+
+function known(error: unknown): SkeinError {
+  if (error instanceof SkeinError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new SkeinError("INTERNAL", `Something failed inside Skein's MCP server: ${reason}`, { cause: error });
+}
+
+/** `- /tasks/0/needs/1 (line 4, column 12): WORKFLOW_NEED_UNKNOWN: Task "b" needs …` */
+export function issueLine({ code, message, pointer, line, column }: Omit<Issue, "code"> & { code: string }): string {
+  const position = line === undefined ? "" : ` (line ${line}, column ${column})`;
+  return `- ${pointer || "the whole"}${position}: ${code}: ${message}`;
+}

@@ -1,0 +1,201 @@
+/** What every door of the MCP server must do, in every version of the protocol. */
+import type { CallToolResult, Client } from "@modelcontextprotocol/client";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { JsonObject } from "../core/json.ts";
+
+export const protocols = { "2025-11-25": {}, "2026-07-28": { versionNegotiation: { mode: "auto" } } } as const;
+export type ProtocolVersion = keyof typeof protocols;
+
+export const diamond = {
+  name: "diamond",
+  tasks: [
+    { id: "top", capability: "core.echo", input: { n: "{{ inputs.n }}" } },
+    { id: "left", needs: ["top"], capability: "core.echo", input: { n: "{{ tasks.top.output.n + 1 }}" } },
+    { id: "right", needs: ["top"], capability: "core.echo", input: { n: "{{ tasks.top.output.n + 2 }}" } },
+    {
+      id: "bottom",
+      needs: ["left", "right"],
+      capability: "core.echo",
+      input: { n: "{{ tasks.left.output.n * tasks.right.output.n }}" },
+    },
+  ],
+  outputs: { n: "{{ tasks.bottom.output.n }}" },
+};
+
+const endless = { name: "endless", tasks: [{ id: "nap", capability: "core.sleep", input: { duration: "1h" } }] };
+
+/** The structured answer of a tool that must succeed. */
+export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {
+  const result = await client.callTool({ name, arguments: input });
+  expect(textOf(result)).not.toBe("");
+  expect(result.isError, textOf(result)).toBeFalsy();
+  return result.structuredContent as JsonObject;
+}
+
+/** What a tool that must fail says: the text for the model, and code and issues for programs. */
+export async function refusal(client: Client, name: string, input: JsonObject = {}) {
+  const result = await client.callTool({ name, arguments: input });
+  expect(result.isError).toBe(true);
+  const error = result._meta?.["skein/error"] as { code: string; issues: { pointer: string }[] };
+  expect(textOf(result)).toMatch(new RegExp(`^${error.code}: `));
+  return { ...error, text: textOf(result) };
+}
+
+export function textOf(result: CallToolResult): string {
+  return result.content.map((block) => (block.type === "text" ? block.text : "")).join("\n");
+}
+
+/** `connect` opens a client that may do everything; the suite closes it. */
+export function describeTools(version: ProtocolVersion, connect: (version: ProtocolVersion) => Promise<Client>): void {
+  describe(`with a client of ${version}`, () => {
+    let client: Client;
+
+    beforeAll(async () => {
+      client = await connect(version);
+      // The official client checks answers against the output schemas of the tools it has listed.
+      await client.listTools();
+    });
+
+    afterAll(async () => {
+      await client?.close();
+    });
+
+    it("speaks that version", () => {
+      expect(client.getNegotiatedProtocolVersion()).toBe(version);
+    });
+
+    it("describes every tool, what it takes, what it answers and whether it changes anything", async () => {
+      const { tools } = await client.listTools();
+      const looking = ["workflow_validate", "run_get", "run_list", "run_graph", "run_result", "run_logs"];
+      const readOnly = [...looking, "capability_list", "agent_list"];
+      expect(tools.map(({ name }) => name).sort()).toEqual([...readOnly, "workflow_submit", "run_cancel"].sort());
+      for (const tool of tools) {
+        expect(tool.title, tool.name).toBeTruthy();
+        expect(tool.description!.length, tool.name).toBeGreaterThan(60);
+        expect(tool.inputSchema, tool.name).toMatchObject({ type: "object", additionalProperties: false });
+        expect(tool.outputSchema, tool.name).toMatchObject({ type: "object" });
+        expect(tool.annotations?.readOnlyHint, tool.name).toBe(readOnly.includes(tool.name));
+        expect(tool.annotations?.destructiveHint, tool.name).toBe(tool.name === "run_cancel");
+      }
+    });
+
+    it("takes a diamond from its definition to its result", async () => {
+      const offered = (await call(client, "capability_list")).data as { name: string }[];
+      expect(offered.map(({ name }) => name)).toContain("core.echo");
+      expect(await call(client, "workflow_validate", { definition: diamond })).toMatchObject({ valid: true, tasks: 4 });
+
+      const submit = { definition: diamond, inputs: { n: 1 }, labels: { door: "mcp", version } };
+      const handle = await call(client, "workflow_submit", submit);
+      const run_id = handle.id as string;
+      expect(handle).toMatchObject({ workflow: "diamond", task_count: 4 });
+      const result = await call(client, "run_result", { run_id, wait_seconds: 30 });
+      expect(result).toEqual({ status: "completed", outputs: { n: 6 }, error: null });
+
+      const run = await call(client, "run_get", { run_id });
+      expect(run).toMatchObject({ status: "completed", counts: { completed: 4 }, inputs: { n: 1 } });
+      const listed = await call(client, "run_list", { labels: { version }, workflow: "diamond", status: "completed" });
+      expect(listed.data).toContainEqual(expect.objectContaining({ id: run_id }));
+      const logs = (await call(client, "run_logs", { run_id })).data as { step: string; task?: string }[];
+      expect(logs).toContainEqual(expect.objectContaining({ step: "finish", task: "bottom" }));
+      const agents = (await call(client, "agent_list")).data as JsonObject[];
+      expect(agents).toContainEqual(expect.objectContaining({ status: "live" }));
+    });
+
+    it("draws a run in every format", async () => {
+      const { id: run_id } = await call(client, "workflow_submit", { definition: diamond, inputs: { n: 1 } });
+      const draw = async (format: string) => (await call(client, "run_graph", { run_id: run_id!, format })).graph;
+      expect(await draw("mermaid")).toContain("flowchart");
+      expect(await draw("dot")).toContain("digraph");
+      expect(await draw("svg")).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+      const { nodes } = (await draw("json")) as unknown as { nodes: { key: string; needs: string[] }[] };
+      expect(nodes.find(({ key }) => key === "bottom")?.needs.sort()).toEqual(["left", "right"]);
+    });
+
+    it("shows a model that reads nothing but text all that matters", async () => {
+      const { id: run_id } = await call(client, "workflow_submit", { definition: diamond, inputs: { n: 1 } });
+      const say = async (name: string, input: JsonObject) => textOf(await client.callTool({ name, arguments: input }));
+      expect(await say("run_result", { run_id: run_id!, wait_seconds: 30 })).toContain('{"n":6}');
+      expect(await say("run_get", { run_id: run_id! })).toContain("completed, 4 tasks (4 completed)");
+      expect(await say("run_graph", { run_id: run_id! })).toContain("flowchart");
+      expect(await say("run_list", { limit: 1 })).toMatch(/^Run [0-9a-f-]{36} of .*\nThere are more: .*cursor/s);
+      expect(await say("capability_list", {})).toContain("core.echo");
+    });
+
+    it("starts one run however often a submit is repeated under its key", async () => {
+      const submit = {
+        definition: diamond,
+        inputs: { n: 1 },
+        idempotency_key: `mcp-${version}-${crypto.randomUUID()}`,
+      };
+      const first = await call(client, "workflow_submit", submit);
+      const second = await call(client, "workflow_submit", submit);
+      expect(second.id).toBe(first.id);
+      const other = await refusal(client, "workflow_submit", { ...submit, inputs: { n: 2 } });
+      expect(other.code).toBe("IDEMPOTENCY_KEY_REUSED");
+    });
+
+    it("cancels a run, once", async () => {
+      const { id: run_id } = await call(client, "workflow_submit", { definition: endless });
+      await call(client, "run_cancel", { run_id: run_id!, reason: "enough" });
+      const result = await call(client, "run_result", { run_id: run_id!, wait_seconds: 30 });
+      expect(result.status).toBe("cancelled");
+      expect((await call(client, "run_cancel", { run_id: run_id! })).status).toBe("cancelled");
+    });
+
+    it("refuses to cancel what has completed", async () => {
+      const { id: run_id } = await call(client, "workflow_submit", { definition: diamond, inputs: { n: 1 } });
+      await call(client, "run_result", { run_id: run_id!, wait_seconds: 30 });
+      expect(await refusal(client, "run_cancel", { run_id: run_id! })).toMatchObject({ code: "RUN_ALREADY_FINISHED" });
+    });
+
+    it("tells which task of a run failed, and why", async () => {
+      const broken = {
+        name: "broken",
+        tasks: [
+          { id: "a", capability: "core.echo", input: {} },
+          { id: "b", needs: ["a"], capability: "core.echo", input: "{{ tasks.a.output.nothing }}" },
+        ],
+      };
+      const { id: run_id } = await call(client, "workflow_submit", { definition: broken });
+      const result = await call(client, "run_result", { run_id: run_id!, wait_seconds: 30 });
+      expect(result).toMatchObject({ status: "failed", error: { code: "EXPRESSION_NO_SUCH_FIELD", task: "b" } });
+    });
+
+    it("names every flaw of a definition, where it stands and what to do next", async () => {
+      const tasks = [
+        { id: "a", needs: ["b"], capability: "core.echo" },
+        { id: "b", needs: ["a"], capability: "core.echo" },
+      ];
+      const cycle = await refusal(client, "workflow_submit", { definition: { name: "cycle", tasks } });
+      expect(cycle.code).toBe("WORKFLOW_HAS_CYCLE");
+      expect(cycle.text).toContain("workflow_validate");
+      const validated = await call(client, "workflow_validate", {
+        text: "name: x\ntasks:\n  - id: a\n    capabilty: c\n",
+      });
+      expect(validated.valid).toBe(false);
+      expect(validated.errors).toContainEqual(expect.objectContaining({ code: "WORKFLOW_KEY_UNKNOWN", line: 4 }));
+    });
+
+    it("refuses arguments of the wrong shape with a pointer to each", async () => {
+      const wrong = await refusal(client, "run_list", { status: "done", limit: 0, colour: "red" });
+      expect(wrong.code).toBe("REQUEST_INVALID");
+      expect(wrong.issues.map(({ pointer }) => pointer).sort()).toEqual(["", "/limit", "/status"]);
+      expect(await refusal(client, "run_get", { run_id: "../agents" })).toMatchObject({ code: "REQUEST_INVALID" });
+      expect(await refusal(client, "workflow_validate", {})).toMatchObject({ code: "REQUEST_INVALID" });
+    });
+
+    it("knows neither runs nor tools that do not exist", async () => {
+      const unknown = await refusal(client, "run_get", { run_id: "0198c0de-0000-7000-8000-000000000000" });
+      expect(unknown).toMatchObject({ code: "RUN_NOT_FOUND", text: expect.stringContaining("run_list") });
+      await expect(client.callTool({ name: "run_delete", arguments: {} })).rejects.toThrow("run_delete");
+    });
+
+    it("refuses to answer with more than a model can read", async () => {
+      const item = { id: "a", capability: "core.echo", input: "x".repeat(1_100_000) };
+      const large = { name: "large", tasks: [item], outputs: "{{ tasks.a.output }}" };
+      const { id: run_id } = await call(client, "workflow_submit", { definition: large });
+      const answer = await refusal(client, "run_result", { run_id: run_id!, wait_seconds: 30 });
+      expect(answer.code).toBe("OUTPUT_TOO_LARGE");
+    });
+  });
+}

@@ -1,0 +1,203 @@
+/** The registry: who is there, what they offer, and how long a silent agent still counts as present. */
+import { uuidv7 } from "uuidv7";
+import type { Json, JsonObject } from "../core/json.ts";
+import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
+import type { Queryable, Sql } from "./sql.ts";
+import type { Agent, AgentIdentity, AgentRegistration, AgentStore, CapabilityOffer } from "./store.ts";
+
+/** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
+export const AGENT_TTL = "interval '30 seconds'";
+
+/** `last_seen_at` is not written more often than this, whatever an agent sends. */
+const SEEN_RESOLUTION = "interval '1 second'";
+
+export function agentStore(sql: Sql): AgentStore {
+  return {
+    register: (registration, tokenHash) => sql.transaction((tx) => register(tx, registration, tokenHash)),
+    authenticate: (tokenHash) => authenticate(sql, tokenHash),
+    heartbeat: async (namespace, agentId, load) => {
+      const rows = await sql.query(
+        `update agent set last_seen_at = clock_timestamp(), load = $3
+         where namespace = $1 and id = $2 and left_at is null
+         returning id`,
+        [namespace, agentId, JSON.stringify(load)],
+      );
+      return rows.length > 0;
+    },
+    leave: async (namespace, agentId) => {
+      const rows = await sql.query(
+        `update agent set left_at = clock_timestamp() where namespace = $1 and id = $2 and left_at is null returning id`,
+        [namespace, agentId],
+      );
+      return rows.length > 0;
+    },
+    find: async (namespace, agentId) => {
+      const [row] = await sql.query<AgentRow>(`${selectAgents} where a.namespace = $1 and a.id = $2`, [
+        namespace,
+        agentId,
+      ]);
+      return row && toAgent(row);
+    },
+    list: async (namespace, page) => {
+      const limit = pageLimit(page);
+      const rows = await sql.query<AgentRow>(
+        `${selectAgents}
+         where a.namespace = $1 and a.id < $2
+         order by a.id desc
+         limit $3`,
+        [namespace, decodeCursor(page.cursor, uuidShape) ?? lastUuid, limit + 1],
+      );
+      return pageFrom(rows, limit, (row) => row.id, toAgent);
+    },
+    capabilities: (namespace) => capabilities(sql, namespace),
+    queueSlots: () =>
+      sql.query<{ namespace: string; capability: string; slots: number }>(
+        `select a.namespace, c.capability, sum(a.slots)::int as slots
+         from agent a cross join lateral unnest(a.capabilities) as c(capability)
+         where a.left_at is null and a.door = 'queue' and a.last_seen_at > now() - ${AGENT_TTL}
+         group by a.namespace, c.capability`,
+      ),
+  };
+}
+
+async function register(tx: Queryable, registration: AgentRegistration, tokenHash: Buffer): Promise<Agent> {
+  const { namespace, name, kind, door, labels, slots, version } = registration;
+  // The conflict is with ourselves, repeated after a connection was lost in COMMIT: nobody else has this token.
+  const [row] = await tx.query<AgentRow>(
+    `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+     on conflict (token_hash) do update set last_seen_at = clock_timestamp()
+     returning ${agentColumns}, 0 as running`,
+    [
+      namespace,
+      uuidv7(),
+      name,
+      kind,
+      door,
+      registration.capabilities.map((capability) => capability.name),
+      JSON.stringify(labels),
+      slots,
+      version,
+      tokenHash,
+    ],
+  );
+  await tx.query(
+    `insert into capability (namespace, name, version, description, input_schema, output_schema)
+     select $1, name, version, description, input_schema, output_schema
+     from json_to_recordset($2) as c(name text, version text, description text, input_schema json, output_schema json)
+     order by name, version
+     on conflict (namespace, name, version) do update
+     set description = excluded.description, input_schema = excluded.input_schema,
+       output_schema = excluded.output_schema, updated_at = now()`,
+    [
+      namespace,
+      JSON.stringify(
+        registration.capabilities.map((capability) => ({
+          name: capability.name,
+          version: capability.version ?? DEFAULT_CAPABILITY_VERSION,
+          description: capability.description,
+          input_schema: capability.inputSchema,
+          output_schema: capability.outputSchema,
+        })),
+      ),
+    ],
+  );
+  return toAgent(row!);
+}
+
+const DEFAULT_CAPABILITY_VERSION = "1.0.0";
+
+/** Being seen is a side effect of any authenticated call, so that a busy agent needs no heartbeat of its own. */
+async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity | undefined> {
+  const [row] = await sql.query<{ id: string; namespace: string; capabilities: string[]; stale: boolean }>(
+    `select id, namespace, capabilities, last_seen_at < clock_timestamp() - ${SEEN_RESOLUTION} as stale
+     from agent where token_hash = $1 and left_at is null`,
+    [tokenHash],
+  );
+  if (!row) return undefined;
+  if (row.stale) await sql.query("update agent set last_seen_at = clock_timestamp() where id = $1", [row.id]);
+  return { id: row.id, namespace: row.namespace, capabilities: row.capabilities };
+}
+
+async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffer[]> {
+  const rows = await sql.query<{
+    name: string;
+    version: string;
+    description: string | null;
+    input_schema: JsonObject | null;
+    output_schema: JsonObject | null;
+    agents: number;
+    slots: number;
+  }>(
+    `select c.name, c.version, c.description, c.input_schema, c.output_schema, o.agents, o.slots
+     from capability c cross join lateral (
+       select count(*)::int as agents, coalesce(sum(a.slots), 0)::int as slots
+       from agent a
+       where a.namespace = c.namespace and a.capabilities @> array[c.name]
+         and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}
+     ) o
+     where c.namespace = $1
+     order by c.name, c.version`,
+    [namespace],
+  );
+  return rows.map((row) => ({
+    name: row.name,
+    version: row.version,
+    ...(row.description !== null && { description: row.description }),
+    ...(row.input_schema && { inputSchema: row.input_schema }),
+    ...(row.output_schema && { outputSchema: row.output_schema }),
+    agents: row.agents,
+    slots: row.slots,
+  }));
+}
+
+interface AgentRow {
+  id: string;
+  namespace: string;
+  name: string;
+  kind: "executor" | "external";
+  door: "queue" | "poll";
+  capabilities: string[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string | null;
+  load: Json;
+  running: number;
+  status: "live" | "lost" | "left";
+  registered_at: Date;
+  last_seen_at: Date;
+  left_at: Date | null;
+}
+
+const agentColumns = `a.id, a.namespace, a.name, a.kind, a.door, a.capabilities, a.labels, a.slots, a.version, a.load,
+  case when a.left_at is not null then 'left' when a.last_seen_at > now() - ${AGENT_TTL} then 'live' else 'lost' end
+    as status,
+  a.registered_at, a.last_seen_at, a.left_at`;
+
+/** What runs is counted once for all agents, not once for each. */
+const selectAgents = `
+  with held as materialized (
+    select agent_id, count(*)::int as running from task where status = 'running' group by agent_id
+  )
+  select ${agentColumns}, coalesce(h.running, 0) as running
+  from agent a left join held h on h.agent_id = a.id`;
+
+function toAgent(row: AgentRow): Agent {
+  return {
+    id: row.id,
+    namespace: row.namespace,
+    name: row.name,
+    kind: row.kind,
+    door: row.door,
+    capabilities: row.capabilities,
+    labels: row.labels,
+    slots: row.slots,
+    version: row.version,
+    load: row.load,
+    running: row.running,
+    status: row.status,
+    registeredAt: row.registered_at,
+    lastSeenAt: row.last_seen_at,
+    leftAt: row.left_at,
+  };
+}

@@ -1,0 +1,101 @@
+/** The invariants I1–I6 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
+import type { Sql } from "./sql.ts";
+import type { Violation } from "./store.ts";
+
+interface Check {
+  invariant: string;
+  /** Rows of (subject, detail): each one is a violation. */
+  sql: string;
+}
+
+/** How long something may wait for the loops before it counts as forgotten. */
+const GRACE = "interval '2 minutes'";
+
+export const checks: Check[] = [
+  {
+    invariant: "I1: at most one accepted result per task",
+    sql: `select e.task_id as subject, count(*) || ' results were accepted' as detail
+          from (
+            select f.fact ->> 'task_id' as task_id
+            from event cross join lateral json_array_elements(facts) as f(fact)
+            where f.fact ->> 'type' in ('task.completed', 'task.failed', 'task.skipped', 'task.cancelled')
+          ) e
+          group by e.task_id having count(*) > 1`,
+  },
+  {
+    invariant: "I2: attempts are numbered upwards and never repeat",
+    sql: `select t.id::text as subject, 'attempt ' || a.attempt || ' is beyond the row''s ' || t.attempt as detail
+          from attempt a join task t on t.id = a.task_id
+          where a.attempt > t.attempt
+          union all
+          select e.task_id, 'attempt ' || e.attempt || ' was claimed ' || count(*) || ' times'
+          from (
+            select f.fact ->> 'task_id' as task_id, f.fact ->> 'attempt' as attempt
+            from event cross join lateral json_array_elements(facts) as f(fact)
+            where f.fact ->> 'type' = 'task.claimed'
+          ) e
+          group by e.task_id, e.attempt having count(*) > 1`,
+  },
+  {
+    invariant: "I3: what runs has a lease, and what has an expiry runs",
+    sql: `select id::text as subject, 'is ' || status || ' with lease until ' || coalesce(lease_expires_at::text, '-') as detail
+          from task
+          where (status = 'running' and (lease_token is null or lease_expires_at is null or agent_id is null))
+             or (status <> 'running' and lease_expires_at is not null)`,
+  },
+  {
+    invariant: "I4: needs_left of a pending task counts the needs that have not settled and told it",
+    sql: `select t.id::text as subject, 'needs_left is ' || t.needs_left || ', counted ' || c.open as detail
+          from task t cross join lateral (
+            select count(*)::int as open from task n
+            where n.id = any(t.needs)
+              and (n.status in ('pending', 'ready', 'running', 'waiting') or n.untold)
+          ) c
+          where t.status = 'pending' and t.needs_left <> c.open`,
+  },
+  {
+    invariant: "I4: no task started before its needs settled",
+    sql: `select t.id::text as subject, 'started before its need ' || n.key || ' settled' as detail
+          from task t join task n on n.id = any(t.needs)
+          where t.attempt > 0
+            and (n.finished_at is null or n.status <> 'completed' or n.finished_at > t.ready_at)`,
+  },
+  {
+    invariant: "I5: a run is finished exactly when all its tasks are",
+    sql: `select r.id::text as subject, 'is ' || r.status || ' with open tasks' as detail
+          from run r
+          where r.finished_at is not null and exists (
+            select 1 from task t where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting'))
+          union all
+          select r.id::text, 'is ' || r.status || ' though its last task settled long ago'
+          from run r
+          where r.finished_at is null and r.created_at < now() - ${GRACE} and not exists (
+            select 1 from task t
+            where t.run_id = r.id
+              and (t.status in ('pending', 'ready', 'running', 'waiting') or t.finished_at > now() - ${GRACE}))`,
+  },
+  {
+    invariant: "I6: every ready task is dispatched until it is claimed",
+    sql: `select t.id::text as subject, 'has been ready for ' || t.capability || ' since ' || t.available_at as detail
+          from task t
+          where t.status = 'ready' and t.dispatched_at is null and t.available_at < now() - ${GRACE} and exists (
+            select 1 from agent a
+            where a.namespace = t.namespace and a.capabilities @> array[t.capability]
+              and a.left_at is null and a.last_seen_at > now() - interval '30 seconds'
+              and a.slots > (select count(*) from task h where h.status = 'running' and h.agent_id = a.id))`,
+  },
+  {
+    invariant: "I6: every expired lease is taken back",
+    sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
+          from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,
+  },
+];
+
+export async function audit(sql: Sql): Promise<Violation[]> {
+  const violations: Violation[] = [];
+  for (const { invariant, sql: query } of checks) {
+    const rows = await sql.query<{ subject: string; detail: string }>(query);
+    violations.push(...rows.map((row) => ({ invariant, subject: row.subject, detail: row.detail })));
+  }
+  return violations;
+}

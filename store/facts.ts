@@ -1,0 +1,69 @@
+/** Facts are written by the transaction that makes them true, one row per run, and told to listeners once it has committed. */
+import type { Fact } from "../core/event.ts";
+import type { Queryable, Sql } from "./sql.ts";
+import type { CommitListener, CommittedFacts } from "./store.ts";
+
+export interface RunRef {
+  runId: string;
+  namespace: string;
+}
+
+/** What one transaction found out: facts by run, and what is left to do once it has committed. */
+export class FactLog {
+  readonly #byRun = new Map<string, CommittedFacts>();
+
+  add(run: RunRef, ...facts: Fact[]): void {
+    this.#entry(run).facts.push(...facts);
+  }
+
+  /** The run may have no open task left: somebody should look, in a transaction of its own. */
+  mayBeFinished(run: RunRef): void {
+    this.#entry(run).mayBeFinished = true;
+  }
+
+  /** The run has work left that goes on in further transactions: a cascade, or its ending. */
+  needsUpkeep(run: RunRef): void {
+    this.#entry(run).needsUpkeep = true;
+  }
+
+  get committed(): CommittedFacts[] {
+    return [...this.#byRun.values()];
+  }
+
+  #entry({ runId, namespace }: RunRef): CommittedFacts {
+    let entry = this.#byRun.get(runId);
+    if (!entry) {
+      entry = { runId, namespace, facts: [], mayBeFinished: false, needsUpkeep: false };
+      this.#byRun.set(runId, entry);
+    }
+    return entry;
+  }
+}
+
+/** What the parts of the store share. */
+export interface StoreContext extends Sql {
+  emit: CommitListener;
+}
+
+/** A transaction that leaves facts: they are inserted before it commits and emitted after. */
+export async function recording<T>(store: StoreContext, work: (tx: Queryable, log: FactLog) => Promise<T>): Promise<T> {
+  const { result, committed } = await store.transaction(async (tx) => {
+    const log = new FactLog();
+    const result = await work(tx, log);
+    await insertEvents(tx, log.committed);
+    return { result, committed: log.committed };
+  });
+  if (committed.length > 0) store.emit(committed);
+  return result;
+}
+
+async function insertEvents(tx: Queryable, committed: CommittedFacts[]): Promise<void> {
+  const rows = committed.filter((entry) => entry.facts.length > 0);
+  if (rows.length === 0) return;
+  await tx.query(
+    `insert into event (run_id, facts)
+     select run_id, facts
+     from json_to_recordset($1) as e(run_id uuid, facts json)`,
+    [JSON.stringify(rows.map(({ runId, facts }) => ({ run_id: runId, facts })))],
+  );
+}

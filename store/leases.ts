@@ -1,0 +1,568 @@
+/**
+ * The hot path: dispatch, claim, heartbeat, report, release. Each call takes many. Each statement first locks the rows that
+ * are in the state it expects, and then writes them by id alone: a second condition on their status would let the planner
+ * read a whole partial index for each of them (500 tasks of 23,000: 5 s instead of 20 ms).
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { constantInput } from "../core/activation.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
+import { FactLog, recording, type StoreContext } from "./facts.ts";
+import type { Queryable } from "./sql.ts";
+import type {
+  ClaimedTask,
+  ClaimRequest,
+  DispatchedTask,
+  DispatchWindow,
+  Heartbeat,
+  HeartbeatAnswer,
+  LeaseProof,
+  LeaseStore,
+  Report,
+  ReportAnswer,
+} from "./store.ts";
+import {
+  applyTransitions,
+  type LoadedTask,
+  lockRunsShared,
+  lockTasks,
+  recordTransitions,
+  type StoredSpec,
+  tellDependants,
+} from "./transitions.ts";
+
+export function leaseStore(store: StoreContext): LeaseStore {
+  return {
+    dispatch: (windows, limit) => dispatch(store, windows, limit),
+    undispatch: (tasks) => undispatch(store, tasks),
+    claim: (request) => claim(store, request),
+    heartbeat: (beats) => heartbeat(store, beats),
+    report: (reports) => report(store, reports),
+    release: (leases) => release(store, leases),
+  };
+}
+
+/**
+ * A claim that has not sent its first heartbeat within this part of the lease is taken back without counting as a crash:
+ * two heartbeat intervals of a third of the lease each.
+ */
+const FIRST_LEASE_SHARE = 2 / 3;
+
+const TOKEN_BYTES = 16;
+
+function tokenHash(token: string): Buffer {
+  return createHash("sha256").update(token).digest().subarray(0, TOKEN_BYTES);
+}
+
+// --- dispatch
+
+interface DispatchedRow {
+  id: string;
+  run_id: string;
+  namespace: string;
+  key: string;
+  capability: string;
+  attempt: number;
+  dispatch_count: number;
+  traceparent: string | null;
+}
+
+async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: number): Promise<DispatchedTask[]> {
+  if (windows.length === 0) return [];
+  const rows = await store.query<DispatchedRow>(
+    `with room as (
+       select w.namespace, w.capability, least($2, w.max_outstanding - (
+         select count(*) from task o
+         where o.namespace = w.namespace and o.capability = w.capability
+           and o.status = 'ready' and o.dispatched_at is not null)) as free
+       from json_to_recordset($1) as w(namespace text, capability text, max_outstanding int)
+     ), picked as (
+       select p.id
+       from room cross join lateral (
+         select t.id from task t
+         where t.namespace = room.namespace and t.capability = room.capability
+           and t.status = 'ready' and t.dispatched_at is null and t.available_at <= now()
+         order by t.priority desc, t.available_at, t.id
+         limit greatest(room.free, 0)
+         for update skip locked
+       ) p
+       limit $2
+     ), marked as (
+       update task t
+       set dispatched_at = clock_timestamp(), dispatch_count = t.dispatch_count + 1
+       from picked
+       where t.id = picked.id
+       returning t.id, t.run_id, t.namespace, t.key, t.capability, t.attempt, t.dispatch_count
+     ), recorded as (
+       insert into event (run_id, facts)
+       select run_id, json_agg(json_build_object(
+         'type', 'task.published', 'task_id', id, 'key', key, 'attempt', attempt + 1) order by id)
+       from marked group by run_id
+     )
+     select m.*, r.traceparent from marked m join run r on r.id = m.run_id`,
+    [
+      JSON.stringify(
+        windows.map((w) => ({ namespace: w.namespace, capability: w.capability, max_outstanding: w.maxOutstanding })),
+      ),
+      limit,
+    ],
+  );
+  const log = new FactLog();
+  for (const { id, run_id, namespace, key, attempt } of rows) {
+    log.add({ runId: run_id, namespace }, { type: "task.published", task_id: id, key, attempt: attempt + 1 });
+  }
+  if (rows.length > 0) store.emit(log.committed);
+  announceDispatch(store, rows);
+  return rows.map((row) => ({
+    taskId: row.id,
+    runId: row.run_id,
+    namespace: row.namespace,
+    key: row.key,
+    capability: row.capability,
+    attempt: row.attempt,
+    dispatchCount: row.dispatch_count,
+    traceparent: row.traceparent,
+  }));
+}
+
+function announceDispatch(store: StoreContext, rows: DispatchedRow[]): void {
+  const log = new FactLog();
+  for (const { id, run_id, namespace, key, attempt } of rows) {
+    log.add({ runId: run_id, namespace }, { type: "task.published", task_id: id, key, attempt: attempt + 1 });
+  }
+  store.emit(log.committed);
+}
+
+async function undispatch(store: StoreContext, tasks: { taskId: string; dispatchCount?: number }[]): Promise<void> {
+  if (tasks.length === 0) return;
+  await store.query(
+    `with locked as (
+       select t.id
+       from unnest($1::uuid[], $2::int[]) as u(id, dispatch_count)
+       join task t on t.id = u.id
+       where (t.status = 'ready') is not false and t.dispatched_at is not null
+         and t.dispatch_count = coalesce(u.dispatch_count, t.dispatch_count)
+       order by t.id
+       for update of t skip locked
+     )
+     update task t set dispatched_at = null from locked where t.id = locked.id`,
+    [tasks.map((task) => task.taskId), tasks.map((task) => task.dispatchCount ?? null)],
+  );
+}
+
+// --- claim
+
+interface ClaimedRow {
+  id: string;
+  run_id: string;
+  key: string;
+  capability: string;
+  namespace: string;
+  attempt: number;
+  lease_ms: number;
+  timeout_ms: number;
+  needs: string[];
+  spec: StoredSpec;
+  input: Json;
+  traceparent: string | null;
+}
+
+const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
+  t.lease_ms::float8 as lease_ms, t.timeout_ms::float8 as timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
+
+/**
+ * Which ready rows a claim gets. Hints name theirs; other doors take the highest priority, then the oldest.
+ * `is not false` says nothing new, but keeps the planner from looking through every open task beside the hinted ones.
+ */
+const pickHinted = `
+  select t.id from task t
+  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3)
+    and (t.status = 'ready') is not false and t.available_at <= now()
+  order by t.id
+  limit $4
+  for update skip locked`;
+
+const pickReady = (dispatched: string) => `
+  select t.id
+  from unnest($3::text[]) as offered(capability) cross join lateral (
+    select c.id, c.priority, c.available_at from task c
+    where c.namespace = $2 and c.capability = offered.capability and c.status = 'ready' and c.available_at <= now()
+      and ${dispatched}
+    order by c.priority desc, c.available_at, c.id
+    limit $4
+    for update skip locked
+  ) t
+  where cardinality($1::uuid[]) = 0
+  order by t.priority desc, t.available_at, t.id
+  limit $4`;
+
+/** A published hint is left to its queue this long before a long-poll may take the task instead. */
+const HINT_HEAD_START = "interval '100 milliseconds'";
+
+const claimBy = (pick: string) => `
+  with picked as (${pick}
+  ), claimed as (
+    update task t
+    set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = $6,
+      lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
+      heartbeat_at = null, started_at = clock_timestamp(), dispatched_at = null, progress = null, error = null
+    from picked
+    where t.id = picked.id
+    returning ${claimedColumns}
+  ), requested as (
+    insert into lease_request (agent_id, request_id, task_ids)
+    select $5, $7, array_agg(id) from claimed having count(*) > 0
+  ), recorded as (
+    insert into event (run_id, facts)
+    select run_id, json_agg(json_build_object('type', 'task.claimed', 'task_id', id, 'key', key,
+      'attempt', attempt, 'agent_id', $5::uuid, 'via', $8::text) order by id)
+    from claimed group by run_id
+  )
+  select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id`;
+
+const claimHinted = claimBy(pickHinted);
+const claimUnpublished = claimBy(pickReady("c.dispatched_at is null"));
+const claimPublished = claimBy(pickReady(`c.dispatched_at < now() - ${HINT_HEAD_START}`));
+
+async function claim(store: StoreContext, request: ClaimRequest): Promise<ClaimedTask[]> {
+  const token = randomBytes(TOKEN_BYTES).toString("base64url");
+  const rows = await claimOrRepeat(store, request, token);
+  if (rows.length === 0) return [];
+  const inputs = await buildInputs(store, rows);
+  return rows.map((row) => ({
+    taskId: row.id,
+    runId: row.run_id,
+    key: row.key,
+    capability: row.capability,
+    attempt: row.attempt,
+    leaseToken: token,
+    leaseMs: row.lease_ms,
+    timeoutMs: row.timeout_ms,
+    input: inputs(row),
+    traceparent: row.traceparent,
+  }));
+}
+
+async function claimOrRepeat(store: StoreContext, request: ClaimRequest, token: string): Promise<ClaimedRow[]> {
+  const statements =
+    request.taskIds.length > 0
+      ? [claimHinted]
+      : request.door === "poll"
+        ? [claimUnpublished, claimPublished]
+        : [claimUnpublished];
+  const params = [
+    request.taskIds,
+    request.namespace,
+    request.capabilities,
+    request.max,
+    request.agentId,
+    tokenHash(token),
+    request.requestId,
+    request.door,
+  ];
+  try {
+    for (const statement of statements) {
+      const rows = await store.query<ClaimedRow>(statement, params);
+      if (rows.length === 0) continue;
+      announceClaim(store, request, rows);
+      return rows;
+    }
+  } catch (error) {
+    if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
+  }
+  // Nothing new was taken: nothing is ready, or this request took leases before and its answer was lost.
+  return repeatClaim(store, request, token);
+}
+
+const UNIQUE_VIOLATION = "23505";
+
+/** The leases that an earlier request of this id took and still holds, under a new token. */
+async function repeatClaim(store: StoreContext, request: ClaimRequest, token: string): Promise<ClaimedRow[]> {
+  const [earlier] = await store.query<{ task_ids: string[] }>(
+    "select task_ids from lease_request where agent_id = $1 and request_id = $2",
+    [request.agentId, request.requestId],
+  );
+  if (!earlier) return [];
+  return store.query<ClaimedRow>(
+    `with locked as (
+       select t.id from task t
+       where t.id = any($1::uuid[]) and t.status = 'running' and t.agent_id = $2
+       order by t.id
+       for no key update
+     ), renewed as (
+       update task t
+       set lease_token = $3,
+         lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond'
+       from locked
+       where t.id = locked.id
+       returning ${claimedColumns}
+     )
+     select c.*, r.traceparent from renewed c join run r on r.id = c.run_id order by c.id`,
+    [earlier.task_ids, request.agentId, tokenHash(token)],
+  );
+}
+
+function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): void {
+  const log = new FactLog();
+  for (const row of rows) {
+    log.add(
+      { runId: row.run_id, namespace: request.namespace },
+      {
+        type: "task.claimed",
+        task_id: row.id,
+        key: row.key,
+        attempt: row.attempt,
+        agent_id: request.agentId,
+        via: request.door,
+      },
+    );
+  }
+  store.emit(log.committed);
+}
+
+/**
+ * The input of each claimed task: its evaluated template, or `{ inputs, needs }` where it has none. What it is built
+ * from is final by now, so it is not stored a second time.
+ */
+export async function buildInputs(
+  db: Queryable,
+  rows: Pick<ClaimedRow, "id" | "run_id" | "needs" | "spec" | "input">[],
+): Promise<(row: Pick<ClaimedRow, "id" | "run_id" | "spec" | "input">) => Json> {
+  const bare = rows.filter((row) => row.spec.input === undefined);
+  const [inputs, needs] = await Promise.all([loadRunInputs(db, bare), loadNeeds(db, bare)]);
+  return (row) => {
+    if (row.spec.input === undefined) return { inputs: inputs.get(row.run_id) ?? {}, needs: needs.get(row.id) ?? {} };
+    return row.input ?? constantInput(row.spec.input);
+  };
+}
+
+async function loadRunInputs(db: Queryable, tasks: { run_id: string }[]): Promise<Map<string, JsonObject>> {
+  if (tasks.length === 0) return new Map();
+  const runIds = [...new Set(tasks.map((task) => task.run_id))];
+  const rows = await db.query<{ id: string; inputs: JsonObject }>(
+    "select id, inputs from run where id = any($1::uuid[])",
+    [runIds],
+  );
+  return new Map(rows.map((row) => [row.id, row.inputs]));
+}
+
+async function loadNeeds(db: Queryable, tasks: { id: string; needs: string[] }[]): Promise<Map<string, JsonObject>> {
+  const needIds = [...new Set(tasks.flatMap((task) => task.needs))];
+  if (needIds.length === 0) return new Map();
+  const rows = await db.query<{ id: string; key: string; output: Json }>(
+    "select id, key, output from task where id = any($1::uuid[])",
+    [needIds],
+  );
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return new Map(
+    tasks.map((task) => [
+      task.id,
+      Object.fromEntries(
+        task.needs.map((id) => {
+          const need = byId.get(id)!;
+          return [need.key, need.output];
+        }),
+      ),
+    ]),
+  );
+}
+
+// --- heartbeat
+
+async function heartbeat(store: StoreContext, beats: Heartbeat[]): Promise<HeartbeatAnswer[]> {
+  if (beats.length === 0) return [];
+  // No `skip locked`: a row that is missing from the answer means that its lease is lost.
+  const rows = await store.query<{ n: number; answer: HeartbeatAnswer }>(
+    `with beat as (
+       select u.n, u.progress, t.id, t.status
+       from json_to_recordset($1) as u(n int, id uuid, agent_id uuid, attempt int, token text, progress json)
+       join task t on t.id = u.id
+       where t.agent_id = u.agent_id and t.attempt = u.attempt and t.lease_token = decode(u.token, 'hex')
+         and t.status in ('running', 'cancelled')
+       order by t.id
+       for no key update of t
+     ), renewed as (
+       update task t
+       set lease_expires_at = clock_timestamp() + t.lease_ms * interval '1 millisecond',
+         heartbeat_at = clock_timestamp(), progress = coalesce(beat.progress, t.progress)
+       from beat
+       where t.id = beat.id and beat.status = 'running'
+       returning t.id
+     )
+     select n, case status when 'running' then 'ok' else 'cancel' end as answer from beat`,
+    [
+      JSON.stringify(
+        beats.map((beat, n) => ({
+          n,
+          id: beat.taskId,
+          agent_id: beat.agentId,
+          attempt: beat.attempt,
+          token: tokenHash(beat.leaseToken).toString("hex"),
+          progress: beat.progress,
+        })),
+      ),
+    ],
+  );
+  const answers = beats.map((): HeartbeatAnswer => "lost");
+  for (const { n, answer } of rows) answers[n] = answer;
+  return answers;
+}
+
+// --- report and release
+
+async function report(store: StoreContext, reports: Report[]): Promise<ReportAnswer[]> {
+  if (reports.length === 0) return [];
+  return recording(store, async (tx, log) => {
+    const tasks = await lockHeld(tx, reports);
+    const { accepted, answers } = await judge(tx, reports, tasks);
+    const settled = accepted.map(({ report, task }) => ({
+      report,
+      task,
+      transition: transition(task, reportEvent(report), Math.random())!,
+    }));
+    await applyTransitions(
+      tx,
+      settled.map((entry) => entry.transition),
+    );
+    await storeReported(tx, accepted);
+    for (const { report, transition } of settled) addTimes(transition, report);
+    recordTransitions(
+      log,
+      settled.map((entry) => entry.transition),
+      [...tasks.values()],
+    );
+    const completed = settled.filter((entry) => entry.transition.status === "completed");
+    await tellDependants(
+      tx,
+      log,
+      completed.map(({ task }) => ({ ...task, status: "completed" as const })),
+    );
+    return answers;
+  });
+}
+
+function reportEvent(report: Report): TaskEvent {
+  return report.outcome.type === "completed"
+    ? { type: "completed", output: report.outcome.output }
+    : { type: "failed", failure: report.outcome.failure };
+}
+
+function addTimes(transition: Transition, report: Report): void {
+  if (report.deliveredAt) transition.fact.delivered_at = report.deliveredAt;
+  if (report.startedAt) transition.fact.started_at = report.startedAt;
+}
+
+/** Locks run, then tasks: the order that every transaction keeps. */
+async function lockHeld(tx: Queryable, leases: { taskId: string }[]): Promise<Map<string, LoadedTask>> {
+  const ids = [...new Set(leases.map((lease) => lease.taskId))];
+  await lockRunsShared(tx, ids);
+  const tasks = await lockTasks(tx, ids);
+  return new Map(tasks.map((task) => [task.id, task]));
+}
+
+/** Which reports count. A second report on the same lease within one batch is a duplicate of the first. */
+async function judge(
+  tx: Queryable,
+  reports: Report[],
+  tasks: Map<string, LoadedTask>,
+): Promise<{ accepted: { report: Report; task: LoadedTask }[]; answers: ReportAnswer[] }> {
+  const accepted: { report: Report; task: LoadedTask }[] = [];
+  const seen = new Set<string>();
+  const answers: ReportAnswer[] = [];
+  const doubtful: { report: Report; index: number }[] = [];
+  for (const [index, report] of reports.entries()) {
+    const task = tasks.get(report.taskId);
+    const proven = task !== undefined && proves(report, task);
+    if (proven && task.status === "running" && !seen.has(task.id)) {
+      seen.add(task.id);
+      accepted.push({ report, task });
+      answers[index] = "accepted";
+    } else if (proven && (task.status === "completed" || seen.has(task.id))) {
+      answers[index] = "duplicate";
+    } else {
+      answers[index] = "stale";
+      if (task) doubtful.push({ report, index });
+    }
+  }
+  for (const index of await findEnded(tx, doubtful)) answers[index] = "duplicate";
+  return { accepted, answers };
+}
+
+function proves(lease: LeaseProof, task: LoadedTask): boolean {
+  return (
+    task.agentId === lease.agentId &&
+    task.attempt === lease.attempt &&
+    task.leaseToken?.equals(tokenHash(lease.leaseToken)) === true
+  );
+}
+
+/** Reports on attempts that are over because this very report ended them: a failure whose answer was lost. */
+async function findEnded(tx: Queryable, doubtful: { report: Report; index: number }[]): Promise<number[]> {
+  if (doubtful.length === 0) return [];
+  const rows = await tx.query<{ index: number }>(
+    `select u.index
+     from json_to_recordset($1) as u(index int, id uuid, agent_id uuid, attempt int, token text)
+     join attempt a on a.task_id = u.id and a.attempt = u.attempt
+     where a.agent_id = u.agent_id and a.lease_token = decode(u.token, 'hex') and a.outcome = 'failed'`,
+    [
+      JSON.stringify(
+        doubtful.map(({ report, index }) => ({
+          index,
+          id: report.taskId,
+          agent_id: report.agentId,
+          attempt: report.attempt,
+          token: tokenHash(report.leaseToken).toString("hex"),
+        })),
+      ),
+    ],
+  );
+  return rows.map((row) => row.index);
+}
+
+/** What came along with accepted reports: log lines and usage. */
+async function storeReported(tx: Queryable, accepted: { report: Report; task: LoadedTask }[]): Promise<void> {
+  const logged = accepted.filter(({ report }) => report.logs && report.logs.length > 0);
+  if (logged.length > 0) {
+    await tx.query(
+      `insert into task_log (run_id, task_id, attempt, lines)
+       select run_id, task_id, attempt, lines
+       from json_to_recordset($1) as l(run_id uuid, task_id uuid, attempt int, lines json)`,
+      [
+        JSON.stringify(
+          logged.map(({ report, task }) => ({
+            run_id: task.runId,
+            task_id: task.id,
+            attempt: task.attempt,
+            lines: report.logs,
+          })),
+        ),
+      ],
+    );
+  }
+  const usages = accepted.filter(({ report }) => report.usage);
+  if (usages.length > 0) {
+    await tx.query(
+      `update task t set usage = u.usage from json_to_recordset($1) as u(id uuid, usage json) where t.id = u.id`,
+      [JSON.stringify(usages.map(({ report, task }) => ({ id: task.id, usage: report.usage })))],
+    );
+  }
+}
+
+async function release(store: StoreContext, leases: LeaseProof[]): Promise<boolean[]> {
+  if (leases.length === 0) return [];
+  return recording(store, async (tx, log) => {
+    const tasks = await lockHeld(tx, leases);
+    const transitions: Transition[] = [];
+    const held = leases.map((lease) => {
+      const task = tasks.get(lease.taskId);
+      if (task?.status !== "running" || !proves(lease, task)) return false;
+      if (!transitions.some((done) => done.taskId === task.id)) {
+        transitions.push(transition(task, { type: "released" }, 0)!);
+      }
+      return true;
+    });
+    await applyTransitions(tx, transitions);
+    recordTransitions(log, transitions, [...tasks.values()]);
+    return held;
+  });
+}

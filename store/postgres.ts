@@ -1,0 +1,109 @@
+/** Opens the store on a PostgreSQL server (15 or newer). */
+import pg from "pg";
+import { SkeinError } from "../core/errors.ts";
+import { agentStore } from "./agents.ts";
+import { audit } from "./audit.ts";
+import { eventStore } from "./events.ts";
+import type { StoreContext } from "./facts.ts";
+import { keyStore } from "./keys.ts";
+import { leaseStore } from "./leases.ts";
+import { migrate } from "./migrate.ts";
+import { runStore } from "./runs.ts";
+import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
+import type { CommitListener, Store } from "./store.ts";
+import { upkeepStore } from "./upkeep.ts";
+import { workflowStore } from "./workflows.ts";
+
+export interface PostgresOptions {
+  /** Connections of the pool; default 10. */
+  connections?: number;
+  /** Problems of idle connections, which nobody is waiting to hear of. */
+  onError?: (error: Error) => void;
+}
+
+const DEFAULT_CONNECTIONS = 10;
+const CONNECT_TIMEOUT_MS = 10_000;
+const OLDEST_SERVER = 150_000;
+
+/** Connects, migrates and answers the store. Throws DATABASE_UNAVAILABLE, naming the server but never the password. */
+export async function openPostgres(url: string, options: PostgresOptions = {}): Promise<Store> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.connections ?? DEFAULT_CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    application_name: "skein",
+    types: columnTypes,
+    options: Object.entries(sessionSettings)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(" "),
+  });
+  pool.on("error", (error) => options.onError?.(error));
+  try {
+    await requireVersion(pool);
+    await migrate(pool);
+  } catch (error) {
+    await pool.end().catch(() => {});
+    if (error instanceof SkeinError) throw error;
+    throw new SkeinError("DATABASE_UNAVAILABLE", `${describe(url)}: ${(error as Error).message}. Check DATABASE_URL.`, {
+      cause: error,
+    });
+  }
+  return storeOver(pool);
+}
+
+async function requireVersion(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<{ server_version_num: string; server_version: string }>(
+    "select current_setting('server_version_num') as server_version_num, current_setting('server_version') as server_version",
+  );
+  const { server_version_num, server_version } = rows[0]!;
+  if (Number(server_version_num) < OLDEST_SERVER) {
+    throw new SkeinError(
+      "DATABASE_UNAVAILABLE",
+      `The server runs PostgreSQL ${server_version}; Skein needs 15 or newer.`,
+    );
+  }
+}
+
+function describe(url: string): string {
+  try {
+    const { hostname, port, pathname } = new URL(url);
+    return `PostgreSQL at ${hostname}:${port || 5432}${pathname}`;
+  } catch {
+    return "DATABASE_URL is not a URL";
+  }
+}
+
+/** The store over any pool that speaks to a migrated database. `afterClose` runs once the pool has ended. */
+export function storeOver(pool: pg.Pool, afterClose: () => Promise<void> = async () => {}): Store {
+  const listeners = new Set<CommitListener>();
+  const sql = sqlOver(pool);
+  const context: StoreContext = {
+    ...sql,
+    emit: (committed) => {
+      for (const listener of listeners) listener(committed);
+    },
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    workflows: workflowStore(context),
+    runs: runStore(context),
+    leases: leaseStore(context),
+    upkeep: upkeepStore(context),
+    agents: agentStore(context),
+    keys: keyStore(context),
+    events: eventStore(context),
+    audit: () => audit(context),
+    retryCounts,
+    onCommit: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    ping: async () => {
+      await sql.query("select 1");
+    },
+    close: () => {
+      closing ??= sql.close().then(afterClose);
+      return closing;
+    },
+  };
+}

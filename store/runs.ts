@@ -1,0 +1,539 @@
+/** Runs: submitted whole, read in pages, brought down. */
+import { uuidv7 } from "uuidv7";
+import type { Failure } from "../core/errors.ts";
+import type { Fact } from "../core/event.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import { defaultRetryPolicy } from "../core/retry.ts";
+import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskSeed, type TaskStatus } from "../core/run.ts";
+import { type FactLog, recording, type StoreContext } from "./facts.ts";
+import { buildInputs } from "./leases.ts";
+import { decodeCursor, firstUuid, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
+import { inChunks, type Queryable } from "./sql.ts";
+import type {
+  AttemptRecord,
+  Page,
+  PageOf,
+  Run,
+  RunFilter,
+  RunStore,
+  Submission,
+  Submitted,
+  TaskDetail,
+  TaskRecord,
+} from "./store.ts";
+import { applyTransitions, decide, recordTransitions, type StoredSpec } from "./transitions.ts";
+import { storeDefinitions } from "./workflows.ts";
+
+export function runStore(store: StoreContext): RunStore {
+  return {
+    submit: (submissions) => submit(store, submissions),
+    find: async (namespace, runId) => (await findRuns(store, namespace, [runId]))[0],
+    list: (namespace, filter) => listRuns(store, namespace, filter),
+    cancel: (namespace, runId, reason) => cancel(store, namespace, runId, reason),
+    tasks: (namespace, runId, filter) => listTasks(store, namespace, runId, filter),
+    outline: (namespace, runId) => outline(store, namespace, runId),
+    task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
+    attempts: (namespace, runId) => attempts(store, namespace, runId),
+  };
+}
+
+// --- submit
+
+async function submit(store: StoreContext, submissions: Submission[]): Promise<Submitted[]> {
+  return recording(store, async (tx, log) => {
+    const { fresh, answers } = await takeIdempotencyKeys(tx, submissions);
+    if (fresh.length > 0) await insertRuns(tx, log, fresh);
+    return answers;
+  });
+}
+
+/** Which submissions are new. A key that is taken answers with the run it made, or with the conflict. */
+async function takeIdempotencyKeys(
+  tx: Queryable,
+  submissions: Submission[],
+): Promise<{ fresh: Submission[]; answers: Submitted[] }> {
+  const keyed = submissions.filter((submission) => submission.idempotency);
+  const taken = new Map<string, { run_id: string; body_hash: string }>();
+  if (keyed.length > 0) {
+    const rows = keyed.map(({ namespace, runId, idempotency }) => ({
+      namespace,
+      key: idempotency!.key,
+      body_hash: idempotency!.bodyHash,
+      run_id: runId,
+    }));
+    await tx.query(
+      `insert into idempotency (namespace, key, body_hash, run_id)
+       select namespace, key, body_hash, run_id
+       from json_to_recordset($1) as i(namespace text, key text, body_hash text, run_id uuid)
+       order by namespace, key
+       on conflict do nothing`,
+      [JSON.stringify(rows)],
+    );
+    const stored = await tx.query<{ namespace: string; key: string; body_hash: string; run_id: string }>(
+      `select i.namespace, i.key, i.body_hash, i.run_id
+       from json_to_recordset($1) as k(namespace text, key text)
+       join idempotency i on i.namespace = k.namespace and i.key = k.key`,
+      [JSON.stringify(rows)],
+    );
+    for (const row of stored) taken.set(`${row.namespace}\n${row.key}`, row);
+  }
+  const committed = await existingRuns(tx, submissions);
+  const fresh: Submission[] = [];
+  const answers = submissions.map((submission): Submitted => {
+    const { namespace, runId, idempotency } = submission;
+    const owner = idempotency && taken.get(`${namespace}\n${idempotency.key}`);
+    if (owner && owner.body_hash !== idempotency.bodyHash) return { outcome: "conflict" };
+    if (owner && owner.run_id !== runId) return { outcome: "replayed", runId: owner.run_id };
+    if (!committed.has(runId)) fresh.push(submission);
+    return { outcome: "created", runId };
+  });
+  return { fresh, answers };
+}
+
+/** A transaction repeated after a connection was lost in COMMIT may find that it had been committed. */
+async function existingRuns(tx: Queryable, submissions: Submission[]): Promise<Set<string>> {
+  const rows = await tx.query<{ id: string }>("select id from run where id = any($1::uuid[])", [
+    submissions.map((submission) => submission.runId),
+  ]);
+  return new Set(rows.map((row) => row.id));
+}
+
+async function insertRuns(tx: Queryable, log: FactLog, submissions: Submission[]): Promise<void> {
+  await storeDefinitions(
+    tx,
+    submissions.map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
+  );
+  await tx.query(
+    `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
+       task_count, traceparent, deadline_at)
+     select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
+       traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond'
+     from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
+       definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
+       deadline_ms bigint)`,
+    [
+      JSON.stringify(
+        submissions.map((s) => ({
+          namespace: s.namespace,
+          id: s.runId,
+          workflow_name: s.workflow.name,
+          workflow_version: s.version,
+          definition_hash: s.hash,
+          inputs: s.inputs,
+          labels: s.labels,
+          priority: s.priority,
+          task_count: s.tasks.length,
+          traceparent: s.traceparent,
+          deadline_ms: s.deadlineMs,
+        })),
+      ),
+    ],
+  );
+  const rows = submissions.flatMap(taskRows);
+  await inChunks(rows, (chunk) => insertTasks(tx, chunk));
+  for (const { runId, namespace, tasks } of submissions) {
+    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
+  }
+  await startRoots(tx, log, rows);
+}
+
+interface NewTaskRow {
+  namespace: string;
+  id: string;
+  run_id: string;
+  key: string;
+  capability: string;
+  status: TaskStatus;
+  is_plain: boolean;
+  priority: number;
+  needs: string[];
+  dependants: string[];
+  needs_left: number;
+  needs_unmet: number;
+  lease_ms: number;
+  timeout_ms: number;
+  schedule_timeout_ms: number;
+  deadline_ms: number | null;
+  spec: StoredSpec;
+}
+
+/** Ids ascend in topological order, which is what makes locking by id lock upwards. */
+function taskRows(submission: Submission): NewTaskRow[] {
+  const ids = new Map(submission.tasks.map((task) => [task.key, uuidv7()]));
+  const dependants = new Map<string, string[]>();
+  for (const task of submission.tasks) {
+    for (const need of task.needs) {
+      const list = dependants.get(need);
+      if (list) list.push(ids.get(task.key)!);
+      else dependants.set(need, [ids.get(task.key)!]);
+    }
+  }
+  return submission.tasks.map((task) => ({
+    namespace: submission.namespace,
+    id: ids.get(task.key)!,
+    run_id: submission.runId,
+    key: task.key,
+    capability: task.capability,
+    status: task.isPlain && task.needs.length === 0 ? "ready" : "pending",
+    is_plain: task.isPlain,
+    priority: Math.max(task.priority, submission.priority),
+    needs: task.needs.map((need) => ids.get(need)!),
+    dependants: dependants.get(task.key) ?? [],
+    needs_left: task.needs.length,
+    needs_unmet: 0,
+    lease_ms: task.leaseMs,
+    timeout_ms: task.timeoutMs,
+    schedule_timeout_ms: task.scheduleTimeoutMs,
+    deadline_ms: task.deadlineMs,
+    spec: storedSpec(task),
+  }));
+}
+
+const defaultRetryText = JSON.stringify(defaultRetryPolicy);
+
+function storedSpec({ spec: { retry, ...spec } }: TaskSeed): StoredSpec {
+  return JSON.stringify(retry) === defaultRetryText ? spec : { ...spec, retry };
+}
+
+function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
+  return tx.query(
+    `insert into task (namespace, id, run_id, key, capability, status, is_plain, priority, needs, dependants,
+       needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, available_at, ready_at, deadline_at)
+     select namespace, id, run_id, key, capability, status, is_plain, priority, needs, dependants,
+       needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec,
+       case status when 'ready' then clock_timestamp() end,
+       case status when 'ready' then clock_timestamp() end,
+       case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
+     from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, status text,
+       is_plain boolean, priority smallint, needs uuid[], dependants uuid[], needs_left int, lease_ms bigint,
+       timeout_ms bigint, schedule_timeout_ms bigint, deadline_ms bigint, spec json)`,
+    [JSON.stringify(rows)],
+  );
+}
+
+/** Plain roots were inserted as ready; the others have a condition or a template to evaluate. */
+async function startRoots(tx: Queryable, log: FactLog, rows: NewTaskRow[]): Promise<void> {
+  for (const row of rows) {
+    if (row.status !== "ready") continue;
+    const fact: Fact = { type: "task.ready", task_id: row.id, key: row.key, attempt: 0, capability: row.capability };
+    log.add({ runId: row.run_id, namespace: row.namespace }, fact);
+  }
+  const roots = rows.filter((row) => row.status === "pending" && row.needs_left === 0);
+  const transitions = await decide(tx, roots);
+  await applyTransitions(tx, transitions);
+  recordTransitions(log, transitions, roots);
+}
+
+// --- cancel
+
+async function cancel(
+  store: StoreContext,
+  namespace: string,
+  runId: string,
+  reason: string,
+): Promise<"cancelling" | "finished" | undefined> {
+  return recording(store, async (tx, log) => {
+    const [run] = await tx.query<{ status: RunStatus }>(
+      "select status from run where namespace = $1 and id = $2 for update",
+      [namespace, runId],
+    );
+    if (!run) return undefined;
+    if (isTerminalRun(run.status)) return "finished";
+    await beginEnding(tx, log, { runId, namespace }, { status: "cancelled", code: "cancelled", message: reason });
+    return "cancelling";
+  });
+}
+
+/**
+ * Marks the run as ending, unless it is already or has finished; `upkeep.endRuns` cancels its open tasks in chunks, and
+ * then it is finished. The caller holds the run exclusively.
+ */
+export async function beginEnding(
+  tx: Queryable,
+  log: FactLog,
+  run: { runId: string; namespace: string },
+  ending: { status: "cancelled" | "failed" } & Failure,
+): Promise<void> {
+  const { status, ...error } = ending;
+  const begun = await tx.query(
+    "update run set ending = $2 where id = $1 and finished_at is null and ending is null returning id",
+    [run.runId, JSON.stringify({ status, error })],
+  );
+  if (begun.length === 0) return;
+  log.add(run, { type: "run.cancelling", reason: error.message });
+  log.needsUpkeep(run);
+}
+
+// --- read
+
+interface RunRow {
+  id: string;
+  namespace: string;
+  workflow_name: string;
+  workflow_version: number | null;
+  status: RunStatus;
+  inputs: JsonObject;
+  outputs: Json;
+  error: Failure | null;
+  ending: Json;
+  labels: Record<string, string>;
+  priority: number;
+  revision: number;
+  attempt: number;
+  retried_from: string | null;
+  task_count: number;
+  counts: Partial<Record<TaskStatus, number>> | null;
+  traceparent: string | null;
+  created_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+  deadline_at: Date | null;
+}
+
+const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.status, r.inputs, r.outputs, r.error,
+  r.ending, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
+  r.started_at, r.finished_at, r.deadline_at,
+  (select json_object_agg(c.status, c.n) from (
+    select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
+
+async function findRuns(db: Queryable, namespace: string, runIds: string[]): Promise<Run[]> {
+  const rows = await db.query<RunRow>(
+    `select ${runColumns} from run r where r.namespace = $1 and r.id = any($2::uuid[])`,
+    [namespace, runIds],
+  );
+  return rows.map(toRun);
+}
+
+async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Promise<PageOf<Run>> {
+  const limit = pageLimit(filter);
+  const rows = await db.query<RunRow>(
+    `select ${runColumns}
+     from run r
+     where r.namespace = $1
+       and r.id < $2
+       and ($3::text is null or r.status = $3)
+       and ($4::text is null or r.workflow_name = $4)
+       and r.labels @> $5::jsonb
+     order by r.id desc
+     limit $6`,
+    [
+      namespace,
+      decodeCursor(filter.cursor, uuidShape) ?? lastUuid,
+      filter.status ?? null,
+      filter.workflow ?? null,
+      JSON.stringify(filter.labels ?? {}),
+      limit + 1,
+    ],
+  );
+  return pageFrom(rows, limit, (row) => row.id, toRun);
+}
+
+function toRun(row: RunRow): Run {
+  return {
+    id: row.id,
+    namespace: row.namespace,
+    workflow: row.workflow_name,
+    version: row.workflow_version,
+    status: row.status,
+    inputs: row.inputs,
+    outputs: row.outputs,
+    error: row.error,
+    ending: row.ending !== null && !isTerminalRun(row.status),
+    labels: row.labels,
+    priority: row.priority,
+    revision: row.revision,
+    attempt: row.attempt,
+    retriedFrom: row.retried_from,
+    taskCount: row.task_count,
+    counts: row.counts ?? {},
+    traceparent: row.traceparent,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    deadlineAt: row.deadline_at,
+  };
+}
+
+interface TaskRecordRow {
+  id: string;
+  key: string;
+  capability: string;
+  status: TaskStatus;
+  needs: string[];
+  attempt: number;
+  failures: number;
+  lost_leases: number;
+  agent_id: string | null;
+  priority: number;
+  reason: string | null;
+  error: Failure | null;
+  output: Json;
+  progress: Json;
+  created_at: Date;
+  ready_at: Date | null;
+  available_at: Date | null;
+  started_at: Date | null;
+  finished_at: Date | null;
+}
+
+const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs, t.attempt, t.failures, t.lost_leases, t.agent_id,
+  t.priority, t.reason, t.error, t.progress, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+
+async function listTasks(
+  db: Queryable,
+  namespace: string,
+  runId: string,
+  filter: Page & { status?: TaskStatus | undefined },
+): Promise<PageOf<TaskRecord>> {
+  const limit = pageLimit(filter);
+  const rows = await db.query<TaskRecordRow>(
+    `select ${recordColumns}, t.output
+     from task t join run r on r.id = t.run_id
+     where r.namespace = $1 and t.run_id = $2
+       and t.id > $3
+       and ($4::text is null or t.status = $4)
+     order by t.id
+     limit $5`,
+    [namespace, runId, decodeCursor(filter.cursor, uuidShape) ?? firstUuid, filter.status ?? null, limit + 1],
+  );
+  const keys = await keysOf(db, rows);
+  return pageFrom(
+    rows,
+    limit,
+    (row) => row.id,
+    (row) => toTaskRecord(row, keys),
+  );
+}
+
+async function outline(db: Queryable, namespace: string, runId: string): Promise<TaskRecord[]> {
+  const rows = await db.query<TaskRecordRow>(
+    `select ${recordColumns}, null as output
+     from task t join run r on r.id = t.run_id
+     where r.namespace = $1 and t.run_id = $2
+     order by t.id`,
+    [namespace, runId],
+  );
+  const keys = new Map(rows.map((row) => [row.id, row.key]));
+  return rows.map((row) => toTaskRecord(row, keys));
+}
+
+/** Keys of the tasks that these need, by id. */
+async function keysOf(db: Queryable, rows: { needs: string[] }[]): Promise<Map<string, string>> {
+  const ids = [...new Set(rows.flatMap((row) => row.needs))];
+  if (ids.length === 0) return new Map();
+  const named = await db.query<{ id: string; key: string }>("select id, key from task where id = any($1::uuid[])", [
+    ids,
+  ]);
+  return new Map(named.map((row) => [row.id, row.key]));
+}
+
+function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord {
+  return {
+    id: row.id,
+    key: row.key,
+    capability: row.capability,
+    status: row.status,
+    needs: row.needs.map((id) => keys.get(id)!),
+    attempt: row.attempt,
+    failures: row.failures,
+    lostLeases: row.lost_leases,
+    agentId: row.agent_id,
+    priority: row.priority,
+    reason: row.reason,
+    error: row.error,
+    output: row.output,
+    progress: row.progress,
+    createdAt: row.created_at,
+    readyAt: row.ready_at,
+    availableAt: row.available_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+  };
+}
+
+interface TaskDetailRow extends TaskRecordRow {
+  run_id: string;
+  spec: StoredSpec;
+  input: Json;
+}
+
+async function findTask(
+  db: Queryable,
+  namespace: string,
+  runId: string,
+  keyOrId: string,
+): Promise<TaskDetail | undefined> {
+  const by = uuidShape.test(keyOrId) ? "t.id = $3::uuid" : "t.key = $3";
+  const [row] = await db.query<TaskDetailRow>(
+    `select ${recordColumns}, t.output, t.run_id, t.spec, t.input
+     from task t join run r on r.id = t.run_id
+     where r.namespace = $1 and t.run_id = $2 and ${by}`,
+    [namespace, runId, keyOrId],
+  );
+  if (!row) return undefined;
+  const keys = await keysOf(db, [row]);
+  const hasStarted = row.attempt > 0 || row.status === "ready";
+  const inputs = hasStarted ? await buildInputs(db, [row]) : () => null;
+  const ended = await endedAttempts(db, "t.id = $1::uuid", row.id);
+  return { ...toTaskRecord(row, keys), input: inputs(row), attempts: withCurrent(row, ended.get(row.id) ?? []) };
+}
+
+async function attempts(db: Queryable, namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>> {
+  const rows = await db.query<LatestAttempt & { id: string }>(
+    `select t.id, t.status, t.attempt, t.agent_id, t.started_at, t.finished_at
+     from task t join run r on r.id = t.run_id
+     where r.namespace = $1 and t.run_id = $2 and t.attempt > 0`,
+    [namespace, runId],
+  );
+  const ended = await endedAttempts(db, "t.run_id = $1::uuid", runId);
+  return new Map(rows.map((row) => [row.id, withCurrent(row, ended.get(row.id) ?? [])]));
+}
+
+async function endedAttempts(db: Queryable, where: string, id: string): Promise<Map<string, AttemptRecord[]>> {
+  const rows = await db.query<{
+    task_id: string;
+    attempt: number;
+    agent_id: string | null;
+    outcome: AttemptOutcome;
+    error: Failure | null;
+    started_at: Date | null;
+    ended_at: Date;
+  }>(
+    `select a.task_id, a.attempt, a.agent_id, a.outcome, a.error, a.started_at, a.ended_at
+     from task t join attempt a on a.task_id = t.id
+     where ${where}
+     order by a.task_id, a.attempt`,
+    [id],
+  );
+  const byTask = new Map<string, AttemptRecord[]>();
+  for (const row of rows) {
+    const list = byTask.get(row.task_id) ?? [];
+    list.push({
+      attempt: row.attempt,
+      agentId: row.agent_id,
+      outcome: row.outcome,
+      error: row.error,
+      startedAt: row.started_at,
+      endedAt: row.ended_at,
+    });
+    byTask.set(row.task_id, list);
+  }
+  return byTask;
+}
+
+type LatestAttempt = Pick<TaskRecordRow, "status" | "attempt" | "agent_id" | "started_at" | "finished_at">;
+
+/** The latest attempt stands in the task row, unless it has ended otherwise than completed. */
+function withCurrent(row: LatestAttempt, ended: AttemptRecord[]): AttemptRecord[] {
+  if (row.attempt === 0 || ended.at(-1)?.attempt === row.attempt) return ended;
+  if (row.status !== "running" && row.status !== "completed") return ended;
+  const current: AttemptRecord = {
+    attempt: row.attempt,
+    agentId: row.agent_id,
+    outcome: row.status,
+    error: null,
+    startedAt: row.started_at,
+    endedAt: row.finished_at,
+  };
+  return [...ended, current];
+}

@@ -1,0 +1,67 @@
+/** What the store means, on whatever database it runs. Each test has a namespace of its own; none leaves a violation. */
+import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
+import { agentCases } from "./suite/agents.ts";
+import { auditCases } from "./suite/audit.ts";
+import { cancelCases } from "./suite/cancel.ts";
+import { cascadeCases } from "./suite/cascades.ts";
+import { claimCases } from "./suite/claims.ts";
+import { deadlineCases } from "./suite/deadlines.ts";
+import { dispatchCases } from "./suite/dispatch.ts";
+import { eventCases } from "./suite/events.ts";
+import { finishCases } from "./suite/finish.ts";
+import { heartbeatCases } from "./suite/heartbeats.ts";
+import { inputCases } from "./suite/inputs.ts";
+import { keyCases } from "./suite/keys.ts";
+import { leaseCases } from "./suite/leases.ts";
+import { listingCases } from "./suite/listings.ts";
+import { namespaceCases } from "./suite/namespaces.ts";
+import { reportCases } from "./suite/reports.ts";
+import { retryCases } from "./suite/retries.ts";
+import { submitCases } from "./suite/submit.ts";
+import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
+import { upkeepCases } from "./suite/upkeep.ts";
+import { workflowCases } from "./suite/workflows.ts";
+
+/** A namespace with an agent in it that offers the capabilities; default `work`. */
+export type OpenTeam = (capabilities?: string[]) => Promise<Team>;
+
+const cases: Record<string, (open: OpenTeam) => void> = {
+  workflows: workflowCases,
+  submit: submitCases,
+  dispatch: dispatchCases,
+  claim: claimCases,
+  "inputs of tasks": inputCases,
+  heartbeat: heartbeatCases,
+  report: reportCases,
+  retry: retryCases,
+  "lost leases": leaseCases,
+  "dependants and cascades": cascadeCases,
+  "the end of a run": finishCases,
+  cancel: cancelCases,
+  "deadlines and unroutable tasks": deadlineCases,
+  "redispatch and prune": upkeepCases,
+  agents: agentCases,
+  keys: keyCases,
+  events: eventCases,
+  listings: listingCases,
+  namespaces: namespaceCases,
+  audit: auditCases,
+};
+
+export function storeSuite({ name, open }: { name: string; open: OpenStore }): void {
+  describe(`the store on ${name}`, () => {
+    let opened: TestStore;
+    beforeAll(async () => {
+      opened = await open();
+    });
+    afterAll(() => opened.close());
+    afterEach(async () => {
+      expect(await opened.store.audit()).toEqual([]);
+      // What a test left running must not run out while a later one counts what was taken back.
+      await opened.sql.query("update task set lease_expires_at = now() + interval '1 day' where status = 'running'");
+    });
+    for (const [noun, define] of Object.entries(cases)) {
+      describe(noun, () => define((capabilities) => newTeam(opened, capabilities)));
+    }
+  });
+}

@@ -1,0 +1,416 @@
+/**
+ * The port to Postgres, where every fact lives. One implementation (postgres.ts) runs on a PostgreSQL server and on the
+ * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
+ */
+import type { Failure } from "../core/errors.ts";
+import type { ClaimDoor, Fact, RunEvent } from "../core/event.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import type { HandlerLog } from "../core/log-lines.ts";
+import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
+import type { Workflow } from "../core/workflow.ts";
+
+export interface Store {
+  workflows: WorkflowStore;
+  runs: RunStore;
+  leases: LeaseStore;
+  upkeep: UpkeepStore;
+  agents: AgentStore;
+  keys: KeyStore;
+  events: EventStore;
+  /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
+  audit(): Promise<Violation[]>;
+  /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
+  onCommit(listener: CommitListener): () => void;
+  /** How many transactions had to be repeated since the start, by cause; more than 0.1 % of all is a defect. */
+  readonly retryCounts: ReadonlyMap<string, number>;
+  /** Resolves when the database answers; rejects with DATABASE_UNAVAILABLE. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface CommittedFacts {
+  runId: string;
+  namespace: string;
+  facts: Fact[];
+  /** It may have no open task left: call `upkeep.finishRuns` for it. */
+  mayBeFinished: boolean;
+  /** A cascade or an ending goes on in further transactions: call `upkeep.cascade` and `upkeep.endRuns`. */
+  needsUpkeep: boolean;
+}
+export type CommitListener = (committed: CommittedFacts[]) => void;
+
+export interface Page {
+  /** 1–1000; default 100. */
+  limit?: number | undefined;
+  /** Opaque, from the page before. */
+  cursor?: string | undefined;
+}
+export interface PageOf<T> {
+  data: T[];
+  nextCursor: string | null;
+}
+
+// --- workflows
+
+export interface StoredWorkflow {
+  name: string;
+  version: number;
+  hash: string;
+  definition: Workflow;
+  createdAt: Date;
+}
+
+export interface WorkflowStore {
+  /**
+   * The same content gives the version it already has; other content the next version, or the one it names.
+   * Throws WORKFLOW_VERSION_CONFLICT when the named version exists with other content.
+   */
+  register(namespace: string, workflow: Workflow): Promise<{ stored: StoredWorkflow; created: boolean }>;
+  /** The newest version unless one is named. */
+  find(namespace: string, name: string, version?: number): Promise<StoredWorkflow | undefined>;
+  /** The newest version of each name. */
+  list(namespace: string, page: Page): Promise<PageOf<StoredWorkflow>>;
+  /** The definition a run was pinned to. */
+  definitionOf(namespace: string, runId: string): Promise<Workflow | undefined>;
+}
+
+// --- runs
+
+export interface Submission {
+  namespace: string;
+  /** Chosen by the caller, so that a repeat after a lost COMMIT finds its own run. */
+  runId: string;
+  workflow: Workflow;
+  hash: string;
+  version: number | null;
+  inputs: JsonObject;
+  labels: Record<string, string>;
+  priority: number;
+  traceparent: string | null;
+  deadlineMs: number | null;
+  /** In topological order. */
+  tasks: TaskSeed[];
+  idempotency: { key: string; bodyHash: string } | null;
+}
+
+/** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
+export type Submitted = { outcome: "created" | "replayed"; runId: string } | { outcome: "conflict" };
+
+export interface Run {
+  id: string;
+  namespace: string;
+  workflow: string;
+  version: number | null;
+  status: RunStatus;
+  inputs: JsonObject;
+  outputs: Json;
+  error: Failure | null;
+  /** True while a cancel or deadline is bringing it down. */
+  ending: boolean;
+  labels: Record<string, string>;
+  priority: number;
+  revision: number;
+  attempt: number;
+  retriedFrom: string | null;
+  taskCount: number;
+  counts: Partial<Record<TaskStatus, number>>;
+  traceparent: string | null;
+  createdAt: Date;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+  deadlineAt: Date | null;
+}
+
+export interface RunFilter extends Page {
+  status?: RunStatus | undefined;
+  workflow?: string | undefined;
+  labels?: Record<string, string> | undefined;
+}
+
+export interface TaskRecord {
+  id: string;
+  key: string;
+  capability: string;
+  status: TaskStatus;
+  needs: string[];
+  attempt: number;
+  failures: number;
+  lostLeases: number;
+  agentId: string | null;
+  priority: number;
+  reason: string | null;
+  error: Failure | null;
+  output: Json;
+  progress: Json;
+  createdAt: Date;
+  readyAt: Date | null;
+  availableAt: Date | null;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+}
+
+export interface TaskDetail extends TaskRecord {
+  /** As the handler receives it; null while it cannot be known yet. */
+  input: Json;
+  attempts: AttemptRecord[];
+}
+
+export interface AttemptRecord {
+  attempt: number;
+  agentId: string | null;
+  /** `running` for the current one. */
+  outcome: AttemptOutcome | "running";
+  error: Failure | null;
+  startedAt: Date | null;
+  endedAt: Date | null;
+}
+
+export interface RunStore {
+  /** Each run whole or not at all. */
+  submit(submissions: Submission[]): Promise<Submitted[]>;
+  find(namespace: string, runId: string): Promise<Run | undefined>;
+  list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
+  /** Begins to end the run as `cancelled`; `upkeep.endRuns` carries it out. Undefined: no such run. */
+  cancel(namespace: string, runId: string, reason: string): Promise<"cancelling" | "finished" | undefined>;
+  tasks(
+    namespace: string,
+    runId: string,
+    filter: Page & { status?: TaskStatus | undefined },
+  ): Promise<PageOf<TaskRecord>>;
+  /** Every task of the run without its payloads, in topological order; for graphs and timelines. */
+  outline(namespace: string, runId: string): Promise<TaskRecord[]>;
+  /** By key or by id. */
+  task(namespace: string, runId: string, keyOrId: string): Promise<TaskDetail | undefined>;
+  /** Ended attempts of all tasks of a run, by task id; for timelines. */
+  attempts(namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>>;
+}
+
+// --- leases: dispatch, claim, heartbeat, report
+
+/** How many hints of a capability may be published and unclaimed at once. */
+export interface DispatchWindow {
+  namespace: string;
+  capability: string;
+  maxOutstanding: number;
+}
+
+export interface DispatchedTask {
+  taskId: string;
+  runId: string;
+  namespace: string;
+  key: string;
+  capability: string;
+  attempt: number;
+  dispatchCount: number;
+  traceparent: string | null;
+}
+
+export interface ClaimRequest {
+  namespace: string;
+  agentId: string;
+  requestId: string;
+  /** What the agent offers; a task of another capability is never answered. */
+  capabilities: string[];
+  /** Hints in hand. Empty: whatever is ready, by priority and age. */
+  taskIds: string[];
+  max: number;
+  door: ClaimDoor;
+}
+
+export interface ClaimedTask {
+  taskId: string;
+  runId: string;
+  key: string;
+  capability: string;
+  attempt: number;
+  leaseToken: string;
+  leaseMs: number;
+  timeoutMs: number;
+  input: Json;
+  traceparent: string | null;
+}
+
+/** What proves a lease: the attempt of a task, the token that came with it, and the agent who holds it. */
+export interface LeaseProof {
+  agentId: string;
+  taskId: string;
+  attempt: number;
+  leaseToken: string;
+}
+
+export interface Heartbeat extends LeaseProof {
+  progress?: Json;
+}
+export type HeartbeatAnswer = "ok" | "lost" | "cancel";
+
+export interface Report extends LeaseProof {
+  outcome: { type: "completed"; output: Json } | { type: "failed"; failure: Failure & { retryAfterMs?: number } };
+  logs?: HandlerLog[];
+  usage?: JsonObject;
+  /** RFC 3339, by the executor's clock. */
+  deliveredAt?: string;
+  startedAt?: string;
+}
+/** `duplicate`: this very report was accepted before. `stale`: the lease is not held (any more); nothing changed. */
+export type ReportAnswer = "accepted" | "duplicate" | "stale";
+
+export interface LeaseStore {
+  /** Marks ready tasks as dispatched, within the windows, highest priority and oldest first. At most `limit`. */
+  dispatch(windows: DispatchWindow[], limit: number): Promise<DispatchedTask[]>;
+  /** Takes the mark off tasks whose hint was not taken by the broker, or came back dead; `dispatchCount` guards. */
+  undispatch(tasks: { taskId: string; dispatchCount?: number }[]): Promise<void>;
+  /** Ready → running, by compare-and-set. Repeating a `requestId` answers with the same leases under a new token. */
+  claim(request: ClaimRequest): Promise<ClaimedTask[]>;
+  heartbeat(beats: Heartbeat[]): Promise<HeartbeatAnswer[]>;
+  /** Applies each result with all that follows from it, in one transaction. */
+  report(reports: Report[]): Promise<ReportAnswer[]>;
+  /** Back to ready, as if never claimed. True for each lease that was held. */
+  release(leases: LeaseProof[]): Promise<boolean[]>;
+}
+
+// --- upkeep: what the orchestrator's loops do; each call is safe to repeat and to run on many replicas at once
+
+export interface UpkeepStore {
+  /** Goes on with cascades: tells dependants of failed, skipped and cancelled tasks. Answers how many tasks it moved. */
+  cascade(limit: number): Promise<number>;
+  /** Chunks of the work of ending runs that were cancelled or ran out of time. Answers how many tasks it moved. */
+  endRuns(limit: number): Promise<number>;
+  /** Ends runs that have no open task left, evaluating their outputs. Without ids: those a crash left behind. */
+  finishRuns(runIds?: string[]): Promise<number>;
+  /** Leases that ran out, and attempts that took longer than their timeout. */
+  reap(limit: number): Promise<number>;
+  /** Deadlines of tasks and runs, and tasks that nobody has offered to run for too long. */
+  expire(limit: number): Promise<number>;
+  /** Hints that have brought no claim for `olderThanMs`, by capability, and how many of it are out in all. */
+  overdueHints(olderThanMs: number): Promise<OverdueHints[]>;
+  /**
+   * Takes the dispatch mark off the oldest tasks whose hint seems lost: after `afterMs`, twice as long each time, at most
+   * `maxAfterMs`. `of` limits it to one capability. Answers how many.
+   */
+  redispatch(options: {
+    afterMs: number;
+    maxAfterMs: number;
+    limit: number;
+    of?: { namespace: string; capability: string };
+  }): Promise<number>;
+  /** Forgets lease requests, idempotency keys and departed agents past their time. */
+  prune(): Promise<void>;
+}
+
+export interface OverdueHints {
+  namespace: string;
+  capability: string;
+  /** Hints that have been waiting for longer than was asked. */
+  overdue: number;
+  /** All hints that were published and brought no claim yet. */
+  outstanding: number;
+}
+
+// --- agents, keys
+
+export interface AgentRegistration {
+  namespace: string;
+  name: string;
+  kind: "executor" | "external";
+  door: "queue" | "poll";
+  capabilities: CapabilityContract[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string | null;
+}
+
+export interface CapabilityContract {
+  name: string;
+  version?: string;
+  description?: string;
+  inputSchema?: JsonObject;
+  outputSchema?: JsonObject;
+}
+
+export interface Agent {
+  id: string;
+  namespace: string;
+  name: string;
+  kind: "executor" | "external";
+  door: "queue" | "poll";
+  capabilities: string[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string | null;
+  load: Json;
+  /** Running tasks it holds. */
+  running: number;
+  status: "live" | "lost" | "left";
+  registeredAt: Date;
+  lastSeenAt: Date;
+  leftAt: Date | null;
+}
+
+export interface AgentIdentity {
+  id: string;
+  namespace: string;
+  capabilities: string[];
+}
+
+export interface CapabilityOffer extends CapabilityContract {
+  agents: number;
+  slots: number;
+}
+
+export interface AgentStore {
+  register(registration: AgentRegistration, tokenHash: Buffer): Promise<Agent>;
+  authenticate(tokenHash: Buffer): Promise<AgentIdentity | undefined>;
+  /** False: no such agent, or it has left. */
+  heartbeat(namespace: string, agentId: string, load: Json): Promise<boolean>;
+  leave(namespace: string, agentId: string): Promise<boolean>;
+  find(namespace: string, agentId: string): Promise<Agent | undefined>;
+  list(namespace: string, page: Page): Promise<PageOf<Agent>>;
+  capabilities(namespace: string): Promise<CapabilityOffer[]>;
+  /** Slots of live agents that consume from the broker, by capability; what dispatch sizes its windows by. */
+  queueSlots(): Promise<{ namespace: string; capability: string; slots: number }[]>;
+}
+
+export interface ApiKey {
+  id: string;
+  namespace: string;
+  name: string;
+  prefix: string;
+  scopes: string[];
+  createdAt: Date;
+  expiresAt: Date | null;
+}
+
+export interface KeyStore {
+  create(key: Omit<ApiKey, "id" | "createdAt">, keyHash: Buffer): Promise<ApiKey>;
+  authenticate(keyHash: Buffer): Promise<ApiKey | undefined>;
+  list(namespace: string, page: Page): Promise<PageOf<ApiKey>>;
+  revoke(namespace: string, id: string): Promise<boolean>;
+}
+
+// --- events
+
+export interface EventPage {
+  events: (RunEvent & { logs?: HandlerLog[] })[];
+  /** The run is over and these are the last of its events. */
+  ended: boolean;
+}
+
+export interface EventStore {
+  /**
+   * Facts after the event id `after` (exclusive), oldest first; never one whose earlier neighbour could still appear.
+   * Of transactions that overlapped, the one that began first comes first; `at` is when each wrote its facts, after all
+   * that it waited for.
+   * `withLogs` adds to the facts that settle an attempt what its handler logged. Undefined: no such run.
+   */
+  read(
+    namespace: string,
+    runId: string,
+    options: { after?: string | undefined; limit: number; withLogs?: boolean },
+  ): Promise<EventPage | undefined>;
+}
+
+export interface Violation {
+  invariant: string;
+  subject: string;
+  detail: string;
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from "node:crypto";
+import { expect, it } from "vitest";
+import type { OpenTeam } from "../store.suite.ts";
+import type { Team } from "./team.ts";
+
+/** Damage done to the tables by hand. `$1` is the run; it has tasks a (completed), b (running), c (ready), d and e. */
+interface Damage {
+  finds: string;
+  invariant: RegExp;
+  constraint?: string;
+  sql: string;
+}
+
+const damages: Damage[] = [
+  {
+    finds: "a task that was settled twice",
+    invariant: /^I1/,
+    sql: `insert into event (run_id, xid, facts) select $1, '1'::xid8, json_build_array(json_build_object(
+            'type', 'task.failed', 'task_id', id, 'key', key, 'attempt', 1)) from task where run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "an attempt beyond the row's",
+    invariant: /^I2/,
+    sql: `insert into attempt (task_id, attempt, outcome, ended_at)
+          select id, 7, 'failed', now() from task where run_id = $1 and key = 'c'`,
+  },
+  {
+    finds: "an attempt that was claimed twice",
+    invariant: /^I2/,
+    sql: `insert into event (run_id, xid, facts) select $1, '1'::xid8, json_build_array(json_build_object(
+            'type', 'task.claimed', 'task_id', id, 'key', key, 'attempt', 1)) from task where run_id = $1 and key = 'b'`,
+  },
+  {
+    finds: "a running task without a lease",
+    invariant: /^I3/,
+    constraint: "running_has_lease",
+    sql: "update task set lease_token = null where run_id = $1 and key = 'b'",
+  },
+  {
+    finds: "a lease on a task that does not run",
+    invariant: /^I3/,
+    constraint: "only_running_expires",
+    sql: "update task set lease_expires_at = now() where run_id = $1 and key = 'c'",
+  },
+  {
+    finds: "a counter that is wrong",
+    invariant: /^I4: needs_left/,
+    sql: "update task set needs_left = 2 where run_id = $1 and key = 'd'",
+  },
+  {
+    finds: "a task that started before its need had settled",
+    invariant: /^I4: no task started/,
+    sql: `update task set attempt = 1, needs_left = 0, status = 'completed', finished_at = now(), ready_at = now()
+          where run_id = $1 and key = 'd'`,
+  },
+  {
+    finds: "a finished run with open tasks",
+    invariant: /^I5/,
+    sql: "update run set status = 'completed', finished_at = now() where id = $1",
+  },
+  {
+    finds: "a run that nobody finished",
+    invariant: /^I5/,
+    sql: `with aged as (update run set created_at = now() - interval '1 hour' where id = $1)
+          update task set status = 'cancelled', finished_at = now() - interval '1 hour', lease_expires_at = null
+          where run_id = $1 and finished_at is null or run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "a ready task that an idle agent has not been given",
+    invariant: /^I6: every ready/,
+    sql: "update task set available_at = now() - interval '1 hour' where run_id = $1 and key = 'c'",
+  },
+  {
+    finds: "an expired lease that nobody took back",
+    invariant: /^I6: every expired/,
+    sql: "update task set lease_expires_at = now() - interval '1 hour' where run_id = $1 and key = 'b'",
+  },
+];
+
+export function auditCases(open: OpenTeam): void {
+  async function newRun(team: Team): Promise<string> {
+    const runId = await team.submit({ a: {}, b: {}, c: {}, d: { needs: ["c"] }, e: { needs: ["d"] } });
+    await team.complete(await team.take(runId, "a"));
+    await team.take(runId, "b");
+    return runId;
+  }
+
+  /** The definition of the constraint, which is gone afterwards. */
+  async function dropConstraint(team: Team, name: string): Promise<string> {
+    const [row] = await team.sql.query<{ definition: string }>(
+      "select pg_get_constraintdef(oid) as definition from pg_constraint where conname = $1",
+      [name],
+    );
+    await team.sql.query(`alter table task drop constraint ${name}`);
+    return `alter table task add constraint ${name} ${row!.definition}`;
+  }
+
+  for (const { finds, invariant, constraint, sql } of damages) {
+    it(`finds ${finds}`, async () => {
+      const team = await open();
+      const runId = await newRun(team);
+      expect(await team.store.audit()).toEqual([]);
+      const restore = constraint && (await dropConstraint(team, constraint));
+      try {
+        await team.sql.query(sql, [runId]);
+        const violations = await team.store.audit();
+        expect(violations.map((violation) => violation.invariant)).toContainEqual(expect.stringMatching(invariant));
+        expect(violations[0]).toMatchObject({
+          subject: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          detail: expect.any(String),
+        });
+      } finally {
+        await team.sql.query("delete from event where run_id = $1", [runId]);
+        await team.sql.query("delete from run where id = $1", [runId]);
+        if (restore) await team.sql.query(restore);
+      }
+    });
+  }
+
+  it("is content with a run in every state", async () => {
+    const team = await open();
+    const runId = await newRun(team);
+    await team.fail(await team.take(runId, "c"), { retryable: false });
+    expect(await team.store.audit()).toEqual([]);
+    await team.store.runs.cancel(team.namespace, runId, randomUUID());
+    expect(await team.store.audit()).toEqual([]);
+    await team.store.upkeep.endRuns(1);
+    expect(await team.store.audit()).toEqual([]);
+  });
+}

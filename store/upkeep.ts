@@ -1,0 +1,451 @@
+/**
+ * What keeps every run moving when nobody reports: cascades, endings, the end of a run, lost leases, deadlines, lost
+ * hints. Each call does a bounded chunk in transactions of its own, can be repeated, and runs on any number of replicas.
+ */
+import { prepareOutputs } from "../core/activation.ts";
+import { type ErrorCode, type Failure, failureKinds, SkeinError } from "../core/errors.ts";
+import type { Fact } from "../core/event.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import { decideRun, type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
+import type { RunEnding, TaskStatus } from "../core/run.ts";
+import { AGENT_TTL } from "./agents.ts";
+import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { beginEnding } from "./runs.ts";
+import type { Queryable } from "./sql.ts";
+import type { OverdueHints, UpkeepStore } from "./store.ts";
+import {
+  applyTransitions,
+  type LoadedTask,
+  loadResults,
+  lockFreeTasks,
+  lockRunsShared,
+  lockTasks,
+  recordTransitions,
+  tellDependants,
+} from "./transitions.ts";
+
+export function upkeepStore(store: StoreContext): UpkeepStore {
+  return {
+    cascade: (limit) => forEachRun(store, runsToCascade, limit, cascadeRun),
+    endRuns: (limit) => forEachRun(store, runsToEnd, limit, endRun),
+    finishRuns: (runIds) => finishRuns(store, runIds),
+    reap: (limit) => reap(store, limit),
+    expire: async (limit) =>
+      (await expireRuns(store, limit)) + (await expireTasks(store, limit)) + (await failUnroutable(store, limit)),
+    overdueHints: (olderThanMs) => overdueHints(store, olderThanMs),
+    redispatch: (options) => redispatch(store, options),
+    prune: () => prune(store),
+  };
+}
+
+/** Runs looked at in one call of a loop. */
+const RUNS_PER_CALL = 100;
+
+type RunWork = (tx: Queryable, log: FactLog, run: RunRef, limit: number) => Promise<number>;
+
+/** Does a chunk of work in each run that a query finds, each run in a transaction that holds it exclusively. */
+async function forEachRun(store: StoreContext, query: string, limit: number, work: RunWork): Promise<number> {
+  const runs = await store.query<{ id: string; namespace: string }>(query, [RUNS_PER_CALL]);
+  let moved = 0;
+  for (const { id, namespace } of runs) {
+    moved += await recording(store, async (tx, log) => {
+      // Another replica may be at it: then there is nothing to wait for.
+      const held = await tx.query("select id from run where id = $1 for update skip locked", [id]);
+      return held.length === 0 ? 0 : work(tx, log, { runId: id, namespace }, limit);
+    });
+  }
+  return moved;
+}
+
+// --- cascades
+
+const runsToCascade = `
+  select r.id, r.namespace
+  from (select distinct run_id from task where untold limit $1) u join run r on r.id = u.run_id`;
+
+/** Layers told in one transaction; a deep graph goes on in the next one. */
+const LAYERS_PER_TRANSACTION = 200;
+
+async function cascadeRun(tx: Queryable, log: FactLog, run: RunRef, limit: number): Promise<number> {
+  let moved = 0;
+  for (let layer = 0; layer < LAYERS_PER_TRANSACTION && moved < limit; layer++) {
+    const settled = await tx.query<{ id: string; status: TaskStatus; dependants: string[] }>(
+      `select id, status, to_json(dependants) as dependants from task where run_id = $1 and untold order by id limit $2 for no key update`,
+      [run.runId, limit],
+    );
+    if (settled.length === 0) return moved;
+    await tx.query("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
+    await tellDependants(
+      tx,
+      log,
+      settled.map((task) => ({ ...task, ...run })),
+    );
+    moved += settled.length;
+  }
+  log.needsUpkeep(run);
+  return moved;
+}
+
+// --- endings
+
+const runsToEnd = `
+  select r.id, r.namespace from run r
+  where r.finished_at is null and r.status in ('pending', 'running', 'paused') and r.ending is not null
+  order by r.id
+  limit $1`;
+
+async function endRun(tx: Queryable, log: FactLog, run: RunRef, limit: number): Promise<number> {
+  const [row] = await tx.query<{ ending: RunEnding | null }>(
+    "select ending from run where id = $1 and finished_at is null",
+    [run.runId],
+  );
+  if (!row?.ending) return 0;
+  const open = await tx.query<{ id: string }>(
+    `select id from task
+     where run_id = $1 and status in ('pending', 'ready', 'running', 'waiting')
+     order by id
+     limit $2`,
+    [run.runId, limit],
+  );
+  const tasks = await lockTasks(
+    tx,
+    open.map((task) => task.id),
+  );
+  const reason = row.ending.status === "cancelled" ? "run_cancelled" : "run_failed";
+  await settle(tx, log, tasks, () => ({ type: "cancelled", reason }));
+  if (open.length === limit) log.needsUpkeep(run);
+  log.mayBeFinished(run);
+  return tasks.length;
+}
+
+/** Applies one event to each task, leaving alone those it no longer concerns. */
+async function settle(
+  tx: Queryable,
+  log: FactLog,
+  tasks: LoadedTask[],
+  eventFor: (task: LoadedTask) => TaskEvent | undefined,
+): Promise<Transition[]> {
+  const transitions = tasks.flatMap((task) => {
+    const event = eventFor(task);
+    return (event && transition(task, event, Math.random())) ?? [];
+  });
+  await applyTransitions(tx, transitions);
+  recordTransitions(log, transitions, tasks);
+  return transitions;
+}
+
+// --- the end of a run
+
+interface OpenRun {
+  id: string;
+  namespace: string;
+  definition_hash: string;
+  inputs: JsonObject;
+  attempt: number;
+  ending: RunEnding | null;
+}
+
+/**
+ * In a transaction of its own, after the commit that may have settled the last task. Which runs are settled is found out
+ * before this transaction has an id: then all other events of those runs have older ids, and their end comes last.
+ */
+async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
+  const settled = await settledRuns(store, runIds);
+  if (settled.length === 0) return 0;
+  const wasEnding = new Map(settled.map((run) => [run.id, run.is_ending]));
+  return recording(store, async (tx, log) => {
+    const runs = await tx.query<OpenRun>(
+      `select id, namespace, definition_hash, inputs, attempt, ending
+       from run where id = any($1::uuid[]) and finished_at is null
+       order by id for update`,
+      [[...wasEnding.keys()]],
+    );
+    // The event of a cancel that came in between may be younger than ours: that run is for the next call.
+    const unchanged = runs.filter((run) => (run.ending !== null) === wasEnding.get(run.id));
+    const failures = await firstFailures(tx, unchanged);
+    const finished: FinishedRun[] = [];
+    for (const run of unchanged) {
+      const verdict = decideRun({ open: 0, ...failures.get(run.id) }, run.ending ?? undefined);
+      if (verdict.status === "open") continue;
+      finished.push(verdict.status === "completed" ? await completed(tx, run) : { run, ...verdict });
+    }
+    await writeFinished(tx, log, finished);
+    return finished.length;
+  });
+}
+
+const haveNoOpenTask = `
+  select r.id, r.ending is not null as is_ending from run r
+  where not exists (
+    select 1 from task t where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting'))`;
+
+/** Of the runs named, else of all that a crash left between their last task and their end. */
+function settledRuns(db: Queryable, runIds: string[] | undefined): Promise<{ id: string; is_ending: boolean }[]> {
+  return runIds
+    ? db.query(`${haveNoOpenTask} and r.id = any($1::uuid[]) and r.finished_at is null`, [runIds])
+    : db.query(`${haveNoOpenTask} and r.status in ('pending', 'running', 'paused') limit $1`, [RUNS_PER_CALL]);
+}
+
+async function firstFailures(tx: Queryable, runs: OpenRun[]): Promise<Map<string, { firstFailure: Failure }>> {
+  if (runs.length === 0) return new Map();
+  const rows = await tx.query<{ run_id: string; key: string; error: Failure }>(
+    `select t.run_id, t.key, t.error
+     from unnest($1::uuid[]) as r(id) cross join lateral (
+       select run_id, key, error from task where run_id = r.id and status = 'failed' order by finished_at, id limit 1
+     ) t`,
+    [runs.map((run) => run.id)],
+  );
+  return new Map(rows.map(({ run_id, key, error }) => [run_id, { firstFailure: { ...error, task: key } }]));
+}
+
+interface FinishedRun {
+  run: OpenRun;
+  status: "completed" | "failed" | "cancelled";
+  outputs?: Json;
+  error?: Failure;
+}
+
+async function writeFinished(tx: Queryable, log: FactLog, finished: FinishedRun[]): Promise<void> {
+  if (finished.length === 0) return;
+  await tx.query(
+    `update run r
+     set status = u.status, outputs = u.outputs, error = u.error, finished_at = clock_timestamp()
+     from json_to_recordset($1) as u(id uuid, status text, outputs json, error json)
+     where r.id = u.id and r.finished_at is null`,
+    [JSON.stringify(finished.map(({ run, status, outputs, error }) => ({ id: run.id, status, outputs, error })))],
+  );
+  for (const { run, status, error } of finished) {
+    const fact: Fact = { type: `run.${status}` };
+    if (error) fact.error = error;
+    log.add({ runId: run.id, namespace: run.namespace }, fact);
+  }
+}
+
+/** Limit of one output, a run's as much as a task's (contract.md §1). */
+const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
+
+/** The declared outputs, evaluated; a run whose outputs cannot be evaluated has failed. */
+async function completed(tx: Queryable, run: OpenRun): Promise<FinishedRun> {
+  try {
+    const outputs = await evaluateOutputs(tx, run);
+    if (JSON.stringify(outputs).length > MAX_OUTPUT_BYTES) {
+      const message = `The outputs of the run exceed ${MAX_OUTPUT_BYTES} bytes; declare smaller \`outputs\` in the workflow.`;
+      return { run, status: "failed", error: { code: failureKinds.outputTooLarge, message } };
+    }
+    return { run, status: "completed", outputs };
+  } catch (error) {
+    if (!(error instanceof SkeinError)) throw error;
+    const failure = { code: error.code satisfies ErrorCode, message: `In the workflow's outputs: ${error.message}` };
+    return { run, status: "failed", error: failure };
+  }
+}
+
+async function evaluateOutputs(tx: Queryable, run: OpenRun): Promise<Json> {
+  const [definition] = await tx.query<{ outputs: Json | null }>(
+    "select body -> 'outputs' as outputs from definition where namespace = $1 and hash = $2",
+    [run.namespace, run.definition_hash],
+  );
+  if (definition?.outputs == null) return outputsOfSinks(tx, run.id);
+  const template = prepareOutputs(definition.outputs);
+  const results = await loadResults(tx, new Map([[run.id, new Set(template.references.tasks)]]));
+  return template.evaluate({
+    inputs: run.inputs,
+    tasks: results.get(run.id) ?? {},
+    run: { id: run.id, attempt: run.attempt },
+  });
+}
+
+/** Without declared outputs a run answers with the output of every completed task that nothing depends on, by key. */
+async function outputsOfSinks(tx: Queryable, runId: string): Promise<Json> {
+  const sinks = await tx.query<{ key: string; output: Json }>(
+    `select key, output from task where run_id = $1 and status = 'completed' and dependants = '{}' order by id`,
+    [runId],
+  );
+  return Object.fromEntries(sinks.map((sink) => [sink.key, sink.output]));
+}
+
+// --- lost leases and timeouts
+
+async function reap(store: StoreContext, limit: number): Promise<number> {
+  const due = await store.query<{ id: string }>(
+    `select id from task
+     where status = 'running' and (
+       lease_expires_at < clock_timestamp() or started_at + timeout_ms * interval '1 millisecond' < clock_timestamp())
+     order by id
+     limit $1`,
+    [limit],
+  );
+  return settleDue(store, due, (task) => {
+    // Looked at again on the row as locked: it may have been renewed, reported or reaped since.
+    if (task.status !== "running") return undefined;
+    if (task.timedOut) return { type: "timed_out", timeoutMs: task.timeoutMs };
+    return task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined;
+  });
+}
+
+async function settleDue(
+  store: StoreContext,
+  due: { id: string }[],
+  eventFor: (task: LoadedTask) => TaskEvent | undefined,
+): Promise<number> {
+  if (due.length === 0) return 0;
+  const ids = due.map((task) => task.id);
+  return recording(store, async (tx, log) => {
+    await lockRunsShared(tx, ids);
+    const tasks = await lockFreeTasks(tx, ids);
+    return (await settle(tx, log, tasks, eventFor)).length;
+  });
+}
+
+// --- deadlines
+
+async function expireRuns(store: StoreContext, limit: number): Promise<number> {
+  const due = await store.query<{ id: string; namespace: string }>(
+    `select id, namespace from run
+     where deadline_at < clock_timestamp() and finished_at is null and ending is null
+     order by id
+     limit $1`,
+    [limit],
+  );
+  for (const { id, namespace } of due) {
+    await recording(store, async (tx, log) => {
+      await tx.query("select id from run where id = $1 for update", [id]);
+      await beginEnding(
+        tx,
+        log,
+        { runId: id, namespace },
+        {
+          status: "failed",
+          code: failureKinds.deadlineExceeded,
+          message: "The run did not finish before its deadline.",
+        },
+      );
+    });
+  }
+  return due.length;
+}
+
+async function expireTasks(store: StoreContext, limit: number): Promise<number> {
+  const due = await store.query<{ id: string }>(
+    `select id from task
+     where deadline_at < clock_timestamp() and deadline_at is not null and finished_at is null
+     order by id
+     limit $1`,
+    [limit],
+  );
+  const failure: Failure = {
+    code: failureKinds.deadlineExceeded,
+    message: "The task did not finish before its deadline, counted from when it first became ready.",
+    retryable: false,
+  };
+  return settleDue(store, due, () => ({ type: "doomed", failure }));
+}
+
+/** Ready tasks stand in two indexes. */
+const readyIndexes = { unpublished: "dispatched_at is null", published: "dispatched_at is not null" };
+
+/**
+ * The distinct capabilities of ready tasks, as a part of a `with recursive`: each is found by one step into the index
+ * beyond the last, because reading every ready task of a long backlog for it took half a second.
+ */
+function wantedBy(name: keyof typeof readyIndexes): string {
+  const next = (beyond: string) => `
+    (select namespace, capability from task
+     where status = 'ready' and ${readyIndexes[name]} ${beyond}
+     order by namespace, capability
+     limit 1)`;
+  return `${name} as (${next("")}
+    union all
+    select n.* from ${name} w cross join lateral ${next("and (namespace, capability) > (w.namespace, w.capability)")} n)`;
+}
+
+function overdueIn(name: keyof typeof readyIndexes): string {
+  return `
+    select id from task
+    where namespace = a.namespace and capability = a.capability and status = 'ready' and ${readyIndexes[name]}
+      and greatest(available_at, a.since) + schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()`;
+}
+
+/** Ready tasks whose capability no live agent has offered for the whole of their `schedule_timeout`. */
+async function failUnroutable(store: StoreContext, limit: number): Promise<number> {
+  const due = await store.query<{ id: string }>(
+    `with recursive ${wantedBy("unpublished")}, ${wantedBy("published")},
+     wanted as (
+       select * from unpublished union select * from published
+     ), absent as (
+       select w.namespace, w.capability, coalesce(max(a.gone_at), '-infinity') as since
+       from wanted w left join lateral (
+         select coalesce(left_at, last_seen_at + ${AGENT_TTL}) as gone_at
+         from agent where namespace = w.namespace and capabilities @> array[w.capability]
+       ) a on true
+       group by w.namespace, w.capability
+       having coalesce(max(a.gone_at), '-infinity') < clock_timestamp()
+     )
+     select t.id
+     from absent a cross join lateral (${overdueIn("unpublished")} union all ${overdueIn("published")}) t
+     order by t.id
+     limit $1`,
+    [limit],
+  );
+  return settleDue(store, due, (task) =>
+    task.status === "ready"
+      ? {
+          type: "doomed",
+          failure: {
+            code: failureKinds.unroutable,
+            message: `No live agent offered the capability ${task.capability} for the whole schedule_timeout; start an executor that does.`,
+            retryable: false,
+          },
+        }
+      : undefined,
+  );
+}
+
+// --- lost hints
+
+async function overdueHints(store: StoreContext, olderThanMs: number): Promise<OverdueHints[]> {
+  return store.query<OverdueHints>(
+    `select namespace, capability, count(*)::int as outstanding,
+       (count(*) filter (where dispatched_at < clock_timestamp() - $1 * interval '1 millisecond'))::int as overdue
+     from task
+     where status = 'ready' and dispatched_at is not null
+     group by namespace, capability
+     having min(dispatched_at) < clock_timestamp() - $1 * interval '1 millisecond'`,
+    [olderThanMs],
+  );
+}
+
+async function redispatch(
+  store: StoreContext,
+  { afterMs, maxAfterMs, limit, of }: Parameters<UpkeepStore["redispatch"]>[0],
+): Promise<number> {
+  const rows = await store.query(
+    `with stale as (
+       select id from task
+       where status = 'ready' and dispatched_at is not null
+         and ($4::text is null or (namespace = $4 and capability = $5))
+         and dispatched_at < clock_timestamp()
+           - least($1 * power(2, least(dispatch_count, 20) - 1), $2) * interval '1 millisecond'
+       order by dispatched_at, id
+       limit $3
+       for update skip locked
+     )
+     update task t set dispatched_at = null from stale
+     where t.id = stale.id and t.status = 'ready'
+     returning t.id`,
+    [afterMs, maxAfterMs, limit, of?.namespace ?? null, of?.capability ?? null],
+  );
+  return rows.length;
+}
+
+// --- housekeeping
+
+async function prune(store: StoreContext): Promise<void> {
+  // A request can only be repeated while its leases live; an hour is far beyond any lease's first life.
+  await store.query("delete from lease_request where created_at < now() - interval '1 hour'");
+  await store.query("delete from idempotency where created_at < now() - interval '30 days'");
+  await store.query(
+    `delete from agent where coalesce(left_at, last_seen_at) < now() - interval '7 days'
+     and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,
+  );
+}
