@@ -41,6 +41,7 @@ const environment = z.object({
   SKEIN_AGENT_NAME: z.string().min(1).max(128).default(`${hostname()}-${process.pid}`),
   SKEIN_HTTP_ALLOW: list.default([]),
   SKEIN_HANDOFF: flag.default(false),
+  SKEIN_HEALTH_FILE: z.string().min(1).optional(),
   SKEIN_DRAIN_MS: z.coerce.number().int().min(0).default(20_000),
   ...limits,
 });
@@ -73,6 +74,8 @@ export interface Config {
     /** Take new work with the answer to a report, past the broker. */
     handOff: boolean;
     drainMs: number;
+    /** Touched whenever the server answers a heartbeat, for health checks from outside. */
+    healthFile: string | undefined;
   };
   limits: Limits;
 }
@@ -104,6 +107,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       httpAllow: values.SKEIN_HTTP_ALLOW,
       handOff: values.SKEIN_HANDOFF,
       drainMs: values.SKEIN_DRAIN_MS,
+      healthFile: values.SKEIN_HEALTH_FILE,
     },
     limits: Object.fromEntries(
       (Object.keys(defaultLimits) as LimitName[]).map((name) => [name, values[limitKey(name)]]),

@@ -1,4 +1,5 @@
 /** The REST API: everything under `/v1`, its OpenAPI document and reference, health and metrics. */
+import type { Socket } from "node:net";
 import fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { type AuthOptions, authenticate } from "./auth.ts";
@@ -60,6 +61,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   app.addHook("onSend", async (_request, reply) => {
     if (context.wakeups.isClosed) reply.header("connection", "close");
   });
+  closeSilentSockets(app);
   instrument?.(app);
   await serveReference(app, version);
   await app.register(async (scope: App) => {
@@ -73,3 +75,19 @@ export async function buildServer(options: ServerOptions): Promise<App> {
 }
 
 const v1Routes = [workflowRoutes, runRoutes, pictureRoutes, eventRoutes, taskRoutes, agentRoutes, keyRoutes];
+
+/**
+ * Clients open spare connections, and one that has never sent a request is not idle to Node 20: the server would wait for
+ * it until its time-out, for over a minute.
+ */
+function closeSilentSockets(app: App): void {
+  const silent = new Set<Socket>();
+  app.server.on("connection", (socket) => {
+    silent.add(socket);
+    socket.once("close", () => silent.delete(socket));
+  });
+  app.server.on("request", ({ socket }) => silent.delete(socket));
+  app.addHook("preClose", async () => {
+    for (const socket of silent) socket.destroy();
+  });
+}

@@ -138,7 +138,7 @@ export function agentBody(agent: Agent): AgentBody {
 export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
   return {
     name: offer.name,
-    version: offer.version ?? "1.0.0",
+    version: offer.version ?? "1",
     description: offer.description ?? null,
     input_schema: offer.inputSchema ?? null,
     output_schema: offer.outputSchema ?? null,

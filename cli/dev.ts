@@ -1,7 +1,7 @@
 /** `skein dev`: the whole system in this process, until Ctrl-C. */
 import type { Client } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
-import { exampleFile, startLocalSystem } from "./local-system.ts";
+import { exampleFile, withLocalSystem } from "./local-system.ts";
 import { printJson } from "./output.ts";
 import { exitCodes } from "./problem.ts";
 import { readWorkflow } from "./read-file.ts";
@@ -19,27 +19,24 @@ export interface DevOptions {
 
 const EXAMPLE = "hello.yaml";
 
+/** Runs until Ctrl-C or SIGTERM. */
 export async function dev(context: Context, options: DevOptions): Promise<number> {
   const signal = context.interrupt();
   const { port, host, dataDir } = options;
-  const system = await startLocalSystem(context, {
-    ...options,
-    env: {
-      ...(port !== undefined && { PORT: String(port) }),
-      ...(host !== undefined && { HOST: host }),
-      ...(dataDir !== undefined && { SKEIN_DATA_DIR: dataDir }),
-    },
-  });
-  try {
-    if (context.json) printJson(context, { url: system.url, pid: process.pid });
-    else context.stdout.write(heading(context, system.url, options));
-    if (options.example && !signal.aborted) await runExample(context, system.client, signal);
-    if (!signal.aborted && !context.json) context.stdout.write(addresses(context, system.url));
+  const env = {
+    ...(port !== undefined && { PORT: String(port) }),
+    ...(host !== undefined && { HOST: host }),
+    ...(dataDir !== undefined && { SKEIN_DATA_DIR: dataDir }),
+  };
+  const say = (text: string) => context.json || context.stdout.write(text);
+  await withLocalSystem(context, { ...options, env }, async ({ url, client }) => {
+    if (context.json) printJson(context, { url, pid: process.pid });
+    say(heading(context, url, options));
+    if (options.example && !signal.aborted) await runExample(context, client, signal);
+    if (!signal.aborted) say(addresses(context, url));
     await aborted(signal);
-    if (!context.json) context.stdout.write("Stopping …\n");
-  } finally {
-    await system.stop();
-  }
+    say("Stopping …\n");
+  });
   return exitCodes.ok;
 }
 
@@ -48,7 +45,7 @@ function heading({ paint, env }: Context, url: string, { inMemory, dataDir }: De
   const kept = inMemory
     ? "everything is forgotten when it stops"
     : `data in ${folder} survives a killed process, not a power cut`;
-  return `${paint.bold("Skein")} is running at ${paint.cyan(url)}\n${paint.dim(`embedded mode, single process; ${kept}`)}\n\n`;
+  return `${paint.bold("Skein")} is running at ${paint.cyan(url)}\n${paint.dim(`embedded mode, single process; ${kept}`)}\n`;
 }
 
 function addresses({ paint }: Context, url: string): string {
@@ -66,6 +63,7 @@ function addresses({ paint }: Context, url: string): string {
 
 async function runExample(context: Context, client: Client, signal: AbortSignal): Promise<void> {
   const definition = await readWorkflow(context, exampleFile(EXAMPLE));
+  if (!context.json) context.stdout.write("\n");
   await runAndReport(context, client, () => client.runs.submit({ definition: { ...definition } }), signal);
 }
 

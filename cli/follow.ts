@@ -58,6 +58,7 @@ function viewOf(context: Context, progress: Progress, { hint, jsonEvents }: Foll
 function liveView(context: Context, stream: Context["stdout"], progress: Progress, hint: string | undefined): View {
   const paint = paintFor(stream, context.env);
   let tree = treeOf(progress);
+  let isClosing = false;
   const view = startLiveView(stream, (size, tick) => {
     if (tree.length < progress.tasks.size) tree = treeOf(progress);
     return drawFrame(progress, tree, {
@@ -65,13 +66,14 @@ function liveView(context: Context, stream: Context["stdout"], progress: Progres
       tick,
       paint,
       nowMs: Date.now(),
-      ...(hint && progress.finishedAt === undefined && { hint }),
+      ...(hint && !isClosing && { hint }),
     });
   });
   const { note } = context;
   context.note = view.note;
   return {
     close: () => {
+      isClosing = true;
       context.note = note;
       view.stop();
     },

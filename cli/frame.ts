@@ -162,9 +162,8 @@ function detailOf(task: TaskProgress, row: TreeRow, nowMs: number): string {
     case "failed":
       return [attempts, error].filter(Boolean).join(" · ");
     case "skipped":
-      return visible(task.reason?.replaceAll("_", " ") ?? "");
     case "cancelled":
-      return visible(task.reason ?? "");
+      return visible(task.reason?.replaceAll("_", " ") ?? "");
     default:
       return attempts ?? "";
   }

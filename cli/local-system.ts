@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import { loadConfig } from "../config.ts";
 import { SkeinError } from "../core/errors.ts";
+import { type Client, createClient } from "../sdk/client.ts";
 import { loadExecutors } from "../sdk/load-executors.ts";
 import { type Context, type Environment, isLive } from "./context.ts";
 import { visible } from "./output.ts";
+import { survivingStrays } from "./strays.ts";
 
 export interface LocalSystemOptions {
   /** Beside, and before, those of the process. */
@@ -19,8 +21,27 @@ export interface LocalSystemOptions {
   verbose?: boolean;
 }
 
-/** Resolves once it serves; `stop` waits for its end. Errors say which option or variable to change. */
-export async function startLocalSystem(context: Context, options: LocalSystemOptions) {
+export interface LocalSystem {
+  url: string;
+  client: Client;
+}
+
+/** Starts the system, does the work with it, and stops it. Errors say which option or variable to change. */
+export async function withLocalSystem<T>(
+  context: Context,
+  options: LocalSystemOptions,
+  work: (system: LocalSystem) => Promise<T>,
+): Promise<T> {
+  const { client, stop } = await start(context, options);
+  const rejected = (reason: string) => context.note(visible(`! a handler left a rejected promise behind: ${reason}`));
+  try {
+    return await survivingStrays(() => work({ url: client.url, client }), { rejected });
+  } finally {
+    await stop();
+  }
+}
+
+async function start(context: Context, options: LocalSystemOptions) {
   const config = loadConfig({ ...context.env, ...options.env });
   const executors = (await Promise.all((options.executors ?? []).map(loadExecutors))).flat();
   const started = announceStart(context);
@@ -32,8 +53,7 @@ export async function startLocalSystem(context: Context, options: LocalSystemOpt
       logger: createLogger(context, options.verbose ? config.logLevel : undefined),
       ...(options.inMemory && { inMemory: true }),
     });
-    const { createClient } = await import("../sdk/client.ts");
-    return { url, stop, client: createClient({ url, ...(config.adminKey && { apiKey: config.adminKey }) }) };
+    return { client: createClient({ url, ...(config.adminKey && { apiKey: config.adminKey }) }), stop };
   } catch (error) {
     throw clearer(error);
   } finally {

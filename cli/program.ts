@@ -76,7 +76,7 @@ const port = wholeNumber(0, 65_535);
 const limit = wholeNumber(1, 100_000);
 const LIMIT_DEFAULT = 50;
 
-function positiveNumber(text: string): number {
+function notNegative(text: string): number {
   const number = Number(text);
   if (text.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
   throw new InvalidArgumentError("It must be a number, such as 0.01.");
@@ -223,7 +223,7 @@ function addRest(program: Command, does: Does): void {
     .description("turn what others recorded into workflows")
     .command("wfcommons <file>")
     .description("a WfFormat 1.5 instance as a workflow of sleeping tasks")
-    .option("--time-scale <x>", "how long to sleep, in times of the recorded running time", positiveNumber, 1)
+    .option("--time-scale <x>", "how long to sleep, in times of the recorded running time", notNegative, 1)
     .option("-o, --output <file>", "write to a .yaml or .json file")
     .action(does(async () => (await import("./import-wfcommons.ts")).importWfcommons));
   program

@@ -5,7 +5,7 @@ import type { Client } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
 import { followRun } from "./follow.ts";
 import { readInputs } from "./inputs.ts";
-import { startLocalSystem } from "./local-system.ts";
+import { withLocalSystem } from "./local-system.ts";
 import { printJson } from "./output.ts";
 import { exitCodes, UsageError } from "./problem.ts";
 import { readWorkflow } from "./read-file.ts";
@@ -90,7 +90,8 @@ export async function watchRun(
   const hint = "Ctrl-C stops watching, not the run";
   const progress = await followRun(context, client, runId, { ...options, signal, hint });
   if (signal.aborted) {
-    context.note(`\nThe run goes on. To watch it again: skein runs watch ${runId}`);
+    const where = context.server === undefined || context.env.SKEIN_URL ? "" : ` --server ${context.server}`;
+    context.note(`\nThe run goes on. To watch it again: skein runs watch ${runId}${where}`);
     return exitCodes.ok;
   }
   return options.jsonEvents ? exitCodeOf(progress) : reportEnd(context, client, runId);
@@ -98,16 +99,11 @@ export async function watchRun(
 
 async function runHere(context: Context, body: SubmitBody, options: RunOptions): Promise<number> {
   const signal = context.interrupt();
-  const system = await startLocalSystem(context, {
-    ...options,
-    // Nobody else needs to reach it, and it must not be in the way of one that runs already.
-    env: { HOST: "127.0.0.1", PORT: "0", ...(options.dataDir && { SKEIN_DATA_DIR: options.dataDir }) },
-  });
-  try {
-    return await runAndReport(context, system.client, () => submit(system.client, body, options), signal);
-  } finally {
-    await system.stop();
-  }
+  // Nobody else needs to reach it, and it must not be in the way of one that runs already.
+  const env = { HOST: "127.0.0.1", PORT: "0", ...(options.dataDir && { SKEIN_DATA_DIR: options.dataDir }) };
+  return withLocalSystem(context, { ...options, env }, ({ client }) =>
+    runAndReport(context, client, () => submit(client, body, options), signal),
+  );
 }
 
 /** Follows a run that nobody but this process keeps going: Ctrl-C cancels it. */

@@ -21,7 +21,11 @@ export function logLines(event: LoggedEvent): LogLineBody[] {
 function runLine(event: LoggedEvent): LogLineBody {
   const { type, run_id, at } = event;
   const { tasks, reason, error } = event as RunFact;
-  const fields = { ...(tasks !== undefined && { tasks }), ...(reason && { reason }), ...(error && { error: { ...error } }) };
+  const fields = {
+    ...(tasks !== undefined && { tasks }),
+    ...(reason && { reason }),
+    ...(error && { error: { ...error } }),
+  };
   const step = type === "run.submitted" ? "submit" : type === "run.cancelling" ? "log" : "finish";
   return {
     at,

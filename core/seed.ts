@@ -46,7 +46,9 @@ function retryPolicy(definition: RetryDefinition): RetryPolicy {
   return {
     maxAttempts: definition.max_attempts ?? defaultRetryPolicy.maxAttempts,
     backoff: definition.backoff ?? defaultRetryPolicy.backoff,
-    initialDelayMs: definition.initial_delay ? parseDuration(definition.initial_delay) : defaultRetryPolicy.initialDelayMs,
+    initialDelayMs: definition.initial_delay
+      ? parseDuration(definition.initial_delay)
+      : defaultRetryPolicy.initialDelayMs,
     maxDelayMs: definition.max_delay ? parseDuration(definition.max_delay) : defaultRetryPolicy.maxDelayMs,
     jitter: definition.jitter ?? defaultRetryPolicy.jitter,
   };

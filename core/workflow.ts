@@ -14,7 +14,6 @@ export {
   idPattern,
   type RetryDefinition,
   type TaskDefinition,
-  taskSchema,
   type Workflow,
   workflowSchema,
 } from "./workflow-schema.ts";

@@ -105,7 +105,7 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
   return toAgent(row!);
 }
 
-const DEFAULT_CAPABILITY_VERSION = "1.0.0";
+const DEFAULT_CAPABILITY_VERSION = "1";
 
 /** Being seen is a side effect of any authenticated call, so that a busy agent needs no heartbeat of its own. */
 async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity | undefined> {

@@ -84,7 +84,7 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
            and t.status = 'ready' and t.dispatched_at is null and t.available_at <= now()
          order by t.priority desc, t.available_at, t.id
          limit greatest(room.free, 0)
-         for update skip locked
+         for no key update skip locked
        ) p
        limit $2
      ), marked as (
@@ -107,12 +107,7 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
       limit,
     ],
   );
-  const log = new FactLog();
-  for (const { id, run_id, namespace, key, attempt } of rows) {
-    log.add({ runId: run_id, namespace }, { type: "task.published", task_id: id, key, attempt: attempt + 1 });
-  }
-  if (rows.length > 0) store.emit(log.committed);
-  announceDispatch(store, rows);
+  if (rows.length > 0) announceDispatch(store, rows);
   return rows.map((row) => ({
     taskId: row.id,
     runId: row.run_id,
@@ -143,7 +138,7 @@ async function undispatch(store: StoreContext, tasks: { taskId: string; dispatch
        where (t.status = 'ready') is not false and t.dispatched_at is not null
          and t.dispatch_count = coalesce(u.dispatch_count, t.dispatch_count)
        order by t.id
-       for update of t skip locked
+       for no key update of t skip locked
      )
      update task t set dispatched_at = null from locked where t.id = locked.id`,
     [tasks.map((task) => task.taskId), tasks.map((task) => task.dispatchCount ?? null)],
@@ -168,7 +163,7 @@ interface ClaimedRow {
 }
 
 const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
-  t.lease_ms::float8 as lease_ms, t.timeout_ms::float8 as timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
+  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
 
 /**
  * Which ready rows a claim gets. Hints name theirs; other doors take the highest priority, then the oldest.
@@ -180,7 +175,7 @@ const pickHinted = `
     and (t.status = 'ready') is not false and t.available_at <= now()
   order by t.id
   limit $4
-  for update skip locked`;
+  for no key update skip locked`;
 
 const pickReady = (dispatched: string) => `
   select t.id
@@ -190,7 +185,7 @@ const pickReady = (dispatched: string) => `
       and ${dispatched}
     order by c.priority desc, c.available_at, c.id
     limit $4
-    for update skip locked
+    for no key update skip locked
   ) t
   where cardinality($1::uuid[]) = 0
   order by t.priority desc, t.available_at, t.id

@@ -3,8 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
 
-export type Row = Record<string, unknown>;
-
 export interface Queryable {
   query<R>(text: string, params?: unknown[]): Promise<R[]>;
 }
@@ -66,6 +64,19 @@ export function isTransient(error: unknown): boolean {
   return /Connection terminated|timeout exceeded when trying to connect|not queryable/.test(message ?? "");
 }
 
+/** character_not_in_repertoire, untranslatable_character: U+0000 in a parameter, or in JSON that the server looks into. */
+const unstorableStates = new Set(["22021", "22P05"]);
+
+function isUnstorable(error: unknown): boolean {
+  return unstorableStates.has((error as { code?: string }).code ?? "");
+}
+
+/** Surfaces refuse such texts where they know what they are; this is for the places where one gets through. */
+function unstorable(error: unknown): SkeinError {
+  const message = "A text contains the character U+0000, which PostgreSQL cannot store; remove it.";
+  return new SkeinError("JSON_UNSTORABLE", message, { cause: error });
+}
+
 /** How many transactions had to be repeated, and why; more than 0.1 % of all is a defect. */
 export const retryCounts = new Map<string, number>();
 
@@ -122,6 +133,7 @@ async function retrying<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
+      if (isUnstorable(error)) throw unstorable(error);
       if (!isTransient(error)) throw error;
       const reason = (error as { code?: string }).code ?? "connection";
       retryCounts.set(reason, (retryCounts.get(reason) ?? 0) + 1);

@@ -50,8 +50,7 @@ export function readSpec(stored: StoredSpec): TaskSpec {
 }
 
 const taskColumns = `t.id, t.run_id, t.namespace, t.key, t.capability, t.status, t.attempt, t.failures, t.lost_leases,
-  t.lost_claims, t.agent_id, t.spec, to_json(t.dependants) as dependants, t.lease_token,
-  t.timeout_ms::float8 as timeout_ms,
+  t.lost_claims, t.agent_id, t.spec, to_json(t.dependants) as dependants, t.lease_token, t.timeout_ms,
   coalesce(t.lease_expires_at < clock_timestamp(), false) as lease_expired,
   t.heartbeat_at is not null as ever_beat,
   coalesce(t.started_at + t.timeout_ms * interval '1 millisecond' < clock_timestamp(), false) as timed_out`;

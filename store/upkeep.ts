@@ -428,10 +428,10 @@ async function redispatch(
            - least($1 * power(2, least(dispatch_count, 20) - 1), $2) * interval '1 millisecond'
        order by dispatched_at, id
        limit $3
-       for update skip locked
+       for no key update skip locked
      )
      update task t set dispatched_at = null from stale
-     where t.id = stale.id and t.status = 'ready'
+     where t.id = stale.id
      returning t.id`,
     [afterMs, maxAfterMs, limit, of?.namespace ?? null, of?.capability ?? null],
   );

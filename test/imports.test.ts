@@ -27,11 +27,11 @@ const corePackages = ["zod", "@marcbachmann/cel-js", "yaml", "ajv", "ajv-formats
 
 /** A file named like its folder is its port. The rest are adapters, and only those below choose one. */
 const ports = ["store", "transport", "memory"];
-const choosesAdapters = /^(agents\/\w+\/main|mcp\/main|embedded|index)\.ts$|\.(test|suite)\.ts$/;
+const choosesAdapters = /^(agents\/\w+\/(main|doctor)|mcp\/main|embedded|index)\.ts$|\.(test|suite)\.ts$/;
 
 /** A command of the CLI that starts a process imports it when it is asked to, so that the others start fast. */
 const startsProcess = (file: string, target: string, isDynamic: boolean) =>
-  isDynamic && file.startsWith("cli/") && /(^|\/)(main|embedded)\.ts$/.test(target);
+  isDynamic && file.startsWith("cli/") && /(^|\/)(main|doctor|embedded)\.ts$/.test(target);
 
 interface Import {
   specifier: string;

@@ -39,6 +39,8 @@ export interface ExecutorOptions {
   drainMs?: number;
   /** Whether reports take new work with their answer, past the broker. Default: only without a transport. */
   handOff?: boolean;
+  /** A file to touch whenever the server answers a heartbeat: what watches the process from outside looks at its time. */
+  healthFile?: string;
 }
 
 export interface RunningExecutor {
@@ -131,6 +133,7 @@ class Runtime implements RunningExecutor {
       url: client.url,
       slots: slots.total,
       ...(client.fetch && { fetch: client.fetch }),
+      ...(options.healthFile !== undefined && { healthFile: options.healthFile }),
       onNews: (news) => this.#hear(news),
       log,
     });

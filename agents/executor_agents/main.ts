@@ -57,6 +57,7 @@ export async function runExecutor(options: RunExecutorOptions): Promise<void> {
         name: config.executor.name,
         slots: config.executor.slots,
         drainMs: config.executor.drainMs,
+        ...(config.executor.healthFile !== undefined && { healthFile: config.executor.healthFile }),
         logger: log,
         ...(transport && { transport, handOff: config.executor.handOff }),
       },

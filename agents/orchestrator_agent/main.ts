@@ -7,6 +7,7 @@ import { createWakeups, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/json.ts";
+import { mountMcp } from "../../mcp/main.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
@@ -86,6 +87,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     await orchestrator.stop();
   }
 
+  await mountMcp(app);
   await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await stopServing();
     throw cannotListen(config, error);

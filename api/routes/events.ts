@@ -61,11 +61,9 @@ export async function eventRoutes(app: App, { store, wakeups, maxStreams }: ApiC
         const mayBeMore = first.events.length === limit && !first.ended;
         return { data: first.events as EventBody[], next_cursor: mayBeMore ? first.events.at(-1)!.id : null };
       }
-      if (streams.size >= MAX_STREAMS) {
-        throw new SkeinError(
-          "RATE_LIMITED",
-          `This server already serves ${MAX_STREAMS} streams; try another or later.`,
-        );
+      if (streams.size >= maxStreams) {
+        const message = `This server already serves ${maxStreams} streams (SKEIN_MAX_STREAMS); try another, or later.`;
+        throw new SkeinError("RATE_LIMITED", message);
       }
       const stopped = new AbortController();
       streams.add(stopped);

@@ -197,7 +197,7 @@ create unique index agent_by_token on agent (token_hash);
 create table capability (
   namespace text not null default 'default',
   name text not null,
-  version text not null default '1.0.0',
+  version text not null default '1',
   description text,
   input_schema json,
   output_schema json,

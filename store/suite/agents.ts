@@ -47,8 +47,8 @@ export function agentCases(open: OpenTeam): void {
     });
     expect(await team.store.agents.find(team.namespace, agent.id)).toEqual(agent);
     expect(await team.store.agents.capabilities(team.namespace)).toEqual([
-      { name: "read", version: "1.0.0", agents: 1, slots: 3 },
-      { name: "work", version: "1.0.0", agents: 1, slots: 10 },
+      { name: "read", version: "1", agents: 1, slots: 3 },
+      { name: "work", version: "1", agents: 1, slots: 10 },
       { name: "write", version: "2.0.0", description: "Writes.", inputSchema: { type: "object" }, agents: 1, slots: 3 },
     ]);
   });
@@ -117,7 +117,7 @@ export function agentCases(open: OpenTeam): void {
       { namespace: team.namespace, capability: "write", slots: 7 },
     ]);
     const offers = await agents.capabilities(team.namespace);
-    expect(offers).toContainEqual({ name: "read", version: "1.0.0", agents: 3, slots: 15 });
+    expect(offers).toContainEqual({ name: "read", version: "1", agents: 3, slots: 15 });
   });
 
   it("are not found under an id that does not exist", async () => {

@@ -85,6 +85,23 @@ export function listingCases(open: OpenTeam): void {
     }
   });
 
+  it("refuse texts that PostgreSQL cannot hold", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: {} });
+    const { runs, workflows } = team.store;
+    for (const refused of [
+      runs.task(team.namespace, runId, "a\0"),
+      runs.list(team.namespace, { workflow: "\0" }),
+      runs.list(team.namespace, { labels: { x: "\0" } }),
+      workflows.find(team.namespace, "\0"),
+    ]) {
+      await expect(refused).rejects.toMatchObject({ code: "JSON_UNSTORABLE" });
+    }
+    const task = await team.take(runId, "a");
+    await expect(team.complete(task, "\0")).rejects.toMatchObject({ code: "JSON_UNSTORABLE" });
+    expect(await team.complete(task, "fine")).toBe("accepted");
+  });
+
   it("give agents and keys newest first, page by page", async () => {
     const team = await open();
     const [second, third] = [await team.join(), await team.join()];

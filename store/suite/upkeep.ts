@@ -28,6 +28,37 @@ export function upkeepCases(open: OpenTeam): void {
     expect(await published(team)).toHaveLength(1);
   });
 
+  it("counts the hints of each capability that nobody has taken, once one of them is overdue", async () => {
+    const team = await open();
+    const overdue = async () =>
+      (await team.store.upkeep.overdueHints(seconds(30))).filter((hints) => hints.namespace === team.namespace);
+    await team.submit({ a: {}, b: {}, c: {}, other: { capability: "other" } });
+    const [taskId] = await published(team);
+    expect(await overdue()).toEqual([]);
+    await team.age(taskId!, ["dispatched_at"], 31);
+    expect(await overdue()).toEqual([{ namespace: team.namespace, capability: "work", overdue: 1, outstanding: 3 }]);
+    await team.claim({ taskIds: [taskId!], door: "hint" });
+    expect(await overdue()).toEqual([]);
+  });
+
+  it("publishes the oldest hints of one capability again, as many as asked", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: {}, b: {}, c: {}, other: { capability: "other" } });
+    const windows = ["work", "other"].map((capability) => ({
+      namespace: team.namespace,
+      capability,
+      maxOutstanding: 9,
+    }));
+    await team.store.leases.dispatch(windows, 9);
+    for (const [key, age] of Object.entries({ a: 40, b: 60, c: 50, other: 70 })) {
+      await team.age((await team.task(runId, key)).id, ["dispatched_at"], age);
+    }
+    const of = { namespace: team.namespace, capability: "work" };
+    const again = { afterMs: seconds(30), maxAfterMs: seconds(30), limit: 2, of };
+    expect(await team.store.upkeep.redispatch(again)).toBe(2);
+    expect((await team.store.leases.dispatch(windows, 9)).map((hint) => hint.key).sort()).toEqual(["b", "c"]);
+  });
+
   it("does not publish again what was claimed", async () => {
     const team = await open();
     const runId = await team.submit({ a: {} });

@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { EventBody } from "../../core/protocol/runs.ts";
 import { readServerSentEvents } from "../../sdk/sse.ts";
-import { completion, failure, type Namespace, nowhere, startServer, type TestServer } from "./server.ts";
+import { completion, failure, type Namespace, nowhere, startReplica, startServer, type TestServer } from "./server.ts";
 
 type Page = { data: EventBody[]; next_cursor: string | null };
 
@@ -162,7 +162,7 @@ describe("a stream", () => {
   });
 
   it("is cut when the server stops, without the event that says that the run has ended", async () => {
-    const own = await startServer();
+    const own = await startReplica(server);
     const theirs = await own.newNamespace();
     const { id } = await theirs.submit([{ id: "a" }]);
     const headers = { accept: "text/event-stream", authorization: `Bearer ${theirs.key}` };

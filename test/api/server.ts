@@ -1,6 +1,7 @@
 /** What the tests of the REST API stand on: a real server over an in-memory PGlite, and a namespace for each test. */
 import { randomUUID } from "node:crypto";
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { connect } from "node:net";
 import { PGlite } from "@electric-sql/pglite";
 import { pino } from "pino";
 import { serve } from "../../agents/orchestrator_agent/main.ts";
@@ -55,13 +56,32 @@ export interface TestServer {
 export type Namespace = Awaited<ReturnType<typeof createNamespace>>;
 export type TestAgent = Awaited<ReturnType<Namespace["join"]>>;
 
-/** `env` adds to the configuration; by default a key is required. */
-export async function startServer(options: { env?: Record<string, string>; requireKey?: boolean } = {}) {
-  const log: JsonObject[] = [];
-  const logger = pino({ level: "info" }, { write: (line: string) => log.push(JSON.parse(line)) });
+export interface ServerOptions {
+  /** Adds to the configuration. */
+  env?: Record<string, string>;
+  /** Default true. */
+  requireKey?: boolean;
+}
+
+/** A server with a database of its own. */
+export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const database = await PGlite.create("memory://");
   const pool = await poolOver(database);
-  const store = storeOver(pool, () => database.close());
+  return serveOver(
+    storeOver(pool, () => database.close()),
+    sqlOver(pool),
+    options,
+  );
+}
+
+/** Another replica over the database of a server, which it leaves running when it stops. */
+export function startReplica({ store, sql }: TestServer, options: ServerOptions = {}): Promise<TestServer> {
+  return serveOver({ ...store, close: async () => {} }, sql, options);
+}
+
+async function serveOver(store: Store, sql: Queryable, options: ServerOptions): Promise<TestServer> {
+  const log: JsonObject[] = [];
+  const logger = pino({ level: "info" }, { write: (line: string) => log.push(JSON.parse(line)) });
   let looks = 0;
   const { claim } = store.leases;
   let eventReads = 0;
@@ -79,7 +99,7 @@ export async function startServer(options: { env?: Record<string, string>; requi
   const server: TestServer = {
     url: served.url,
     store,
-    sql: sqlOver(pool),
+    sql,
     log,
     call,
     get eventReads() {
@@ -227,4 +247,26 @@ export function completion(lease: LeaseBody, output: unknown = null) {
 
 export function failure(lease: LeaseBody, error: JsonObject = {}) {
   return { ...proof(lease), outcome: "failed", error: { code: "broken", message: "It broke.", ...error } };
+}
+
+/** Writes bytes to the server as they are and answers what came back until the connection closed. */
+export function sendRaw(
+  url: string,
+  bytes: string | Uint8Array,
+): Promise<{ status: number; body: Problem; text: string }> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname);
+    const chunks: Buffer[] = [];
+    socket.on("data", (chunk) => chunks.push(chunk));
+    // A server that has answered may close while we still write.
+    socket.on("error", (error) => (chunks.length > 0 ? undefined : reject(error)));
+    socket.on("close", () => {
+      const text = Buffer.concat(chunks).toString();
+      const [head = "", body = ""] = text.split("\r\n\r\n");
+      const isJson = /^content-type: .*json/im.test(head);
+      resolve({ status: Number(head.split(" ")[1]), body: isJson ? JSON.parse(body) : undefined, text });
+    });
+    socket.write(bytes);
+  });
 }

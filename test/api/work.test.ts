@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "v
 import type { CapabilityBody } from "../../core/protocol/agents.ts";
 import type { TaskDetailBody } from "../../core/protocol/runs.ts";
 import type { HeartbeatAnswerBody, LeaseBody, ReleaseAnswer } from "../../core/protocol/tasks.ts";
-import { completion, failure, type Namespace, proof, startServer, type TestServer } from "./server.ts";
+import { completion, failure, type Namespace, proof, startReplica, startServer, type TestServer } from "./server.ts";
 
 let server: TestServer;
 let space: Namespace;
@@ -124,7 +124,7 @@ describe("a claim", () => {
   });
 
   it("ends at once when the server stops", async () => {
-    const own = await startServer();
+    const own = await startReplica(server);
     const agent = await (await own.newNamespace()).join();
     const looked = own.nextLook();
     const waiting = agent.claim({ wait: 30 });
@@ -304,7 +304,7 @@ describe("an agent", () => {
     const capabilities = await space.call<{ data: CapabilityBody[] }>({ path: "/v1/capabilities" });
     expect(capabilities.body.data).toMatchObject([
       { ...contract, agents: 1, slots: 3 },
-      { name: "work", version: "1.0.0", agents: 2, slots: 13 },
+      { name: "work", version: "1", agents: 2, slots: 13 },
     ]);
 
     const leave = await agent.call({ method: "DELETE", path: `/v1/agents/${agent.id}` });

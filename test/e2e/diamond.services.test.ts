@@ -63,18 +63,22 @@ describe("the story of a diamond, told by separate processes", () => {
     wanted.push(...["deliver", "claim", "start", "report"].map((step) => `executor ${step}`));
     // A hint has no key: its line is found by the task's id.
     const ids = new Map((await deployment.client().runs.tasks(runId)).data.map((task) => [task.key, task.id]));
-    await until(() => {
-      const told = deployment.logs().filter((line) => line.run_id === runId);
-      expect(told.some((line) => line.step === "submit")).toBe(true);
-      for (const task of ["a", "b", "c", "d"]) {
-        const own = told.filter((line) => line.task_id === ids.get(task));
-        const seen = new Set(own.map((line) => `${String(line.member).split("-")[0]} ${line.step}`));
-        expect([...wanted].filter((step) => !seen.has(step))).toEqual([]);
-        for (const line of own.filter((entry) => entry.step !== "publish" && entry.step !== "ready")) {
-          expect(line).toMatchObject({ task_id: expect.any(String), attempt: 1, agent_id: expect.any(String) });
+    await until(
+      () => {
+        const told = deployment.logs().filter((line) => line.run_id === runId);
+        expect(told.some((line) => line.step === "submit")).toBe(true);
+        for (const task of ["a", "b", "c", "d"]) {
+          const own = told.filter((line) => line.task_id === ids.get(task));
+          const seen = new Set(own.map((line) => `${String(line.member).split("-")[0]} ${line.step}`));
+          expect([...wanted].filter((step) => !seen.has(step))).toEqual([]);
+          for (const line of own.filter((entry) => entry.step !== "publish" && entry.step !== "ready")) {
+            expect(line).toMatchObject({ task_id: expect.any(String), attempt: 1, agent_id: expect.any(String) });
+          }
         }
-      }
-    }, "the processes have logged every step", 10_000);
+      },
+      "the processes have logged every step",
+      10_000,
+    );
   });
 
   it("tells no input, no key and no token anywhere", async () => {

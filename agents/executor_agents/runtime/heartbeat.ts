@@ -23,6 +23,8 @@ export interface HeartbeatOptions {
   slots: number;
   /** Given, heartbeats go through it, from this thread: it leads to where a thread of its own could not follow. */
   fetch?: typeof fetch;
+  /** Touched with each answer; only where heartbeats have a thread of their own. */
+  healthFile?: string;
   onNews: (news: News) => void;
   log: Logger;
 }
@@ -39,7 +41,7 @@ function heartbeatHere({ url, slots, onNews }: HeartbeatOptions, send: typeof fe
 /** A pause before a thread that died is replaced, in case it dies at once, for ever. */
 const REPLACE_AFTER_MS = 500;
 
-function heartbeatInThread({ url, slots, onNews, log }: HeartbeatOptions): Heartbeat {
+function heartbeatInThread({ url, slots, healthFile, onNews, log }: HeartbeatOptions): Heartbeat {
   /** What a replacement has to know. */
   let identity: Order | undefined;
   const held = new Map<number, Lease>();
@@ -54,7 +56,7 @@ function heartbeatInThread({ url, slots, onNews, log }: HeartbeatOptions): Heart
   function start(): Worker {
     // No flags of ours: loaders for TypeScript would only slow it down.
     const thread = new Worker(new URL("./heartbeat.worker.js", import.meta.url), {
-      workerData: { url, slots },
+      workerData: { url, slots, healthFile },
       execArgv: [],
     });
     thread.on("online", markReady);
