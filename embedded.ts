@@ -44,7 +44,7 @@ export async function startEmbedded({ config, logger, executors = [], inMemory }
   );
   const builtin = builtinExecutors({ httpAllow: config.executor.httpAllow });
   const own = new Set(executors.map((executor) => executor.capability));
-  const executor = await startExecutor({
+  const starting = startExecutor({
     client: { url: served.url, ...(config.adminKey && { apiKey: config.adminKey }) },
     transport: broker.connect(logger),
     executors: [...builtin.filter(({ capability }) => !own.has(capability)), ...executors],
@@ -52,6 +52,10 @@ export async function startEmbedded({ config, logger, executors = [], inMemory }
     slots: config.executor.slots,
     drainMs: config.executor.drainMs,
     logger,
+  });
+  const executor = await starting.catch(async (error) => {
+    await served.stop();
+    throw error;
   });
   return {
     url: served.url,

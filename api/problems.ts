@@ -91,16 +91,18 @@ export function answerProblems(app: App, limits: Limits): void {
   app.setNotFoundHandler((request, reply) => {
     const [path = ""] = request.url.split("?");
     const methods = methodsOf(path);
-    if (methods.length > 0) reply.header("allow", methods.join(", "));
-    throw methods.length > 0
-      ? new SkeinError("METHOD_NOT_ALLOWED", `${path} answers to ${methods.join(", ")}, not to ${request.method}.`)
-      : new SkeinError("ROUTE_NOT_FOUND", `${request.method} ${path} does not exist; /docs lists what does.`);
+    if (methods.length === 0 || methods.includes(request.method)) {
+      throw new SkeinError("ROUTE_NOT_FOUND", `${request.method} ${path} does not exist; /docs lists what does.`);
+    }
+    reply.header("allow", methods.join(", "));
+    throw new SkeinError("METHOD_NOT_ALLOWED", `${path} answers to ${methods.join(", ")}, not to ${request.method}.`);
   });
 }
 
 /** For what the framework refuses before any hook or handler: a URL that cannot be decoded, or has too long a part. */
-export function answerBadUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  void sendProblem(new SkeinError("REQUEST_INVALID", `${error.message}; correct the URL.`), request, reply);
+export function answerBadUrl(_error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const message = "The URL has a part that cannot be decoded or is too long; correct it.";
+  void sendProblem(new SkeinError("REQUEST_INVALID", message), request, reply);
 }
 
 /** For what is not even HTTP: Node gives us the bare socket. */

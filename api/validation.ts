@@ -22,8 +22,9 @@ export const compileShape: FastifySchemaCompiler<z.ZodType> = ({ schema, httpPar
 function describe(issue: z.core.$ZodIssue, root: string): Issue[] {
   const pointer = issue.path.reduce<string>((parent, segment) => pointerTo(parent, String(segment)), root);
   if (issue.code === "invalid_union") {
-    // The form that was meant is the one whose flaws lie deeper than the value itself.
-    const meant = issue.errors.find((flaws) => flaws.every(isInside));
+    // The form that was meant is the one whose flaws lie deeper than the value itself, or else one of its type.
+    const meant =
+      issue.errors.find((flaws) => flaws.every(isInside)) ?? issue.errors.find((flaws) => !flaws.some(isType));
     if (meant) return meant.flatMap((inner) => describe(inner, pointer));
   }
   if (issue.code === "unrecognized_keys") {
@@ -34,6 +35,10 @@ function describe(issue: z.core.$ZodIssue, root: string): Issue[] {
 
 function isInside(issue: z.core.$ZodIssue): boolean {
   return issue.path.length > 0 || issue.code === "unrecognized_keys";
+}
+
+function isType(issue: z.core.$ZodIssue): boolean {
+  return issue.code === "invalid_type";
 }
 
 function flaw(pointer: string, reason: string): Issue {

@@ -1,6 +1,5 @@
 /** The executor process: the built-in executors and those of the modules given, against the server at SKEIN_URL. */
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+
 import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -8,6 +7,7 @@ import { pino } from "pino";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
 import type { Executor } from "../../sdk/executor.ts";
+import { loadExecutors } from "../../sdk/load-executors.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import type { Logger } from "../../transport/transport.ts";
 import { builtinExecutors } from "./builtin.ts";
@@ -94,32 +94,8 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 async function allExecutors({ config, modules = [] }: RunExecutorOptions): Promise<Executor[]> {
   const executors = [...builtinExecutors({ httpAllow: config.executor.httpAllow })];
-  for (const name of modules) executors.push(...(await executorsOf(name)));
+  for (const name of modules) executors.push(...(await loadExecutors(name)));
   return executors;
-}
-
-async function executorsOf(name: string): Promise<Executor[]> {
-  const path = resolve(name);
-  let module: Record<string, unknown>;
-  try {
-    module = await import(existsSync(path) ? pathToFileURL(path).href : name);
-  } catch (cause) {
-    throw new SkeinError(
-      "CONFIG_INVALID",
-      `Cannot load the executors of ${name}: ${messageOf(cause)}. TypeScript files need a loader, such as node --import tsx.`,
-      { cause },
-    );
-  }
-  // One object may be exported under several names.
-  const found = new Set(Object.values(module).flat().filter(isExecutor));
-  if (found.size > 0) return [...found];
-  throw new SkeinError("CONFIG_INVALID", `${name} exports no executor; export what defineExecutor returns.`);
-}
-
-/** By shape: an author's own copy of the SDK is as good as ours. */
-function isExecutor(value: unknown): value is Executor {
-  const { capability, run, parseInput, parseOutput } = (value ?? {}) as Partial<Executor>;
-  return typeof capability === "string" && [run, parseInput, parseOutput].every((part) => typeof part === "function");
 }
 
 function chosen(executors: Executor[], capabilities: readonly string[] | undefined): Executor[] {

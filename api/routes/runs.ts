@@ -240,7 +240,6 @@ function labelFilter(label: string | string[] | undefined): Record<string, strin
   return Object.fromEntries(
     pairs.map((pair) => {
       const equals = pair.indexOf("=");
-      if (equals < 1) throw new SkeinError("REQUEST_INVALID", `label must be key=value, not "${pair}".`);
       return [pair.slice(0, equals), pair.slice(equals + 1)];
     }),
   );

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { type Issue, SkeinError } from "../../core/errors.ts";
+import { refusal } from "../../core/issues.ts";
 import { name, pageOf, pageQuery } from "../../core/protocol/common.ts";
 import { validation, workflowQuery, workflowRecord } from "../../core/protocol/workflows.ts";
 import { parseWorkflow, type Workflow, workflowSchema } from "../../core/workflow.ts";
@@ -18,7 +19,7 @@ export async function workflowRoutes(app: App, { store, limits }: ApiContext): P
   };
   const validatorCompiler = () => () => true;
 
-  const parse = ({ text, format }: WorkflowFile): Workflow => parseWorkflow(text, { format, limits });
+  const parse = ({ text, format }: WorkflowFile): Workflow => checkVersion(parseWorkflow(text, { format, limits }));
 
   app.post(
     "/workflows",
@@ -112,6 +113,15 @@ function fileIn({ bodyText, headers }: FastifyRequest): WorkflowFile {
   }
   const isJson = headers["content-type"]?.trim().toLowerCase().startsWith("application/json");
   return { text: bodyText, format: isJson ? "json" : "yaml" };
+}
+
+/** As many digits as `name@version` takes. Beyond them the next version would soon be none. */
+const MAX_VERSION = 999_999_999;
+
+function checkVersion(workflow: Workflow): Workflow {
+  if ((workflow.version ?? 1) <= MAX_VERSION) return workflow;
+  const message = `The version is ${workflow.version}, but must be at most ${MAX_VERSION}.`;
+  throw refusal("WORKFLOW_INVALID", [{ code: "WORKFLOW_INVALID", message, pointer: "/version" }]);
 }
 
 /** What a flawed workflow has; anything else that went wrong is thrown on. */

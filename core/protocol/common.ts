@@ -5,8 +5,15 @@ import { idPattern } from "../workflow-schema.ts";
 
 export const uuid = z.uuid().meta({ description: "UUIDv7" });
 export const timestamp = z.string().meta({ format: "date-time", description: "RFC 3339, UTC, milliseconds" });
-/** A time that a client tells, with any offset. */
-export const givenTime = z.iso.datetime({ offset: true }).max(64);
+const END_OF_YEAR_9999 = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** A time that a client tells, with any offset, but one that RFC 3339 can write in UTC. */
+export const givenTime = z.iso
+  .datetime({ offset: true })
+  .max(64)
+  .refine((text) => Date.parse(text) >= 0 && Date.parse(text) <= END_OF_YEAR_9999, {
+    error: "must be a time from 1970 to 9999",
+  });
 
 /** Of a workflow, a task or a capability. */
 export const name = z

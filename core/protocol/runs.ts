@@ -47,11 +47,13 @@ export const run = z
   .meta({ id: "Run" });
 export type RunBody = z.infer<typeof run>;
 
+const labelPair = z.string().regex(/^[^=]+=/, { error: "must be key=value" });
+
 export const runsQuery = pageQuery.extend({
   status: runStatus.optional(),
   workflow: name.optional(),
   label: z
-    .union([z.string(), z.array(z.string())])
+    .union([labelPair, z.array(labelPair)])
     .optional()
     .meta({ description: "`key=value`; repeat it to ask for several" }),
 });

@@ -1,11 +1,11 @@
-/** A handler that blocks its thread for three leases: it keeps its lease, and its neighbours in the process keep theirs. */
+/** Executors of one's own, imported by an executor process. A handler that blocks its thread for three leases: it keeps its lease, and its neighbours in the process keep theirs. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployment, startDeployment } from "../deployment.ts";
 import { amqpUrl, freshDatabase } from "../services.ts";
 
 const LEASE_MS = 3_000;
 
-describe("a handler that blocks its thread", () => {
+describe("an executor process with modules of its users", () => {
   let deployment: Deployment;
 
   beforeAll(async () => {
@@ -13,12 +13,22 @@ describe("a handler that blocks its thread", () => {
     deployment = await startDeployment({
       databaseUrl,
       amqpUrl: await amqpUrl(),
-      executorArgs: () => ["--import", "./test/e2e/fixtures/blocking.mjs"],
+      executorArgs: () => ["--import", "./test/e2e/fixtures/blocking.mjs", "--import", "./examples/greeter.mjs"],
     });
   });
   afterAll(() => deployment?.stop());
 
-  it("keeps its lease for three leases, and so do its neighbours", async () => {
+  it("runs the executor that the README shows", async () => {
+    const tasks = [{ id: "greet", capability: "demo.greet", input: { name: "geese" } }];
+    const run = await deployment.client().runs.submit({ definition: { name: "greeting", tasks } }, { wait: 30 });
+    expect(await deployment.client().runs.result(run.id)).toMatchObject({
+      outputs: { greet: { text: "Hello, geese!" } },
+    });
+    const { data } = await deployment.client().runs.logs(run.id);
+    expect(data).toContainEqual(expect.objectContaining({ source: "handler", message: "greeting somebody" }));
+  });
+
+  it("keeps the lease of a handler that blocks its thread for three leases, and those of its neighbours", async () => {
     const client = deployment.client();
     const run = await client.runs.submit(
       {
