@@ -2,9 +2,17 @@
 import { hostname } from "node:os";
 import { z } from "zod";
 import { type Issue, SkeinError } from "./core/errors.ts";
-import { defaultLimits, type LimitName, type Limits, limitKey } from "./core/limits.ts";
+import { defaultLimits, formatCount, type LimitName, type Limits, limitKey } from "./core/limits.ts";
 
-const port = z.coerce.number().int().min(0).max(65_535);
+const wholeNumber = (min: number, max: number) => {
+  const error = `must be a whole number from ${formatCount(min)} to ${formatCount(max)}`;
+  return z
+    .string()
+    .refine((text) => /^\s*\d+\s*$/.test(text) && Number(text) >= min && Number(text) <= max, { error })
+    .transform(Number);
+};
+const oneOf = <T extends string>(...values: [T, ...T[]]) =>
+  z.enum(values, { error: `must be one of ${values.join(", ")}` });
 const url = (protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `must be a URL that begins with ${protocols.join(" or ")}//`,
@@ -15,34 +23,48 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ""),
 );
-const flag = z.enum(["0", "1", "true", "false"]).transform((text) => text === "1" || text === "true");
-const count = z.coerce.number().int().positive();
+const flag = oneOf("0", "1", "true", "false").transform((text) => text === "1" || text === "true");
+
+const MAX_COUNT = 2 ** 31 - 1;
+/** `JSON.stringify` gives up at some 5,000 levels, and a string ends at 512 MiB. */
+const MAX_JSON_LEVELS = 1_000;
+const MAX_BYTES = 256 * 1024 * 1024;
 
 const limits = Object.fromEntries(
-  Object.entries(defaultLimits).map(([name, value]) => [limitKey(name as LimitName), count.default(value)]),
-) as Record<string, z.ZodDefault<typeof count>>;
+  Object.entries(defaultLimits).map(([name, value]) => {
+    const max = name === "jsonDepth" ? MAX_JSON_LEVELS : name.endsWith("Bytes") ? MAX_BYTES : MAX_COUNT;
+    return [limitKey(name as LimitName), wholeNumber(1, max).default(value)];
+  }),
+);
 
 const environment = z.object({
   DATABASE_URL: url(["postgres:", "postgresql:"]).optional(),
   AMQP_URL: url(["amqp:", "amqps:"]).optional(),
   REDIS_URL: url(["redis:", "rediss:"]).optional(),
-  PORT: port.default(8080),
+  PORT: wholeNumber(0, 65_535).default(8080),
   HOST: z.string().min(1).default("127.0.0.1"),
-  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+  LOG_LEVEL: oneOf("fatal", "error", "warn", "info", "debug", "trace", "silent").default("info"),
   SKEIN_URL: url(["http:", "https:"]).optional(),
   SKEIN_API_KEY: z.string().min(1).optional(),
-  SKEIN_ADMIN_KEY: z.string().min(16, { error: "must have at least 16 characters" }).optional(),
+  // It has to fit into a header, as a bearer token.
+  SKEIN_ADMIN_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, { error: "must be at least 16 letters, digits or signs, without spaces" })
+    .optional(),
   SKEIN_DATA_DIR: z.string().min(1).default(".skein"),
   SKEIN_ALLOWED_HOSTS: list.default([]),
-  SKEIN_DATABASE_CONNECTIONS: count.max(1_000).default(10),
-  SKEIN_MAX_STREAMS: count.default(1_000),
-  SKEIN_SLOTS: count.max(100_000).default(16),
+  SKEIN_DATABASE_CONNECTIONS: wholeNumber(1, 1_000).default(10),
+  SKEIN_MAX_STREAMS: wholeNumber(1, 1_000_000).default(1_000),
+  SKEIN_SLOTS: wholeNumber(1, 100_000).default(16),
   SKEIN_CAPABILITIES: list.optional(),
-  SKEIN_AGENT_NAME: z.string().min(1).max(128).default(`${hostname()}-${process.pid}`),
+  SKEIN_AGENT_NAME: z
+    .string()
+    .max(128, { error: "must have at most 128 characters" })
+    .default(`${hostname()}-${process.pid}`),
   SKEIN_HTTP_ALLOW: list.default([]),
   SKEIN_HANDOFF: flag.default(false),
   SKEIN_HEALTH_FILE: z.string().min(1).optional(),
-  SKEIN_DRAIN_MS: z.coerce.number().int().min(0).default(20_000),
+  SKEIN_DRAIN_MS: wholeNumber(0, MAX_COUNT).default(20_000),
   ...limits,
 });
 

@@ -9,13 +9,18 @@
  * `npx vitest run core` runs one folder, `npx vitest run --project unit` everything that needs no servers.
  */
 
+import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
 
 const notOurs = [...configDefaults.exclude, "dist/**", ".skein/**"];
 const servicesFiles = "**/*.services.test.ts";
 
+/** Suites wait for servers as often as they compute: on two cores Vitest by itself would run one file at a time. */
+const maxWorkers = Math.max(2, availableParallelism());
+
 export default defineConfig({
   test: {
+    maxWorkers,
     projects: [
       {
         test: {

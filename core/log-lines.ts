@@ -26,7 +26,7 @@ function runLine(event: LoggedEvent): LogLineBody {
     ...(reason && { reason }),
     ...(error && { error: { ...error } }),
   };
-  const step = type === "run.submitted" ? "submit" : type === "run.cancelling" ? "log" : "finish";
+  const step = type === "run.submitted" ? "submit" : type === "run.cancelling" ? "cancel" : "finish";
   return {
     at,
     level: type === "run.failed" ? "error" : "info",

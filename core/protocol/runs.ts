@@ -117,7 +117,20 @@ export const logLine = z
     level: z.enum(["debug", "info", "warn", "error"]),
     source: z.enum(["orchestrator", "executor", "handler"]),
     step: z
-      .enum(["submit", "ready", "publish", "deliver", "claim", "start", "log", "report", "retry", "release", "finish"])
+      .enum([
+        "submit",
+        "ready",
+        "publish",
+        "deliver",
+        "claim",
+        "start",
+        "log",
+        "report",
+        "retry",
+        "release",
+        "cancel",
+        "finish",
+      ])
       .meta({ description: "`log` for what a handler wrote" }),
     message: z.string(),
     run_id: uuid,

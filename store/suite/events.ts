@@ -13,7 +13,10 @@ export function eventCases(open: OpenTeam): void {
     for (let page: EventPage | undefined; !page?.ended; ) {
       page = await team.store.events.read(team.namespace, runId, { after: events.at(-1)?.id ?? after, limit });
       if (page!.events.length === 0 && !page!.ended) await sleep(5);
-      events.push(...page!.events);
+      for (const event of page!.events) {
+        if (events.some((earlier) => earlier.id === event.id)) throw new Error(`The event ${event.id} came twice`);
+        events.push(event);
+      }
     }
     return events;
   }

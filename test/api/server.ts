@@ -15,6 +15,7 @@ import { poolOver } from "../../store/pglite.ts";
 import { storeOver } from "../../store/postgres.ts";
 import { type Queryable, sqlOver } from "../../store/sql.ts";
 import type { Store } from "../../store/store.ts";
+import { conformanceTo, type OpenApi } from "./conformance.ts";
 
 export const adminKey = "admin-key-of-the-tests";
 export const nowhere = "0198c0de-0000-7000-8000-000000000000";
@@ -44,6 +45,7 @@ export interface TestServer {
   sql: Queryable;
   /** What it logged. */
   log: JsonObject[];
+  /** Every answer is compared with the OpenAPI document. */
   call<T = Problem>(call: Call): Promise<Answer<T>>;
   /** How often events were read. */
   readonly eventReads: number;
@@ -95,7 +97,16 @@ async function serveOver(store: Store, sql: Queryable, options: ServerOptions): 
   const { requireKey = true } = options;
   const served = await serve({ store, transport: undefined, config, logger, requireKey });
   const connections = new HttpAgent({ keepAlive: true });
-  const call = <T>(one: Call) => send<T>(served.url, connections, one);
+  const { body: document } = await send<OpenApi>(served.url, connections, { path: "/openapi.json" });
+  const deviations = conformanceTo(document);
+  const call = async <T>(one: Call) => {
+    const answer = await send<T>(served.url, connections, one);
+    const method = one.method ?? (one.body === undefined ? "GET" : "POST");
+    const found = deviations({ method, path: one.path }, answer.status, answer.body);
+    if (found.length > 0)
+      throw new Error(`The answer is not what /openapi.json says:\n${found.join("\n")}\n${answer.text}`);
+    return answer;
+  };
   const server: TestServer = {
     url: served.url,
     store,

@@ -1,0 +1,111 @@
+import { describe, expect, it } from "vitest";
+import { createWakeups, lookUntil, type News, newsOf } from "./wakeups.ts";
+
+const news: News = { namespace: "n", runId: "r", capabilities: ["work"] };
+const anything = () => true;
+const never = new AbortController().signal;
+/** Long enough that only what is tested can end the wait. */
+const FOREVER_MS = 1_000_000;
+
+describe("a listener", () => {
+  it("hears matching news, also such as came before it asked, once", async () => {
+    const wakeups = createWakeups();
+    const listener = wakeups.listen(({ runId }) => runId === "r");
+    wakeups.announce({ ...news, runId: "other" });
+    wakeups.announce(news);
+    await listener.news(FOREVER_MS);
+    let isHeard = false;
+    const next = listener.news(FOREVER_MS).then(() => {
+      isHeard = true;
+    });
+    wakeups.announce({ ...news, runId: "other" });
+    await new Promise(setImmediate);
+    expect(isHeard).toBe(false);
+    wakeups.announce(news);
+    await next;
+  });
+
+  it("waits no longer than it is told, until it is stopped, or until all are", async () => {
+    const wakeups = createWakeups();
+    await wakeups.listen(anything).news(1);
+    const stopped = wakeups.listen(anything);
+    const wait = stopped.news(FOREVER_MS);
+    stopped.stop();
+    await wait;
+    await stopped.news(FOREVER_MS);
+    const closed = wakeups.listen(anything).news(FOREVER_MS);
+    wakeups.close();
+    await closed;
+    await wakeups.listen(anything).news(FOREVER_MS);
+    expect(wakeups.isClosed).toBe(true);
+  });
+});
+
+describe("lookUntil", () => {
+  it("looks once when it need not wait, and answers what it saw", async () => {
+    let looks = 0;
+    const look = async () => ++looks;
+    const seen = await lookUntil(createWakeups(), { matches: anything, waitMs: 0, gone: never }, look, () => false);
+    expect([seen, looks]).toEqual([1, 1]);
+  });
+
+  it("looks again after news, and hears what happens while it looks", async () => {
+    const wakeups = createWakeups();
+    let looks = 0;
+    const look = async () => {
+      looks++;
+      // Just after the database was read: a listener that began only now would miss it.
+      wakeups.announce(news);
+      return looks;
+    };
+    const wait = { matches: anything, waitMs: FOREVER_MS, gone: never };
+    expect(await lookUntil(wakeups, wait, look, (seen) => seen === 50)).toBe(50);
+  });
+
+  it("does not look for a client that has gone", async () => {
+    const gone = new AbortController();
+    const wakeups = createWakeups();
+    let looks = 0;
+    const look = async () => ++looks;
+    const wait = { matches: anything, waitMs: FOREVER_MS, gone: gone.signal };
+    const waiting = lookUntil(wakeups, wait, look, () => false);
+    await new Promise(setImmediate);
+    gone.abort();
+    wakeups.announce(news);
+    expect(await waiting).toBeUndefined();
+    expect(await lookUntil(wakeups, wait, look, () => false)).toBeUndefined();
+    expect(looks).toBe(1);
+  });
+
+  it("ends with what it has seen when the server stops", async () => {
+    const wakeups = createWakeups();
+    let looks = 0;
+    const look = async () => ++looks;
+    const waiting = lookUntil(wakeups, { matches: anything, waitMs: FOREVER_MS, gone: never }, look, () => false);
+    await new Promise(setImmediate);
+    wakeups.close();
+    expect(await waiting).toBe(2);
+  });
+
+  it("passes a failure on and stops listening", async () => {
+    const wakeups = createWakeups();
+    const look = async () => {
+      throw new Error("broken");
+    };
+    const wait = { matches: () => expect.unreachable("still listening"), waitMs: FOREVER_MS, gone: never };
+    await expect(lookUntil(wakeups, wait, look, () => false)).rejects.toThrow("broken");
+    wakeups.announce(news);
+  });
+});
+
+it("the news of a commit names each capability once", () => {
+  const ready = { type: "task.ready", task_id: "t", key: "k", attempt: 0 } as const;
+  const facts = [
+    { ...ready, capability: "a" },
+    { ...ready, capability: "b" },
+    { ...ready, capability: "a" },
+    { type: "run.completed" as const },
+  ];
+  const committed = { runId: "r", namespace: "n", facts, mayBeFinished: false, needsUpkeep: false };
+  expect(newsOf(committed)).toEqual({ namespace: "n", runId: "r", capabilities: ["a", "b"] });
+});
