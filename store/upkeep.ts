@@ -276,8 +276,7 @@ async function reap(store: StoreContext, limit: number): Promise<number> {
     [limit],
   );
   return settleDue(store, due, (task) => {
-    // Looked at again on the row as locked: it may have been renewed, reported or reaped since.
-    if (task.status !== "running") return undefined;
+    // Looked at again on the row as locked: it may have been renewed since. If it was settled, no transition applies.
     if (task.timedOut) return { type: "timed_out", timeoutMs: task.timeoutMs };
     return task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined;
   });

@@ -89,14 +89,13 @@ export function listingCases(open: OpenTeam): void {
     const team = await open();
     const runId = await team.submit({ a: {} });
     const { runs, workflows } = team.store;
-    for (const refused of [
-      runs.task(team.namespace, runId, "a\0"),
-      runs.list(team.namespace, { workflow: "\0" }),
-      runs.list(team.namespace, { labels: { x: "\0" } }),
-      workflows.find(team.namespace, "\0"),
-    ]) {
-      await expect(refused).rejects.toMatchObject({ code: "JSON_UNSTORABLE" });
-    }
+    const refused = [
+      () => runs.task(team.namespace, runId, "a\0"),
+      () => runs.list(team.namespace, { workflow: "\0" }),
+      () => runs.list(team.namespace, { labels: { x: "\0" } }),
+      () => workflows.find(team.namespace, "\0"),
+    ];
+    for (const read of refused) await expect(read()).rejects.toMatchObject({ code: "JSON_UNSTORABLE" });
     const task = await team.take(runId, "a");
     await expect(team.complete(task, "\0")).rejects.toMatchObject({ code: "JSON_UNSTORABLE" });
     expect(await team.complete(task, "fine")).toBe("accepted");
@@ -131,13 +130,13 @@ export function listingCases(open: OpenTeam): void {
     for (const text of ["", "zzz", "\u0000", "' or 1=1", "{}"]) {
       const cursor = Buffer.from(text).toString("base64url");
       const listings = [
-        runs.list(team.namespace, { cursor }),
-        runs.tasks(team.namespace, runId, { cursor }),
-        agents.list(team.namespace, { cursor }),
-        keys.list(team.namespace, { cursor }),
-        ...(text === "zzz" ? [] : [workflows.list(team.namespace, { cursor })]),
+        () => runs.list(team.namespace, { cursor }),
+        () => runs.tasks(team.namespace, runId, { cursor }),
+        () => agents.list(team.namespace, { cursor }),
+        () => keys.list(team.namespace, { cursor }),
+        ...(text === "zzz" ? [] : [() => workflows.list(team.namespace, { cursor })]),
       ];
-      for (const listing of listings) await expect(listing).rejects.toMatchObject({ code: "REQUEST_INVALID" });
+      for (const list of listings) await expect(list()).rejects.toMatchObject({ code: "REQUEST_INVALID" });
     }
   });
 }
