@@ -5,11 +5,13 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Limits } from "../core/limits.ts";
 import type { Store } from "../store/store.ts";
+import type { Definitions } from "./definitions/definitions.ts";
 import type { Wakeups } from "./wakeups.ts";
 
 export interface ApiContext {
   store: Store;
   wakeups: Wakeups;
+  definitions: Definitions;
   limits: Limits;
   /** Event streams served at a time. */
   maxStreams: number;

@@ -5,6 +5,7 @@ import { defaultLimits } from "../core/limits.ts";
 import type { Store } from "../store/store.ts";
 import type { OpenApi, Operation } from "../test/api/conformance.ts";
 import type { App } from "./context.ts";
+import { createDefinitions } from "./definitions/definitions.ts";
 import { buildServer } from "./server.ts";
 import { createWakeups } from "./wakeups.ts";
 
@@ -19,6 +20,7 @@ beforeAll(async () => {
     context: {
       store: { runs: {}, leases: {} } as Store,
       wakeups: createWakeups(),
+      definitions: createDefinitions(defaultLimits),
       limits: defaultLimits,
       maxStreams: 1,
       queueOf: undefined,

@@ -7,27 +7,32 @@ import { refusal } from "../core/issues.ts";
 import { canonicalJson, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
-import type { TaskSeed } from "../core/run.ts";
 import { compileSchema, validate } from "../core/schema.ts";
-import { seedTasks } from "../core/seed.ts";
-import { validateWorkflow, type Workflow, workflowHash } from "../core/workflow.ts";
+import type { Workflow } from "../core/workflow.ts";
 import type { Submission, WorkflowStore } from "../store/store.ts";
+import type { Definitions } from "./definitions/definitions.ts";
+import type { Prepared } from "./definitions/work.ts";
 import { workflowNotFound } from "./routes/workflows.ts";
 
-export interface SubmitHeaders {
+export interface SubmitRequest {
+  namespace: string;
+  body: SubmitBody;
+  /** Of the whole body. */
+  bytes: number;
   idempotencyKey: string | undefined;
   traceparent: string | undefined;
 }
 
+export interface SubmitContext {
+  workflows: WorkflowStore;
+  definitions: Definitions;
+  limits: Limits;
+}
+
 /** Throws what is wrong with the workflow or its inputs. The run's id is chosen here. */
-export async function prepareSubmission(
-  workflows: WorkflowStore,
-  limits: Limits,
-  namespace: string,
-  body: SubmitBody,
-  headers: SubmitHeaders,
-): Promise<Submission> {
-  const { workflow, version, hash, tasks } = await resolveWorkflow(workflows, limits, namespace, body);
+export async function prepareSubmission(context: SubmitContext, request: SubmitRequest): Promise<Submission> {
+  const { namespace, body, idempotencyKey, traceparent } = request;
+  const { workflow, version, hash, tasks } = await resolveWorkflow(context, request);
   const inputs = body.inputs ?? {};
   checkInputs(workflow, inputs);
   return {
@@ -37,38 +42,28 @@ export async function prepareSubmission(
     hash,
     version,
     inputs,
-    labels: checkedLabels({ ...workflow.labels, ...body.labels }, limits),
+    labels: checkedLabels({ ...workflow.labels, ...body.labels }, context.limits),
     priority: body.priority ?? 0,
-    traceparent: traceparentOf(headers.traceparent),
+    traceparent: traceparentOf(traceparent),
     deadlineMs: workflow.deadline === undefined ? null : parseDuration(workflow.deadline),
     tasks,
-    idempotency: headers.idempotencyKey === undefined ? null : { key: headers.idempotencyKey, bodyHash: hashOf(body) },
+    idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: hashOf(body, hash) },
   };
 }
 
-interface Resolved {
-  workflow: Workflow;
-  version: number | null;
-  hash: string;
-  tasks: TaskSeed[];
-}
-
 async function resolveWorkflow(
-  workflows: WorkflowStore,
-  limits: Limits,
-  namespace: string,
-  body: SubmitBody,
-): Promise<Resolved> {
-  if (body.definition) {
-    const { version: _, ...workflow } = placed("/definition", () => validateWorkflow(body.definition, { limits }));
-    return { workflow, version: null, hash: workflowHash(workflow), tasks: seedTasks(workflow) };
-  }
+  { workflows, definitions }: SubmitContext,
+  { namespace, body, bytes }: SubmitRequest,
+): Promise<Prepared & { version: number | null }> {
+  const { definition: inline } = body;
+  if (inline) return { ...(await placed("/definition", definitions.prepare(inline, bytes))), version: null };
   const [name, version] = body.workflow!.split("@") as [string, string | undefined];
   const number = version === undefined ? undefined : Number(version);
   const stored = await workflows.find(namespace, name, number);
   if (!stored) throw workflowNotFound(name, number);
   const { definition } = stored;
-  return { workflow: definition, version: stored.version, hash: stored.hash, tasks: seedTasks(definition) };
+  const tasks = await definitions.seed(definition);
+  return { workflow: definition, version: stored.version, hash: stored.hash, tasks };
 }
 
 function checkInputs(workflow: Workflow, inputs: JsonObject): void {
@@ -79,14 +74,12 @@ function checkInputs(workflow: Workflow, inputs: JsonObject): void {
 }
 
 /** Issues of a part of the body, with pointers into the whole of it. */
-function placed<T>(pointer: string, check: () => T): T {
-  try {
-    return check();
-  } catch (error) {
+async function placed<T>(pointer: string, checked: Promise<T>): Promise<T> {
+  return checked.catch((error) => {
     if (!(error instanceof SkeinError)) throw error;
     const issues = error.issues.map((issue) => ({ ...issue, pointer: pointer + issue.pointer }));
     throw new SkeinError(error.code, error.message, { issues, cause: error });
-  }
+  });
 }
 
 export function checkedLabels(labels: Record<string, string>, limits: Limits): Record<string, string> {
@@ -98,8 +91,10 @@ export function checkedLabels(labels: Record<string, string>, limits: Limits): R
   });
 }
 
-function hashOf(body: SubmitBody): string {
-  return createHash("sha256").update(canonicalJson(body)).digest("hex");
+/** Bodies that mean the same have the same hash. The definition is in it by its own, which was paid for already. */
+function hashOf({ definition, ...body }: SubmitBody, definitionHash: string): string {
+  const meaning = definition ? { ...body, definition: definitionHash } : body;
+  return createHash("sha256").update(canonicalJson(meaning)).digest("hex");
 }
 
 /** W3C Trace Context, version 00. */

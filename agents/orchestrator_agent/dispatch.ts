@@ -61,7 +61,10 @@ export function createDispatcher({ leases, agents, transport, logger }: Dispatch
   }
 
   async function publish(hints: OutgoingHint[]): Promise<void> {
-    const refused = await transport.publish(hints);
+    const refused = await transport.publish(hints).catch((error) => {
+      logger.warn({ err: error }, "hints could not be published");
+      return hints;
+    });
     if (refused.length === 0) return;
     logger.warn({ hints: refused.length }, "the broker did not take some hints; their tasks will be dispatched again");
     await leases

@@ -1,6 +1,7 @@
 /** The orchestrator process: the API and the loops over PostgreSQL and RabbitMQ. */
 import type { AddressInfo } from "node:net";
 import { type Logger, pino } from "pino";
+import { createDefinitions } from "../../api/definitions/definitions.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { buildServer } from "../../api/server.ts";
 import { createWakeups, newsOf } from "../../api/wakeups.ts";
@@ -53,6 +54,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     context: {
       store,
       wakeups,
+      definitions: createDefinitions(config.limits),
       limits: config.limits,
       maxStreams: config.maxStreams,
       queueOf: transport && capabilityQueue,

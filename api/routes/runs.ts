@@ -31,7 +31,8 @@ const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
 const SUBMITS_PER_TRANSACTION = 50;
 const MAX_IDEMPOTENCY_KEY = 255;
 
-export async function runRoutes(app: App, { store, wakeups, limits }: ApiContext): Promise<void> {
+export async function runRoutes(app: App, { store, wakeups, definitions, limits }: ApiContext): Promise<void> {
+  const submitContext = { workflows: store.workflows, definitions, limits };
   const submitTogether = coalesce(store.runs.submit, { maxItems: SUBMITS_PER_TRANSACTION });
 
   app.post(
@@ -50,7 +51,10 @@ export async function runRoutes(app: App, { store, wakeups, limits }: ApiContext
     async (request, reply) => {
       const { namespace } = request.principal;
       requireStorable(request, request.body.inputs, "/inputs", limits.jsonDepth);
-      const submission = await prepareSubmission(store.workflows, limits, namespace, request.body, {
+      const submission = await prepareSubmission(submitContext, {
+        namespace,
+        body: request.body,
+        bytes: request.bodyText?.length ?? 0,
         idempotencyKey: idempotencyKey(request),
         traceparent: request.headers.traceparent as string | undefined,
       });

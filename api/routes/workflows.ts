@@ -4,12 +4,12 @@ import { type Issue, SkeinError } from "../../core/errors.ts";
 import { refusal } from "../../core/issues.ts";
 import { name, pageOf, pageQuery } from "../../core/protocol/common.ts";
 import { validation, workflowQuery, workflowRecord } from "../../core/protocol/workflows.ts";
-import { parseWorkflow, type Workflow, workflowSchema } from "../../core/workflow.ts";
+import { type Workflow, workflowSchema } from "../../core/workflow.ts";
 import { readWorkflowFiles } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
 import { pageBody, workflowBody } from "../wire.ts";
 
-export async function workflowRoutes(app: App, { store, limits }: ApiContext): Promise<void> {
+export async function workflowRoutes(app: App, { store, definitions }: ApiContext): Promise<void> {
   readWorkflowFiles(app);
 
   /** The schema of the body is for the reference: what is wrong with a file is told with line and column. */
@@ -19,7 +19,7 @@ export async function workflowRoutes(app: App, { store, limits }: ApiContext): P
   };
   const validatorCompiler = () => () => true;
 
-  const parse = ({ text, format }: WorkflowFile): Workflow => checkVersion(parseWorkflow(text, { format, limits }));
+  const parse = async (file: WorkflowFile): Promise<Workflow> => checkVersion(await definitions.read(file));
 
   app.post(
     "/workflows",
@@ -35,7 +35,10 @@ export async function workflowRoutes(app: App, { store, limits }: ApiContext): P
       },
     },
     async (request, reply) => {
-      const { stored, created } = await store.workflows.register(request.principal.namespace, parse(fileIn(request)));
+      const { stored, created } = await store.workflows.register(
+        request.principal.namespace,
+        await parse(fileIn(request)),
+      );
       return reply.code(created ? 201 : 200).send(workflowBody(stored));
     },
   );
@@ -56,7 +59,7 @@ export async function workflowRoutes(app: App, { store, limits }: ApiContext): P
     async (request) => {
       const file = fileIn(request);
       try {
-        return { valid: true, tasks: parse(file).tasks.length, errors: [] };
+        return { valid: true, tasks: (await parse(file)).tasks.length, errors: [] };
       } catch (error) {
         return { valid: false, errors: issuesOf(error) };
       }
