@@ -52,7 +52,7 @@ export function agentStore(sql: Sql): AgentStore {
     capabilities: (namespace) => capabilities(sql, namespace),
     queueSlots: () =>
       sql.query<{ namespace: string; capability: string; slots: number }>(
-        `select a.namespace, c.capability, sum(a.slots)::int as slots
+        `select a.namespace, c.capability, least(sum(a.slots), 2147483647)::int as slots
          from agent a cross join lateral unnest(a.capabilities) as c(capability)
          where a.left_at is null and a.door = 'queue' and a.last_seen_at > now() - ${AGENT_TTL}
          group by a.namespace, c.capability`,
@@ -131,7 +131,7 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
   }>(
     `select c.name, c.version, c.description, c.input_schema, c.output_schema, o.agents, o.slots
      from capability c cross join lateral (
-       select count(*)::int as agents, coalesce(sum(a.slots), 0)::int as slots
+       select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
        from agent a
        where a.namespace = c.namespace and a.capabilities @> array[c.name]
          and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}

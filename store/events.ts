@@ -10,6 +10,8 @@ export function eventStore(db: Queryable): EventStore {
 }
 
 interface EventRow {
+  /** The run has finished, and all its events come before the position asked for. */
+  is_behind: boolean;
   xid: string | null;
   at: Date;
   facts: Fact[];
@@ -24,7 +26,9 @@ async function read(
   const after = parseEventId(options.after);
   // Each row holds a fact or more, so this many rows fill the page; the row of `after` itself is read again.
   const rows = await db.query<EventRow>(
-    `select e.xid::text as xid, e.at, e.facts
+    `select e.xid::text as xid, e.at, e.facts,
+       r.finished_at is not null
+         and not exists (select 1 from event where run_id = r.id and xid >= $3::text::xid8) as is_behind
      from run r left join lateral (
        select xid, at, facts from event
        where run_id = r.id and xid >= $3::text::xid8 and xid < pg_snapshot_xmin(pg_current_snapshot())
@@ -42,7 +46,7 @@ async function read(
   const isLast = events.length === following.length && rows.length <= options.limit;
   return {
     events: options.withLogs ? await withLogs(db, runId, events) : events,
-    ended: isLast && endsRun(known.at(-1)),
+    ended: rows[0]!.is_behind || (isLast && endsRun(known.at(-1))),
   };
 }
 

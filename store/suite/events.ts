@@ -73,6 +73,17 @@ export function eventCases(open: OpenTeam): void {
     });
   });
 
+  it("have ended for whoever asks from beyond the last of a finished run", async () => {
+    const team = await open();
+    const runId = await finishedRun(team);
+    const last = (await stream(team, runId, 100)).at(-1)!;
+    const [xid] = last.id.split("-") as [string];
+    for (const after of [last.id, `${xid}-99`, `${Number(xid) + 1}-0`, "9999999999-0"]) {
+      const page = await team.store.events.read(team.namespace, runId, { after, limit: 10 });
+      expect(page).toEqual({ events: [], ended: true });
+    }
+  });
+
   it("bring along what the handler of an attempt logged, when asked", async () => {
     const team = await open();
     const runId = await team.submit({ a: {}, b: {} });
