@@ -13,6 +13,8 @@ export interface Starting {
 /** RabbitMQ takes 4 s on an idle 2-core machine and was seen to take 22 s on a busy one; past this, something is wrong. */
 const readyWithinMs = 120_000;
 const pingEveryMs = 25;
+/** Whoever else took the port meanwhile may accept a connection and never answer. */
+const answerWithinMs = 5_000;
 const logLines = 20;
 
 /**
@@ -22,7 +24,7 @@ const logLines = 20;
 export async function untilReady(name: string, { ping, revive, log }: Starting): Promise<void> {
   const deadline = performance.now() + readyWithinMs;
   for (;;) {
-    const failure = await ping().then(
+    const failure = await Promise.race([ping(), noAnswer()]).then(
       () => undefined,
       (error: unknown) => error ?? "no reason given",
     );
@@ -35,4 +37,9 @@ export async function untilReady(name: string, { ping, revive, log }: Starting):
     }
     await pause(pingEveryMs);
   }
+}
+
+async function noAnswer(): Promise<never> {
+  await pause(answerWithinMs, undefined, { ref: false });
+  throw new Error(`no answer within ${answerWithinMs} ms`);
 }
