@@ -1,5 +1,4 @@
 /** Measurements as tables for people, and how they compare with what we promise ourselves. */
-import { cpus, release, totalmem } from "node:os";
 import type { Measurement } from "./measure.ts";
 import { median } from "./statistics.ts";
 
@@ -44,17 +43,6 @@ export function describe(rows: readonly Measurement[]): string {
     "targets; a ratio of 1 or more keeps it",
     table([["scenario", "what", "measured", "target", "ratio"], ...rows.flatMap(targetCells)]),
   ].join("\n\n");
-}
-
-export function machine(): Record<string, string | number> {
-  const cores = cpus();
-  return {
-    cpu: cores[0]?.model ?? "unknown",
-    cores: cores.length,
-    memory_gib: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
-    node: process.version,
-  };
 }
 
 const speedHead = ["scenario", "tasks", "server/s", "client/s", "ms/hop", "p50", "p95", "p99", "of"];

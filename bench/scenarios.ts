@@ -26,7 +26,7 @@ export interface Reading {
 }
 
 /** Requests of the client under way at once, where it submits many runs. */
-export const SUBMITTED_AT_ONCE = 64;
+const SUBMITTED_AT_ONCE = 64;
 
 const payload = { ok: true, note: "x".repeat(70), n: 1 };
 const WAIT_SECONDS = 30;
@@ -44,7 +44,7 @@ export const scenarios: readonly Scenario[] = [
 ];
 
 /** A little of everything, to have code compiled and connections open. */
-export const warmUp: Scenario = diamonds(200);
+export const warmUp: Scenario = diamonds(1_000);
 
 function fanOut(width: number): Scenario {
   const leaves = Array.from({ length: width }, (_, i) => echo(`leaf-${i}`, ["root"]));

@@ -26,6 +26,8 @@ export async function processServer(
 
   async function launch(command: Command): Promise<void> {
     const child = await spawnDetached(command, folder, log);
+    // A server that cannot start may have ended by now, and its exit will not be told again.
+    if (child.exitCode !== null || child.signalCode !== null) return;
     processes.set(command, child);
     const guard = `${name}-${child.pid}`;
     const guarding = guarded.guard(guard, `kill -s ${endSignal(command).slice(3)} ${child.pid}`);
