@@ -39,6 +39,7 @@ export type App = FastifyInstance<
 export function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
   if (reply.raw.destroyed) gone.abort();
-  else reply.raw.once("close", () => gone.abort());
+  // A connection also closes once all has been said, and then there is nothing left to stop.
+  else reply.raw.once("close", () => reply.raw.writableFinished || gone.abort());
   return gone.signal;
 }

@@ -48,7 +48,11 @@ export function createMetrics(store: Store): Metrics {
   });
   return {
     count: (committed) => {
-      for (const entry of committed) for (const fact of entry.facts) facts.inc({ type: fact.type });
+      const counts = new Map<string, number>();
+      for (const entry of committed) {
+        for (const { type } of entry.facts) counts.set(type, (counts.get(type) ?? 0) + 1);
+      }
+      for (const [type, count] of counts) facts.inc({ type }, count);
     },
     time: (app) => {
       app.addHook("onResponse", async (request, reply) => {

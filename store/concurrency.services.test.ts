@@ -555,21 +555,22 @@ describe("the store on PostgreSQL, when things happen at once", () => {
       await begin();
       const cutter = await openCutter(databaseUrl);
       const remote = await openPostgres(cutter.url, { connections: 1 });
-      const cutInCommit = async <T>(work: () => Promise<T>): Promise<T> => {
-        cutter.cutAt("COMMIT\0");
+      const cutAt = async <T>(answer: string, work: () => Promise<T>): Promise<T> => {
+        cutter.cutAt(answer);
         const result = await work();
         expect(cutter.hasCut).toBe(true);
         return result;
       };
+      const cutInCommit = <T>(work: () => Promise<T>) => cutAt("COMMIT\0", work);
 
       const submission = team.submission({ a: {}, b: {} }, { idempotency: { key: "k", bodyHash: "one" } });
       const runId = submission.runId;
       expect(await cutInCommit(() => remote.runs.submit([submission]))).toEqual([{ outcome: "created", runId }]);
       const [a, b] = [await team.take(runId, "a"), await team.take(runId, "b")];
-      const answers = await cutInCommit(() =>
-        remote.leases.report([team.completion(a), team.failing(b, { retryable: false })]),
-      );
-      expect(answers).toEqual(["duplicate", "duplicate"]);
+      // A completion is one statement, which commits by itself.
+      expect(await cutAt("SELECT 1\0", () => remote.leases.report([team.completion(a)]))).toEqual(["duplicate"]);
+      const failing = await cutInCommit(() => remote.leases.report([team.failing(b, { retryable: false })]));
+      expect(failing).toEqual(["duplicate"]);
       expect(await cutInCommit(() => remote.upkeep.finishRuns([runId]))).toBe(0);
       expect(await team.run(runId)).toMatchObject({ status: "failed", counts: { completed: 1, failed: 1 } });
       expect((await typesOf(runId)).filter((type) => /submitted|completed|failed/.test(type)).sort()).toEqual([

@@ -1,6 +1,6 @@
 /** Facts are written by the transaction that makes them true, one row per run, and told to listeners once it has committed. */
 import type { Fact } from "../core/event.ts";
-import type { Queryable, Sql } from "./sql.ts";
+import type { Sql, Transaction } from "./sql.ts";
 import type { CommitListener, CommittedFacts } from "./store.ts";
 
 export interface RunRef {
@@ -46,21 +46,24 @@ export interface StoreContext extends Sql {
 }
 
 /** A transaction that leaves facts: they are inserted before it commits and emitted after. */
-export async function recording<T>(store: StoreContext, work: (tx: Queryable, log: FactLog) => Promise<T>): Promise<T> {
+export async function recording<T>(
+  store: StoreContext,
+  work: (tx: Transaction, log: FactLog) => Promise<T>,
+): Promise<T> {
   const { result, committed } = await store.transaction(async (tx) => {
     const log = new FactLog();
     const result = await work(tx, log);
-    await insertEvents(tx, log.committed);
+    insertEvents(tx, log.committed);
     return { result, committed: log.committed };
   });
   if (committed.length > 0) store.emit(committed);
   return result;
 }
 
-async function insertEvents(tx: Queryable, committed: CommittedFacts[]): Promise<void> {
+function insertEvents(tx: Transaction, committed: CommittedFacts[]): void {
   const rows = committed.filter((entry) => entry.facts.length > 0);
   if (rows.length === 0) return;
-  await tx.query(
+  tx.send(
     `insert into event (run_id, facts)
      select run_id, facts
      from json_to_recordset($1) as e(run_id uuid, facts json)`,

@@ -33,6 +33,8 @@ export async function openPostgres(url: string, options: PostgresOptions = {}): 
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: "skein",
     types: columnTypes,
+    // What a transaction sends without waiting goes out at once.
+    pipeline: true,
     options: Object.entries(sessionSettings)
       .map(([name, value]) => `-c ${name}=${value}`)
       .join(" "),

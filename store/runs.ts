@@ -8,7 +8,7 @@ import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskSeed, type
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./leases.ts";
 import { decodeCursor, firstUuid, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
-import { inChunks, type Queryable } from "./sql.ts";
+import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
   Page,
@@ -49,7 +49,7 @@ async function submit(store: StoreContext, submissions: Submission[]): Promise<S
 
 /** Which submissions are new. A key that is taken answers with the run it made, or with the conflict. */
 async function takeIdempotencyKeys(
-  tx: Queryable,
+  tx: Transaction,
   submissions: Submission[],
 ): Promise<{ fresh: Submission[]; answers: Submitted[] }> {
   const keyed = submissions.filter((submission) => submission.idempotency);
@@ -61,7 +61,7 @@ async function takeIdempotencyKeys(
       body_hash: idempotency!.bodyHash,
       run_id: runId,
     }));
-    await tx.query(
+    tx.send(
       `insert into idempotency (namespace, key, body_hash, run_id)
        select namespace, key, body_hash, run_id
        from json_to_recordset($1) as i(namespace text, key text, body_hash text, run_id uuid)
@@ -98,12 +98,14 @@ async function existingRuns(tx: Queryable, submissions: Submission[]): Promise<S
   return new Set(rows.map((row) => row.id));
 }
 
-async function insertRuns(tx: Queryable, log: FactLog, submissions: Submission[]): Promise<void> {
-  await storeDefinitions(
+async function insertRuns(tx: Transaction, log: FactLog, submissions: Submission[]): Promise<void> {
+  storeDefinitions(
     tx,
-    submissions.map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
+    submissions
+      .filter((submission) => submission.version === null) // the others are registered, so they are stored
+      .map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
   );
-  await tx.query(
+  tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
@@ -145,6 +147,7 @@ interface NewTaskRow {
   capability: string;
   status: TaskStatus;
   is_plain: boolean;
+  tells_plain: boolean;
   priority: number;
   needs: string[];
   dependants: string[];
@@ -161,8 +164,10 @@ interface NewTaskRow {
 function taskRows(submission: Submission): NewTaskRow[] {
   const ids = new Map(submission.tasks.map((task) => [task.key, uuidv7()]));
   const dependants = new Map<string, string[]>();
+  const needingDecisions = new Set<string>();
   for (const task of submission.tasks) {
     for (const need of task.needs) {
+      if (!task.isPlain) needingDecisions.add(need);
       const list = dependants.get(need);
       if (list) list.push(ids.get(task.key)!);
       else dependants.set(need, [ids.get(task.key)!]);
@@ -176,6 +181,7 @@ function taskRows(submission: Submission): NewTaskRow[] {
     capability: task.capability,
     status: task.isPlain && task.needs.length === 0 ? "ready" : "pending",
     is_plain: task.isPlain,
+    tells_plain: !needingDecisions.has(task.key),
     priority: Math.max(task.priority, submission.priority),
     needs: task.needs.map((need) => ids.get(need)!),
     dependants: dependants.get(task.key) ?? [],
@@ -197,22 +203,22 @@ function storedSpec({ spec: { retry, ...spec } }: TaskSeed): StoredSpec {
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
-    `insert into task (namespace, id, run_id, key, capability, status, is_plain, priority, needs, dependants,
-       needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, available_at, ready_at, deadline_at)
-     select namespace, id, run_id, key, capability, status, is_plain, priority, needs, dependants,
+    `insert into task (namespace, id, run_id, key, capability, status, is_plain, tells_plain, priority, needs,
+       dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, available_at, ready_at, deadline_at)
+     select namespace, id, run_id, key, capability, status, is_plain, tells_plain, priority, needs, dependants,
        needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
      from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, status text,
-       is_plain boolean, priority smallint, needs uuid[], dependants uuid[], needs_left int, lease_ms bigint,
+       is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[], needs_left int, lease_ms bigint,
        timeout_ms bigint, schedule_timeout_ms bigint, deadline_ms bigint, spec json)`,
     [JSON.stringify(rows)],
   );
 }
 
 /** Plain roots were inserted as ready; the others have a condition or a template to evaluate. */
-async function startRoots(tx: Queryable, log: FactLog, rows: NewTaskRow[]): Promise<void> {
+async function startRoots(tx: Transaction, log: FactLog, rows: NewTaskRow[]): Promise<void> {
   for (const row of rows) {
     if (row.status !== "ready") continue;
     const fact: Fact = { type: "task.ready", task_id: row.id, key: row.key, attempt: 0, capability: row.capability };

@@ -7,12 +7,17 @@ export interface Queryable {
   query<R>(text: string, params?: unknown[]): Promise<R[]>;
 }
 
+export interface Transaction extends Queryable {
+  /** Sends a statement without waiting for its answer. If it fails, so does the transaction, at the latest at its end. */
+  send(text: string, params?: unknown[]): void;
+}
+
 export interface Sql extends Queryable {
   /**
    * Runs `work` in a transaction of READ COMMITTED and retries it whole on deadlock, serialization failure and lost
    * connection, so `work` must be repeatable: a lost connection may mean that it was committed.
    */
-  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -82,24 +87,63 @@ export const retryCounts = new Map<string, number>();
 
 export function sqlOver(pool: pg.Pool): Sql {
   return {
-    query: (text, params) => retrying(() => run(pool, text, params)),
+    query: (text, params) => retrying(() => alone(pool, text, params)),
     transaction: (work) => retrying(() => inTransaction(pool, work)),
     close: () => pool.end(),
   };
 }
 
-async function inTransaction<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>): Promise<T> {
+/** `pool.query` would close the connection at each error, also where the statement is to blame and not the connection. */
+async function alone<R>(pool: pg.Pool, text: string, params?: unknown[]): Promise<R[]> {
   const client = await pool.connect();
   client.on("error", ignore);
   let broken: Error | undefined;
   try {
-    await client.query("begin");
-    const result = await work({ query: (text, params) => run(client, text, params) });
-    await client.query("commit");
-    return result;
+    return await run<R>(client, text, params);
   } catch (error) {
+    // What the server says of a statement is said as an ERROR; a FATAL one, or none at all, ends the connection.
+    if ((error as { severity?: string }).severity !== "ERROR") broken = error as Error;
+    throw error;
+  } finally {
+    client.off("error", ignore);
+    client.release(broken);
+  }
+}
+
+async function inTransaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  client.on("error", ignore);
+  // What nobody waits for by itself; on a pipelined connection it costs no round trip. The server goes through it in
+  // order, so the first to fail is the reason why those after it did.
+  const sent: Promise<unknown>[] = [];
+  const { pipeline } = pool.options as { pipeline?: boolean };
+  let turn: Promise<unknown> = Promise.resolve();
+  /** On other connections a statement has to wait until the one before it has been answered. */
+  const ask = <R>(statement: () => Promise<R>): Promise<R> => {
+    if (pipeline) return statement();
+    const answer = turn.then(statement);
+    turn = answer.catch(ignore);
+    return answer;
+  };
+  const send = (statement: () => Promise<unknown>) => {
+    const answer = ask(statement);
+    answer.catch(ignore);
+    sent.push(answer);
+  };
+  let broken: Error | undefined;
+  try {
+    send(() => client.query("begin"));
+    const result = await work({
+      query: (text, params) => ask(() => run(client, text, params)),
+      send: (text, params) => send(() => run(client, text, params)),
+    });
+    send(() => client.query("commit"));
+    await Promise.all(sent);
+    return result;
+  } catch (failure) {
+    const error = isAborted(failure) ? await firstFailure(sent, failure) : failure;
     // Always explicit: on PGlite a released client would leave its transaction open to the next one.
-    await client.query("rollback").catch((rollbackError: Error) => {
+    await ask(() => client.query("rollback")).catch((rollbackError: Error) => {
       broken = rollbackError;
     });
     throw error;
@@ -107,6 +151,18 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<
     client.off("error", ignore);
     client.release(broken);
   }
+}
+
+/** in_failed_sql_transaction: an earlier statement failed, and that is the reason to tell. */
+function isAborted(error: unknown): boolean {
+  return (error as { code?: string }).code === "25P02";
+}
+
+function firstFailure(sent: Promise<unknown>[], otherwise: unknown): Promise<unknown> {
+  return Promise.all(sent).then(
+    () => otherwise,
+    (cause) => cause,
+  );
 }
 
 /**
@@ -118,7 +174,7 @@ function ignore(): void {}
 const statementNames = new Map<string, string>();
 
 /** Every statement is prepared under a name of its own; texts are constants, so there are only as many as in the source. */
-async function run<R>(target: pg.Pool | pg.PoolClient, text: string, params: unknown[] = []): Promise<R[]> {
+async function run<R>(target: pg.PoolClient, text: string, params: unknown[] = []): Promise<R[]> {
   let name = statementNames.get(text);
   if (!name) {
     name = `skein_${statementNames.size}`;

@@ -262,7 +262,7 @@ export interface LeaseStore {
   /** Ready → running, by compare-and-set. Repeating a `requestId` answers with the same leases under a new token. */
   claim(request: ClaimRequest): Promise<ClaimedTask[]>;
   heartbeat(beats: Heartbeat[]): Promise<HeartbeatAnswer[]>;
-  /** Applies each result with all that follows from it, in one transaction. */
+  /** Applies each result in one transaction with all that follows from it; many results share one. */
   report(reports: Report[]): Promise<ReportAnswer[]>;
   /** Back to ready, as if never claimed. True for each lease that was held. */
   release(leases: LeaseProof[]): Promise<boolean[]>;

@@ -7,7 +7,7 @@ import { type TaskEvent, type Transition, transition } from "../core/lifecycle.t
 import { defaultRetryPolicy } from "../core/retry.ts";
 import { isTerminalTask, type TaskSpec, type TaskState, type TaskStatus } from "../core/run.ts";
 import type { FactLog, RunRef } from "./facts.ts";
-import { inChunks, type Queryable } from "./sql.ts";
+import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 
 /** A task as loaded for a decision: what core sees, and what the store needs beside it. */
 export interface LoadedTask extends TaskState {
@@ -100,17 +100,17 @@ function loadedTask(row: TaskRow): LoadedTask {
  * The runs of the tasks: they take a share lock in everything that settles tasks, and an exclusive one in everything that cascades, so that the
  * two never interleave within a run. Always before any task is locked, always in id order.
  */
-export async function lockRunsShared(tx: Queryable, taskIds: string[]): Promise<void> {
-  await tx.query(
+export function lockRunsShared(tx: Transaction, taskIds: string[]): void {
+  tx.send(
     `select id from run where id in (select run_id from task where id = any($1::uuid[])) order by id for key share`,
     [taskIds],
   );
 }
 
 /** Writes the transitions, with the attempts they end. The rows must be locked by this transaction. */
-export async function applyTransitions(tx: Queryable, transitions: Transition[]): Promise<void> {
+export async function applyTransitions(tx: Transaction, transitions: Transition[]): Promise<void> {
   const written = await inChunks(transitions, async (chunk) => {
-    await recordEndedAttempts(tx, chunk);
+    recordEndedAttempts(tx, chunk);
     return writeTransitions(tx, chunk);
   });
   if (written.length !== transitions.length) {
@@ -165,10 +165,10 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
   );
 }
 
-async function recordEndedAttempts(tx: Queryable, transitions: Transition[]): Promise<void> {
+function recordEndedAttempts(tx: Transaction, transitions: Transition[]): void {
   const ended = transitions.filter((t) => t.endedAttempt && t.status !== "completed");
   if (ended.length === 0) return;
-  await tx.query(
+  tx.send(
     `insert into attempt (task_id, attempt, agent_id, lease_token, outcome, error, started_at, ended_at)
      select t.id, t.attempt, t.agent_id, t.lease_token, u.outcome, u.error, t.started_at, clock_timestamp()
      from json_to_recordset($1) as u(id uuid, outcome text, error json)
@@ -195,7 +195,7 @@ interface ToldRow {
  * needs a decision is decided by core and written. Tasks skipped or failed here are left `untold`, for a cascade.
  */
 export async function tellDependants(
-  tx: Queryable,
+  tx: Transaction,
   log: FactLog,
   settled: (RunRef & { status: TaskStatus; dependants: string[] })[],
 ): Promise<Transition[]> {

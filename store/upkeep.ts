@@ -11,7 +11,7 @@ import type { RunEnding, TaskStatus } from "../core/run.ts";
 import { AGENT_TTL } from "./agents.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { beginEnding } from "./runs.ts";
-import type { Queryable } from "./sql.ts";
+import type { Queryable, Transaction } from "./sql.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import {
   applyTransitions,
@@ -41,7 +41,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
 /** Runs looked at in one call of a loop. */
 const RUNS_PER_CALL = 100;
 
-type RunWork = (tx: Queryable, log: FactLog, run: RunRef, limit: number) => Promise<number>;
+type RunWork = (tx: Transaction, log: FactLog, run: RunRef, limit: number) => Promise<number>;
 
 /** Does a chunk of work in each run that a query finds, each run in a transaction that holds it exclusively. */
 async function forEachRun(store: StoreContext, query: string, limit: number, work: RunWork): Promise<number> {
@@ -66,7 +66,7 @@ const runsToCascade = `
 /** Layers told in one transaction; a deep graph goes on in the next one. */
 const LAYERS_PER_TRANSACTION = 200;
 
-async function cascadeRun(tx: Queryable, log: FactLog, run: RunRef, limit: number): Promise<number> {
+async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
   let moved = 0;
   for (let layer = 0; layer < LAYERS_PER_TRANSACTION && moved < limit; layer++) {
     const settled = await tx.query<{ id: string; status: TaskStatus; dependants: string[] }>(
@@ -74,7 +74,7 @@ async function cascadeRun(tx: Queryable, log: FactLog, run: RunRef, limit: numbe
       [run.runId, limit],
     );
     if (settled.length === 0) return moved;
-    await tx.query("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
+    tx.send("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
     await tellDependants(
       tx,
       log,
@@ -94,7 +94,7 @@ const runsToEnd = `
   order by r.id
   limit $1`;
 
-async function endRun(tx: Queryable, log: FactLog, run: RunRef, limit: number): Promise<number> {
+async function endRun(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
   const [row] = await tx.query<{ ending: RunEnding | null }>(
     "select ending from run where id = $1 and finished_at is null",
     [run.runId],
@@ -120,7 +120,7 @@ async function endRun(tx: Queryable, log: FactLog, run: RunRef, limit: number): 
 
 /** Applies one event to each task, leaving alone those it no longer concerns. */
 async function settle(
-  tx: Queryable,
+  tx: Transaction,
   log: FactLog,
   tasks: LoadedTask[],
   eventFor: (task: LoadedTask) => TaskEvent | undefined,
@@ -169,7 +169,7 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
       if (verdict.status === "open") continue;
       finished.push(verdict.status === "completed" ? await completed(tx, run) : { run, ...verdict });
     }
-    await writeFinished(tx, log, finished);
+    writeFinished(tx, log, finished);
     return finished.length;
   });
 }
@@ -205,9 +205,9 @@ interface FinishedRun {
   error?: Failure;
 }
 
-async function writeFinished(tx: Queryable, log: FactLog, finished: FinishedRun[]): Promise<void> {
+function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): void {
   if (finished.length === 0) return;
-  await tx.query(
+  tx.send(
     `update run r
      set status = u.status, outputs = u.outputs, error = u.error, finished_at = clock_timestamp()
      from json_to_recordset($1) as u(id uuid, status text, outputs json, error json)
@@ -290,7 +290,7 @@ async function settleDue(
   if (due.length === 0) return 0;
   const ids = due.map((task) => task.id);
   return recording(store, async (tx, log) => {
-    await lockRunsShared(tx, ids);
+    lockRunsShared(tx, ids);
     const tasks = await lockFreeTasks(tx, ids);
     return (await settle(tx, log, tasks, eventFor)).length;
   });

@@ -2,7 +2,7 @@
 import { SkeinError } from "../core/errors.ts";
 import { idPattern, type Workflow, workflowHash } from "../core/workflow.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
-import type { Queryable, Sql } from "./sql.ts";
+import type { Queryable, Sql, Transaction } from "./sql.ts";
 import type { StoredWorkflow, WorkflowStore } from "./store.ts";
 
 interface WorkflowRow {
@@ -58,7 +58,7 @@ async function find(
 }
 
 async function register(
-  tx: Queryable,
+  tx: Transaction,
   namespace: string,
   workflow: Workflow,
 ): Promise<{ stored: StoredWorkflow; created: boolean }> {
@@ -78,13 +78,13 @@ async function register(
 }
 
 async function insertVersion(
-  tx: Queryable,
+  tx: Transaction,
   namespace: string,
   content: Workflow,
   hash: string,
   asked: number | undefined,
 ): Promise<void> {
-  await storeDefinitions(tx, [{ namespace, hash, body: content }]);
+  storeDefinitions(tx, [{ namespace, hash, body: content }]);
   const [inserted] = await tx.query(
     `insert into workflow (namespace, name, version, hash)
      select $1, $2, coalesce($3::int, (
@@ -102,11 +102,12 @@ async function insertVersion(
 }
 
 /** Definitions by content hash; what is there already is left alone. */
-export async function storeDefinitions(
-  tx: Queryable,
+export function storeDefinitions(
+  tx: Transaction,
   definitions: { namespace: string; hash: string; body: Workflow }[],
-): Promise<void> {
-  await tx.query(
+): void {
+  if (definitions.length === 0) return;
+  tx.send(
     `insert into definition (namespace, hash, body)
      select namespace, hash, body
      from json_to_recordset($1) as d(namespace text, hash text, body json)

@@ -32,7 +32,7 @@ export interface Taker {
 
 export interface Watcher {
   words: string[];
-  receive(routingKey: string, body: string): void;
+  receive(routingKey: string, body: string, publisher: unknown): void;
 }
 
 export function queueOf(broker: Broker, name: string): Queue {
@@ -83,10 +83,10 @@ export function takeBack(broker: Broker, queue: Queue, message: Message): void {
   pump(target);
 }
 
-export function announce(broker: Broker, routingKey: string, body: string): void {
+export function announce(broker: Broker, routingKey: string, body: string, publisher: unknown): void {
   const words = routingKey.split(".");
   for (const watcher of broker.watchers) {
-    if (topicMatches(watcher.words, words)) watcher.receive(routingKey, body);
+    if (topicMatches(watcher.words, words)) watcher.receive(routingKey, body, publisher);
   }
 }
 

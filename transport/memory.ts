@@ -108,13 +108,18 @@ class MemoryTransport implements Transport {
     for (const { routingKey, body } of events) {
       const text = JSON.stringify(body);
       if (this.#closed) this.dropped.events += 1;
-      else setImmediate(announce, this.#broker, routingKey, text);
+      else setImmediate(announce, this.#broker, routingKey, text, this);
     }
   }
 
-  async subscribeEvents(pattern: string, onEvent: (routingKey: string, body: Json) => void): Promise<Subscription> {
+  async subscribeEvents(
+    pattern: string,
+    onEvent: (routingKey: string, body: Json) => void,
+    { own = true }: { own?: boolean } = {},
+  ): Promise<Subscription> {
     this.#mustBeOpen();
-    const receive = (routingKey: string, body: string) => {
+    const receive = (routingKey: string, body: string, publisher: unknown) => {
+      if (publisher === this && !own) return;
       try {
         onEvent(routingKey, JSON.parse(body));
       } catch (error) {

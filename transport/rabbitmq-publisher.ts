@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Channel, ConfirmChannel, RecoveringChannelModel } from "amqplib";
 import { type HeldChannel, holdChannel } from "./rabbitmq-channel.ts";
 import { declareTopology, EVENTS_EXCHANGE, TASKS_EXCHANGE } from "./rabbitmq-topology.ts";
@@ -28,6 +29,8 @@ interface Batch {
 
 /** The publishing connection: a confirm channel for hints, a plain one for events. */
 export class Publisher {
+  /** Stands in every event, so that its own can be told from those of others. */
+  readonly id = randomUUID();
   readonly #hints: HeldChannel<ConfirmChannel>;
   readonly #events: HeldChannel<Channel>;
   readonly #onChange: () => void;
@@ -184,7 +187,8 @@ export class Publisher {
     const channel = this.#events.current;
     if (!channel || this.#blocked || this.#eventsFull) return false;
     try {
-      this.#eventsFull = !channel.publish(EVENTS_EXCHANGE, routingKey, content, { contentType: "application/json" });
+      const properties = { contentType: "application/json", appId: this.id };
+      this.#eventsFull = !channel.publish(EVENTS_EXCHANGE, routingKey, content, properties);
       return true;
     } catch (error) {
       this.#log.warn({ err: error, routingKey }, "an event could not be written");

@@ -183,7 +183,11 @@ class RabbitMqTransport implements Transport {
     this.#mustPublish().sendEvents(events);
   }
 
-  async subscribeEvents(pattern: string, onEvent: (routingKey: string, body: Json) => void): Promise<Subscription> {
+  async subscribeEvents(
+    pattern: string,
+    onEvent: (routingKey: string, body: Json) => void,
+    { own = true }: { own?: boolean } = {},
+  ): Promise<Subscription> {
     this.#mustBeOpen();
     const held = holdChannel({
       what: `the subscription to events ${pattern}`,
@@ -192,6 +196,7 @@ class RabbitMqTransport implements Transport {
         const { queue } = await channel.assertQueue("", { exclusive: true, autoDelete: true, durable: false });
         await channel.bindQueue(queue, EVENTS_EXCHANGE, pattern);
         const receive = (message: ConsumeMessage | null) => {
+          if (message && !own && message.properties.appId === this.#publisher?.id) return;
           if (message) this.#receiveEvent(message, onEvent);
           else void closeQuietly(channel); // the broker ended it: begin again
         };

@@ -408,6 +408,19 @@ export function transportSuite(connect: (log: Logger) => Promise<Transport>): vo
       expect(one[0]).not.toBe(two[0]);
     });
 
+    it("of one's own are left out where they are not wanted", async () => {
+      const [first, second] = [await client(), await client()];
+      const key = randomUUID();
+      const received: Json[] = [];
+      await first.subscribeEvents(key, (_, body) => received.push(body), { own: false });
+      const all = await watch(first, key);
+      first.publishEvents([{ routingKey: key, body: "own" }]);
+      await until(() => all.length === 1);
+      second.publishEvents([{ routingKey: key, body: "of another" }]);
+      await until(() => all.length === 2 && received.length > 0);
+      expect(received).toEqual(["of another"]);
+    });
+
     it("arrive in order", async () => {
       const transport = await client();
       const key = randomUUID();

@@ -42,9 +42,14 @@ export interface Transport {
 
   /**
    * Receives the events whose routing key fits `pattern` (words between dots, `*` one word, `#` any number), published
-   * from now on. What is published during an outage is missed: the store knows it.
+   * from now on. What is published during an outage is missed: the store knows it. `own: false` leaves out what this
+   * transport published itself; default true.
    */
-  subscribeEvents(pattern: string, onEvent: (routingKey: string, body: Json) => void): Promise<Subscription>;
+  subscribeEvents(
+    pattern: string,
+    onEvent: (routingKey: string, body: Json) => void,
+    options?: { own?: boolean },
+  ): Promise<Subscription>;
 
   /** Idempotent. Waits up to 5 s for outstanding confirms; unacked deliveries go back to their queues. */
   close(): Promise<void>;
@@ -110,6 +115,8 @@ export interface Consumer extends Subscription {
 
 /** Structured log lines, as pino takes them. */
 export interface Logger {
+  /** Whether lines of this level go anywhere; absent: they do. */
+  isLevelEnabled?(level: string): boolean;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

@@ -152,6 +152,7 @@ class Runtime implements RunningExecutor {
       handsOff: () => handOff && !this.#stopping,
       begin,
       forgotten: (session) => membership.forgotten(session),
+      onReported: () => this.#queueDoor?.look(),
       log,
     });
     this.#queueDoor =
@@ -163,6 +164,8 @@ class Runtime implements RunningExecutor {
         begin,
         running: () => this.#attempts.running,
         onCoverage: () => this.#pollDoor?.change(),
+        // Their cost is per request, for the server more than for us.
+        holdsBack: () => this.#reporter.isReporting,
         log,
       });
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);

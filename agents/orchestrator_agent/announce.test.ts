@@ -1,7 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Fact } from "../../core/event.ts";
 import type { CommittedFacts } from "../../store/store.ts";
-import { eventsOf, logCommitted } from "./announce.ts";
+import type { OutgoingEvent } from "../../transport/transport.ts";
+import { createAnnouncer, eventsOf, logCommitted } from "./announce.ts";
 
 const ready = (key: string): Fact => ({ type: "task.ready", task_id: key, key, attempt: 0, capability: "work" });
 const committed = (...facts: Fact[]): CommittedFacts[] => [
@@ -23,6 +24,55 @@ describe("eventsOf", () => {
   it("says nothing of hints, which are no status", () => {
     expect(eventsOf(committed({ type: "task.published", task_id: "a", key: "a", attempt: 1 }))).toEqual([]);
   });
+});
+
+describe("an announcer", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  const newAnnouncer = () => {
+    const messages: [key: string, facts: number][][] = [];
+    const publish = (events: OutgoingEvent[]) =>
+      void messages.push(events.map(({ routingKey, body }) => [routingKey, (body as { facts: [] }).facts.length]));
+    return { messages, announcer: createAnnouncer(publish) };
+  };
+
+  it("publishes at once when all is quiet, and under load what came within 50 ms together", () => {
+    const { messages, announcer } = newAnnouncer();
+    announcer.announce(committed(ready("a")));
+    expect(messages).toEqual([[["run.r.task.ready", 1]]]);
+    announcer.announce(committed(ready("b")));
+    announcer.announce(committed(ready("c"), { type: "run.completed" }));
+    expect(messages).toHaveLength(1);
+    vi.advanceTimersByTime(50);
+    const together = [
+      ["run.r.task.ready", 2],
+      ["run.r.completed", 1],
+    ];
+    expect(messages.slice(1)).toEqual([together]);
+    vi.advanceTimersByTime(50);
+    announcer.announce(committed(ready("d")));
+    expect(messages).toHaveLength(3);
+  });
+
+  it("loses nothing when it is closed", () => {
+    const { messages, announcer } = newAnnouncer();
+    announcer.announce(committed(ready("a")));
+    announcer.announce(committed(ready("b")));
+    announcer.close();
+    expect(messages).toHaveLength(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+it("logs only what went wrong where nobody listens to the rest", () => {
+  const lines: string[] = [];
+  const line = (_: object, message: string) => void lines.push(message);
+  const quiet = { isLevelEnabled: () => false, debug: line, info: line, warn: line, error: line };
+  const task = { task_id: "t", key: "a", attempt: 1 };
+  const error = { code: "broken", message: "It broke." };
+  logCommitted(quiet, committed({ ...task, type: "task.completed" }, { ...task, type: "task.failed", error }));
+  expect(lines).toEqual(["task failed"]);
 });
 
 it("logs each step of the orchestrator with run, task, attempt and agent, at its level", () => {

@@ -7,7 +7,7 @@ import { buildServer } from "../../api/server.ts";
 import { createWakeups, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
-import type { JsonObject } from "../../core/json.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
 import { mountMcp } from "../../mcp/main.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
@@ -45,10 +45,11 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     metrics.count(committed);
     for (const entry of committed) wakeups.announce(newsOf(entry));
   });
-  const replicas = await transport?.subscribeEvents("run.#", (_key, body) => {
+  const hearOthers = (_key: string, body: Json) => {
     const { run_id, namespace, facts } = body as unknown as { run_id: string; namespace: string; facts: [] };
     wakeups.announce(newsOf({ runId: run_id, namespace, facts, mayBeFinished: false, needsUpkeep: false }));
-  });
+  };
+  const replicas = await transport?.subscribeEvents("run.#", hearOthers, { own: false });
   let isStopping = false;
   const app = await buildServer({
     context: {

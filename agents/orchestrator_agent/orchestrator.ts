@@ -4,7 +4,7 @@
  */
 import type { CommittedFacts, Store } from "../../store/store.ts";
 import type { Logger, Transport } from "../../transport/transport.ts";
-import { eventsOf, logCommitted } from "./announce.ts";
+import { createAnnouncer, logCommitted } from "./announce.ts";
 import { createDispatcher } from "./dispatch.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import { createReaper } from "./reaper.ts";
@@ -45,6 +45,7 @@ const FINISH_BATCH = 100;
 export async function startOrchestrator({ store, transport, logger }: OrchestratorOptions): Promise<Orchestrator> {
   const { upkeep } = store;
   const dispatcher = transport && createDispatcher({ leases: store.leases, agents: store.agents, transport, logger });
+  const announcer = transport && createAnnouncer((events) => transport.publishEvents(events));
   const maybeFinished = new Set<string>();
 
   const loop = (name: keyof typeof everyMs, work: () => Promise<boolean>): Loop =>
@@ -82,7 +83,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
 
   function afterCommit(committed: CommittedFacts[]): void {
     logCommitted(logger, committed);
-    transport?.publishEvents(eventsOf(committed));
+    announcer?.announce(committed);
     for (const { runId, facts, mayBeFinished, needsUpkeep } of committed) {
       if (mayBeFinished) {
         maybeFinished.add(runId);
@@ -118,6 +119,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     await deadLetters?.cancel();
     await Promise.all([dispatch, move, finish, ...background].map((one) => one?.stop()));
     unsubscribe();
+    announcer?.close();
   }
 
   return {

@@ -8,10 +8,15 @@ import { newWorkflow, runIds, type Tasks } from "./team.ts";
 export function submitCases(open: OpenTeam): void {
   it("stores a run with its roots ready and the others pending", async () => {
     const team = await open();
-    const runId = await team.submit(
-      { a: {}, b: {}, c: { needs: ["a", "b"] } },
-      { inputs: { topic: "geese" }, labels: { colour: "grey" }, priority: 4, version: 3, traceparent: "00-trace" },
-    );
+    const tasks = { a: {}, b: {}, c: { needs: ["a", "b"] } };
+    await team.store.workflows.register(team.namespace, newWorkflow(tasks, { version: 3 }));
+    const runId = await team.submit(tasks, {
+      inputs: { topic: "geese" },
+      labels: { colour: "grey" },
+      priority: 4,
+      version: 3,
+      traceparent: "00-trace",
+    });
     expect(await team.statuses(runId)).toEqual({ a: "ready", b: "ready", c: "pending" });
     expect(await team.run(runId)).toMatchObject({
       workflow: "flow",

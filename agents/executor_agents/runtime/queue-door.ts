@@ -14,8 +14,6 @@ import type { Slots } from "./slots.ts";
 
 /** A hint that finds no free slot within this goes back, for somebody else to take. */
 const START_WITHIN_MS = 50;
-/** Claims under way at once: hints that arrive meanwhile share the next. */
-const MAX_CLAIMS = 2;
 /** A slot taken for longer is not counted on; one taken just now may well be free again before a hint arrives. */
 const LONG_TASK_MS = 100;
 /** What basic.qos holds. */
@@ -38,6 +36,8 @@ export interface QueueDoorOptions {
   running: () => Iterable<Attempt>;
   /** What `covers` answers may have changed. */
   onCoverage: () => void;
+  /** True while claims should wait for `look`: what arrives meanwhile is claimed together. */
+  holdsBack: () => boolean;
   log: Logger;
 }
 
@@ -48,7 +48,8 @@ export class QueueDoor {
   /** Oldest first. */
   #waiting: HeldHint[] = [];
   #isScheduled = false;
-  readonly #claims = new Set<Promise<void>>();
+  /** One at a time: hints that arrive meanwhile share the next. */
+  #claiming: Promise<void> | undefined;
   /** The server does not answer, or does not know us: hints are for others until it does. */
   #isSuspended = false;
   #bounceTimer: NodeJS.Timeout | undefined;
@@ -90,6 +91,11 @@ export class QueueDoor {
     return this.#options.transport.state !== "disconnected" && this.#sources.get(capability)?.consumer !== undefined;
   }
 
+  /** `holdsBack` may answer otherwise now. */
+  look(): void {
+    if (!this.#isScheduled) this.#claimWaiting();
+  }
+
   /** Takes nothing more until told to `consume` again. */
   suspend(): void {
     this.#isSuspended = true;
@@ -119,7 +125,7 @@ export class QueueDoor {
     clearTimeout(this.#recoverTimer);
     await Promise.all(Array.from(this.#sources.values(), (source) => this.#cancel(source)));
     for (const { delivery } of this.#waiting.splice(0)) delivery.requeue();
-    await Promise.all(this.#claims);
+    await this.#claiming;
   }
 
   async #subscribe(capability: string, queue: string): Promise<void> {
@@ -184,14 +190,14 @@ export class QueueDoor {
   #claimWaiting(): void {
     if (this.#closed.signal.aborted) return;
     if (this.#isSuspended) this.#giveBack(() => true);
-    while (this.#waiting.length > 0 && this.#claims.size < MAX_CLAIMS) {
+    if (this.#waiting.length > 0 && !this.#claiming && !this.#options.holdsBack()) {
       const reserved = this.#options.slots.reserve(Math.min(this.#waiting.length, MAX_BATCH));
-      if (reserved === 0) break;
-      const claiming = this.#claim(this.#waiting.splice(0, reserved), reserved).finally(() => {
-        this.#claims.delete(claiming);
-        this.#claimWaiting();
-      });
-      this.#claims.add(claiming);
+      if (reserved > 0) {
+        this.#claiming = this.#claim(this.#waiting.splice(0, reserved), reserved).finally(() => {
+          this.#claiming = undefined;
+          this.#claimWaiting();
+        });
+      }
     }
     this.#bounceLater();
   }

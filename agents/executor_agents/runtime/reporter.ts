@@ -33,6 +33,8 @@ export interface ReporterOptions {
   /** Begins it in `reserved` slots; returns how many were not needed. */
   begin: (session: Session, claimed: Claimed, reserved: number) => number;
   forgotten: (session: Session) => void;
+  /** `isReporting` has become false. */
+  onReported: () => void;
   log: Logger;
 }
 
@@ -56,6 +58,11 @@ export class Reporter {
 
   constructor(options: ReporterOptions) {
     this.#options = options;
+  }
+
+  /** A report is on its first try. Those that had to be repeated do not count. */
+  get isReporting(): boolean {
+    return this.#fresh > 0;
   }
 
   add(attempt: Attempt, outcome: Outcome): void {
@@ -92,6 +99,8 @@ export class Reporter {
       const reserved = this.#options.handsOff() ? this.#options.slots.reserve(MAX_BATCH) : 0;
       const delivery = this.#deliver(batch, reserved).finally(() => {
         this.#underWay.delete(delivery);
+        // A claim that waited for this report goes first: otherwise reports could keep it waiting for ever.
+        this.#options.onReported();
         this.#flush();
       });
       this.#underWay.add(delivery);
@@ -112,6 +121,7 @@ export class Reporter {
       this.#fresh -= 1;
       this.#failing += 1;
       this.#flush();
+      if (!this.isReporting) this.#options.onReported();
     };
     this.#fresh += 1;
     for (const { attempt, item } of batch) this.#log("info", "report", attempt, `reporting ${item.outcome}`);

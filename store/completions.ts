@@ -1,0 +1,120 @@
+/**
+ * Completions that need no decision: the lease is proven and every dependant is plain, so the verdict of `core` is always
+ * the same. One statement, and so one round trip and one transaction, does for a whole batch what `lifecycle.ts` and
+ * `join.ts` would say; whatever it does not take is left as it was, for the way through `core`.
+ */
+import type { Fact } from "../core/event.ts";
+import type { StoreContext } from "./facts.ts";
+import type { CommittedFacts, Report } from "./store.ts";
+
+/** Dependants told by one statement: on the embedded database nothing else happens meanwhile. */
+const MAX_TOLD = 1_000;
+
+/** Of several rows, runs are locked before tasks and tasks before their dependants, each by id, as everywhere. */
+const completePlain = `
+  with said as materialized (
+    select * from json_to_recordset($1) as s(n int, id uuid, agent_id uuid, attempt int, token text, output json,
+      usage json, logs json, delivered_at text, started_at text)
+  ), runs as materialized (
+    select id, namespace from run
+    where id in (select run_id from task where id in (select id from said))
+    order by id for key share
+  ), held as materialized (
+    select s.n, t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, s.output, s.usage, s.logs, s.delivered_at,
+      s.started_at
+    from said s join task t on t.id = s.id
+    where t.agent_id = s.agent_id and t.attempt = s.attempt and t.lease_token = decode(s.token, 'hex')
+      and (t.status = 'running') is not false and t.tells_plain
+      and (select count(*) from runs) > 0 -- locked by now
+    order by t.id
+    for no key update of t
+  ), taken as materialized (
+    -- The time is taken here, since the statement may come to its parts in any order: needs settle before tasks start.
+    select *, clock_timestamp() as settled_at
+    from (select h.*, sum(cardinality(dependants)) over (order by id) as told from held h) h
+    where told <= $2
+  ), completed as (
+    update task t
+    set status = 'completed', output = k.output, usage = coalesce(k.usage, t.usage), error = null, reason = null,
+      lease_expires_at = null, heartbeat_at = null, finished_at = k.settled_at
+    from taken k
+    where t.id = k.id
+  ), logged as (
+    insert into task_log (run_id, task_id, attempt, lines)
+    select run_id, id, attempt, logs from taken where logs is not null
+  ), told as materialized (
+    select t.id, t.needs_left - d.settled as needs_left,
+      t.status = 'pending' and t.needs_left = d.settled and t.needs_unmet = 0 as starts
+    from (select x.id, count(*)::int as settled from taken cross join lateral unnest(dependants) as x(id) group by x.id) d
+    join task t on t.id = d.id
+    order by t.id
+    for no key update of t
+  ), counted as (
+    update task t
+    set needs_left = told.needs_left,
+      status = case when told.starts then 'ready' else t.status end,
+      available_at = case when told.starts then clock_timestamp() else t.available_at end,
+      ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
+      deadline_at = case when told.starts then clock_timestamp() + t.deadline_ms * interval '1 millisecond'
+                    else t.deadline_at end
+    from told
+    where t.id = told.id
+    returning t.id, t.run_id, t.key, t.capability, t.status, told.starts
+  ), fact as (
+    select run_id, 0 as rank, id, json_strip_nulls(json_build_object('type', 'task.completed', 'task_id', id, 'key', key,
+      'attempt', attempt, 'agent_id', agent_id, 'delivered_at', delivered_at, 'started_at', started_at)) as fact
+    from taken
+    union all
+    select run_id, 1, id, json_build_object('type', 'task.ready', 'task_id', id, 'key', key, 'attempt', 0,
+      'capability', capability)
+    from counted where starts
+  ), recorded as (
+    insert into event (run_id, facts)
+    select run_id, json_agg(fact order by rank, id) from fact group by run_id
+    returning run_id, facts
+  )
+  select
+    (select json_agg(n) from taken) as accepted,
+    (select json_agg(json_build_object('run_id', e.run_id, 'namespace', r.namespace, 'facts', e.facts, 'has_open', exists (
+       select 1 from counted c
+       where c.run_id = e.run_id and c.status in ('pending', 'ready', 'running', 'waiting'))))
+     from recorded e join runs r on r.id = e.run_id) as committed`;
+
+interface CompletedRow {
+  accepted: number[] | null;
+  committed: { run_id: string; namespace: string; facts: Fact[]; has_open: boolean }[] | null;
+}
+
+/** A report of a success, with the hash of the token that came with it. */
+export interface Completion {
+  /** Its place among the reports, by which the answer names it. */
+  n: number;
+  report: Report & { outcome: { type: "completed" } };
+  tokenHash: Buffer;
+}
+
+/** Settles those that need no decision, and answers their places. Of one task there must be no more than one. */
+export async function completeWithoutDecision(store: StoreContext, completions: Completion[]): Promise<number[]> {
+  if (completions.length === 0) return [];
+  const said = completions.map(({ n, report, tokenHash }) => ({
+    n,
+    id: report.taskId,
+    agent_id: report.agentId,
+    attempt: report.attempt,
+    token: tokenHash.toString("hex"),
+    output: report.outcome.output,
+    usage: report.usage,
+    logs: report.logs?.length ? report.logs : undefined,
+    delivered_at: report.deliveredAt,
+    started_at: report.startedAt,
+  }));
+  const [row] = await store.query<CompletedRow>(completePlain, [JSON.stringify(said), MAX_TOLD]);
+  const { accepted, committed } = row!;
+  if (committed) store.emit(committed.map(toCommitted));
+  return accepted ?? [];
+}
+
+function toCommitted(row: NonNullable<CompletedRow["committed"]>[number]): CommittedFacts {
+  const { run_id, namespace, facts, has_open } = row;
+  return { runId: run_id, namespace, facts, mayBeFinished: !has_open, needsUpkeep: false };
+}
