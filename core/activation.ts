@@ -17,11 +17,15 @@ export interface Activation {
  * are not looked up again. A condition or template that fails dooms the task.
  */
 export function prepareActivation(spec: TaskSpec): Activation {
+  const cancelsRest = spec.join !== undefined && "cancelRest" in spec.join && spec.join.cancelRest === true;
   const condition = spec.when === undefined ? undefined : compileExpression(spec.when);
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
   return {
     tasks: new Set([...(condition?.references.tasks ?? []), ...(input?.references.tasks ?? [])]),
-    decide: (context) => decide(condition, input, context),
+    decide: (context) => {
+      const event = decide(condition, input, context);
+      return cancelsRest && event.type === "started" ? { ...event, cancelsRest } : event;
+    },
   };
 }
 

@@ -71,6 +71,7 @@ describe("transition", () => {
       lostLeases: 2,
       lostClaims: 3,
       delayMs: 0,
+      cancelsRest: false,
       output: { x: 1 },
       endedAttempt: { outcome: "completed" },
       fact: { type: "task.completed", task_id: "id", key: "a", attempt: 2, agent_id: "agent" },

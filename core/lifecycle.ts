@@ -19,7 +19,7 @@ import { type AttemptOutcome, isTerminalTask, type TaskState, type TaskStatus } 
 
 export type TaskEvent =
   /** The join says start; `input` is the evaluated template, absent when it is built at claim. */
-  | { type: "started"; input?: Json }
+  | { type: "started"; input?: Json; cancelsRest?: boolean }
   /** The join or the condition says no. */
   | { type: "skipped"; reason: SkipReason }
   | { type: "completed"; output: Json }
@@ -46,6 +46,8 @@ export interface Transition {
   failures: number;
   lostLeases: number;
   lostClaims: number;
+  /** Its needs that are still open, and that only it needs, have to be cancelled. */
+  cancelsRest: boolean;
   /** For `ready`: how long until it may be claimed. */
   delayMs: number;
   input?: Json;
@@ -71,7 +73,10 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
   if (!isLegal(task.status, event.type)) return undefined;
   switch (event.type) {
     case "started":
-      return move(task, "ready", "task.ready", event.input === undefined ? {} : { input: event.input });
+      return move(task, "ready", "task.ready", {
+        ...(event.input !== undefined && { input: event.input }),
+        cancelsRest: event.cancelsRest ?? false,
+      });
     case "skipped":
       return move(task, "skipped", "task.skipped", { reason: event.reason });
     case "completed":
@@ -153,7 +158,16 @@ function ended(task: TaskState, outcome: AttemptOutcome, error?: Failure): Pick<
 type Change = Partial<
   Pick<
     Transition,
-    "failures" | "lostLeases" | "lostClaims" | "delayMs" | "input" | "output" | "error" | "reason" | "endedAttempt"
+    | "failures"
+    | "lostLeases"
+    | "lostClaims"
+    | "delayMs"
+    | "cancelsRest"
+    | "input"
+    | "output"
+    | "error"
+    | "reason"
+    | "endedAttempt"
   >
 >;
 
@@ -176,6 +190,7 @@ function move(task: TaskState, status: TaskStatus, type: TaskFact["type"], chang
     lostLeases: task.lostLeases,
     lostClaims: task.lostClaims,
     delayMs: 0,
+    cancelsRest: false,
     ...change,
     fact,
   };
@@ -184,7 +199,7 @@ function move(task: TaskState, status: TaskStatus, type: TaskFact["type"], chang
 export interface RunTally {
   /** Tasks that have not settled. */
   open: number;
-  /** The failure to show, of the first task that failed; absent when none did. */
+  /** The failure to show, of the first task that failed unhandled (handled.ts); absent when none did. */
   firstFailure?: Failure;
 }
 

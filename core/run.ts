@@ -1,5 +1,6 @@
 /** Runs, tasks and attempts: the states they can be in and the facts a decision needs to know about them. */
 import type { Failure } from "./errors.ts";
+import type { Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import type { RetryPolicy } from "./retry.ts";
 
@@ -34,6 +35,8 @@ export interface TaskSpec {
   input?: Json;
   /** CEL condition; false skips the task. */
   when?: string;
+  /** Absent: every need has to complete. */
+  join?: Join;
   retry: RetryPolicy;
 }
 
@@ -43,7 +46,7 @@ export interface TaskSeed {
   capability: string;
   needs: string[];
   spec: TaskSpec;
-  /** True when nothing has to be evaluated before it can start: no condition and no template in its input. */
+  /** True when nothing has to be decided before it can start: no condition, no template in its input, the default join. */
   isPlain: boolean;
   priority: number;
   leaseMs: number;

@@ -2,6 +2,9 @@
 import { compileTemplate } from "./binding.ts";
 import { parseDuration } from "./duration.ts";
 import { topologicalOrder } from "./graph.ts";
+import type { Join } from "./join.ts";
+import { type JoinExpression, parseJoin } from "./join-expression.ts";
+import type { Json } from "./json.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import type { TaskSeed, TaskSpec } from "./run.ts";
 import type { RetryDefinition, TaskDefinition, Workflow } from "./workflow.ts";
@@ -23,7 +26,11 @@ export function seedTasks(workflow: Workflow): TaskSeed[] {
 
 function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): TaskSeed {
   const spec: TaskSpec = { retry: retryPolicy({ ...defaults.retry, ...task.retry }) };
+  const join = joinOf(task);
+  if (join) spec.join = join;
   if (task.input !== undefined) spec.input = task.input;
+  // What the needs have is not final when such a task starts, so it is written down then, for this attempt and the next.
+  else if (join) spec.input = inputOfNeeds(task.needs ?? []);
   if (task.when !== undefined) spec.when = task.when;
   const deadline = task.deadline ?? defaults.deadline;
   return {
@@ -31,7 +38,7 @@ function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults
     capability: task.capability,
     needs: task.needs ?? [],
     spec,
-    isPlain: spec.when === undefined && (spec.input === undefined || compileTemplate(spec.input).isConstant),
+    isPlain: !join && spec.when === undefined && (spec.input === undefined || compileTemplate(spec.input).isConstant),
     priority: task.priority ?? 0,
     leaseMs: parseDuration(task.heartbeat ?? defaults.heartbeat ?? defaultTimes.heartbeat),
     timeoutMs: parseDuration(task.timeout ?? defaults.timeout ?? defaultTimes.timeout),
@@ -39,6 +46,24 @@ function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults
       task.schedule_timeout ?? defaults.schedule_timeout ?? defaultTimes.scheduleTimeout,
     ),
     deadlineMs: deadline === undefined ? null : parseDuration(deadline),
+  };
+}
+
+/** How the task joins its needs; undefined where it is the default. The workflow was checked, so expressions parse. */
+export function joinOf({ trigger_rule, join, needs = [] }: TaskDefinition): Join | undefined {
+  if (join === undefined)
+    return trigger_rule === undefined || trigger_rule === "all_success" ? undefined : { rule: trigger_rule };
+  const { at_least, expression, cancel_rest } = typeof join === "string" ? { expression: join } : join;
+  const cancelRest = cancel_rest ? { cancelRest: true } : {};
+  if (at_least !== undefined) return { atLeast: at_least === "first" ? 1 : at_least, ...cancelRest };
+  return { expression: parseJoin(expression!, needs, "") as JoinExpression, ...cancelRest };
+}
+
+/** The default input of contract.md §1, as a template. */
+function inputOfNeeds(needs: readonly string[]): Json {
+  return {
+    inputs: "{{ inputs }}",
+    needs: Object.fromEntries(needs.map((id) => [id, `{{ tasks[${JSON.stringify(id)}].output }}`])),
   };
 }
 

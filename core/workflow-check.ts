@@ -5,7 +5,8 @@ import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
 import { MAX_ISSUES } from "./issues.ts";
-import { isJsonObject, type Json, pointerTo } from "./json.ts";
+import { parseJoin } from "./join-expression.ts";
+import { isJsonObject, type Json, type JsonObject, pointerTo } from "./json.ts";
 import { formatCount, type LimitName, type Limits, limitSentence } from "./limits.ts";
 import { didYouMean } from "./near-miss.ts";
 import { defaultRetryPolicy } from "./retry.ts";
@@ -56,6 +57,7 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
     ...duplicateIds(tasks),
     ...tasks.flatMap(bothKeys).slice(0, MAX_ISSUES),
     ...wrongNeeds(tasks, known),
+    ...tasks.flatMap(wrongJoin).slice(0, MAX_ISSUES),
     ...wrongGraph(nodes, limits),
     ...wrongExpressions(value, nodes),
   ];
@@ -177,6 +179,30 @@ function flawOfNeed(
   }
   if (!isRepeated) return undefined;
   return { code: "WORKFLOW_INVALID", message: `Task "${id}" needs "${need}" twice; remove one of the two.` };
+}
+
+function wrongJoin({ id, index, raw, needs }: Task): Issue[] {
+  if (raw.join === undefined) return [];
+  const pointer = pointerTo(taskPointer(index), "join");
+  const invalid = (message: string): Issue[] => [
+    { code: "WORKFLOW_INVALID", message: `Task "${id}": ${message}`, pointer },
+  ];
+  if (raw.trigger_rule !== undefined) {
+    return invalid("`trigger_rule` and `join` both say when it starts; keep one of them.");
+  }
+  const { at_least, expression } = typeof raw.join === "string" ? { expression: raw.join } : (raw.join as JsonObject);
+  if (at_least !== undefined && expression !== undefined) {
+    return invalid("`at_least` and `expression` both say when it starts; keep one of them.");
+  }
+  if (typeof expression === "string") {
+    const parsed = parseJoin(expression, needs, pointer);
+    return "code" in parsed ? [parsed] : [];
+  }
+  if (typeof at_least === "number" && at_least > needs.length) {
+    return invalid(`\`at_least: ${at_least}\` asks for more than its ${needs.length} needs, so it could never start.`);
+  }
+  const isForm = isJsonObject(raw.join) && at_least === undefined;
+  return isForm ? invalid("`join` says neither `at_least` nor `expression`; add one of them.") : [];
 }
 
 /** Tasks of a circle that a message names before it breaks off. */

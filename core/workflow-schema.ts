@@ -1,6 +1,7 @@
 /** The shape of a workflow file. The OpenAPI document, the editor schema and the error messages all read it from here. */
 import { z } from "zod";
 import { durationPattern, isDuration } from "./duration.ts";
+import { triggerRules } from "./join.ts";
 import type { Json } from "./json.ts";
 
 /** Names of tasks, workflows and capabilities. `__proto__` would be one, if objects could have it as a key. */
@@ -51,6 +52,23 @@ const times = {
   deadline: duration("The longest from when the task is first ready until it has settled; default none."),
 };
 
+export const joinSchema = z
+  .union([
+    z.string(),
+    z.strictObject({
+      at_least: optional(
+        z.union([z.int32().min(1), z.literal("first")]).describe("How many needs have to complete; `first` is 1."),
+      ),
+      expression: optional(z.string().describe("The needs that have to complete, such as `(a || b) && c`.")),
+      cancel_rest: optional(
+        z
+          .boolean()
+          .describe("Whether needs that are still open when the task starts, and that only it needs, are cancelled."),
+      ),
+    }),
+  ])
+  .describe("When enough needs have completed: an expression over them such as `(a || b) && c`, or `{ at_least: 2 }`.");
+
 export const taskSchema = z
   .strictObject({
     id: id.describe(`The task's name, unique in the workflow: ${ID_FORM}.`),
@@ -60,6 +78,10 @@ export const taskSchema = z
     ),
     depends_on: optional(z.array(z.string()).describe("Another word for `needs`.")),
     capability: id.describe(`What an agent must offer to run the task, such as \`llm.generate\`: ${ID_FORM}.`),
+    trigger_rule: optional(
+      z.enum(triggerRules).describe("How the needs have to settle before the task starts; default all_success."),
+    ),
+    join: optional(joinSchema),
     when: optional(z.string().describe("A CEL condition; where it is false the task is skipped.")),
     input: optional(
       json.describe(

@@ -47,13 +47,23 @@ function describe(issue: z.core.$ZodIssue, path: Path, root: unknown): Issue[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.slice(0, MAX_ISSUES).map((key) => unknownKey(key, pointerTo(pointer, key), path, root));
   }
+  if (issue.code === "invalid_union") {
+    // The form that was meant is the one whose flaws lie inside the value.
+    const meant = issue.errors.find((flaws) => flaws.every(isInside));
+    if (meant) return meant.flatMap((inner) => describe(inner, [...path, ...inner.path], root));
+  }
   const code: ErrorCode = issue.code === "custom" ? issue.params?.code : "WORKFLOW_INVALID";
   return [{ code, message: sentence(issue, path, root), pointer }];
 }
 
+function isInside(issue: z.core.$ZodIssue): boolean {
+  return issue.path.length > 0 || issue.code === "unrecognized_keys";
+}
+
 function unknownKey(key: string, pointer: string, path: Path, root: unknown): Issue {
   const schema = schemaAt(path);
-  const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  const form = schema instanceof z.ZodUnion ? objectIn(schema) : schema;
+  const known = form instanceof z.ZodObject ? Object.keys(form.shape) : [];
   const remedy =
     key === "<<"
       ? " YAML merge keys are not supported; repeat what they would merge."
@@ -116,11 +126,17 @@ function schemaAt(path: Path): z.ZodType | undefined {
   for (const segment of path) {
     if (schema instanceof z.ZodObject) schema = schema.shape[segment as string];
     else if (schema instanceof z.ZodArray) schema = schema.element;
+    else if (schema instanceof z.ZodUnion) schema = objectIn(schema)?.shape[segment as string];
     else if (schema instanceof z.ZodRecord) schema = schema.valueType;
     else return undefined;
     if (schema instanceof z.ZodOptional) schema = schema.unwrap();
   }
-  return schema as z.ZodType | undefined;
+  return (schema instanceof z.ZodUnion && !schema.description ? objectIn(schema) : schema) as z.ZodType | undefined;
+}
+
+/** Of the forms of a union, the one that has keys. */
+function objectIn(schema: z.ZodUnion): z.ZodObject | undefined {
+  return schema.options.find((option) => option instanceof z.ZodObject);
 }
 
 function valueAt(root: unknown, path: Path): unknown {

@@ -44,7 +44,7 @@ const completePlain = `
     select run_id, id, attempt, logs from taken where logs is not null
   ), told as materialized (
     select t.id, t.needs_left - d.settled as needs_left,
-      t.status = 'pending' and t.needs_left = d.settled and t.needs_unmet = 0 as starts
+      t.status = 'pending' and t.needs_left = d.settled and t.needs_failed + t.needs_skipped = 0 as starts
     from (select x.id, count(*)::int as settled from taken cross join lateral unnest(dependants) as x(id) group by x.id) d
     join task t on t.id = d.id
     order by t.id

@@ -2,6 +2,7 @@
 import { uuidv7 } from "uuidv7";
 import type { Failure } from "../core/errors.ts";
 import type { Fact } from "../core/event.ts";
+import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskSeed, type TaskStatus } from "../core/run.ts";
@@ -151,8 +152,10 @@ interface NewTaskRow {
   priority: number;
   needs: string[];
   dependants: string[];
+  need_count: number;
   needs_left: number;
-  needs_unmet: number;
+  needs_failed: number;
+  needs_skipped: number;
   lease_ms: number;
   timeout_ms: number;
   schedule_timeout_ms: number;
@@ -185,8 +188,10 @@ function taskRows(submission: Submission): NewTaskRow[] {
     priority: Math.max(task.priority, submission.priority),
     needs: task.needs.map((need) => ids.get(need)!),
     dependants: dependants.get(task.key) ?? [],
+    need_count: task.needs.length,
     needs_left: task.needs.length,
-    needs_unmet: 0,
+    needs_failed: 0,
+    needs_skipped: 0,
     lease_ms: task.leaseMs,
     timeout_ms: task.timeoutMs,
     schedule_timeout_ms: task.scheduleTimeoutMs,
@@ -224,10 +229,11 @@ async function startRoots(tx: Transaction, log: FactLog, rows: NewTaskRow[]): Pr
     const fact: Fact = { type: "task.ready", task_id: row.id, key: row.key, attempt: 0, capability: row.capability };
     log.add({ runId: row.run_id, namespace: row.namespace }, fact);
   }
-  const roots = rows.filter((row) => row.status === "pending" && row.needs_left === 0);
-  const transitions = await decide(tx, roots);
+  // A join may let a task start, or be skipped, before anything has settled.
+  const early = rows.filter((row) => row.status === "pending" && (row.needs_left === 0 || row.spec.join));
+  const transitions = await decide(tx, early);
   await applyTransitions(tx, transitions);
-  recordTransitions(log, transitions, roots);
+  recordTransitions(log, transitions, early);
 }
 
 // --- cancel
@@ -366,6 +372,7 @@ interface TaskRecordRow {
   capability: string;
   status: TaskStatus;
   needs: string[];
+  join: Join | null;
   attempt: number;
   failures: number;
   lost_leases: number;
@@ -382,8 +389,8 @@ interface TaskRecordRow {
   finished_at: Date | null;
 }
 
-const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs, t.attempt, t.failures, t.lost_leases, t.agent_id,
-  t.priority, t.reason, t.error, t.progress, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
+  t.spec -> 'join' as "join", t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -440,6 +447,7 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     capability: row.capability,
     status: row.status,
     needs: row.needs.map((id) => keys.get(id)!),
+    join: row.join,
     attempt: row.attempt,
     failures: row.failures,
     lostLeases: row.lost_leases,

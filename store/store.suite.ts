@@ -11,6 +11,7 @@ import { eventCases } from "./suite/events.ts";
 import { finishCases } from "./suite/finish.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
 import { inputCases } from "./suite/inputs.ts";
+import { joinCases } from "./suite/joins.ts";
 import { keyCases } from "./suite/keys.ts";
 import { leaseCases } from "./suite/leases.ts";
 import { listingCases } from "./suite/listings.ts";
@@ -36,6 +37,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   retry: retryCases,
   "lost leases": leaseCases,
   "dependants and cascades": cascadeCases,
+  "a join": joinCases,
   "the end of a run": finishCases,
   cancel: cancelCases,
   "deadlines and unroutable tasks": deadlineCases,

@@ -4,6 +4,7 @@
  */
 import type { Failure } from "../core/errors.ts";
 import type { ClaimDoor, Fact, RunEvent } from "../core/event.ts";
+import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
@@ -133,6 +134,8 @@ export interface TaskRecord {
   capability: string;
   status: TaskStatus;
   needs: string[];
+  /** Null: every need has to complete. */
+  join: Join | null;
   attempt: number;
   failures: number;
   lostLeases: number;

@@ -1,7 +1,8 @@
 /** Loads what core decides about, and applies what it decided: whole transitions, many at a time, each behind its guard. */
 import { type Activation, prepareActivation } from "../core/activation.ts";
 import type { ExpressionContext } from "../core/expression.ts";
-import { decideJoin } from "../core/join.ts";
+import { decideJoin, defaultJoin, type JoinVerdict } from "../core/join.ts";
+import { needsOf } from "../core/join-expression.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
@@ -128,6 +129,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     lost_leases: t.lostLeases,
     lost_claims: t.lostClaims,
     delay_ms: t.delayMs,
+    cancels_rest: t.cancelsRest,
     input: t.input,
     output: t.output,
     error: t.error,
@@ -155,10 +157,11 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          heartbeat_at = null,
          dispatched_at = null,
          finished_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled') then clock_timestamp() end,
+         cancels_rest = t.cancels_rest or u.cancels_rest,
          untold = u.status in ('failed', 'skipped', 'cancelled') and t.dependants <> '{}'
      from json_to_recordset($1) as u(
        id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
-       lost_claims int, delay_ms double precision, input json, output json, error json, reason text)
+       lost_claims int, delay_ms double precision, cancels_rest boolean, input json, output json, error json, reason text)
      where t.id = u.id and t.status = u.from_status and t.attempt = u.from_attempt
      returning t.id`,
     [JSON.stringify(rows)],
@@ -177,17 +180,9 @@ function recordEndedAttempts(tx: Transaction, transitions: Transition[]): void {
   );
 }
 
-interface ToldRow {
-  id: string;
-  run_id: string;
-  namespace: string;
-  key: string;
-  capability: string;
+interface ToldRow extends Undecided {
   status: TaskStatus;
   became_ready: boolean;
-  needs_left: number;
-  needs_unmet: number;
-  spec: StoredSpec;
 }
 
 /**
@@ -207,15 +202,14 @@ export async function tellDependants(
     if (row.became_ready) {
       log.add(run, { type: "task.ready", task_id: row.id, key: row.key, attempt: 0, capability: row.capability });
     }
-    if (row.status === "pending" && decideJoin({ left: row.needs_left, unmet: row.needs_unmet }) !== "wait") {
-      undecided.push(row);
-    } else if (!isTerminalTask(row.status)) {
-      openRuns.add(row.run_id);
-    }
+    if (row.status === "pending") undecided.push(row);
+    else if (!isTerminalTask(row.status)) openRuns.add(row.run_id);
   }
   const transitions = await decide(tx, undecided);
   await applyTransitions(tx, transitions);
   for (const { runId, status } of transitions) if (!isTerminalTask(status)) openRuns.add(runId);
+  const decided = new Set(transitions.map(({ taskId }) => taskId));
+  for (const { id, run_id } of undecided) if (!decided.has(id)) openRuns.add(run_id);
   recordTransitions(log, transitions, undecided);
   for (const run of settled) if (!openRuns.has(run.runId)) log.mayBeFinished(run);
   return transitions;
@@ -228,9 +222,10 @@ export function recordTransitions(
   tasks: readonly { id: string; namespace: string; capability: string }[],
 ): void {
   const byId = new Map(tasks.map((task) => [task.id, task]));
-  for (const { taskId, runId, status, fact } of transitions) {
+  for (const { taskId, runId, status, cancelsRest, fact } of transitions) {
     const task = byId.get(taskId)!;
     const run = { runId, namespace: task.namespace };
+    if (cancelsRest) log.needsUpkeep(run);
     log.add(run, status === "ready" ? { ...fact, capability: task.capability } : fact);
     if (isTerminalTask(status) && status !== "completed") {
       log.needsUpkeep(run);
@@ -240,12 +235,13 @@ export function recordTransitions(
 }
 
 async function countDown(tx: Queryable, settled: { status: TaskStatus; dependants: string[] }[]): Promise<ToldRow[]> {
-  const counts = new Map<string, { settled: number; unmet: number }>();
+  const counts = new Map<string, SettledNeeds>();
   for (const { status, dependants } of settled) {
     for (const id of dependants) {
-      const count = counts.get(id) ?? { settled: 0, unmet: 0 };
+      const count = counts.get(id) ?? { settled: 0, failed: 0, skipped: 0 };
       count.settled++;
-      if (status !== "completed") count.unmet++;
+      if (status === "skipped") count.skipped++;
+      else if (status !== "completed") count.failed++;
       counts.set(id, count);
     }
   }
@@ -254,25 +250,31 @@ async function countDown(tx: Queryable, settled: { status: TaskStatus; dependant
   return inChunks(ids, (chunk) => countDownBy(tx, chunk, counts));
 }
 
-function countDownBy(
-  tx: Queryable,
-  ids: string[],
-  counts: Map<string, { settled: number; unmet: number }>,
-): Promise<ToldRow[]> {
+interface SettledNeeds {
+  settled: number;
+  /** Of them, those that failed or were cancelled. */
+  failed: number;
+  skipped: number;
+}
+
+function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNeeds>): Promise<ToldRow[]> {
   // Locked in id order before the update touches anything: unordered locks deadlocked 393 times in 14,400. The counters
   // come from the rows as locked: an update first makes, and checks, a row from the version that its snapshot shows.
   return tx.query<ToldRow>(
     `with told as (
-       select t.id, t.needs_left - u.settled as needs_left, t.needs_unmet + u.unmet as needs_unmet,
-         t.status = 'pending' and t.is_plain and t.needs_left = u.settled and t.needs_unmet + u.unmet = 0 as starts
-       from unnest($1::uuid[], $2::int[], $3::int[]) as u(id, settled, unmet)
+       select t.id, t.needs_left - u.settled as needs_left, t.needs_failed + u.failed as needs_failed,
+         t.needs_skipped + u.skipped as needs_skipped,
+         t.status = 'pending' and t.is_plain and t.needs_left = u.settled
+           and t.needs_failed + u.failed + t.needs_skipped + u.skipped = 0 as starts
+       from unnest($1::uuid[], $2::int[], $3::int[], $4::int[]) as u(id, settled, failed, skipped)
        join task t on t.id = u.id
        order by t.id
        for no key update of t
      )
      update task t
      set needs_left = told.needs_left,
-         needs_unmet = told.needs_unmet,
+         needs_failed = told.needs_failed,
+         needs_skipped = told.needs_skipped,
          status = case when told.starts then 'ready' else t.status end,
          available_at = case when told.starts then clock_timestamp() else t.available_at end,
          ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
@@ -281,8 +283,13 @@ function countDownBy(
      from told
      where t.id = told.id
      returning t.id, t.run_id, t.namespace, t.key, t.capability, t.status, told.starts as became_ready, t.needs_left,
-       t.needs_unmet, case when t.is_plain then '{}'::json else t.spec end as spec`,
-    [ids, ids.map((id) => counts.get(id)!.settled), ids.map((id) => counts.get(id)!.unmet)],
+       t.needs_failed, t.needs_skipped, cardinality(t.needs) as need_count, case when t.is_plain then '{}'::json else t.spec end as spec`,
+    [
+      ids,
+      ids.map((id) => counts.get(id)!.settled),
+      ids.map((id) => counts.get(id)!.failed),
+      ids.map((id) => counts.get(id)!.skipped),
+    ],
   );
 }
 
@@ -292,23 +299,60 @@ interface Undecided {
   namespace: string;
   key: string;
   capability: string;
+  need_count: number;
   needs_left: number;
-  needs_unmet: number;
+  needs_failed: number;
+  needs_skipped: number;
   spec: StoredSpec;
 }
 
-/** Asks core about pending tasks whose join has an answer: start with what input, skip, or fail. */
+/** Asks core about pending tasks: start with what input, skip, or fail; no transition for one that has to wait. */
 export async function decide(tx: Queryable, tasks: Undecided[]): Promise<Transition[]> {
+  const verdicts = await joinVerdicts(tx, tasks);
   const starting = tasks
-    .filter((task) => decideJoin({ left: task.needs_left, unmet: task.needs_unmet }) === "start")
+    .filter((task) => verdicts.get(task.id) === "start")
     .map((task) => ({ task, activation: prepareActivation(readSpec(task.spec)) }));
   const contexts = await loadContexts(tx, starting);
   const events = new Map<string, TaskEvent>();
   for (const { task, activation } of starting) events.set(task.id, activation.decide(contexts.get(task.run_id)!));
-  return tasks.map((task) => {
+  return tasks.flatMap((task) => {
+    if (verdicts.get(task.id) === "wait") return [];
     const event = events.get(task.id) ?? { type: "skipped", reason: "need_not_completed" };
     return transition(pendingState(task), event, 0)!;
   });
+}
+
+/** By task. Only expressions ask how each need stands; whatever else, the counters of the row say enough. */
+async function joinVerdicts(tx: Queryable, tasks: Undecided[]): Promise<Map<string, JoinVerdict>> {
+  const named = new Map<string, Set<string>>();
+  for (const { run_id, spec } of tasks) {
+    if (!spec.join || !("expression" in spec.join)) continue;
+    const keys = named.get(run_id) ?? new Set<string>();
+    for (const key of needsOf(spec.join.expression)) keys.add(key);
+    named.set(run_id, keys);
+  }
+  const statuses = await loadStatuses(tx, named);
+  return new Map(
+    tasks.map((task) => {
+      const { needs_left: left, needs_failed: failed, needs_skipped: skipped } = task;
+      const counts = { left, failed, skipped, completed: task.need_count - left - failed - skipped };
+      const statusOf = (key: string) => statuses.get(`${task.run_id} ${key}`)!;
+      return [task.id, decideJoin(task.spec.join ?? defaultJoin, counts, statusOf)];
+    }),
+  );
+}
+
+/** By run and key. */
+async function loadStatuses(tx: Queryable, keysByRun: Map<string, Set<string>>): Promise<Map<string, TaskStatus>> {
+  const pairs = [...keysByRun].flatMap(([runId, keys]) => [...keys].map((key) => ({ runId, key })));
+  if (pairs.length === 0) return new Map();
+  const rows = await tx.query<{ run_id: string; key: string; status: TaskStatus }>(
+    `select t.run_id, t.key, t.status
+     from unnest($1::uuid[], $2::text[]) as n(run_id, key)
+     join task t on t.run_id = n.run_id and t.key = n.key`,
+    [pairs.map((pair) => pair.runId), pairs.map((pair) => pair.key)],
+  );
+  return new Map(rows.map(({ run_id, key, status }) => [`${run_id} ${key}`, status]));
 }
 
 function pendingState(task: Undecided): TaskState {

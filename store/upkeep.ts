@@ -5,6 +5,7 @@
 import { prepareOutputs } from "../core/activation.ts";
 import { type ErrorCode, type Failure, failureKinds, SkeinError } from "../core/errors.ts";
 import type { Fact } from "../core/event.ts";
+import { firstUnhandled, type UnmetTask } from "../core/handled.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { decideRun, type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { RunEnding, TaskStatus } from "../core/run.ts";
@@ -26,7 +27,9 @@ import {
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
-    cascade: (limit) => forEachRun(store, runsToCascade, limit, cascadeRun),
+    cascade: async (limit) =>
+      (await forEachRun(store, runsWithRest, limit, cancelRest)) +
+      (await forEachRun(store, runsToCascade, limit, cascadeRun)),
     endRuns: (limit) => forEachRun(store, runsToEnd, limit, endRun),
     finishRuns: (runIds) => finishRuns(store, runIds),
     reap: (limit) => reap(store, limit),
@@ -84,6 +87,50 @@ async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: num
   }
   log.needsUpkeep(run);
   return moved;
+}
+
+// --- the rest of a join
+
+const runsWithRest = `
+  select r.id, r.namespace
+  from (select distinct run_id from task where cancels_rest limit $1) u join run r on r.id = u.run_id`;
+
+/** Joins with `cancel_rest` that have started: what is still open and only led to them is cancelled. */
+async function cancelRest(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
+  const joined = await tx.query<{ id: string; needs: string[] }>(
+    `select id, to_json(needs) as needs from task where run_id = $1 and cancels_rest order by id limit $2`,
+    [run.runId, limit],
+  );
+  const rest = await restOf(
+    tx,
+    joined.flatMap((task) => task.needs),
+  );
+  // All at once, for the order of locks: heartbeats lock what runs without asking for the run.
+  const locked = await lockTasks(tx, [...rest, ...joined.map((task) => task.id)]);
+  tx.send("update task set cancels_rest = false where id = any($1::uuid[])", [joined.map((task) => task.id)]);
+  await settle(tx, log, locked, (task) =>
+    rest.has(task.id) ? { type: "cancelled", reason: "join_satisfied" } : undefined,
+  );
+  return joined.length;
+}
+
+/** Upwards from some needs: the open tasks that no task outside of the answer waits for. */
+async function restOf(tx: Queryable, needs: string[]): Promise<Set<string>> {
+  const rest = new Set<string>();
+  for (let candidates = needs; candidates.length > 0; ) {
+    const unwanted = await tx.query<{ id: string; needs: string[] }>(
+      `select t.id, to_json(t.needs) as needs
+       from task t
+       where t.id = any($1::uuid[]) and (t.status in ('pending', 'ready', 'running', 'waiting')) is not false
+         and not exists (
+           select 1 from task d
+           where d.id = any(t.dependants) and (d.status = 'pending') is not false and d.id <> all($2::uuid[]))`,
+      [candidates, [...rest]],
+    );
+    for (const { id } of unwanted) rest.add(id);
+    candidates = [...new Set(unwanted.flatMap((task) => task.needs))].filter((id) => !rest.has(id));
+  }
+  return rest;
 }
 
 // --- endings
@@ -188,14 +235,30 @@ function settledRuns(db: Queryable, runIds: string[] | undefined): Promise<{ id:
 
 async function firstFailures(tx: Queryable, runs: OpenRun[]): Promise<Map<string, { firstFailure: Failure }>> {
   if (runs.length === 0) return new Map();
-  const rows = await tx.query<{ run_id: string; key: string; error: Failure }>(
-    `select t.run_id, t.key, t.error
+  const rows = await tx.query<UnmetRow>(
+    `select t.run_id, t.id, t.key, t.status, t.reason, t.error, to_json(t.dependants) as dependants
      from unnest($1::uuid[]) as r(id) cross join lateral (
-       select run_id, key, error from task where run_id = r.id and status = 'failed' order by finished_at, id limit 1
-     ) t`,
+       select * from task where run_id = r.id and status in ('failed', 'skipped', 'cancelled')
+     ) t
+     where exists (select 1 from task f where f.run_id = r.id and f.status = 'failed')
+     order by t.finished_at, t.id`,
     [runs.map((run) => run.id)],
   );
-  return new Map(rows.map(({ run_id, key, error }) => [run_id, { firstFailure: { ...error, task: key } }]));
+  const unmet = new Map<string, UnmetRow[]>(runs.map((run) => [run.id, []]));
+  for (const row of rows) unmet.get(row.run_id)!.push(row);
+  const failures = new Map<string, { firstFailure: Failure }>();
+  for (const [runId, tasks] of unmet) {
+    const first = firstUnhandled(tasks);
+    if (first) failures.set(runId, { firstFailure: { ...first.error!, task: first.key } });
+  }
+  return failures;
+}
+
+interface UnmetRow extends UnmetTask {
+  run_id: string;
+  key: string;
+  /** Set in those that failed. */
+  error: Failure | null;
 }
 
 interface FinishedRun {

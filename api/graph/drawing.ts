@@ -58,7 +58,7 @@ function drawNode(node: GraphNode): DrawnNode {
     const full = [shorten(name, MAX_FULL), shorten(node.capability, MAX_FULL), ...details].join("\n");
     return { node, title: shorten(name, MAX_TITLE), details, full };
   }
-  const { key, capability, status, attempt, startedAt, finishedAt, agent, error } = node;
+  const { key, capability, status, attempt, startedAt, finishedAt, agent, error, join } = node;
   const facts = [
     ...(attempt > 1 ? [`attempt ${formatCount(attempt)}`] : []),
     ...(startedAt !== undefined && finishedAt !== undefined ? [formatDuration(finishedAt - startedAt)] : []),
@@ -66,8 +66,11 @@ function drawNode(node: GraphNode): DrawnNode {
   return {
     node,
     title: shorten(key, MAX_TITLE),
-    details: [[shorten(error ?? capability, MAX_NAME), ...facts].join(" · ")],
-    full: [key, capability, status, error, ...facts, agent]
+    details: [
+      [shorten(error ?? capability, MAX_NAME), ...facts].join(" · "),
+      ...(join === undefined ? [] : [`starts on ${shorten(join, MAX_NAME)}`]),
+    ],
+    full: [key, capability, status, error, ...facts, agent, join && `starts on ${join}`]
       .filter((line) => line !== undefined)
       .map((line) => shorten(line, MAX_FULL))
       .join("\n"),

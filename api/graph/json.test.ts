@@ -19,6 +19,7 @@ it("sends every node in snake_case, times as RFC 3339, and what is unknown as nu
         capability: "core.echo",
         status: "running",
         needs: ["b"],
+        join: null,
         attempt: 1,
         started_at: "2023-11-14T22:13:20.123Z",
         finished_at: null,

@@ -15,6 +15,7 @@ export function renderJson(view: GraphView): Json {
       capability: node.capability,
       status: node.status,
       needs: node.needs,
+      join: node.join ?? null,
       attempt: node.attempt,
       started_at: timestamp(node.startedAt),
       finished_at: timestamp(node.finishedAt),

@@ -10,6 +10,8 @@ export interface GraphNode {
   status: TaskStatus;
   /** Keys of the tasks this one needs; keys that are not in the view are ignored. */
   needs: string[];
+  /** How it joins its needs, for people; absent where every one has to complete. */
+  join?: string;
   /** The latest attempt; 0 before the first. */
   attempt: number;
   /** Epoch milliseconds, like `finishedAt`. */

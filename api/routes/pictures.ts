@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
+import { describeJoin } from "../../core/join.ts";
 import { uuid } from "../../core/protocol/common.ts";
 import { graphFormats, graphQuery, timelineFormats, timelineQuery } from "../../core/protocol/runs.ts";
 import type { AttemptRecord, Run, TaskRecord } from "../../store/store.ts";
@@ -150,6 +151,7 @@ function graphView(run: Run, tasks: TaskRecord[]): GraphView {
       capability: task.capability,
       status: task.status,
       needs: task.needs,
+      ...(task.join && { join: describeJoin(task.join, task.needs.length) }),
       attempt: task.attempt,
       ...(task.startedAt && { startedAt: task.startedAt.getTime() }),
       ...(task.finishedAt && { finishedAt: task.finishedAt.getTime() }),
