@@ -9,6 +9,8 @@ import type { App } from "./context.ts";
 
 export interface Principal {
   namespace: string;
+  /** Who that is, for the history of what they do: the name of a key, or the id of an agent. */
+  name: string;
   scopes: readonly string[];
   /** Set when an agent's token was presented: it acts as that agent, and as nothing else. */
   agent?: AgentIdentity;
@@ -73,7 +75,7 @@ async function principalOf(
 ): Promise<Principal> {
   const token = bearerToken(request);
   if (token === undefined) {
-    if (!options.requireKey) return { namespace: "default", scopes };
+    if (!options.requireKey) return { namespace: "default", name: "local", scopes };
     throw new SkeinError("UNAUTHENTICATED", "Send an API key as `Authorization: Bearer <key>`.");
   }
   const principal = await find(token);
@@ -92,13 +94,15 @@ function bearerToken(request: FastifyRequest): string | undefined {
 }
 
 async function lookUp(token: string, options: AuthOptions): Promise<Principal | undefined> {
-  if (options.adminKey && sameSecret(token, options.adminKey)) return { namespace: "default", scopes };
+  if (options.adminKey && sameSecret(token, options.adminKey)) {
+    return { namespace: "default", name: "admin", scopes };
+  }
   if (token.startsWith(AGENT_PREFIX)) {
     const agent = await options.agents.authenticate(secretHash(token));
-    return agent && { namespace: agent.namespace, scopes: [], agent };
+    return agent && { namespace: agent.namespace, name: `agent ${agent.id}`, scopes: [], agent };
   }
   const key = await options.keys.authenticate(secretHash(token));
-  return key && { namespace: key.namespace, scopes: key.scopes };
+  return key && { namespace: key.namespace, name: key.name, scopes: key.scopes };
 }
 
 function sameSecret(a: string, b: string): boolean {

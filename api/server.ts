@@ -13,6 +13,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { pictureRoutes } from "./routes/pictures.ts";
 import { runRoutes } from "./routes/runs.ts";
+import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
@@ -74,7 +75,16 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   return app;
 }
 
-const v1Routes = [workflowRoutes, runRoutes, pictureRoutes, eventRoutes, taskRoutes, agentRoutes, keyRoutes];
+const v1Routes = [
+  workflowRoutes,
+  runRoutes,
+  signalRoutes,
+  pictureRoutes,
+  eventRoutes,
+  taskRoutes,
+  agentRoutes,
+  keyRoutes,
+];
 
 /**
  * Clients open spare connections, and one that has never sent a request is not idle to Node 20: the server would wait for

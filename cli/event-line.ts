@@ -13,12 +13,15 @@ export function eventLine(event: RunEvent, progress: Progress): string {
         ...(event.agent_id && { agent: event.agent_id }),
         ...(event.type === "task.completed" && { took: tookOf(progress, event.key) }),
         ...(event.delay_ms !== undefined && { retry_in: formatMs(event.delay_ms) }),
+        by: event.by,
         reason: event.reason,
         error: event.error && `${event.error.code}: ${event.error.message}`,
       }
     : {
         run: event.run_id,
         ...(event.type === "run.submitted" && { workflow: progress.workflow, tasks: event.tasks }),
+        signal: event.signal,
+        by: event.by,
         reason: event.reason,
         error: event.error && `${event.error.code}: ${event.error.message}`,
       };

@@ -134,7 +134,7 @@ function addRun(program: Command, does: Does): void {
 }
 
 function addRuns(program: Command, does: Does): void {
-  const runs = program.command("runs").description("look at runs, and cancel them");
+  const runs = program.command("runs").description("look at runs, steer and cancel them");
   const load = () => import("./runs.ts");
   runs
     .command("list")
@@ -174,6 +174,22 @@ function addRuns(program: Command, does: Does): void {
     .addOption(new Option("--format <format>", "default: by the file").choices(["json", "svg"]))
     .option("-o, --output <file>", "write to a file")
     .action(does(async () => (await load()).timeline));
+  runs
+    .command("signal <run> <name>")
+    .description("send a signal, which ends one wait for its name, now or later")
+    .option("--payload <json>", "what the waiting task completes with")
+    .action(does(async () => (await load()).signal));
+  runs
+    .command("approve <run> <task>")
+    .description("approve a task that waits for it")
+    .option("--comment <text>", "why")
+    .option("--payload <json>", "what the task completes with")
+    .action(does(async () => (await load()).approve));
+  runs
+    .command("reject <run> <task>")
+    .description("reject a task that waits for approval: it fails")
+    .option("--comment <text>", "why")
+    .action(does(async () => (await load()).reject));
   runs
     .command("cancel <run>")
     .description("stop a run")

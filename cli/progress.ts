@@ -72,6 +72,8 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
       progress.startedAt = at;
       return;
     case "run.cancelling":
+    case "run.signalled":
+    case "run.grown":
       return;
     default:
       progress.status = event.type.slice("run.".length) as RunStatus;
@@ -87,7 +89,7 @@ function applyTaskFact(progress: Progress, fact: TaskFact, at: number): void {
   if (fact.error) task.error = fact.error;
   if (fact.reason !== undefined) task.reason = fact.reason;
   if (fact.type === "task.ready") task.readyAt = at;
-  if (fact.type === "task.claimed") task.startedAt = at;
+  if (fact.type === "task.claimed" || fact.type === "task.waiting") task.startedAt = at;
   delete task.retryAt;
   if (fact.type === "task.retrying" || fact.type === "task.released") {
     delete task.startedAt;
@@ -107,6 +109,10 @@ function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
       return "ready";
     case "task.claimed":
       return "running";
+    case "task.waiting":
+      return "waiting";
+    case "task.approved":
+    case "task.rejected":
     case "task.published":
       return undefined;
     default:

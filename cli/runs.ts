@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { SkeinError } from "../core/errors.ts";
+import type { Json } from "../core/json.ts";
 import type { LogLineBody, RunBody } from "../core/protocol/runs.ts";
 import { isTerminalRun } from "../core/run.ts";
 import type { GraphFormat, TimelineFormat } from "../sdk/client.ts";
@@ -86,6 +87,47 @@ export async function cancel(context: Context, id: string, { reason }: { reason?
   if (context.json) return printJson(context, run);
   const words = isTerminalRun(run.status) ? `is ${run.status}` : "is being cancelled";
   context.stdout.write(`Run ${run.id} ${words}.\n`);
+}
+
+export async function signal(context: Context, id: string, name: string, options: { payload?: string }): Promise<void> {
+  const client = await context.client();
+  const run = await client.runs.signal(id, name, payloadOf(options.payload));
+  if (context.json) return printJson(context, run);
+  context.stdout.write(`Signal ${visible(name)} sent to run ${run.id}.\n`);
+}
+
+interface DecisionOptions {
+  comment?: string;
+  payload?: string;
+}
+
+export async function approve(context: Context, id: string, task: string, options: DecisionOptions): Promise<void> {
+  const client = await context.client();
+  const { payload, comment } = options;
+  const body = {
+    ...(comment !== undefined && { comment }),
+    ...(payload !== undefined && { payload: payloadOf(payload)! }),
+  };
+  const run = await client.runs.approve(id, task, body);
+  if (context.json) return printJson(context, run);
+  context.stdout.write(`Task ${visible(task)} of run ${run.id} is approved.\n`);
+}
+
+export async function reject(context: Context, id: string, task: string, { comment }: DecisionOptions): Promise<void> {
+  const client = await context.client();
+  const run = await client.runs.reject(id, task, comment === undefined ? {} : { comment });
+  if (context.json) return printJson(context, run);
+  context.stdout.write(`Task ${visible(task)} of run ${run.id} is rejected.\n`);
+}
+
+/** `--payload` is JSON; what is none is taken for a text. */
+function payloadOf(text: string | undefined): Json | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
 }
 
 /** A line for each step of the engine and each line that a handler logged. With `--json` a line of JSON each. */

@@ -9,6 +9,8 @@ import type { TaskSpec } from "./run.ts";
 export interface Activation {
   /** Keys of the tasks whose results `decide` reads. */
   tasks: ReadonlySet<string>;
+  /** Whether it reads what the iteration before gave. */
+  readsPrevious: boolean;
   decide(context: ExpressionContext): TaskEvent;
 }
 
@@ -22,6 +24,7 @@ export function prepareActivation(spec: TaskSpec): Activation {
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
   return {
     tasks: new Set([...(condition?.references.tasks ?? []), ...(input?.references.tasks ?? [])]),
+    readsPrevious: [condition, input].some((part) => part?.references.names.has("previous")),
     decide: (context) => {
       const event = decide(condition, input, context);
       return cancelsRest && event.type === "started" ? { ...event, cancelsRest } : event;

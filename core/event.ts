@@ -2,16 +2,30 @@
 import type { Failure } from "./errors.ts";
 
 export interface RunFact {
-  type: "run.submitted" | "run.completed" | "run.failed" | "run.cancelling" | "run.cancelled";
+  type:
+    | "run.submitted"
+    | "run.signalled"
+    | "run.grown"
+    | "run.completed"
+    | "run.failed"
+    | "run.cancelling"
+    | "run.cancelled";
   /** How many tasks it has, on `run.submitted`. */
   tasks?: number;
   error?: Failure;
   reason?: string;
+  /** On `run.signalled`: the name of the signal. */
+  signal?: string;
+  /** Who did it: the name of a key or an agent. */
+  by?: string;
 }
 
 export interface TaskFact {
   type:
     | "task.ready"
+    | "task.waiting"
+    | "task.approved"
+    | "task.rejected"
     | "task.published"
     | "task.claimed"
     | "task.retrying"
@@ -36,6 +50,8 @@ export interface TaskFact {
   delay_ms?: number;
   reason?: string;
   error?: Failure;
+  /** On `task.approved` and `task.rejected`: who decided. */
+  by?: string;
 }
 
 export type Fact = RunFact | TaskFact;

@@ -50,7 +50,7 @@ describe("transition", () => {
       ["pending", "started", "skipped", "doomed", "cancelled"],
       ["ready", "doomed", "cancelled"],
       ["running", "completed", "failed", "lease_expired", "timed_out", "released", "doomed", "cancelled"],
-      ["waiting", "doomed", "cancelled"],
+      ["waiting", "completed", "doomed", "cancelled"],
       ["completed"],
       ["failed"],
       ["skipped"],

@@ -6,16 +6,18 @@
  *      │        ▲ │        │ ├───▶ failed
  *      │        │ │        │ └───▶ cancelled
  *      │        └─┼── retry, release, lost lease
+ *      ├─▶ waiting (what the engine does itself) ─▶ completed, failed, cancelled
  *      └─▶ skipped, failed, cancelled
  *
  * Two moves carry no decision and are made set-based in SQL, by compare-and-set: ready → running (claim), and
  * pending → ready of plain tasks whose last need has completed (the same verdict as `decideJoin`).
  */
+import { hasChildren } from "./engine-task.ts";
 import { type Failure, failureKinds } from "./errors.ts";
 import type { TaskFact } from "./event.ts";
 import type { Json } from "./json.ts";
 import { decideRetry } from "./retry.ts";
-import { type AttemptOutcome, isTerminalTask, type TaskState, type TaskStatus } from "./run.ts";
+import { type AttemptOutcome, isTerminalTask, type RunEnding, type TaskState, type TaskStatus } from "./run.ts";
 
 export type TaskEvent =
   /** The join says start; `input` is the evaluated template, absent when it is built at claim. */
@@ -46,7 +48,7 @@ export interface Transition {
   failures: number;
   lostLeases: number;
   lostClaims: number;
-  /** Its needs that are still open, and that only it needs, have to be cancelled. */
+  /** What it does not want any more has to be cancelled: open needs that only it needs, or its open children. */
   cancelsRest: boolean;
   /** For `ready`: how long until it may be claimed. */
   delayMs: number;
@@ -73,16 +75,13 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
   if (!isLegal(task.status, event.type)) return undefined;
   switch (event.type) {
     case "started":
-      return move(task, "ready", "task.ready", {
-        ...(event.input !== undefined && { input: event.input }),
-        cancelsRest: event.cancelsRest ?? false,
-      });
+      return afterStart(task, event);
     case "skipped":
       return move(task, "skipped", "task.skipped", { reason: event.reason });
     case "completed":
       return move(task, "completed", "task.completed", {
         output: event.output,
-        endedAttempt: { outcome: "completed" },
+        ...ended(task, "completed"),
       });
     case "failed":
       return afterFailure(task, event.failure, "failed", random);
@@ -102,7 +101,7 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
 const legalFrom: Record<TaskEvent["type"], readonly TaskStatus[]> = {
   started: ["pending"],
   skipped: ["pending"],
-  completed: ["running"],
+  completed: ["running", "waiting"],
   failed: ["running"],
   lease_expired: ["running"],
   timed_out: ["running"],
@@ -113,6 +112,11 @@ const legalFrom: Record<TaskEvent["type"], readonly TaskStatus[]> = {
 
 function isLegal(status: TaskStatus, type: TaskEvent["type"]): boolean {
   return legalFrom[type].includes(status);
+}
+
+function afterStart(task: TaskState, { input, cancelsRest = false }: TaskEvent & { type: "started" }): Transition {
+  const change = input === undefined ? { cancelsRest } : { input, cancelsRest };
+  return task.spec.engine ? move(task, "waiting", "task.waiting", change) : move(task, "ready", "task.ready", change);
 }
 
 function afterFailure(
@@ -172,6 +176,7 @@ type Change = Partial<
 >;
 
 function move(task: TaskState, status: TaskStatus, type: TaskFact["type"], change: Change): Transition {
+  const leavesChildren = isTerminalTask(status) && task.spec.engine !== undefined && hasChildren(task.spec.engine);
   const fact: TaskFact = { type, task_id: task.id, key: task.key, attempt: task.attempt };
   if (task.status === "running" && task.agentId) fact.agent_id = task.agentId;
   if (change.error) fact.error = change.error;
@@ -190,7 +195,7 @@ function move(task: TaskState, status: TaskStatus, type: TaskFact["type"], chang
     lostLeases: task.lostLeases,
     lostClaims: task.lostClaims,
     delayMs: 0,
-    cancelsRest: false,
+    cancelsRest: leavesChildren,
     ...change,
     fact,
   };
@@ -210,12 +215,9 @@ export type RunVerdict =
   | { status: "cancelled"; error: Failure };
 
 /** How a run stands: open while a task is, else failed if any task failed, else completed. An ending decides over both. */
-export function decideRun(
-  tally: RunTally,
-  ending: { status: "failed" | "cancelled"; error: Failure } | undefined,
-): RunVerdict {
+export function decideRun(tally: RunTally, ending: RunEnding | undefined): RunVerdict {
   if (tally.open > 0) return { status: "open" };
-  if (ending) return { status: ending.status, error: ending.error };
+  if (ending) return ending.status === "completed" ? { status: "completed" } : ending;
   if (tally.firstFailure) return { status: "failed", error: tally.firstFailure };
   return { status: "completed" };
 }

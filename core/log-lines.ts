@@ -18,15 +18,24 @@ export function logLines(event: LoggedEvent): LogLineBody[] {
   return "task_id" in event ? taskLines(event as TaskFact & Told) : [runLine(event)];
 }
 
+const runSteps = {
+  "run.submitted": "submit",
+  "run.cancelling": "cancel",
+  "run.signalled": "signal",
+  "run.grown": "grow",
+} as const;
+
 function runLine(event: LoggedEvent): LogLineBody {
   const { type, run_id, at } = event;
-  const { tasks, reason, error } = event as RunFact;
+  const { tasks, reason, error, signal, by } = event as RunFact;
   const fields = {
     ...(tasks !== undefined && { tasks }),
+    ...(signal !== undefined && { signal }),
+    ...(by !== undefined && { by }),
     ...(reason && { reason }),
     ...(error && { error: { ...error } }),
   };
-  const step = type === "run.submitted" ? "submit" : type === "run.cancelling" ? "cancel" : "finish";
+  const step = runSteps[type as keyof typeof runSteps] ?? "finish";
   return {
     at,
     level: type === "run.failed" ? "error" : "info",
@@ -67,6 +76,11 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
         ...(event.via === "hint" ? [line("executor", "deliver", "hint delivered")] : []),
         line("orchestrator", "claim", `task claimed by ${event.via}`),
       ];
+    case "task.waiting":
+      return [line("orchestrator", "wait", "task waits")];
+    case "task.approved":
+    case "task.rejected":
+      return [line("orchestrator", "decide", `${event.type.slice("task.".length)} by ${event.by}`)];
     case "task.released":
       return [line("orchestrator", "release", "lease given back untouched")];
     default:

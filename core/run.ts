@@ -1,4 +1,5 @@
 /** Runs, tasks and attempts: the states they can be in and the facts a decision needs to know about them. */
+import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
 import type { Join } from "./join.ts";
 import type { Json } from "./json.ts";
@@ -37,6 +38,10 @@ export interface TaskSpec {
   when?: string;
   /** Absent: every need has to complete. */
   join?: Join;
+  /** What the engine does itself; absent: a handler of the capability runs. */
+  engine?: EngineSpec;
+  /** What undoes the task when the run fails or is cancelled. */
+  compensate?: { capability: string; input?: Json };
   retry: RetryPolicy;
 }
 
@@ -44,6 +49,8 @@ export interface TaskSpec {
 export interface TaskSeed {
   key: string;
   capability: string;
+  /** Shared by tasks that are cancelled together. */
+  group?: string;
   needs: string[];
   spec: TaskSpec;
   /** True when nothing has to be decided before it can start: no condition, no template in its input, the default join. */
@@ -77,7 +84,7 @@ export interface TaskState {
 export type AttemptOutcome = "completed" | "failed" | "lease_expired" | "timed_out" | "released" | "cancelled";
 
 /** How a run ends when something other than its last task ends it: a cancel, or its deadline. */
-export interface RunEnding {
-  status: "failed" | "cancelled";
-  error: Failure;
-}
+export type RunEnding =
+  | { status: "failed" | "cancelled"; error: Failure }
+  /** A `terminate` task has declared it done. */
+  | { status: "completed"; error?: undefined };

@@ -1,10 +1,12 @@
 /** From a checked workflow to the tasks of a run: defaults filled in, durations in milliseconds, in topological order. */
 import { compileTemplate } from "./binding.ts";
 import { parseDuration } from "./duration.ts";
+import type { EngineSpec } from "./engine-task.ts";
 import { topologicalOrder } from "./graph.ts";
 import type { Join } from "./join.ts";
 import { type JoinExpression, parseJoin } from "./join-expression.ts";
 import type { Json } from "./json.ts";
+import type { MapSpec } from "./map.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import type { TaskSeed, TaskSpec } from "./run.ts";
 import type { RetryDefinition, TaskDefinition, Workflow } from "./workflow.ts";
@@ -17,28 +19,33 @@ export const defaultTimes = {
 };
 
 export function seedTasks(workflow: Workflow): TaskSeed[] {
-  const nodes = workflow.tasks.map((task) => ({ id: task.id, needs: task.needs ?? [] }));
-  const sorted = topologicalOrder(nodes);
+  return seedList(workflow.tasks, workflow.defaults ?? {});
+}
+
+function seedList(tasks: readonly TaskDefinition[], defaults: NonNullable<Workflow["defaults"]>): TaskSeed[] {
+  const sorted = topologicalOrder(tasks.map((task) => ({ id: task.id, needs: task.needs ?? [] })));
   if (!("order" in sorted)) throw new Error("seedTasks was given a workflow that was not validated");
-  const byId = new Map(workflow.tasks.map((task) => [task.id, task]));
-  return sorted.order.map((id) => seedTask(byId.get(id)!, workflow.defaults ?? {}));
+  const byId = new Map(tasks.map((task) => [task.id, task]));
+  return sorted.order.map((id) => seedTask(byId.get(id)!, defaults));
 }
 
 function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): TaskSeed {
   const spec: TaskSpec = { retry: retryPolicy({ ...defaults.retry, ...task.retry }) };
   const join = joinOf(task);
   if (join) spec.join = join;
-  if (task.input !== undefined) spec.input = task.input;
-  // What the needs have is not final when such a task starts, so it is written down then, for this attempt and the next.
-  else if (join) spec.input = inputOfNeeds(task.needs ?? []);
   if (task.when !== undefined) spec.when = task.when;
+  if (task.compensate) spec.compensate = task.compensate;
+  const { input, engine } = work(task, join, defaults);
+  if (input !== undefined) spec.input = input;
+  if (engine) spec.engine = engine;
   const deadline = task.deadline ?? defaults.deadline;
   return {
     key: task.id,
-    capability: task.capability,
+    capability: task.capability ?? kindOf(task),
+    ...(task.group !== undefined && { group: task.group }),
     needs: task.needs ?? [],
     spec,
-    isPlain: !join && spec.when === undefined && (spec.input === undefined || compileTemplate(spec.input).isConstant),
+    isPlain: isPlain(spec),
     priority: task.priority ?? 0,
     leaseMs: parseDuration(task.heartbeat ?? defaults.heartbeat ?? defaultTimes.heartbeat),
     timeoutMs: parseDuration(task.timeout ?? defaults.timeout ?? defaultTimes.timeout),
@@ -48,6 +55,82 @@ function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults
     deadlineMs: deadline === undefined ? null : parseDuration(deadline),
   };
 }
+
+function isPlain({ join, when, engine, input }: TaskSpec): boolean {
+  if (join || when !== undefined || engine) return false;
+  return input === undefined || compileTemplate(input).isConstant;
+}
+
+/** The word that stands for the capability of a task that the engine does itself. */
+function kindOf({ wait, loop, workflow, terminate }: TaskDefinition): string {
+  if (wait) return "wait";
+  if (loop) return "loop";
+  if (workflow) return "workflow";
+  return terminate ? "terminate" : "cancel";
+}
+
+type Work = Pick<TaskSpec, "input" | "engine">;
+
+function work(task: TaskDefinition, join: Join | undefined, defaults: NonNullable<Workflow["defaults"]>): Work {
+  if (task.for_each !== undefined) return { input: task.for_each, engine: mapSpec(task, defaults) };
+  if (task.wait) {
+    const { timeout, ...wait } = task.wait;
+    return {
+      input: wait as Json,
+      engine: { kind: "wait", timeoutMs: timeout === undefined ? null : parseDuration(timeout) },
+    };
+  }
+  if (task.loop) {
+    const { body, until, max } = task.loop;
+    return { engine: { kind: "loop", body: seedList(body, defaults), until, max } };
+  }
+  if (task.workflow !== undefined) return { ...withInput(task, {}), engine: workflowSpec(task) };
+  if (task.terminate !== undefined) {
+    const { terminate } = task;
+    const { status, message } =
+      typeof terminate === "string" ? { status: terminate, message: null } : { message: null, ...terminate };
+    return { input: message, engine: { kind: "terminate", status } };
+  }
+  if (task.cancel !== undefined) {
+    return { engine: { kind: "cancel", targets: typeof task.cancel === "string" ? [task.cancel] : task.cancel } };
+  }
+  // What the needs have is not final when a joined task starts, so it is written down then, for this attempt and the next.
+  return withInput(task, join ? inputOfNeeds(task.needs ?? []) : undefined);
+}
+
+function withInput({ input }: TaskDefinition, otherwise: Json | undefined): Work {
+  const chosen = input === undefined ? otherwise : input;
+  return chosen === undefined ? {} : { input: chosen };
+}
+
+function workflowSpec({ workflow, detached }: TaskDefinition): EngineSpec {
+  const [name, version] = workflow!.split("@") as [string, string | undefined];
+  return {
+    kind: "workflow",
+    name,
+    version: version === undefined ? null : Number(version),
+    isDetached: detached ?? false,
+  };
+}
+
+function mapSpec(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): MapSpec {
+  const { for_each: _, needs: __, when: ___, join: ____, trigger_rule: _____, ...instance } = task;
+  const isHandled = task.capability !== undefined && task.input === undefined;
+  const { key, needs, ...each } = seedTask(isHandled ? { ...instance, input: inputOfItem } : instance, defaults);
+  const spec: MapSpec = { kind: "map", each };
+  if (task.max_concurrency !== undefined) spec.maxConcurrency = task.max_concurrency;
+  if (task.until) spec.succeeded = task.until.succeeded;
+  if (task.tolerate_failures !== undefined) spec.tolerate = toleration(task.tolerate_failures);
+  if (task.open) spec.open = task.open === "drain" ? "drain" : "until_closed";
+  return spec;
+}
+
+function toleration(value: number | string): NonNullable<MapSpec["tolerate"]> {
+  return typeof value === "number" ? { count: value } : { percent: Number.parseInt(value, 10) };
+}
+
+/** What an instance receives that has no template of its own. */
+const inputOfItem: Json = { item: "{{ item }}", index: "{{ index }}", inputs: "{{ inputs }}" };
 
 /** How the task joins its needs; undefined where it is the default. The workflow was checked, so expressions parse. */
 export function joinOf({ trigger_rule, join, needs = [] }: TaskDefinition): Join | undefined {

@@ -1,6 +1,6 @@
 /** What a shape cannot say about a workflow: sizes, names that must exist or be unique, circles, expressions. */
 import { checkTemplate } from "./binding.ts";
-import { isDuration, parseDuration } from "./duration.ts";
+import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
@@ -11,6 +11,7 @@ import { formatCount, type LimitName, type Limits, limitSentence } from "./limit
 import { didYouMean } from "./near-miss.ts";
 import { defaultRetryPolicy } from "./retry.ts";
 import { checkSchema } from "./schema.ts";
+import { readTime } from "./wait.ts";
 import { rawTasks, taskName } from "./workflow-shape.ts";
 
 /**
@@ -45,28 +46,61 @@ export function checkSize(value: unknown, limits: Limits): Issue[] {
  * one tell. Each kind of check stops after `MAX_ISSUES`.
  */
 export function checkMeaning(value: unknown, limits: Limits): Issue[] {
-  const drafts = rawTasks(value).flatMap(readTask);
+  const inputs = isJsonObject(value) ? value.inputs : undefined;
+  const { nodes, issues } = checkTasks(rawTasks(value), "/tasks", topScope, limits);
+  return [
+    ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
+    ...wrongDelays(value),
+    ...issues,
+    ...wrongOutputs(value, nodes),
+  ];
+}
+
+/** What is wrong with tasks that a task spawns, of which they see no more than itself. */
+export function checkSpawned(raws: readonly unknown[], parentId: string, limits: Limits): Issue[] {
+  const parent = new Set([parentId]);
+  return checkTasks(raws, "/spawn", { taskIds: parent, needs: parent, names }, limits).issues;
+}
+
+/** What the tasks of a list can see of what is around the list: a loop's body sees the tasks that its loop needs. */
+interface OuterScope {
+  taskIds: ReadonlySet<string>;
+  needs: { has(id: string): boolean };
+  names: ExpressionScope["names"];
+}
+
+const names: ExpressionScope["names"] = new Set(["inputs", "tasks", "run"]);
+const topScope: OuterScope = { taskIds: new Set(), needs: new Set(), names };
+
+function checkTasks(
+  raws: readonly unknown[],
+  pointer: string,
+  outer: OuterScope,
+  limits: Limits,
+): { nodes: readonly Task[]; issues: Issue[] } {
+  const drafts = raws.flatMap((raw, index) => readTask(raw, index, pointer));
   const known = new Map<unknown, TaskDraft>();
   for (const draft of drafts) if (!known.has(draft.id)) known.set(draft.id, draft);
   const tasks = drafts.map((draft) => ({ ...draft, needs: soundNeeds(draft, known) }));
   const nodes = tasks.filter((task) => known.get(task.id)?.index === task.index);
-  const inputs = isJsonObject(value) ? value.inputs : undefined;
-  return [
-    ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
-    ...wrongDelays(value),
-    ...duplicateIds(tasks),
+  const issues = [
+    ...duplicateIds(tasks, outer),
     ...tasks.flatMap(bothKeys).slice(0, MAX_ISSUES),
     ...wrongNeeds(tasks, known),
     ...tasks.flatMap(wrongJoin).slice(0, MAX_ISSUES),
+    ...tasks.flatMap((task) => wrongKind(task)).slice(0, MAX_ISSUES),
     ...wrongGraph(nodes, limits),
-    ...wrongExpressions(value, nodes),
+    ...wrongExpressions(nodes, outer, limits),
   ];
+  return { nodes, issues };
 }
 
 /** As much of a task as can be made out, whatever else is wrong with it. */
 interface TaskDraft {
   id: string;
   index: number;
+  /** Where it stands. */
+  at: string;
   raw: Record<string, unknown>;
   /** The needs as they stand, of unknown types. */
   listed: readonly unknown[];
@@ -76,11 +110,13 @@ interface TaskDraft {
 /** With those of its needs that make sense: each names another task, once. */
 type Task = TaskDraft & GraphNode;
 
-function readTask(raw: unknown, index: number): TaskDraft[] {
+function readTask(raw: unknown, index: number, list: string): TaskDraft[] {
   if (!isJsonObject(raw) || typeof raw.id !== "string") return [];
   const needsKey = raw.needs === undefined && raw.depends_on !== undefined ? "depends_on" : "needs";
   const needs = raw[needsKey];
-  return [{ id: raw.id, index, raw, listed: Array.isArray(needs) ? needs : [], needsKey }];
+  return [
+    { id: raw.id, index, at: pointerTo(list, String(index)), raw, listed: Array.isArray(needs) ? needs : [], needsKey },
+  ];
 }
 
 function soundNeeds({ id, listed }: TaskDraft, known: ReadonlyMap<unknown, TaskDraft>): string[] {
@@ -88,7 +124,7 @@ function soundNeeds({ id, listed }: TaskDraft, known: ReadonlyMap<unknown, TaskD
   return sound.length < 2 ? sound : [...new Set(sound)];
 }
 
-function duplicateIds(tasks: readonly Task[]): Issue[] {
+function duplicateIds(tasks: readonly Task[], outer: OuterScope): Issue[] {
   const groups = new Map<string, Task[]>();
   for (const task of tasks) {
     const group = groups.get(task.id);
@@ -97,21 +133,24 @@ function duplicateIds(tasks: readonly Task[]): Issue[] {
   }
   const issues: Issue[] = [];
   for (const [id, group] of groups) {
-    if (group.length < 2) continue;
-    const places = listed(group.map((task) => `tasks[${task.index}]`));
-    for (const { index } of group.slice(0, MAX_ISSUES)) {
-      const message = `The id "${id}" stands at ${places}; give each task an id of its own.`;
-      issues.push({ code: "WORKFLOW_TASK_DUPLICATE", message, pointer: pointerTo(taskPointer(index), "id") });
+    const isOutside = outer.taskIds.has(id);
+    if (group.length < 2 && !isOutside) continue;
+    const places = isOutside
+      ? "both inside and outside of the loop"
+      : listed(group.map((task) => `tasks[${task.index}]`));
+    for (const { at } of group.slice(0, MAX_ISSUES)) {
+      const message = `The id "${id}" stands ${isOutside ? "" : "at "}${places}; give each task an id of its own.`;
+      issues.push({ code: "WORKFLOW_TASK_DUPLICATE", message, pointer: pointerTo(at, "id") });
     }
     if (issues.length >= MAX_ISSUES) break;
   }
   return issues;
 }
 
-function bothKeys({ id, index, raw }: Task): Issue[] {
+function bothKeys({ id, at, raw }: Task): Issue[] {
   if (raw.needs === undefined || raw.depends_on === undefined) return [];
   const message = `Task "${id}" has both \`needs\` and \`depends_on\`, which mean the same; keep \`needs\`.`;
-  return [{ code: "WORKFLOW_INVALID", message, pointer: pointerTo(taskPointer(index), "depends_on") }];
+  return [{ code: "WORKFLOW_INVALID", message, pointer: pointerTo(at, "depends_on") }];
 }
 
 /** A first delay above the longest one would be cut down to it, which nobody asks for knowingly. */
@@ -181,9 +220,9 @@ function flawOfNeed(
   return { code: "WORKFLOW_INVALID", message: `Task "${id}" needs "${need}" twice; remove one of the two.` };
 }
 
-function wrongJoin({ id, index, raw, needs }: Task): Issue[] {
+function wrongJoin({ id, at, raw, needs }: Task): Issue[] {
   if (raw.join === undefined) return [];
-  const pointer = pointerTo(taskPointer(index), "join");
+  const pointer = pointerTo(at, "join");
   const invalid = (message: string): Issue[] => [
     { code: "WORKFLOW_INVALID", message: `Task "${id}": ${message}`, pointer },
   ];
@@ -205,6 +244,96 @@ function wrongJoin({ id, index, raw, needs }: Task): Issue[] {
   return isForm ? invalid("`join` says neither `at_least` nor `expression`; add one of them.") : [];
 }
 
+/** What a task can be; each excludes the others. */
+const kinds = ["capability", "wait", "loop", "workflow", "terminate", "cancel"] as const;
+/** Keys that only mean something for some kinds of task. */
+const onlyWith: Record<string, readonly string[]> = {
+  input: ["capability", "workflow"],
+  retry: ["capability"],
+  timeout: ["capability"],
+  heartbeat: ["capability"],
+  schedule_timeout: ["capability"],
+  compensate: ["capability", "workflow"],
+  detached: ["workflow"],
+};
+const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
+
+function wrongKind({ id, at, raw }: Task): Issue[] {
+  const invalid = (message: string, key?: string): Issue => {
+    return { code: "WORKFLOW_INVALID", message: `Task "${id}" ${message}`, pointer: key ? pointerTo(at, key) : at };
+  };
+  const [kind, other] = kinds.filter((key) => raw[key] !== undefined);
+  if (kind === undefined) {
+    return [
+      invalid(
+        "has no `capability`; add one, or else one of `wait`, `loop`, `workflow`, `terminate` and `cancel`.",
+        "capability",
+      ),
+    ];
+  }
+  if (other !== undefined) return [invalid(`has both \`${kind}\` and \`${other}\`; make two tasks of it.`, other)];
+  const issues: Issue[] = [];
+  for (const [key, owners] of Object.entries(onlyWith)) {
+    if (raw[key] === undefined || owners.includes(kind)) continue;
+    issues.push(invalid(`has \`${key}\`, which means nothing beside \`${kind}\`; remove it.`, key));
+  }
+  for (const key of mapKeys) {
+    if (raw[key] === undefined || raw.for_each !== undefined) continue;
+    issues.push(invalid(`has \`${key}\`, which means nothing without \`for_each\`; add that or remove this.`, key));
+  }
+  if (raw.for_each !== undefined && ["terminate", "cancel"].includes(kind)) {
+    issues.push(invalid(`has \`for_each\` beside \`${kind}\`; once is enough.`, "for_each"));
+  }
+  const { for_each: list } = raw;
+  if (raw.for_each !== undefined && !Array.isArray(list) && !isWholeExpression(list)) {
+    issues.push(invalid("has a `for_each` that is neither a list nor one single `{{ expression }}`.", "for_each"));
+  }
+  return [...issues, ...wrongWait(raw.wait, invalid)];
+}
+
+function isWholeExpression(value: unknown): boolean {
+  return typeof value === "string" && value.startsWith("{{") && value.endsWith("}}");
+}
+
+const conditionKeys = ["for", "until", "signal", "approval"] as const;
+
+function wrongWait(wait: unknown, invalid: (message: string, key?: string) => Issue): Issue[] {
+  if (!isJsonObject(wait)) return [];
+  const several = wait.any_of !== undefined;
+  const conditions = several ? (Array.isArray(wait.any_of) ? wait.any_of : []) : [wait];
+  const issues = conditions.flatMap((condition): Issue[] => {
+    if (!isJsonObject(condition)) return [];
+    const [key, other] = conditionKeys.filter((name) => condition[name] !== undefined);
+    if (!key || other) {
+      return [
+        invalid(
+          "has to wait for one thing at a time: `for`, `until`, `signal` or `approval`; several go into `any_of`.",
+          "wait",
+        ),
+      ];
+    }
+    if (condition.transient !== undefined && key !== "signal") {
+      return [invalid("has `transient`, which only means something beside `signal`.", "wait")];
+    }
+    const { for: span } = condition;
+    if (key === "for" && typeof span === "string" && !span.includes("{{") && !isDuration(span)) {
+      return [
+        {
+          ...invalid(`waits \`for\` what is no duration: ${durationFlaw(span)}.`, "wait"),
+          code: "WORKFLOW_DURATION_INVALID",
+        },
+      ];
+    }
+    const { until } = condition;
+    if (key === "until" && typeof until === "string" && !until.includes("{{") && readTime(until) === undefined) {
+      return [invalid("waits `until` what is no time; write RFC 3339, such as 2027-01-31T09:00:00Z.", "wait")];
+    }
+    return [];
+  });
+  const beside = several && conditionKeys.some((key) => wait[key] !== undefined);
+  return beside ? [invalid("has `any_of` beside another thing to wait for; put it into the list.", "wait")] : issues;
+}
+
 /** Tasks of a circle that a message names before it breaks off. */
 const MAX_NAMED = 20;
 
@@ -223,43 +352,72 @@ function wrongGraph(nodes: readonly Task[], limits: Limits): Issue[] {
   return [tooLarge("depth", limits, subject, needsPointer(tooDeep))];
 }
 
-const names: ExpressionScope["names"] = new Set(["inputs", "tasks", "run"]);
-
-function wrongExpressions(value: unknown, nodes: readonly Task[]): Issue[] {
+function wrongOutputs(value: unknown, nodes: readonly Task[]): Issue[] {
+  if (!isJsonObject(value) || value.outputs === undefined) return [];
   const taskIds = new Set(nodes.map((node) => node.id));
+  return checkTemplate(value.outputs, { taskIds, needs: taskIds, names }, "/outputs");
+}
+
+function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Limits): Issue[] {
+  const taskIds = new Set([...outer.taskIds, ...nodes.map((node) => node.id)]);
   const issues: Issue[] = [];
-  if (isJsonObject(value) && value.outputs !== undefined) {
-    issues.push(...checkTemplate(value.outputs, { taskIds, needs: taskIds, names }, "/outputs"));
-  }
   let indirect: Ancestry | undefined;
   const isAncestor = (ancestor: string, node: string) => {
     indirect ??= ancestry(nodes);
     return indirect.isAncestor(ancestor, node);
   };
-  for (const { id, index, raw } of nodes) {
-    const scope = { taskIds, needs: { has: (other: string) => isAncestor(other, id) }, names };
-    const { when, input } = raw as { when?: Json; input?: Json };
-    if (typeof when === "string") issues.push(...checkExpression(when, scope, pointerTo(taskPointer(index), "when")));
-    if (input !== undefined) issues.push(...checkTemplate(input, scope, pointerTo(taskPointer(index), "input")));
-    if (indirect?.isExhausted()) return [...issues, tooEntangled(id, index)];
+  for (const { id, at, raw } of nodes) {
+    const needs = { has: (other: string) => outer.needs.has(other) || isAncestor(other, id) };
+    const isMap = raw.for_each !== undefined;
+    const scope = { taskIds, needs, names: outer.names };
+    // `item` and `index` are of one instance; whether there is a map at all is decided before there are any.
+    const ofInstance = isMap ? { ...scope, names: new Set([...outer.names, "item", "index"] as const) } : scope;
+    if (typeof raw.when === "string") issues.push(...checkExpression(raw.when, scope, pointerTo(at, "when")));
+    if (isMap) issues.push(...checkTemplate(raw.for_each as Json, scope, pointerTo(at, "for_each")));
+    for (const key of ["input", "wait", "terminate"] as const) {
+      const template = raw[key] as Json | undefined;
+      if (template !== undefined) issues.push(...checkTemplate(template, ofInstance, pointerTo(at, key)));
+    }
+    const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
+    if (undo !== undefined) {
+      const withItself = { ...scope, needs: { has: (other: string) => other === id || needs.has(other) } };
+      issues.push(...checkTemplate(undo, withItself, `${at}/compensate/input`));
+    }
+    issues.push(...wrongLoop(raw.loop, at, ofInstance, limits));
+    if (indirect?.isExhausted()) return [...issues, tooEntangled(id, at)];
     if (issues.length >= MAX_ISSUES) break;
   }
   return issues;
 }
 
-function tooEntangled(id: string, index: number): Issue {
+/** A body sees what its loop sees, its own tasks, the number of its iteration, and what the one before gave. */
+function wrongLoop(loop: unknown, at: string, scope: OuterScope, limits: Limits): Issue[] {
+  if (!isJsonObject(loop) || !Array.isArray(loop.body)) return [];
+  const inside = { ...scope, names: new Set([...scope.names, "index", "previous"] as const) };
+  const { nodes, issues } = checkTasks(loop.body, `${at}/loop/body`, inside, limits);
+  if (typeof loop.until !== "string") return issues;
+  const bodyIds = new Set(nodes.map((node) => node.id));
+  const untilScope = {
+    ...inside,
+    taskIds: new Set([...scope.taskIds, ...bodyIds]),
+    needs: { has: (id: string) => bodyIds.has(id) || scope.needs.has(id) },
+  };
+  return [...issues, ...checkExpression(loop.until, untilScope, `${at}/loop/until`)];
+}
+
+function tooEntangled(id: string, at: string): Issue {
   const message =
     `The expressions up to task "${id}" name so many tasks they need only indirectly that it takes too long to check; ` +
     "list those tasks in `needs`.";
-  return { code: "WORKFLOW_LIMIT_EXCEEDED", message, pointer: taskPointer(index) };
+  return { code: "WORKFLOW_LIMIT_EXCEEDED", message, pointer: at };
 }
 
 function tooLarge(limit: LimitName, limits: Limits, subject: string, pointer: string): Issue {
   return { code: "WORKFLOW_LIMIT_EXCEEDED", message: `${subject}; ${limitSentence(limit, limits)}.`, pointer };
 }
 
-function needsPointer({ index, needsKey }: Task): string {
-  return `${taskPointer(index)}/${needsKey}`;
+function needsPointer({ at, needsKey }: Task): string {
+  return `${at}/${needsKey}`;
 }
 
 function taskPointer(index: number): string {

@@ -23,6 +23,9 @@ function optional<T extends z.ZodType>(schema: T): z.ZodExactOptional<T> {
 }
 
 const id = z.string().regex(idPattern);
+/** `name` or `name@version`. */
+export const workflowReference = /^[A-Za-z_][A-Za-z0-9_.-]{0,127}(@[1-9]\d{0,8})?$/;
+const percentage = /^(?:100|\d{1,2})%$/;
 
 /** Takes any value, so that `timeout: 30` is told to be no duration rather than no string. */
 function duration(description: string) {
@@ -69,6 +72,53 @@ export const joinSchema = z
   ])
   .describe("When enough needs have completed: an expression over them such as `(a || b) && c`, or `{ at_least: 2 }`.");
 
+/** A duration, a point in time or another text that an expression may stand for. */
+const text = (description: string) => optional(z.string().describe(description));
+
+const approvalSchema = z.strictObject({
+  assignee: text("Who is asked; shown to people, not enforced."),
+  payload: optional(json.describe("What is to be decided, with `{{ expressions }}` in strings.")),
+});
+
+const waitConditions = {
+  for: text("How long, such as `5m`, or an expression for it."),
+  until: text("The time, RFC 3339, or an expression for it."),
+  signal: text("The name of the signal, or an expression for it."),
+  transient: optional(
+    z.boolean().describe("Whether only a signal that arrives while the task waits counts; default false."),
+  ),
+  approval: optional(approvalSchema.describe("A person's decision; `{}` asks anybody.")),
+};
+
+export const waitSchema = z
+  .strictObject({
+    ...waitConditions,
+    any_of: optional(
+      z
+        .array(z.strictObject(waitConditions))
+        .min(1)
+        .describe("Several things to wait for; the first that happens ends the wait."),
+    ),
+    timeout: duration("How long before the task fails with `wait_timed_out`; default never."),
+  })
+  .describe("What the task waits for, instead of being handed to an agent: `{ for: 5m }`, `{ signal: paid }`.");
+
+export const loopSchema = z
+  .strictObject({
+    body: z
+      .array(json)
+      .min(1)
+      .describe("The tasks of one iteration, written like those of a workflow.")
+      .meta({ items: { $ref: "#/components/schemas/TaskDefinition" } }),
+    until: z
+      .string()
+      .describe("A CEL condition over the tasks of the iteration that has just ended; true ends the loop."),
+    max: z.int32().min(1).describe("More iterations than this fail the task with `loop_exhausted`."),
+  })
+  .describe("Runs its body again and again until a condition holds.");
+
+const terminateStatus = z.enum(["completed", "failed", "cancelled"]);
+
 export const taskSchema = z
   .strictObject({
     id: id.describe(`The task's name, unique in the workflow: ${ID_FORM}.`),
@@ -77,7 +127,53 @@ export const taskSchema = z
       z.array(z.string()).describe("The ids of the tasks that have to settle before this one, such as [search, read]."),
     ),
     depends_on: optional(z.array(z.string()).describe("Another word for `needs`.")),
-    capability: id.describe(`What an agent must offer to run the task, such as \`llm.generate\`: ${ID_FORM}.`),
+    group: optional(id.describe("A name that several tasks share, to cancel them by.")),
+    capability: optional(
+      id.describe(`What an agent must offer to run the task, such as \`llm.generate\`: ${ID_FORM}.`),
+    ),
+    wait: optional(waitSchema),
+    loop: optional(loopSchema),
+    workflow: optional(
+      z
+        .string()
+        .regex(workflowReference)
+        .describe("A registered workflow to run as a run of its own: `name` or `name@version`."),
+    ),
+    detached: optional(
+      z.boolean().describe("Whether the task completes as soon as its `workflow` has been submitted; default false."),
+    ),
+    terminate: optional(
+      z
+        .union([
+          terminateStatus,
+          z.strictObject({ status: terminateStatus, message: text("Why, with `{{ expressions }}`.") }),
+        ])
+        .describe("Ends the whole run at once: completed, failed or cancelled."),
+    ),
+    cancel: optional(
+      z
+        .union([z.string(), z.array(z.string()).min(1)])
+        .describe("The ids or groups of tasks that are cancelled if they are open."),
+    ),
+    for_each: optional(
+      json.describe("A list, or an expression for it: the task is run once for each `item`, at its `index`."),
+    ),
+    max_concurrency: optional(z.int32().min(1).describe("How many items may be open at once; default all.")),
+    tolerate_failures: optional(
+      z
+        .union([z.int32().min(0), z.string().regex(percentage)])
+        .describe("How many items may fail before the task does: a number, or a share such as `20%`; default 0."),
+    ),
+    until: optional(
+      z
+        .strictObject({ succeeded: z.int32().min(1).describe("How many items have to complete.") })
+        .describe("When enough items have completed; those that are still open are cancelled."),
+    ),
+    open: optional(
+      z
+        .union([z.boolean(), z.literal("drain")])
+        .describe("Whether more items may be emitted: `true` until it is closed, `drain` until none is open."),
+    ),
     trigger_rule: optional(
       z.enum(triggerRules).describe("How the needs have to settle before the task starts; default all_success."),
     ),
@@ -87,6 +183,16 @@ export const taskSchema = z
       json.describe(
         "The handler's input, with `{{ expressions }}` in strings; default `{ inputs, needs: { <id>: output } }`.",
       ),
+    ),
+    compensate: optional(
+      z
+        .strictObject({
+          capability: id.describe("What undoes the task."),
+          input: optional(json.describe("Its input; default `{ input, output }` of the task.")),
+        })
+        .describe(
+          "What is done, in reverse order of completion, when the run fails or is cancelled after the task completed.",
+        ),
     ),
     retry: optional(retrySchema),
     ...times,
@@ -118,5 +224,6 @@ export const workflowSchema = z
 
 export type RetryDefinition = z.infer<typeof retrySchema>;
 /** `depends_on` has become `needs`. */
-export type TaskDefinition = Omit<z.infer<typeof taskSchema>, "depends_on">;
+export type TaskDefinition = Omit<z.infer<typeof taskSchema>, "depends_on" | "loop"> & { loop?: LoopDefinition };
+export type LoopDefinition = Omit<z.infer<typeof loopSchema>, "body"> & { body: TaskDefinition[] };
 export type Workflow = Omit<z.infer<typeof workflowSchema>, "tasks"> & { tasks: TaskDefinition[] };

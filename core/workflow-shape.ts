@@ -5,7 +5,7 @@ import type { ErrorCode, Issue } from "./errors.ts";
 import { MAX_ISSUES } from "./issues.ts";
 import { isJsonObject, pointerTo } from "./json.ts";
 import { didYouMean } from "./near-miss.ts";
-import { type TaskDefinition, taskSchema, type Workflow, workflowSchema } from "./workflow-schema.ts";
+import { loopSchema, type TaskDefinition, taskSchema, type Workflow, workflowSchema } from "./workflow-schema.ts";
 
 type Path = readonly PropertyKey[];
 
@@ -18,14 +18,23 @@ const envelopeSchema = workflowSchema.extend({ tasks: z.array(z.unknown()).min(1
 export function readShape(value: unknown): { workflow?: Workflow; issues: Issue[] } {
   const envelope = envelopeSchema.safeParse(value);
   const issues = (envelope.error?.issues ?? []).flatMap((issue) => describe(issue, issue.path, value));
+  const tasks = readTasks(rawTasks(value), ["tasks"], value, issues);
+  return envelope.success && issues.length === 0 ? { workflow: { ...envelope.data, tasks }, issues } : { issues };
+}
+
+/** A loop's body is read as tasks again; the depth of JSON bounds that. */
+function readTasks(raws: readonly unknown[], path: Path, root: unknown, issues: Issue[]): TaskDefinition[] {
   const tasks: TaskDefinition[] = [];
-  for (const [index, raw] of rawTasks(value).entries()) {
+  for (const [index, raw] of raws.entries()) {
     const task = taskSchema.safeParse(raw);
-    if (task.success) tasks.push(withNeeds(task.data));
-    else issues.push(...task.error.issues.flatMap((issue) => describe(issue, ["tasks", index, ...issue.path], value)));
+    if (task.success) {
+      const { loop, ...rest } = withNeeds(task.data);
+      const body = loop && readTasks(loop.body, [...path, index, "loop", "body"], root, issues);
+      tasks.push(loop && body ? { ...rest, loop: { ...loop, body } } : rest);
+    } else issues.push(...task.error.issues.flatMap((issue) => describe(issue, [...path, index, ...issue.path], root)));
     if (issues.length >= MAX_ISSUES) break;
   }
-  return envelope.success && issues.length === 0 ? { workflow: { ...envelope.data, tasks }, issues } : { issues };
+  return tasks;
 }
 
 /** The tasks as they stand in an unchecked value; none when there is no list of them. */
@@ -38,7 +47,10 @@ export function taskName(raw: unknown, index: number): string {
   return isJsonObject(raw) && typeof raw.id === "string" ? `Task ${show(raw.id)}` : `Task number ${index + 1}`;
 }
 
-function withNeeds({ depends_on, ...task }: z.infer<typeof taskSchema>): TaskDefinition {
+function withNeeds({
+  depends_on,
+  ...task
+}: z.infer<typeof taskSchema>): Omit<z.infer<typeof taskSchema>, "depends_on"> {
   return depends_on === undefined ? task : { ...task, needs: depends_on };
 }
 
@@ -125,6 +137,7 @@ function schemaAt(path: Path): z.ZodType | undefined {
   let schema: z.core.$ZodType | undefined = workflowSchema;
   for (const segment of path) {
     if (schema instanceof z.ZodObject) schema = schema.shape[segment as string];
+    else if (schema === loopSchema.shape.body) schema = taskSchema;
     else if (schema instanceof z.ZodArray) schema = schema.element;
     else if (schema instanceof z.ZodUnion) schema = objectIn(schema)?.shape[segment as string];
     else if (schema instanceof z.ZodRecord) schema = schema.valueType;

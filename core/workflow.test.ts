@@ -235,7 +235,7 @@ const flaws: Flaw[] = [
 const taskFlaws: [title: string, more: string, code: ErrorCode, at: string, column: number, words: string][] = [
   ["a misspelt key", "capabilty: d", "WORKFLOW_KEY_UNKNOWN", "/capabilty", 1, 'Did you mean "capability"?'],
   ["a key in camel case", "dependsOn: [a]", "WORKFLOW_KEY_UNKNOWN", "/dependsOn", 1, 'Did you mean "depends_on"?'],
-  ["a key that comes later", "for_each: x", "WORKFLOW_KEY_UNKNOWN", "/for_each", 1, "It may have id"],
+  ["a key that comes later", "concurrency: x", "WORKFLOW_KEY_UNKNOWN", "/concurrency", 1, "max_concurrency"],
   [
     "a misspelt key of the retry",
     "retry: { maxAttempts: 3 }",
@@ -533,7 +533,7 @@ describe("workflowSchema", () => {
         expect(isReference || (property as { description?: string }).description, key).toBeTruthy();
       }
     }
-    expect(schema.$defs!.TaskDefinition!.required).toEqual(["id", "capability"]);
+    expect(schema.$defs!.TaskDefinition!.required).toEqual(["id"]);
     expect(schema.$defs!.TaskDefinition!.properties!.timeout).toMatchObject({
       type: "string",
       pattern: expect.any(String),

@@ -12,6 +12,7 @@ import type {
 import type { Problem } from "../core/protocol/common.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type {
+  DecisionBody,
   graphFormats,
   LogLineBody,
   ResultBody,
@@ -24,6 +25,8 @@ import type {
 import type {
   ClaimAnswer,
   ClaimBody,
+  EmitAnswer,
+  EmitBody,
   HeartbeatAnswerBody,
   HeartbeatBody,
   ReleaseAnswer,
@@ -102,6 +105,13 @@ export function createClient(options: ClientOptions) {
       graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),
       timeline: (id: string, format: TimelineFormat) => http.text(`${run(id)}/timeline`, { format }),
       cancel: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/cancel`, reason ? { reason } : {}),
+      /** Ends one wait for the signal, now or later. */
+      signal: (id: string, name: string, payload?: Json) =>
+        http.post<RunBody>(`${run(id)}/signals/${encodeURIComponent(name)}`, payload === undefined ? {} : { payload }),
+      approve: (id: string, task: string, decision: DecisionBody = {}) =>
+        http.post<RunBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/approve`, decision),
+      reject: (id: string, task: string, decision: DecisionBody = {}) =>
+        http.post<RunBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/reject`, decision),
       /** The run's events until its end, resuming by itself when the connection is lost. */
       events: (id: string, after?: string, signal?: AbortSignal) =>
         followEvents(http, `${run(id)}/events`, after, signal),
@@ -131,6 +141,7 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     claim: (body: ClaimBody, signal?: AbortSignal) => http.post<ClaimAnswer>("/v1/tasks/claim", body, {}, signal),
     heartbeat: (body: HeartbeatBody) => http.post<HeartbeatAnswerBody>("/v1/tasks/heartbeat", body),
     report: (body: ReportBody) => http.post<ReportAnswerBody>("/v1/tasks/report", body),
+    emit: (body: EmitBody) => http.post<EmitAnswer>("/v1/tasks/emit", body),
     release: (body: ReleaseBody) => http.post<ReleaseAnswer>("/v1/tasks/release", body),
     /** Says that the agent is there. Answers with the queues it should consume from now on. */
     present: (load?: Json) => http.post<AgentHeartbeatAnswer>(`${self}/heartbeat`, load === undefined ? {} : { load }),

@@ -20,7 +20,7 @@ const completePlain = `
     where id in (select run_id from task where id in (select id from said))
     order by id for key share
   ), held as materialized (
-    select s.n, t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, s.output, s.usage, s.logs, s.delivered_at,
+    select s.n, t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, t.parent_id, s.output, s.usage, s.logs, s.delivered_at,
       s.started_at
     from said s join task t on t.id = s.id
     where t.agent_id = s.agent_id and t.attempt = s.attempt and t.lease_token = decode(s.token, 'hex')
@@ -36,7 +36,8 @@ const completePlain = `
   ), completed as (
     update task t
     set status = 'completed', output = k.output, usage = coalesce(k.usage, t.usage), error = null, reason = null,
-      lease_expires_at = null, heartbeat_at = null, finished_at = k.settled_at
+      lease_expires_at = null, heartbeat_at = null, finished_at = k.settled_at,
+      parent_untold = t.parent_id is not null
     from taken k
     where t.id = k.id
   ), logged as (
@@ -75,14 +76,15 @@ const completePlain = `
   )
   select
     (select json_agg(n) from taken) as accepted,
-    (select json_agg(json_build_object('run_id', e.run_id, 'namespace', r.namespace, 'facts', e.facts, 'has_open', exists (
+    (select json_agg(json_build_object('run_id', e.run_id, 'namespace', r.namespace, 'facts', e.facts,
+       'has_parent', exists (select 1 from taken k where k.run_id = e.run_id and k.parent_id is not null), 'has_open', exists (
        select 1 from counted c
        where c.run_id = e.run_id and c.status in ('pending', 'ready', 'running', 'waiting'))))
      from recorded e join runs r on r.id = e.run_id) as committed`;
 
 interface CompletedRow {
   accepted: number[] | null;
-  committed: { run_id: string; namespace: string; facts: Fact[]; has_open: boolean }[] | null;
+  committed: { run_id: string; namespace: string; facts: Fact[]; has_parent: boolean; has_open: boolean }[] | null;
 }
 
 /** A report of a success, with the hash of the token that came with it. */
@@ -115,6 +117,6 @@ export async function completeWithoutDecision(store: StoreContext, completions: 
 }
 
 function toCommitted(row: NonNullable<CompletedRow["committed"]>[number]): CommittedFacts {
-  const { run_id, namespace, facts, has_open } = row;
-  return { runId: run_id, namespace, facts, mayBeFinished: !has_open, needsUpkeep: false };
+  const { run_id, namespace, facts, has_parent, has_open } = row;
+  return { runId: run_id, namespace, facts, mayBeFinished: !has_open, needsUpkeep: has_parent };
 }

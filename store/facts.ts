@@ -26,6 +26,12 @@ export class FactLog {
     this.#entry(run).needsUpkeep = true;
   }
 
+  /** A timer of the run goes off after so many milliseconds. */
+  wakesIn(run: RunRef, ms: number): void {
+    const entry = this.#entry(run);
+    entry.wakesInMs = Math.min(entry.wakesInMs ?? ms, ms);
+  }
+
   get committed(): CommittedFacts[] {
     return [...this.#byRun.values()];
   }
@@ -43,6 +49,8 @@ export class FactLog {
 /** What the parts of the store share. */
 export interface StoreContext extends Sql {
   emit: CommitListener;
+  /** How many tasks a run may grow to. */
+  maxTasks: number;
 }
 
 /** A transaction that leaves facts: they are inserted before it commits and emitted after. */

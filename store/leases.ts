@@ -5,16 +5,21 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { constantInput } from "../core/activation.ts";
+import type { Failure } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { FactLog, recording, type StoreContext } from "./facts.ts";
+import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import type { Queryable, Transaction } from "./sql.ts";
+import { emitItems, spawnTasks } from "./steps.ts";
 import type {
   ClaimedTask,
   ClaimRequest,
   DispatchedTask,
   DispatchWindow,
+  Emission,
+  EmissionOutcome,
   Heartbeat,
   HeartbeatAnswer,
   LeaseProof,
@@ -25,6 +30,7 @@ import type {
 import {
   applyTransitions,
   type LoadedTask,
+  lockRunsExclusively,
   lockRunsShared,
   lockTasks,
   recordTransitions,
@@ -39,6 +45,7 @@ export function leaseStore(store: StoreContext): LeaseStore {
     claim: (request) => claim(store, request),
     heartbeat: (beats) => heartbeat(store, beats),
     report: (reports) => report(store, reports),
+    emit: (emission) => emit(store, emission),
     release: (leases) => release(store, leases),
   };
 }
@@ -417,7 +424,7 @@ async function heartbeat(store: StoreContext, beats: Heartbeat[]): Promise<Heart
 
 async function report(store: StoreContext, reports: Report[]): Promise<ReportAnswer[]> {
   if (reports.length === 0) return [];
-  const completed = await completeWithoutDecision(store, firstCompletions(reports));
+  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(hasNoEffects));
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
   const undecided = reports.filter((_, n) => answers[n] === undefined);
@@ -442,10 +449,11 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
   return recording(store, async (tx, log) => {
     const tasks = await lockHeld(tx, reports);
     const { accepted, answers } = await judge(tx, reports, tasks);
+    const { failures, spawned } = await applyEffects(tx, log, accepted, store.maxTasks);
     const settled = accepted.map(({ report, task }) => ({
       report,
       task,
-      transition: transition(task, reportEvent(report), Math.random())!,
+      transition: transition(task, reportEvent(report, failures.get(task.id)), Math.random())!,
     }));
     await applyTransitions(
       tx,
@@ -458,6 +466,7 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
       settled.map((entry) => entry.transition),
       [...tasks.values()],
     );
+    await startHeld(tx, log, spawned);
     const completed = settled.filter((entry) => entry.transition.status === "completed");
     await tellDependants(
       tx,
@@ -468,7 +477,39 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
   });
 }
 
-function reportEvent(report: Report): TaskEvent {
+/** What the reports of successes bring to their runs; for each that cannot, why. */
+async function applyEffects(
+  tx: Transaction,
+  log: FactLog,
+  accepted: { report: Report; task: LoadedTask }[],
+  maxTasks: number,
+): Promise<{ failures: Map<string, Failure>; spawned: NewTaskRow[] }> {
+  const failures = new Map<string, Failure>();
+  const spawned: NewTaskRow[] = [];
+  for (const { report, task } of accepted) {
+    if (report.outcome.type !== "completed") continue;
+    for (const emission of report.emit ?? []) {
+      const result = await emitItems(tx, log, task, emission, maxTasks);
+      if ("code" in result) failures.set(task.id, result);
+    }
+    if (!report.spawn?.length || failures.has(task.id)) continue;
+    const result = await spawnTasks(tx, log, task, report.spawn, maxTasks);
+    if ("code" in result) failures.set(task.id, result);
+    else spawned.push(...result);
+  }
+  return { failures, spawned };
+}
+
+function hasNoEffects({ report }: Completion): boolean {
+  return !hasEffects(report);
+}
+
+function hasEffects({ spawn, emit }: Report): boolean {
+  return (spawn?.length ?? 0) + (emit?.length ?? 0) > 0;
+}
+
+function reportEvent(report: Report, failure: Failure | undefined): TaskEvent {
+  if (failure) return { type: "failed", failure };
   return report.outcome.type === "completed"
     ? { type: "completed", output: report.outcome.output }
     : { type: "failed", failure: report.outcome.failure };
@@ -480,9 +521,11 @@ function addTimes(transition: Transition, report: Report): void {
 }
 
 /** Locks run, then tasks: the order that every transaction keeps. */
-async function lockHeld(tx: Transaction, leases: { taskId: string }[]): Promise<Map<string, LoadedTask>> {
+async function lockHeld(tx: Transaction, leases: (LeaseProof | Report)[]): Promise<Map<string, LoadedTask>> {
   const ids = [...new Set(leases.map((lease) => lease.taskId))];
-  lockRunsShared(tx, ids);
+  // Runs that may grow are held as every step of the engine holds them.
+  if (leases.some((lease) => "outcome" in lease && hasEffects(lease))) lockRunsExclusively(tx, ids);
+  else lockRunsShared(tx, ids);
   const tasks = await lockTasks(tx, ids);
   return new Map(tasks.map((task) => [task.id, task]));
 }
@@ -573,6 +616,16 @@ function storeReported(tx: Transaction, accepted: { report: Report; task: Loaded
       [JSON.stringify(usages.map(({ report, task }) => ({ id: task.id, usage: report.usage })))],
     );
   }
+}
+
+async function emit(store: StoreContext, emission: Emission): Promise<EmissionOutcome> {
+  return recording(store, async (tx, log) => {
+    lockRunsExclusively(tx, [emission.taskId]);
+    const [task] = await lockTasks(tx, [emission.taskId]);
+    if (task?.status !== "running" || !proves(emission, task)) return { outcome: "stale" };
+    const result = await emitItems(tx, log, task, emission, store.maxTasks);
+    return "code" in result ? { outcome: "refused", failure: result } : { outcome: "accepted", ...result };
+  });
 }
 
 async function release(store: StoreContext, leases: LeaseProof[]): Promise<boolean[]> {

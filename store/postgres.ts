@@ -1,6 +1,8 @@
 /** Opens the store on a PostgreSQL server (15 or newer). */
+
 import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
+import { defaultLimits } from "../core/limits.ts";
 import { agentStore } from "./agents.ts";
 import { audit } from "./audit.ts";
 import { eventStore } from "./events.ts";
@@ -9,6 +11,7 @@ import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { runStore } from "./runs.ts";
+import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
 import type { CommitListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
@@ -76,11 +79,16 @@ function describe(url: string): string {
 }
 
 /** The store over any pool that speaks to a migrated database. `afterClose` runs once the pool has ended. */
-export function storeOver(pool: pg.Pool, afterClose: () => Promise<void> = async () => {}): Store {
+export function storeOver(
+  pool: pg.Pool,
+  afterClose: () => Promise<void> = async () => {},
+  maxTasks = defaultLimits.tasksPerRun,
+): Store {
   const listeners = new Set<CommitListener>();
   const sql = sqlOver(pool);
   const context: StoreContext = {
     ...sql,
+    maxTasks,
     emit: (committed) => {
       for (const listener of listeners) listener(committed);
     },
@@ -88,7 +96,7 @@ export function storeOver(pool: pg.Pool, afterClose: () => Promise<void> = async
   let closing: Promise<void> | undefined;
   return {
     workflows: workflowStore(context),
-    runs: runStore(context),
+    runs: { ...runStore(context), ...signalStore(context) },
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),

@@ -1,15 +1,13 @@
-/** Runs: submitted whole, read in pages, brought down. */
-import { uuidv7 } from "uuidv7";
+import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
-import type { Fact } from "../core/event.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import { defaultRetryPolicy } from "../core/retry.ts";
-import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskSeed, type TaskStatus } from "../core/run.ts";
+import { type AttemptOutcome, isTerminalRun, type RunEnding, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./leases.ts";
+import { addTasks, newRows } from "./new-tasks.ts";
 import { decodeCursor, firstUuid, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
-import { inChunks, type Queryable, type Transaction } from "./sql.ts";
+import type { Queryable, Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
   Page,
@@ -22,7 +20,7 @@ import type {
   TaskDetail,
   TaskRecord,
 } from "./store.ts";
-import { applyTransitions, decide, recordTransitions, type StoredSpec } from "./transitions.ts";
+import type { StoredSpec } from "./transitions.ts";
 import { storeDefinitions } from "./workflows.ts";
 
 export function runStore(store: StoreContext): RunStore {
@@ -99,7 +97,7 @@ async function existingRuns(tx: Queryable, submissions: Submission[]): Promise<S
   return new Set(rows.map((row) => row.id));
 }
 
-async function insertRuns(tx: Transaction, log: FactLog, submissions: Submission[]): Promise<void> {
+export async function insertRuns(tx: Transaction, log: FactLog, submissions: Submission[]): Promise<void> {
   storeDefinitions(
     tx,
     submissions
@@ -108,12 +106,13 @@ async function insertRuns(tx: Transaction, log: FactLog, submissions: Submission
   );
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
-       task_count, traceparent, deadline_at)
+       task_count, traceparent, deadline_at, parent_task_id, is_detached, depth)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
-       traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond'
+       traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
+       coalesce(is_detached, false), coalesce(depth, 0)
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
-       deadline_ms bigint)`,
+       deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -128,112 +127,20 @@ async function insertRuns(tx: Transaction, log: FactLog, submissions: Submission
           task_count: s.tasks.length,
           traceparent: s.traceparent,
           deadline_ms: s.deadlineMs,
+          parent_task_id: s.parent?.taskId,
+          is_detached: s.parent?.isDetached,
+          depth: s.parent?.depth,
         })),
       ),
     ],
   );
-  const rows = submissions.flatMap(taskRows);
-  await inChunks(rows, (chunk) => insertTasks(tx, chunk));
+  const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
+    newRows(tasks, { namespace, runId, priority }),
+  );
   for (const { runId, namespace, tasks } of submissions) {
     log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
   }
-  await startRoots(tx, log, rows);
-}
-
-interface NewTaskRow {
-  namespace: string;
-  id: string;
-  run_id: string;
-  key: string;
-  capability: string;
-  status: TaskStatus;
-  is_plain: boolean;
-  tells_plain: boolean;
-  priority: number;
-  needs: string[];
-  dependants: string[];
-  need_count: number;
-  needs_left: number;
-  needs_failed: number;
-  needs_skipped: number;
-  lease_ms: number;
-  timeout_ms: number;
-  schedule_timeout_ms: number;
-  deadline_ms: number | null;
-  spec: StoredSpec;
-}
-
-/** Ids ascend in topological order, which is what makes locking by id lock upwards. */
-function taskRows(submission: Submission): NewTaskRow[] {
-  const ids = new Map(submission.tasks.map((task) => [task.key, uuidv7()]));
-  const dependants = new Map<string, string[]>();
-  const needingDecisions = new Set<string>();
-  for (const task of submission.tasks) {
-    for (const need of task.needs) {
-      if (!task.isPlain) needingDecisions.add(need);
-      const list = dependants.get(need);
-      if (list) list.push(ids.get(task.key)!);
-      else dependants.set(need, [ids.get(task.key)!]);
-    }
-  }
-  return submission.tasks.map((task) => ({
-    namespace: submission.namespace,
-    id: ids.get(task.key)!,
-    run_id: submission.runId,
-    key: task.key,
-    capability: task.capability,
-    status: task.isPlain && task.needs.length === 0 ? "ready" : "pending",
-    is_plain: task.isPlain,
-    tells_plain: !needingDecisions.has(task.key),
-    priority: Math.max(task.priority, submission.priority),
-    needs: task.needs.map((need) => ids.get(need)!),
-    dependants: dependants.get(task.key) ?? [],
-    need_count: task.needs.length,
-    needs_left: task.needs.length,
-    needs_failed: 0,
-    needs_skipped: 0,
-    lease_ms: task.leaseMs,
-    timeout_ms: task.timeoutMs,
-    schedule_timeout_ms: task.scheduleTimeoutMs,
-    deadline_ms: task.deadlineMs,
-    spec: storedSpec(task),
-  }));
-}
-
-const defaultRetryText = JSON.stringify(defaultRetryPolicy);
-
-function storedSpec({ spec: { retry, ...spec } }: TaskSeed): StoredSpec {
-  return JSON.stringify(retry) === defaultRetryText ? spec : { ...spec, retry };
-}
-
-function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
-  return tx.query(
-    `insert into task (namespace, id, run_id, key, capability, status, is_plain, tells_plain, priority, needs,
-       dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, available_at, ready_at, deadline_at)
-     select namespace, id, run_id, key, capability, status, is_plain, tells_plain, priority, needs, dependants,
-       needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec,
-       case status when 'ready' then clock_timestamp() end,
-       case status when 'ready' then clock_timestamp() end,
-       case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
-     from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, status text,
-       is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[], needs_left int, lease_ms bigint,
-       timeout_ms bigint, schedule_timeout_ms bigint, deadline_ms bigint, spec json)`,
-    [JSON.stringify(rows)],
-  );
-}
-
-/** Plain roots were inserted as ready; the others have a condition or a template to evaluate. */
-async function startRoots(tx: Transaction, log: FactLog, rows: NewTaskRow[]): Promise<void> {
-  for (const row of rows) {
-    if (row.status !== "ready") continue;
-    const fact: Fact = { type: "task.ready", task_id: row.id, key: row.key, attempt: 0, capability: row.capability };
-    log.add({ runId: row.run_id, namespace: row.namespace }, fact);
-  }
-  // A join may let a task start, or be skipped, before anything has settled.
-  const early = rows.filter((row) => row.status === "pending" && (row.needs_left === 0 || row.spec.join));
-  const transitions = await decide(tx, early);
-  await applyTransitions(tx, transitions);
-  recordTransitions(log, transitions, early);
+  await addTasks(tx, log, rows);
 }
 
 // --- cancel
@@ -251,7 +158,12 @@ async function cancel(
     );
     if (!run) return undefined;
     if (isTerminalRun(run.status)) return "finished";
-    await beginEnding(tx, log, { runId, namespace }, { status: "cancelled", code: "cancelled", message: reason });
+    await beginEnding(
+      tx,
+      log,
+      { runId, namespace },
+      { status: "cancelled", error: { code: "cancelled", message: reason } },
+    );
     return "cancelling";
   });
 }
@@ -264,15 +176,14 @@ export async function beginEnding(
   tx: Queryable,
   log: FactLog,
   run: { runId: string; namespace: string },
-  ending: { status: "cancelled" | "failed" } & Failure,
+  ending: RunEnding,
 ): Promise<void> {
-  const { status, ...error } = ending;
   const begun = await tx.query(
     "update run set ending = $2 where id = $1 and finished_at is null and ending is null returning id",
-    [run.runId, JSON.stringify({ status, error })],
+    [run.runId, JSON.stringify(ending)],
   );
   if (begun.length === 0) return;
-  log.add(run, { type: "run.cancelling", reason: error.message });
+  log.add(run, { type: "run.cancelling", reason: ending.error?.message ?? "A task has declared the run completed." });
   log.needsUpkeep(run);
 }
 
@@ -373,6 +284,11 @@ interface TaskRecordRow {
   status: TaskStatus;
   needs: string[];
   join: Join | null;
+  engine: EngineSpec["kind"] | null;
+  definition: Json;
+  parent_id: string | null;
+  scope: string;
+  group_name: string | null;
   attempt: number;
   failures: number;
   lost_leases: number;
@@ -390,7 +306,9 @@ interface TaskRecordRow {
 }
 
 const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
-  t.spec -> 'join' as "join", t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+  t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
+  case t.spec -> 'engine' ->> 'kind' when 'wait' then t.spec -> 'input' end as definition, t.parent_id, t.scope, t.group_name,
+  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -430,9 +348,12 @@ async function outline(db: Queryable, namespace: string, runId: string): Promise
   return rows.map((row) => toTaskRecord(row, keys));
 }
 
-/** Keys of the tasks that these need, by id. */
-async function keysOf(db: Queryable, rows: { needs: string[] }[]): Promise<Map<string, string>> {
-  const ids = [...new Set(rows.flatMap((row) => row.needs))];
+/** Keys of the tasks that these need or are a part of, by id. */
+async function keysOf(
+  db: Queryable,
+  rows: { needs: string[]; parent_id: string | null }[],
+): Promise<Map<string, string>> {
+  const ids = [...new Set(rows.flatMap((row) => [...row.needs, ...(row.parent_id ? [row.parent_id] : [])]))];
   if (ids.length === 0) return new Map();
   const named = await db.query<{ id: string; key: string }>("select id, key from task where id = any($1::uuid[])", [
     ids,
@@ -448,6 +369,9 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     status: row.status,
     needs: row.needs.map((id) => keys.get(id)!),
     join: row.join,
+    engine: row.engine && { kind: row.engine, definition: row.definition },
+    parent: (row.parent_id && keys.get(row.parent_id)) ?? (row.scope === "" ? null : row.scope.slice(0, -1)),
+    group: row.group_name,
     attempt: row.attempt,
     failures: row.failures,
     lostLeases: row.lost_leases,

@@ -7,6 +7,7 @@ import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
 import { deadlineCases } from "./suite/deadlines.ts";
 import { dispatchCases } from "./suite/dispatch.ts";
+import { engineCases } from "./suite/engine-tasks.ts";
 import { eventCases } from "./suite/events.ts";
 import { finishCases } from "./suite/finish.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
@@ -38,6 +39,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "lost leases": leaseCases,
   "dependants and cascades": cascadeCases,
   "a join": joinCases,
+  "a task that the engine does itself": engineCases,
   "the end of a run": finishCases,
   cancel: cancelCases,
   "deadlines and unroutable tasks": deadlineCases,

@@ -2,6 +2,7 @@
  * The port to Postgres, where every fact lives. One implementation (postgres.ts) runs on a PostgreSQL server and on the
  * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
  */
+import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
 import type { ClaimDoor, Fact, RunEvent } from "../core/event.ts";
 import type { Join } from "../core/join.ts";
@@ -12,7 +13,7 @@ import type { Workflow } from "../core/workflow.ts";
 
 export interface Store {
   workflows: WorkflowStore;
-  runs: RunStore;
+  runs: RunStore & SignalStore;
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
@@ -37,6 +38,8 @@ export interface CommittedFacts {
   mayBeFinished: boolean;
   /** A cascade or an ending goes on in further transactions: call `upkeep.cascade` and `upkeep.endRuns`. */
   needsUpkeep: boolean;
+  /** A timer goes off after so many milliseconds: then it needs upkeep. */
+  wakesInMs?: number;
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
 
@@ -91,6 +94,8 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
+  /** The task of another run that this run is the work of. */
+  parent?: { taskId: string; isDetached: boolean; depth: number };
   idempotency: { key: string; bodyHash: string } | null;
 }
 
@@ -136,6 +141,11 @@ export interface TaskRecord {
   needs: string[];
   /** Null: every need has to complete. */
   join: Join | null;
+  /** Null for what a handler does; `definition` is what a wait waits for, as it was written. */
+  engine: { kind: EngineSpec["kind"]; definition: Json } | null;
+  /** The map, loop or task that brought it into being. */
+  parent: string | null;
+  group: string | null;
   attempt: number;
   failures: number;
   lostLeases: number;
@@ -166,6 +176,28 @@ export interface AttemptRecord {
   error: Failure | null;
   startedAt: Date | null;
   endedAt: Date | null;
+}
+
+/**
+ * `decided`: now. `repeated`: the same had been decided before. `settled`: it is too late, or the other was decided.
+ * `not_waiting`: it asks nobody, or not yet.
+ */
+export type DecisionOutcome = "decided" | "repeated" | "settled" | "not_waiting" | "no_task" | "no_run";
+
+export interface SignalStore {
+  /** Sends a signal to the run: it ends one wait for its name, now or later. Undefined: no such run. */
+  signal(
+    namespace: string,
+    runId: string,
+    signal: { name: string; payload: Json; by: string },
+  ): Promise<"sent" | "finished" | undefined>;
+  /** A person's answer to a task that waits for one. */
+  decide(
+    namespace: string,
+    runId: string,
+    keyOrId: string,
+    decision: { approved: boolean; by: string; comment: string | null; payload: Json },
+  ): Promise<DecisionOutcome>;
 }
 
 export interface RunStore {
@@ -248,6 +280,9 @@ export type HeartbeatAnswer = "ok" | "lost" | "cancel";
 
 export interface Report extends LeaseProof {
   outcome: { type: "completed"; output: Json } | { type: "failed"; failure: Failure & { retryAfterMs?: number } };
+  /** Tasks to add to the run, and items to open maps; if they cannot be, the attempt has failed for good. */
+  spawn?: Json[];
+  emit?: Pick<Emission, "map" | "items" | "close">[];
   logs?: HandlerLog[];
   usage?: JsonObject;
   /** RFC 3339, by the executor's clock. */
@@ -256,6 +291,25 @@ export interface Report extends LeaseProof {
 }
 /** `duplicate`: this very report was accepted before. `stale`: the lease is not held (any more); nothing changed. */
 export type ReportAnswer = "accepted" | "duplicate" | "stale";
+
+/** Items for an open map, from a task that is running. Whether to close it goes with them. */
+export interface Emission extends LeaseProof {
+  /** The id of the map, as it is called where the emitting task stands. */
+  map: string;
+  items: EmittedItem[];
+  close: boolean;
+}
+
+export interface EmittedItem {
+  item: Json;
+  /** Unique in its map: an item whose key it has is ignored. */
+  key: string | null;
+}
+
+export type EmissionOutcome =
+  | { outcome: "accepted"; added: number; repeated: number }
+  | { outcome: "refused"; failure: Failure }
+  | { outcome: "stale" };
 
 export interface LeaseStore {
   /** Marks ready tasks as dispatched, within the windows, highest priority and oldest first. At most `limit`. */
@@ -267,6 +321,7 @@ export interface LeaseStore {
   heartbeat(beats: Heartbeat[]): Promise<HeartbeatAnswer[]>;
   /** Applies each result in one transaction with all that follows from it; many results share one. */
   report(reports: Report[]): Promise<ReportAnswer[]>;
+  emit(emission: Emission): Promise<EmissionOutcome>;
   /** Back to ready, as if never claimed. True for each lease that was held. */
   release(leases: LeaseProof[]): Promise<boolean[]>;
 }
@@ -274,7 +329,10 @@ export interface LeaseStore {
 // --- upkeep: what the orchestrator's loops do; each call is safe to repeat and to run on many replicas at once
 
 export interface UpkeepStore {
-  /** Goes on with cascades: tells dependants of failed, skipped and cancelled tasks. Answers how many tasks it moved. */
+  /**
+   * Goes on with what follows from what has settled: tells dependants, maps, loops and other runs, cancels what is not
+   * wanted any more, and does the steps of the tasks that the engine does itself. Answers how many tasks it moved.
+   */
   cascade(limit: number): Promise<number>;
   /** Chunks of the work of ending runs that were cancelled or ran out of time. Answers how many tasks it moved. */
   endRuns(limit: number): Promise<number>;

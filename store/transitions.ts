@@ -5,6 +5,7 @@ import { decideJoin, defaultJoin, type JoinVerdict } from "../core/join.ts";
 import { needsOf } from "../core/join-expression.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
+import { mapOutputs } from "../core/map.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
 import { isTerminalTask, type TaskSpec, type TaskState, type TaskStatus } from "../core/run.ts";
 import type { FactLog, RunRef } from "./facts.ts";
@@ -15,6 +16,8 @@ export interface LoadedTask extends TaskState {
   namespace: string;
   capability: string;
   dependants: string[];
+  parentId: string | null;
+  scope: string;
   leaseToken: Buffer | null;
   leaseExpired: boolean;
   everBeat: boolean;
@@ -36,6 +39,8 @@ interface TaskRow {
   agent_id: string | null;
   spec: StoredSpec;
   dependants: string[];
+  parent_id: string | null;
+  scope: string;
   lease_token: Buffer | null;
   lease_expired: boolean;
   ever_beat: boolean;
@@ -51,7 +56,7 @@ export function readSpec(stored: StoredSpec): TaskSpec {
 }
 
 const taskColumns = `t.id, t.run_id, t.namespace, t.key, t.capability, t.status, t.attempt, t.failures, t.lost_leases,
-  t.lost_claims, t.agent_id, t.spec, to_json(t.dependants) as dependants, t.lease_token, t.timeout_ms,
+  t.lost_claims, t.agent_id, t.spec, to_json(t.dependants) as dependants, t.parent_id, t.scope, t.lease_token, t.timeout_ms,
   coalesce(t.lease_expires_at < clock_timestamp(), false) as lease_expired,
   t.heartbeat_at is not null as ever_beat,
   coalesce(t.started_at + t.timeout_ms * interval '1 millisecond' < clock_timestamp(), false) as timed_out`;
@@ -89,6 +94,8 @@ function loadedTask(row: TaskRow): LoadedTask {
     agentId: row.agent_id,
     spec: readSpec(row.spec),
     dependants: row.dependants,
+    parentId: row.parent_id,
+    scope: row.scope,
     leaseToken: row.lease_token,
     leaseExpired: row.lease_expired,
     everBeat: row.ever_beat,
@@ -101,6 +108,13 @@ function loadedTask(row: TaskRow): LoadedTask {
  * The runs of the tasks: they take a share lock in everything that settles tasks, and an exclusive one in everything that cascades, so that the
  * two never interleave within a run. Always before any task is locked, always in id order.
  */
+export function lockRunsExclusively(tx: Transaction, taskIds: string[]): void {
+  tx.send(
+    `select id from run where id in (select run_id from task where id = any($1::uuid[])) order by id for update`,
+    [taskIds],
+  );
+}
+
 export function lockRunsShared(tx: Transaction, taskIds: string[]): void {
   tx.send(
     `select id from run where id in (select run_id from task where id = any($1::uuid[])) order by id for key share`,
@@ -147,18 +161,23 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          reason = u.reason,
          available_at = case u.status when 'ready' then clock_timestamp() + u.delay_ms * interval '1 millisecond'
                         else t.available_at end,
-         ready_at = case u.status when 'ready' then coalesce(t.ready_at, clock_timestamp()) else t.ready_at end,
-         deadline_at = case when u.status = 'ready' and t.ready_at is null
+         ready_at = case when u.status in ('ready', 'waiting') then coalesce(t.ready_at, clock_timestamp()) else t.ready_at end,
+         deadline_at = case when u.status in ('ready', 'waiting') and t.ready_at is null
                        then clock_timestamp() + t.deadline_ms * interval '1 millisecond' else t.deadline_at end,
          agent_id = case u.status when 'ready' then null else t.agent_id end,
          lease_token = case u.status when 'ready' then null else t.lease_token end,
-         started_at = case u.status when 'ready' then null else t.started_at end,
+         started_at = case u.status when 'ready' then null when 'waiting' then clock_timestamp() else t.started_at end,
+         step_due = u.status = 'waiting',
+         wake_at = null,
+         awaits = null,
          lease_expires_at = null,
          heartbeat_at = null,
          dispatched_at = null,
          finished_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled') then clock_timestamp() end,
          cancels_rest = t.cancels_rest or u.cancels_rest,
-         untold = u.status in ('failed', 'skipped', 'cancelled') and t.dependants <> '{}'
+         untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
+           or (u.status = 'completed' and u.from_status = 'waiting')),
+         parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
      from json_to_recordset($1) as u(
        id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
        lost_claims int, delay_ms double precision, cancels_rest boolean, input json, output json, error json, reason text)
@@ -210,27 +229,46 @@ export async function tellDependants(
   for (const { runId, status } of transitions) if (!isTerminalTask(status)) openRuns.add(runId);
   const decided = new Set(transitions.map(({ taskId }) => taskId));
   for (const { id, run_id } of undecided) if (!decided.has(id)) openRuns.add(run_id);
-  recordTransitions(log, transitions, undecided);
+  recordTransitions(log, transitions, undecided.map(recordedOf));
   for (const run of settled) if (!openRuns.has(run.runId)) log.mayBeFinished(run);
   return transitions;
 }
 
-/** Adds each transition's fact, and asks for a cascade where one has to go on. */
-export function recordTransitions(
+/** Applies one event to each task, leaving alone those it no longer concerns. */
+export async function settle(
+  tx: Transaction,
   log: FactLog,
-  transitions: Transition[],
-  tasks: readonly { id: string; namespace: string; capability: string }[],
-): void {
+  tasks: LoadedTask[],
+  eventFor: (task: LoadedTask) => TaskEvent | undefined,
+): Promise<Transition[]> {
+  const transitions = tasks.flatMap((task) => {
+    const event = eventFor(task);
+    return (event && transition(task, event, Math.random())) ?? [];
+  });
+  await applyTransitions(tx, transitions);
+  recordTransitions(log, transitions, tasks);
+  return transitions;
+}
+
+/** What is asked of a task when its transition is recorded. */
+interface Recorded {
+  id: string;
+  namespace: string;
+  capability: string;
+  parentId: string | null;
+}
+
+/** Adds each transition's fact, and asks for upkeep where something has to go on. */
+export function recordTransitions(log: FactLog, transitions: Transition[], tasks: readonly Recorded[]): void {
   const byId = new Map(tasks.map((task) => [task.id, task]));
-  for (const { taskId, runId, status, cancelsRest, fact } of transitions) {
+  for (const { taskId, runId, from, status, cancelsRest, fact } of transitions) {
     const task = byId.get(taskId)!;
     const run = { runId, namespace: task.namespace };
-    if (cancelsRest) log.needsUpkeep(run);
     log.add(run, status === "ready" ? { ...fact, capability: task.capability } : fact);
-    if (isTerminalTask(status) && status !== "completed") {
-      log.needsUpkeep(run);
-      log.mayBeFinished(run);
-    }
+    const isUntold = isTerminalTask(status) && (status !== "completed" || from === "waiting");
+    if (isUntold) log.mayBeFinished(run);
+    const tellsParent = isTerminalTask(status) && task.parentId !== null;
+    if (isUntold || tellsParent || cancelsRest || status === "waiting") log.needsUpkeep(run);
   }
 }
 
@@ -283,7 +321,8 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
      from told
      where t.id = told.id
      returning t.id, t.run_id, t.namespace, t.key, t.capability, t.status, told.starts as became_ready, t.needs_left,
-       t.needs_failed, t.needs_skipped, cardinality(t.needs) as need_count, case when t.is_plain then '{}'::json else t.spec end as spec`,
+       t.needs_failed, t.needs_skipped, cardinality(t.needs) as need_count, t.parent_id, t.scope, t.ordinal, t.item,
+       case when t.is_plain then '{}'::json else t.spec end as spec`,
     [
       ids,
       ids.map((id) => counts.get(id)!.settled),
@@ -293,7 +332,8 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
   );
 }
 
-interface Undecided {
+/** A pending task, as far as its start depends on it. */
+export interface Undecided {
   id: string;
   run_id: string;
   namespace: string;
@@ -303,7 +343,19 @@ interface Undecided {
   needs_left: number;
   needs_failed: number;
   needs_skipped: number;
+  parent_id: string | null;
+  scope: string;
+  ordinal: number | null;
+  item: Json;
   spec: StoredSpec;
+}
+
+/** Of a row `t`. */
+export const undecidedColumns = `t.id, t.run_id, t.namespace, t.key, t.capability, cardinality(t.needs) as need_count,
+  t.needs_left, t.needs_failed, t.needs_skipped, t.parent_id, t.scope, t.ordinal, t.item, t.spec`;
+
+export function recordedOf({ id, namespace, capability, parent_id }: Undecided): Recorded {
+  return { id, namespace, capability, parentId: parent_id };
 }
 
 /** Asks core about pending tasks: start with what input, skip, or fail; no transition for one that has to wait. */
@@ -314,7 +366,7 @@ export async function decide(tx: Queryable, tasks: Undecided[]): Promise<Transit
     .map((task) => ({ task, activation: prepareActivation(readSpec(task.spec)) }));
   const contexts = await loadContexts(tx, starting);
   const events = new Map<string, TaskEvent>();
-  for (const { task, activation } of starting) events.set(task.id, activation.decide(contexts.get(task.run_id)!));
+  for (const { task, activation } of starting) events.set(task.id, activation.decide(contexts(task)));
   return tasks.flatMap((task) => {
     if (verdicts.get(task.id) === "wait") return [];
     const event = events.get(task.id) ?? { type: "skipped", reason: "need_not_completed" };
@@ -325,10 +377,10 @@ export async function decide(tx: Queryable, tasks: Undecided[]): Promise<Transit
 /** By task. Only expressions ask how each need stands; whatever else, the counters of the row say enough. */
 async function joinVerdicts(tx: Queryable, tasks: Undecided[]): Promise<Map<string, JoinVerdict>> {
   const named = new Map<string, Set<string>>();
-  for (const { run_id, spec } of tasks) {
+  for (const { run_id, scope, spec } of tasks) {
     if (!spec.join || !("expression" in spec.join)) continue;
     const keys = named.get(run_id) ?? new Set<string>();
-    for (const key of needsOf(spec.join.expression)) keys.add(key);
+    for (const key of needsOf(spec.join.expression)) keys.add(scope + key);
     named.set(run_id, keys);
   }
   const statuses = await loadStatuses(tx, named);
@@ -336,7 +388,7 @@ async function joinVerdicts(tx: Queryable, tasks: Undecided[]): Promise<Map<stri
     tasks.map((task) => {
       const { needs_left: left, needs_failed: failed, needs_skipped: skipped } = task;
       const counts = { left, failed, skipped, completed: task.need_count - left - failed - skipped };
-      const statusOf = (key: string) => statuses.get(`${task.run_id} ${key}`)!;
+      const statusOf = (key: string) => statuses.get(`${task.run_id} ${task.scope}${key}`)!;
       return [task.id, decideJoin(task.spec.join ?? defaultJoin, counts, statusOf)];
     }),
   );
@@ -376,30 +428,100 @@ interface RunInputs {
   attempt: number;
 }
 
-/** By run: its inputs, and only those tasks that the conditions and templates name. */
+/** What is read from where: names that stand in the same scope of the same run mean the same. */
+interface Reading {
+  runId: string;
+  scope: string;
+  tasks: ReadonlySet<string>;
+  readsPrevious: boolean;
+}
+
+/** What each task's condition and templates can see: the run's inputs, and only those tasks that they name. */
 async function loadContexts(
   tx: Queryable,
   starting: { task: Undecided; activation: Activation }[],
-): Promise<Map<string, ExpressionContext>> {
-  if (starting.length === 0) return new Map();
-  const named = new Map<string, Set<string>>();
+): Promise<(task: Undecided) => ExpressionContext> {
+  const readings = new Map<string, Reading & { tasks: Set<string> }>();
   for (const { task, activation } of starting) {
-    const keys = named.get(task.run_id) ?? new Set<string>();
-    for (const key of activation.tasks) keys.add(key);
-    named.set(task.run_id, keys);
+    const { run_id: runId, scope } = task;
+    const group = `${runId} ${scope}`;
+    const reading = readings.get(group) ?? { runId, scope, tasks: new Set(), readsPrevious: false };
+    for (const id of activation.tasks) reading.tasks.add(id);
+    reading.readsPrevious ||= activation.readsPrevious;
+    readings.set(group, reading);
   }
-  const runs = await tx.query<RunInputs>("select id, inputs, attempt from run where id = any($1::uuid[])", [
-    [...named.keys()],
-  ]);
-  const results = await loadResults(tx, named);
-  return new Map(
-    runs.map(({ id, inputs, attempt }) => [id, { inputs, tasks: results.get(id) ?? {}, run: { id, attempt } }]),
+  const contexts = await readScopes(tx, [...readings.values()]);
+  const byGroup = new Map([...readings.keys()].map((group, n) => [group, contexts[n]!]));
+  return (task) => {
+    const context = byGroup.get(`${task.run_id} ${task.scope}`)!;
+    return task.ordinal === null ? context : { ...context, index: task.ordinal, item: task.item };
+  };
+}
+
+/** The context of each reading. A name means the task nearest to it: in its own scope, else in the one around that. */
+export async function readScopes(tx: Queryable, readings: Reading[]): Promise<ExpressionContext[]> {
+  if (readings.length === 0) return [];
+  const runIds = [...new Set(readings.map((reading) => reading.runId))];
+  const keys = new Map<string, Set<string>>(runIds.map((id) => [id, new Set()]));
+  for (const { runId, scope, tasks } of readings) {
+    for (const id of tasks) for (const around of scopesAround(scope)) keys.get(runId)!.add(around + id);
+  }
+  const rows = await tx.query<RunInputs>("select id, inputs, attempt from run where id = any($1::uuid[])", [runIds]);
+  const runs = new Map(rows.map((run) => [run.id, run]));
+  const results = await loadResults(tx, keys);
+  const previous = await loadPrevious(tx, readings);
+  return readings.map(({ runId, scope, tasks }, n) => {
+    const { inputs, attempt } = runs.get(runId)!;
+    const found = results.get(runId) ?? {};
+    const named: Record<string, TaskResult> = Object.create(null);
+    for (const id of tasks) {
+      const around = scopesAround(scope).find((prefix) => prefix + id in found);
+      if (around !== undefined) named[id] = found[around + id]!;
+    }
+    const context: ExpressionContext = { inputs, tasks: named, run: { id: runId, attempt } };
+    return scope === "" ? context : { ...context, previous: previous[n] ?? null };
+  });
+}
+
+/** `a[1]/b[0]/` → itself, `a[1]/` and the empty one. */
+export function scopesAround(scope: string): string[] {
+  const scopes = [scope];
+  for (let inner = scope; inner !== ""; ) {
+    inner = inner.slice(0, inner.lastIndexOf("/", inner.length - 2) + 1);
+    scopes.push(inner);
+  }
+  return scopes;
+}
+
+/** In `refine[2]/`: what iteration 1 of the loop gave, by the id of its tasks. */
+async function loadPrevious(tx: Queryable, readings: Reading[]): Promise<(JsonObject | undefined)[]> {
+  const asked = readings.flatMap(({ runId, scope, readsPrevious }, n) => {
+    const match = readsPrevious ? /^(.*)\[(\d+)\]\/$/.exec(scope) : null;
+    return match && match[2] !== "0" ? [{ n, run_id: runId, key: match[1]!, iteration: Number(match[2]) - 1 }] : [];
+  });
+  if (asked.length === 0) return [];
+  const rows = await tx.query<{ n: number; key: string; output: Json }>(
+    `select a.n, t.key, t.output
+     from json_to_recordset($1) as a(n int, run_id uuid, key text, iteration int)
+     join task c on c.run_id = a.run_id and c.key = a.key
+     join task t on t.parent_id = c.id and t.ordinal = a.iteration`,
+    [JSON.stringify(asked)],
   );
+  const previous: JsonObject[] = [];
+  for (const { n } of asked) previous[n] = outputsById(rows.filter((row) => row.n === n));
+  return previous;
+}
+
+/** Outputs of the tasks of one iteration, by the ids they have in the body. */
+export function outputsById(rows: readonly { key: string; output: Json }[]): JsonObject {
+  return Object.fromEntries(rows.map(({ key, output }) => [key.slice(key.lastIndexOf("/") + 1), output]));
 }
 
 export interface TaskResult {
   status: TaskStatus;
   output: Json;
+  /** Of a map: those of its items, in order. */
+  outputs?: Json[];
   error: Json;
 }
 
@@ -411,16 +533,16 @@ export async function loadResults(
   const pairs = [...keysByRun].flatMap(([runId, keys]) => [...keys].map((key) => ({ runId, key })));
   const results = new Map<string, Record<string, TaskResult>>();
   if (pairs.length === 0) return results;
-  const rows = await tx.query<{ run_id: string; key: string } & TaskResult>(
-    `select t.run_id, t.key, t.status, t.output, t.error
+  const rows = await tx.query<{ run_id: string; key: string; is_map: boolean } & TaskResult>(
+    `select t.run_id, t.key, t.status, t.output, t.error, coalesce(t.spec -> 'engine' ->> 'kind' = 'map', false) as is_map
      from unnest($1::uuid[], $2::text[]) as n(run_id, key)
      join task t on t.run_id = n.run_id and t.key = n.key`,
     [pairs.map((pair) => pair.runId), pairs.map((pair) => pair.key)],
   );
-  for (const { run_id, key, status, output, error } of rows) {
+  for (const { run_id, key, status, output, error, is_map } of rows) {
     // A task may be called __proto__.
     const byKey = results.get(run_id) ?? (Object.create(null) as Record<string, TaskResult>);
-    byKey[key] = { status, output, error };
+    byKey[key] = is_map ? { status, output, outputs: mapOutputs(output) ?? [], error } : { status, output, error };
     results.set(run_id, byKey);
   }
   return results;

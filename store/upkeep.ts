@@ -7,29 +7,27 @@ import { type ErrorCode, type Failure, failureKinds, SkeinError } from "../core/
 import type { Fact } from "../core/event.ts";
 import { firstUnhandled, type UnmetTask } from "../core/handled.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import { decideRun, type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
+import { decideRun, type TaskEvent } from "../core/lifecycle.ts";
 import type { RunEnding, TaskStatus } from "../core/run.ts";
 import { AGENT_TTL } from "./agents.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { beginEnding } from "./runs.ts";
 import type { Queryable, Transaction } from "./sql.ts";
+import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import {
-  applyTransitions,
   type LoadedTask,
   loadResults,
   lockFreeTasks,
   lockRunsShared,
   lockTasks,
-  recordTransitions,
+  settle,
   tellDependants,
 } from "./transitions.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
-    cascade: async (limit) =>
-      (await forEachRun(store, runsWithRest, limit, cancelRest)) +
-      (await forEachRun(store, runsToCascade, limit, cascadeRun)),
+    cascade: (limit) => cascade(store, limit),
     endRuns: (limit) => forEachRun(store, runsToEnd, limit, endRun),
     finishRuns: (runIds) => finishRuns(store, runIds),
     reap: (limit) => reap(store, limit),
@@ -39,6 +37,14 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
     redispatch: (options) => redispatch(store, options),
     prune: () => prune(store),
   };
+}
+
+async function cascade(store: StoreContext, limit: number): Promise<number> {
+  const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.maxTasks);
+  let moved = await tellParentRuns(store, limit);
+  moved += await forEachRun(store, runsWithRest, limit, cancelRest);
+  moved += await forEachRun(store, runsWithSteps, limit, step);
+  return moved + (await forEachRun(store, runsToCascade, limit, cascadeRun));
 }
 
 /** Runs looked at in one call of a loop. */
@@ -89,29 +95,79 @@ async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: num
   return moved;
 }
 
-// --- the rest of a join
+// --- what is not wanted any more
 
 const runsWithRest = `
   select r.id, r.namespace
   from (select distinct run_id from task where cancels_rest limit $1) u join run r on r.id = u.run_id`;
 
-/** Joins with `cancel_rest` that have started: what is still open and only led to them is cancelled. */
+/**
+ * Joins with `cancel_rest` that have started: what is still open and only led to them is cancelled. Maps, loops and
+ * workflows that have settled: so is what they had begun.
+ */
 async function cancelRest(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
-  const joined = await tx.query<{ id: string; needs: string[] }>(
-    `select id, to_json(needs) as needs from task where run_id = $1 and cancels_rest order by id limit $2`,
+  const owners = await tx.query<{ id: string; needs: string[]; has_joined: boolean; has_children: boolean }>(
+    `select id, to_json(needs) as needs,
+       spec -> 'join' ->> 'cancelRest' = 'true' and (spec -> 'engine' is null or started_at is not null) as has_joined,
+       spec -> 'engine' is not null and finished_at is not null as has_children
+     from task where run_id = $1 and cancels_rest order by id limit $2`,
     [run.runId, limit],
   );
+  const settled = owners.filter((owner) => owner.has_children).map((owner) => owner.id);
+  const joined = owners.filter((owner) => owner.has_joined);
   const rest = await restOf(
     tx,
     joined.flatMap((task) => task.needs),
   );
+  const children = await openChildren(tx, settled);
   // All at once, for the order of locks: heartbeats lock what runs without asking for the run.
-  const locked = await lockTasks(tx, [...rest, ...joined.map((task) => task.id)]);
-  tx.send("update task set cancels_rest = false where id = any($1::uuid[])", [joined.map((task) => task.id)]);
-  await settle(tx, log, locked, (task) =>
-    rest.has(task.id) ? { type: "cancelled", reason: "join_satisfied" } : undefined,
+  const locked = await lockTasks(tx, [...new Set([...rest, ...children, ...owners.map((task) => task.id)])]);
+  tx.send("update task set cancels_rest = false where id = any($1::uuid[])", [owners.map((task) => task.id)]);
+  await settle(tx, log, locked, (task) => {
+    if (children.has(task.id)) return { type: "cancelled", reason: "parent_settled" };
+    return rest.has(task.id) ? { type: "cancelled", reason: "join_satisfied" } : undefined;
+  });
+  await endChildRuns(tx, log, settled);
+  return owners.length;
+}
+
+/** Of maps and loops; what these children have begun in turn is for the next time, since they settle by it. */
+async function openChildren(tx: Queryable, parentIds: string[]): Promise<Set<string>> {
+  const rows = await tx.query<{ id: string }>(
+    `select t.id from task t
+     where t.parent_id = any($1::uuid[]) and (t.status in ('pending', 'ready', 'running', 'waiting')) is not false`,
+    [parentIds],
   );
-  return joined.length;
+  return new Set(rows.map((row) => row.id));
+}
+
+async function endChildRuns(tx: Transaction, log: FactLog, taskIds: string[]): Promise<void> {
+  const runs = await tx.query<{ id: string; namespace: string }>(
+    `select id, namespace from run
+     where parent_task_id = any($1::uuid[]) and not is_detached and finished_at is null
+     order by id
+     for update`,
+    [taskIds],
+  );
+  for (const { id, namespace } of runs) {
+    const error = { code: "cancelled", message: "The task that this run was the work of has settled." };
+    await beginEnding(tx, log, { runId: id, namespace }, { status: "cancelled", error });
+  }
+}
+
+/** Runs that have finished tell the tasks that wait for them. Without locking both: those may be ending this very run. */
+async function tellParentRuns(store: StoreContext, limit: number): Promise<number> {
+  const finished = await store.query<{ id: string; parent_task_id: string }>(
+    "select id, parent_task_id from run where parent_untold order by id limit $1",
+    [limit],
+  );
+  if (finished.length === 0) return 0;
+  await store.query(
+    `update task set step_due = true where id = any($1::uuid[]) and (status = 'waiting') is not false`,
+    [finished.map((run) => run.parent_task_id)],
+  );
+  await store.query("update run set parent_untold = false where id = any($1::uuid[])", [finished.map((run) => run.id)]);
+  return finished.length;
 }
 
 /** Upwards from some needs: the open tasks that no task outside of the answer waits for. */
@@ -158,27 +214,11 @@ async function endRun(tx: Transaction, log: FactLog, run: RunRef, limit: number)
     tx,
     open.map((task) => task.id),
   );
-  const reason = row.ending.status === "cancelled" ? "run_cancelled" : "run_failed";
+  const reason = `run_${row.ending.status}`;
   await settle(tx, log, tasks, () => ({ type: "cancelled", reason }));
   if (open.length === limit) log.needsUpkeep(run);
   log.mayBeFinished(run);
   return tasks.length;
-}
-
-/** Applies one event to each task, leaving alone those it no longer concerns. */
-async function settle(
-  tx: Transaction,
-  log: FactLog,
-  tasks: LoadedTask[],
-  eventFor: (task: LoadedTask) => TaskEvent | undefined,
-): Promise<Transition[]> {
-  const transitions = tasks.flatMap((task) => {
-    const event = eventFor(task);
-    return (event && transition(task, event, Math.random())) ?? [];
-  });
-  await applyTransitions(tx, transitions);
-  recordTransitions(log, transitions, tasks);
-  return transitions;
 }
 
 // --- the end of a run
@@ -190,6 +230,7 @@ interface OpenRun {
   inputs: JsonObject;
   attempt: number;
   ending: RunEnding | null;
+  is_child: boolean;
 }
 
 /**
@@ -202,7 +243,7 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
   const wasEnding = new Map(settled.map((run) => [run.id, run.is_ending]));
   return recording(store, async (tx, log) => {
     const runs = await tx.query<OpenRun>(
-      `select id, namespace, definition_hash, inputs, attempt, ending
+      `select id, namespace, definition_hash, inputs, attempt, ending, parent_task_id is not null as is_child
        from run where id = any($1::uuid[]) and finished_at is null
        order by id for update`,
       [[...wasEnding.keys()]],
@@ -238,9 +279,9 @@ async function firstFailures(tx: Queryable, runs: OpenRun[]): Promise<Map<string
   const rows = await tx.query<UnmetRow>(
     `select t.run_id, t.id, t.key, t.status, t.reason, t.error, to_json(t.dependants) as dependants
      from unnest($1::uuid[]) as r(id) cross join lateral (
-       select * from task where run_id = r.id and status in ('failed', 'skipped', 'cancelled')
+       select * from task where run_id = r.id and parent_id is null and status in ('failed', 'skipped', 'cancelled')
      ) t
-     where exists (select 1 from task f where f.run_id = r.id and f.status = 'failed')
+     where exists (select 1 from task f where f.run_id = r.id and f.parent_id is null and f.status = 'failed')
      order by t.finished_at, t.id`,
     [runs.map((run) => run.id)],
   );
@@ -272,7 +313,8 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
   if (finished.length === 0) return;
   tx.send(
     `update run r
-     set status = u.status, outputs = u.outputs, error = u.error, finished_at = clock_timestamp()
+     set status = u.status, outputs = u.outputs, error = u.error, finished_at = clock_timestamp(),
+       parent_untold = r.parent_task_id is not null and not r.is_detached
      from json_to_recordset($1) as u(id uuid, status text, outputs json, error json)
      where r.id = u.id and r.finished_at is null`,
     [JSON.stringify(finished.map(({ run, status, outputs, error }) => ({ id: run.id, status, outputs, error })))],
@@ -281,6 +323,7 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
     const fact: Fact = { type: `run.${status}` };
     if (error) fact.error = error;
     log.add({ runId: run.id, namespace: run.namespace }, fact);
+    if (run.is_child) log.needsUpkeep({ runId: run.id, namespace: run.namespace });
   }
 }
 
@@ -321,7 +364,7 @@ async function evaluateOutputs(tx: Queryable, run: OpenRun): Promise<Json> {
 /** Without declared outputs a run answers with the output of every completed task that nothing depends on, by key. */
 async function outputsOfSinks(tx: Queryable, runId: string): Promise<Json> {
   const sinks = await tx.query<{ key: string; output: Json }>(
-    `select key, output from task where run_id = $1 and status = 'completed' and dependants = '{}' order by id`,
+    `select key, output from task where run_id = $1 and status = 'completed' and dependants = '{}' and parent_id is null order by id`,
     [runId],
   );
   return Object.fromEntries(sinks.map((sink) => [sink.key, sink.output]));
@@ -378,8 +421,10 @@ async function expireRuns(store: StoreContext, limit: number): Promise<number> {
         { runId: id, namespace },
         {
           status: "failed",
-          code: failureKinds.deadlineExceeded,
-          message: "The run did not finish before its deadline.",
+          error: {
+            code: failureKinds.deadlineExceeded,
+            message: "The run did not finish before its deadline.",
+          },
         },
       );
     });

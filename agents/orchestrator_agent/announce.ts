@@ -22,6 +22,9 @@ export function logCommitted(logger: Logger, committed: CommittedFacts[]): void 
 
 const taskStatus: Record<TaskFact["type"], string | undefined> = {
   "task.ready": "ready",
+  "task.waiting": "waiting",
+  "task.approved": undefined,
+  "task.rejected": undefined,
   "task.published": undefined,
   "task.claimed": "running",
   "task.retrying": "ready",

@@ -84,12 +84,14 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   function afterCommit(committed: CommittedFacts[]): void {
     logCommitted(logger, committed);
     announcer?.announce(committed);
-    for (const { runId, facts, mayBeFinished, needsUpkeep } of committed) {
+    for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs } of committed) {
       if (mayBeFinished) {
         maybeFinished.add(runId);
         finish.wake();
       }
       if (needsUpkeep) move.wake();
+      // Longer waits end when the loop looks anyway.
+      if (wakesInMs !== undefined && wakesInMs < everyMs.upkeep) setTimeout(move.wake, wakesInMs).unref();
       if (!dispatch) continue;
       for (const fact of facts) {
         // Longer delays end when the loop looks anyway.

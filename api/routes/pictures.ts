@@ -5,6 +5,7 @@ import { SkeinError } from "../../core/errors.ts";
 import { describeJoin } from "../../core/join.ts";
 import { uuid } from "../../core/protocol/common.ts";
 import { graphFormats, graphQuery, timelineFormats, timelineQuery } from "../../core/protocol/runs.ts";
+import { describeWait } from "../../core/wait.ts";
 import type { AttemptRecord, Run, TaskRecord } from "../../store/store.ts";
 import type { ApiContext, App } from "../context.ts";
 import { renderDot } from "../graph/dot.ts";
@@ -148,9 +149,10 @@ function graphView(run: Run, tasks: TaskRecord[]): GraphView {
     nodes: tasks.map((task) => ({
       key: task.key,
       taskId: task.id,
-      capability: task.capability,
+      capability: task.engine?.kind === "wait" ? describeWait(task.engine.definition) : task.capability,
       status: task.status,
       needs: task.needs,
+      ...(task.parent !== null && { group: task.parent }),
       ...(task.join && { join: describeJoin(task.join, task.needs.length) }),
       attempt: task.attempt,
       ...(task.startedAt && { startedAt: task.startedAt.getTime() }),

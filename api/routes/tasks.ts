@@ -1,4 +1,4 @@
-/** The doors of a lease over HTTP: claim (also long-poll), heartbeat, report (also with a claim), release, emit later. */
+/** The doors of a lease over HTTP: claim (also long-poll), heartbeat, report (also with a claim), release, emit. */
 import type { FastifyRequest } from "fastify";
 import { type Failure, failureKinds, SkeinError } from "../../core/errors.ts";
 import { formatCount, type Limits, limitSentence } from "../../core/limits.ts";
@@ -6,6 +6,8 @@ import type { HandlerLog } from "../../core/log-lines.ts";
 import {
   claimAnswer,
   claimBody,
+  emitAnswer,
+  emitBody,
   heartbeatAnswer,
   heartbeatBody,
   type LeaseBody,
@@ -146,6 +148,32 @@ export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContex
   }
 
   app.post(
+    "/tasks/emit",
+    {
+      config: { scope: "agent" },
+      schema: {
+        tags: ["work"],
+        summary: "Add items to an open map",
+        description: "From a task that is running, in the same run. `close` says that no more will come.",
+        body: emitBody,
+        response: { 200: emitAnswer },
+      },
+    },
+    async (request) => {
+      const { map, close } = request.body;
+      const items = request.body.items.map(({ item, key = null }) => ({ item, key }));
+      requireStorable(request, items, "/items", limits.jsonDepth);
+      const proof = leaseProof(actingAgent(request).id, request.body);
+      const answer = await store.leases.emit({ ...proof, map, items, close });
+      if (answer.outcome === "stale") {
+        throw new SkeinError("LEASE_LOST", "The lease is not held, or not any more; nothing was added.");
+      }
+      if (answer.outcome === "refused") throw new SkeinError("EMIT_REFUSED", answer.failure.message);
+      return { added: answer.added, repeated: answer.repeated };
+    },
+  );
+
+  app.post(
     "/tasks/release",
     {
       config: { scope: "agent" },
@@ -199,8 +227,8 @@ interface Judged {
 }
 
 function judgeOutput(request: FastifyRequest, item: ReportItem, limits: Limits): Judged {
-  const { output = null, error = null, logs = [], usage = null } = item;
-  for (const [part, value] of Object.entries({ output, error, logs, usage })) {
+  const { output = null, error = null, logs = [], usage = null, effects = null } = item;
+  for (const [part, value] of Object.entries({ output, error, logs, usage, effects })) {
     const unstorable = flawIn(request, value, limits.jsonDepth);
     if (!unstorable) continue;
     const message = `/${part}${unstorable.pointer} ${unstorable.reason}; remove or encode it.`;
@@ -224,6 +252,13 @@ function toReport(agentId: string, { item, flaw }: Judged): Report {
       item.outcome === "completed"
         ? { type: "completed", output: item.output ?? null }
         : { type: "failed", failure: failureOf(item.error!) },
+    ...(item.effects?.spawn && { spawn: item.effects.spawn }),
+    ...(item.effects?.emit && {
+      emit: item.effects.emit.map(({ items, ...emission }) => ({
+        ...emission,
+        items: items.map(({ item, key = null }) => ({ item, key })),
+      })),
+    }),
     ...(item.logs && { logs: item.logs as HandlerLog[] }),
     ...(item.usage && { usage: item.usage }),
     ...(item.delivered_at && { deliveredAt: item.delivered_at }),

@@ -21,6 +21,8 @@ export interface ExpressionContext {
   run?: { id: string; attempt: number };
   item?: Json;
   index?: number;
+  /** In a loop's body: what the iteration before gave, by task id; null in the first. */
+  previous?: Json;
 }
 
 export interface Frame {

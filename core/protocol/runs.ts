@@ -110,6 +110,17 @@ export const cancelBody = z
   .nullish()
   .meta({ id: "Cancel" });
 
+export const signalBody = z
+  .strictObject({ payload: json.optional() })
+  .nullish()
+  .meta({ id: "Signal", description: "What the task that waits for it completes with" });
+
+export const decisionBody = z
+  .strictObject({ comment: z.string().max(8192).optional(), payload: json.optional() })
+  .nullish()
+  .meta({ id: "Decision" });
+export type DecisionBody = z.infer<typeof decisionBody>;
+
 /** One line of a run's story: the engine's steps and what the handlers logged, in order. */
 export const logLine = z
   .object({
@@ -129,6 +140,10 @@ export const logLine = z
         "retry",
         "release",
         "cancel",
+        "wait",
+        "signal",
+        "decide",
+        "grow",
         "finish",
       ])
       .meta({ description: "`log` for what a handler wrote" }),

@@ -79,6 +79,32 @@ export type ReportedLogBody = z.infer<typeof reportedLog>;
 /** Log lines a report may bring; the SDK drops the oldest beyond it and says so. */
 export const MAX_LOG_LINES = 1_000;
 
+const emission = {
+  map: z.string().max(1024).meta({ description: "The id of an open map, as it is called where the task stands" }),
+  items: z
+    .array(z.strictObject({ item: json, key: z.string().min(1).max(256).optional() }))
+    .max(MAX_BATCH)
+    .default([])
+    .meta({ description: "An item whose key the map has already is ignored" }),
+  close: z.boolean().default(false).meta({ description: "No more will come, from anybody" }),
+};
+
+export const emitBody = leaseProof.extend(emission).meta({ id: "Emit" });
+export type EmitBody = z.input<typeof emitBody>;
+export const emitAnswer = z.object({ added: z.number().int(), repeated: z.number().int() }).meta({ id: "EmitAnswer" });
+export type EmitAnswer = z.infer<typeof emitAnswer>;
+
+const effects = z
+  .strictObject({
+    spawn: z
+      .array(json)
+      .max(MAX_BATCH)
+      .optional()
+      .meta({ description: "Tasks to add to the run, as in a workflow; they may need one another" }),
+    emit: z.array(z.strictObject(emission)).max(MAX_BATCH).optional(),
+  })
+  .meta({ description: "What a success brings along; if it cannot be done, the attempt has failed for good" });
+
 export const reportItem = leaseProof
   .extend({
     outcome: z.enum(["completed", "failed"]),
@@ -91,6 +117,7 @@ export const reportItem = leaseProof
         retry_after_ms: z.number().min(0).max(MAX_DURATION_MS).optional(),
       })
       .optional(),
+    effects: effects.optional(),
     logs: z.array(reportedLog).max(MAX_LOG_LINES).optional(),
     usage: jsonObject.optional(),
     delivered_at: givenTime.optional().meta({ description: "Executor's clock: when the hint arrived" }),

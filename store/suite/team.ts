@@ -208,7 +208,9 @@ const defaultRegistration: Omit<AgentRegistration, "namespace" | "capabilities">
 export function newWorkflow(tasks: Tasks, extra: Partial<Workflow> = {}): Workflow {
   return {
     name: "flow",
-    tasks: Object.entries(tasks).map(([id, task]) => ({ id, capability: "work", ...task })),
+    tasks: Object.entries(tasks).map(([id, task]) =>
+      isEngine(task) ? { id, ...task } : { id, capability: "work", ...task },
+    ),
     ...extra,
   };
 }
@@ -231,6 +233,10 @@ export function newSubmission(namespace: string, tasks: Tasks, options: SubmitOp
     idempotency: null,
     ...rest,
   };
+}
+
+function isEngine(task: Partial<TaskDefinition>): boolean {
+  return (["wait", "loop", "workflow", "terminate", "cancel"] as const).some((kind) => task[kind] !== undefined);
 }
 
 /** The run ids that a submit created or found. */

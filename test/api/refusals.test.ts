@@ -432,7 +432,12 @@ describe("what is asked of an agent's door is refused", () => {
       "JSON_UNSTORABLE",
       "/request_id",
     ],
-    ["an effect that is not there yet", () => report({ effects: {} }), "REQUEST_INVALID", "/reports/0/effects"],
+    [
+      "an effect that does not exist",
+      () => report({ effects: { spwan: [] } }),
+      "REQUEST_INVALID",
+      "/reports/0/effects/spwan",
+    ],
   ])("%s", async (_, one, code, pointer) => {
     const problem = await refuse(one());
     expect([problem.code, ...(pointer === undefined ? [] : [problem.errors?.[0]?.pointer])]).toEqual(
@@ -637,6 +642,16 @@ describe("mutations of every request", () => {
         },
       ],
       claim: { capabilities: ["work"], max: 1 },
+    }),
+    postRunsRunSignalsName: () => ({ payload: { x: 1 } }),
+    postRunsRunTasksTaskApprove: () => ({ comment: "x", payload: [1] }),
+    postRunsRunTasksTaskReject: () => ({ comment: "x" }),
+    postTasksEmit: () => ({
+      ...proof(lease),
+      lease_token: "other",
+      map: "a",
+      items: [{ item: { x: 1 }, key: "k" }],
+      close: false,
     }),
     postTasksRelease: () => ({ leases: [{ ...proof(lease), lease_token: "other" }] }),
     postAgents: () => ({

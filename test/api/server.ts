@@ -196,7 +196,11 @@ async function createNamespace(server: TestServer) {
     options: { headers?: Record<string, string>; definition?: JsonObject } & Record<string, unknown> = {},
   ): Promise<RunBody> {
     const { headers, definition, ...rest } = options;
-    const full = { name: "flow", tasks: tasks.map((task) => ({ capability: "work", ...task })), ...definition };
+    const full = {
+      name: "flow",
+      tasks: tasks.map((task) => ("wait" in task ? task : { capability: "work", ...task })),
+      ...definition,
+    };
     const answer = await call<RunBody>({
       path: "/v1/runs",
       body: { definition: full, ...rest },

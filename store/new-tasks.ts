@@ -1,0 +1,185 @@
+/** Task rows as they come into being: with their run, or while it goes on. */
+import { uuidv7 } from "uuidv7";
+import type { Json } from "../core/json.ts";
+import type { Transition } from "../core/lifecycle.ts";
+import { defaultRetryPolicy } from "../core/retry.ts";
+import type { TaskSeed, TaskStatus } from "../core/run.ts";
+import type { FactLog } from "./facts.ts";
+import { inChunks, type Queryable, type Transaction } from "./sql.ts";
+import { applyTransitions, decide, recordedOf, recordTransitions, type StoredSpec } from "./transitions.ts";
+
+export interface NewTaskRow {
+  namespace: string;
+  id: string;
+  run_id: string;
+  key: string;
+  capability: string;
+  group_name: string | null;
+  status: TaskStatus;
+  is_plain: boolean;
+  tells_plain: boolean;
+  priority: number;
+  needs: string[];
+  dependants: string[];
+  need_count: number;
+  needs_left: number;
+  needs_failed: number;
+  needs_skipped: number;
+  lease_ms: number;
+  timeout_ms: number;
+  schedule_timeout_ms: number;
+  deadline_ms: number | null;
+  spec: StoredSpec;
+  input: Json | undefined;
+  parent_id: string | null;
+  scope: string;
+  ordinal: number | null;
+  item: Json;
+  item_key: string | null;
+}
+
+/** Where new tasks belong. */
+export interface Place {
+  namespace: string;
+  runId: string;
+  /** Of the run: no task has less. */
+  priority: number;
+  /** Before their keys: `refine[2]/`. */
+  scope?: string;
+  /** The map or loop they are a part of, and their place in it. */
+  parentId?: string;
+  ordinal?: number;
+  item?: Json;
+}
+
+/** Rows of tasks given in topological order: ids ascend in it, which is what makes locking by id lock upwards. */
+export function newRows(tasks: readonly TaskSeed[], place: Place): NewTaskRow[] {
+  const { scope = "" } = place;
+  const ids = new Map(tasks.map((task) => [task.key, uuidv7()]));
+  const dependants = new Map<string, string[]>();
+  const needingDecisions = new Set<string>();
+  for (const task of tasks) {
+    for (const need of task.needs) {
+      if (!task.isPlain) needingDecisions.add(need);
+      const list = dependants.get(need);
+      if (list) list.push(ids.get(task.key)!);
+      else dependants.set(need, [ids.get(task.key)!]);
+    }
+  }
+  return tasks.map((task) => ({
+    ...newRow(task, place, scope + task.key),
+    id: ids.get(task.key)!,
+    tells_plain: !needingDecisions.has(task.key),
+    needs: task.needs.map((need) => ids.get(need)!),
+    dependants: dependants.get(task.key) ?? [],
+    need_count: task.needs.length,
+    needs_left: task.needs.length,
+  }));
+}
+
+/** A row of a task that needs none and that none needs. */
+export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key: string): NewTaskRow {
+  return {
+    namespace: place.namespace,
+    id: uuidv7(),
+    run_id: place.runId,
+    key,
+    capability: task.capability,
+    group_name: task.group ?? null,
+    status: "pending",
+    is_plain: task.isPlain,
+    tells_plain: true,
+    priority: Math.max(task.priority, place.priority),
+    needs: [],
+    dependants: [],
+    need_count: 0,
+    needs_left: 0,
+    needs_failed: 0,
+    needs_skipped: 0,
+    lease_ms: task.leaseMs,
+    timeout_ms: task.timeoutMs,
+    schedule_timeout_ms: task.scheduleTimeoutMs,
+    deadline_ms: task.deadlineMs,
+    spec: storedSpec(task),
+    input: undefined,
+    parent_id: place.parentId ?? null,
+    scope: place.scope ?? "",
+    ordinal: place.ordinal ?? null,
+    item: place.item ?? null,
+    item_key: null,
+  };
+}
+
+const defaultRetryText = JSON.stringify(defaultRetryPolicy);
+
+function storedSpec({ spec: { retry, ...spec } }: Pick<TaskSeed, "spec">): StoredSpec {
+  return JSON.stringify(retry) === defaultRetryText ? spec : { ...spec, retry };
+}
+
+/**
+ * Inserts the rows and starts those that nothing holds back: what has no open need, or a join that does not wait. `held`
+ * rows are left pending, for their map to start.
+ */
+export async function addTasks(
+  tx: Transaction,
+  log: FactLog,
+  rows: NewTaskRow[],
+  held: readonly NewTaskRow[] = [],
+): Promise<void> {
+  for (const row of rows) if (row.is_plain && row.needs_left === 0) row.status = "ready";
+  const roots = rows.filter((row) => row.status === "pending" && row.needs_left === 0);
+  const started = await decide(tx, roots);
+  await inChunks([...startedRows(rows, started), ...held], (chunk) => insertTasks(tx, chunk));
+  for (const { status, id, run_id, namespace, key, capability } of rows) {
+    if (status === "ready")
+      log.add({ runId: run_id, namespace }, { type: "task.ready", task_id: id, key, attempt: 0, capability });
+  }
+  // A join may let a task start, or be skipped, before anything has settled.
+  const joined = rows.filter((row) => row.needs_left > 0 && row.spec.join);
+  const later = [...started.filter(isApplied), ...(await decide(tx, joined))];
+  await applyTransitions(tx, later);
+  recordTransitions(log, later, [...roots, ...joined].map(recordedOf));
+}
+
+/** Starts rows that were inserted as held. */
+export async function startHeld(tx: Transaction, log: FactLog, rows: NewTaskRow[]): Promise<void> {
+  const early = rows.filter((row) => row.needs_left === 0 || row.spec.join);
+  const transitions = await decide(tx, early);
+  await applyTransitions(tx, transitions);
+  recordTransitions(log, transitions, early.map(recordedOf));
+}
+
+/** A task that is ready is written as such, which saves a second version of its row. */
+function startedRows(rows: NewTaskRow[], started: Transition[]): NewTaskRow[] {
+  const ready = new Map(started.filter((one) => !isApplied(one)).map((one) => [one.taskId, one]));
+  for (const row of rows) {
+    const transition = ready.get(row.id);
+    if (!transition) continue;
+    row.status = "ready";
+    row.input = transition.input;
+  }
+  return rows;
+}
+
+function isApplied({ status, cancelsRest }: Transition): boolean {
+  return status !== "ready" || cancelsRest;
+}
+
+function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
+  return tx.query(
+    `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
+       dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, input, parent_id, scope,
+       ordinal, item, item_key, available_at, ready_at, deadline_at)
+     select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
+       dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, input, parent_id, scope,
+       ordinal, item, item_key,
+       case status when 'ready' then clock_timestamp() end,
+       case status when 'ready' then clock_timestamp() end,
+       case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
+     from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, group_name text,
+       status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
+       needs_left int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint, deadline_ms bigint, spec json,
+       input json, parent_id uuid, scope text, ordinal int, item json, item_key text)`,
+    [JSON.stringify(rows)],
+  );
+}

@@ -1,0 +1,98 @@
+/** What comes to a run from outside while it waits: signals, decisions, and more items for a map that is open. */
+import { uuidv7 } from "uuidv7";
+import type { Json } from "../core/json.ts";
+import { isTerminalRun, isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { asksApproval, type Decision } from "../core/wait.ts";
+import { recording, type StoreContext } from "./facts.ts";
+import { uuidShape } from "./rows.ts";
+import type { Transaction } from "./sql.ts";
+import type { DecisionOutcome, SignalStore } from "./store.ts";
+import type { StoredSpec } from "./transitions.ts";
+
+export function signalStore(store: StoreContext): SignalStore {
+  return {
+    signal: (namespace, runId, signal) => signal_(store, namespace, runId, signal),
+    decide: (namespace, runId, keyOrId, decision) => decide(store, namespace, runId, keyOrId, decision),
+  };
+}
+
+/** The run, held exclusively: a wait that starts meanwhile finds the signal, or the signal finds the wait. */
+async function holdRun(tx: Transaction, namespace: string, runId: string): Promise<RunStatus | undefined> {
+  const [run] = await tx.query<{ status: RunStatus }>(
+    "select status from run where namespace = $1 and id = $2 for update",
+    [namespace, runId],
+  );
+  return run?.status;
+}
+
+async function signal_(
+  store: StoreContext,
+  namespace: string,
+  runId: string,
+  { name, payload, by }: Parameters<SignalStore["signal"]>[2],
+): Promise<"sent" | "finished" | undefined> {
+  return recording(store, async (tx, log) => {
+    const status = await holdRun(tx, namespace, runId);
+    if (status === undefined) return undefined;
+    if (isTerminalRun(status)) return "finished";
+    tx.send("insert into signal (namespace, id, run_id, name, payload) values ($1, $2, $3, $4, $5)", [
+      namespace,
+      uuidv7(),
+      runId,
+      name,
+      JSON.stringify(payload),
+    ]);
+    tx.send(
+      `update task set step_due = true
+       where run_id = $1 and status = 'waiting' and awaits @> array[$2]`,
+      [runId, name],
+    );
+    log.add({ runId, namespace }, { type: "run.signalled", signal: name, by });
+    log.needsUpkeep({ runId, namespace });
+    return "sent";
+  });
+}
+
+interface DecidedRow {
+  id: string;
+  key: string;
+  status: TaskStatus;
+  attempt: number;
+  spec: StoredSpec;
+  input: Json;
+  decision: Decision | null;
+}
+
+async function decide(
+  store: StoreContext,
+  namespace: string,
+  runId: string,
+  keyOrId: string,
+  { approved, by, comment, payload }: Parameters<SignalStore["decide"]>[3],
+): Promise<DecisionOutcome> {
+  return recording(store, async (tx, log) => {
+    if ((await holdRun(tx, namespace, runId)) === undefined) return "no_run";
+    const [task] = await tx.query<DecidedRow>(
+      `select id, key, status, attempt, spec, input, decision from task
+       where run_id = $1 and ${uuidShape.test(keyOrId) ? "id = $2::uuid" : "key = $2"}
+       for no key update`,
+      [runId, keyOrId],
+    );
+    if (!task) return "no_task";
+    if (task.decision) return task.decision.approved === approved ? "repeated" : "settled";
+    if (isTerminalTask(task.status)) return "settled";
+    const asks = task.spec.engine?.kind === "wait" && asksApproval(task.input ?? task.spec.input ?? null);
+    if (task.status !== "waiting" || !asks) return "not_waiting";
+    await tx.query(
+      `update task
+       set step_due = true, decision = json_build_object('approved', $2::boolean, 'by', $3::text, 'comment', $4::text,
+         'payload', $5::json, 'at', extract(epoch from clock_timestamp()) * 1000)
+       where id = $1 and (status = 'waiting') is not false`,
+      [task.id, approved, by, comment, JSON.stringify(payload)],
+    );
+    const type = approved ? "task.approved" : "task.rejected";
+    log.add({ runId, namespace }, { type, task_id: task.id, key: task.key, attempt: task.attempt, by });
+    log.needsUpkeep({ runId, namespace });
+    return "decided";
+  });
+}
