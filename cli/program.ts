@@ -192,8 +192,10 @@ function addRuns(program: Command, does: Does): void {
     .action(does(async () => (await load()).reject));
   runs
     .command("cancel <run>")
-    .description("stop a run")
+    .description("stop a run, or a group of its tasks")
     .option("--reason <text>", "kept with the run")
+    .option("--group <name>", "only the tasks of this group; the run goes on")
+    .option("--compensate", "undo what has completed")
     .action(does(async () => (await load()).cancel));
 }
 

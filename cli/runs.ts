@@ -81,10 +81,20 @@ export async function result(context: Context, id: string): Promise<number> {
   return exitCodeOf(found);
 }
 
-export async function cancel(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
+interface CancelOptions {
+  reason?: string;
+  group?: string;
+  compensate?: boolean;
+}
+
+export async function cancel(context: Context, id: string, { reason, ...options }: CancelOptions): Promise<void> {
   const client = await context.client();
-  const run = await client.runs.cancel(id, reason);
+  const run = await client.runs.cancel(id, reason, options);
   if (context.json) return printJson(context, run);
+  if (options.group !== undefined) {
+    context.stdout.write(`The tasks of group ${visible(options.group)} are cancelled; run ${run.id} goes on.\n`);
+    return;
+  }
   const words = isTerminalRun(run.status) ? `is ${run.status}` : "is being cancelled";
   context.stdout.write(`Run ${run.id} ${words}.\n`);
 }

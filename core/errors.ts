@@ -52,6 +52,7 @@ export const errorTitles = {
   RUN_INPUTS_INVALID: "The inputs do not satisfy the workflow's schema",
   RUN_ALREADY_FINISHED: "The run has already finished",
   TASK_NOT_FOUND: "There is no such task",
+  GROUP_NOT_FOUND: "There is no such group of tasks",
   TASK_NOT_WAITING: "The task does not wait for this",
   TASK_ALREADY_DECIDED: "The task has been decided, or has settled",
   LEASE_LOST: "The lease is not held",

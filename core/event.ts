@@ -6,6 +6,7 @@ export interface RunFact {
     | "run.submitted"
     | "run.signalled"
     | "run.grown"
+    | "run.compensating"
     | "run.completed"
     | "run.failed"
     | "run.cancelling"

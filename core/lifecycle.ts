@@ -217,7 +217,7 @@ export type RunVerdict =
 /** How a run stands: open while a task is, else failed if any task failed, else completed. An ending decides over both. */
 export function decideRun(tally: RunTally, ending: RunEnding | undefined): RunVerdict {
   if (tally.open > 0) return { status: "open" };
-  if (ending) return ending.status === "completed" ? { status: "completed" } : ending;
+  if (ending) return ending.status === "completed" ? ending : { status: ending.status, error: ending.error };
   if (tally.firstFailure) return { status: "failed", error: tally.firstFailure };
   return { status: "completed" };
 }

@@ -23,6 +23,7 @@ const runSteps = {
   "run.cancelling": "cancel",
   "run.signalled": "signal",
   "run.grown": "grow",
+  "run.compensating": "compensate",
 } as const;
 
 function runLine(event: LoggedEvent): LogLineBody {

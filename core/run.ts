@@ -85,6 +85,8 @@ export type AttemptOutcome = "completed" | "failed" | "lease_expired" | "timed_o
 
 /** How a run ends when something other than its last task ends it: a cancel, or its deadline. */
 export type RunEnding =
-  | { status: "failed" | "cancelled"; error: Failure }
+  | { status: "failed"; error: Failure }
+  /** `compensate`: what has completed is undone. */
+  | { status: "cancelled"; error: Failure; compensate?: boolean }
   /** A `terminate` task has declared it done. */
   | { status: "completed"; error?: undefined };

@@ -380,8 +380,9 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
     }
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {
-      const withItself = { ...scope, needs: { has: (other: string) => other === id || needs.has(other) } };
-      issues.push(...checkTemplate(undo, withItself, `${at}/compensate/input`));
+      const itself = { has: (other: string) => other === id || needs.has(other) };
+      const withOutput = { ...ofInstance, needs: itself, names: new Set([...ofInstance.names, "output"] as const) };
+      issues.push(...checkTemplate(undo, withOutput, `${at}/compensate/input`));
     }
     issues.push(...wrongLoop(raw.loop, at, ofInstance, limits));
     if (indirect?.isExhausted()) return [...issues, tooEntangled(id, at)];

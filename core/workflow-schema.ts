@@ -188,11 +188,11 @@ export const taskSchema = z
       z
         .strictObject({
           capability: id.describe("What undoes the task."),
-          input: optional(json.describe("Its input; default `{ input, output }` of the task.")),
+          input: optional(
+            json.describe("Its input, whose expressions also see the task's `output`; default `{ output }`."),
+          ),
         })
-        .describe(
-          "What is done, in reverse order of completion, when the run fails or is cancelled after the task completed.",
-        ),
+        .describe("What undoes the task, in reverse order of completion, when the run fails after the task completed."),
     ),
     retry: optional(retrySchema),
     ...times,

@@ -12,6 +12,7 @@ import type {
 import type { Problem } from "../core/protocol/common.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type {
+  CancelBody,
   DecisionBody,
   graphFormats,
   LogLineBody,
@@ -104,7 +105,8 @@ export function createClient(options: ClientOptions) {
       logs: (id: string, page: PageOptions = {}) => http.get<PageOf<LogLineBody>>(`${run(id)}/logs`, page),
       graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),
       timeline: (id: string, format: TimelineFormat) => http.text(`${run(id)}/timeline`, { format }),
-      cancel: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/cancel`, reason ? { reason } : {}),
+      cancel: (id: string, reason?: string, options: Omit<NonNullable<CancelBody>, "reason"> = {}) =>
+        http.post<RunBody>(`${run(id)}/cancel`, { ...options, ...(reason && { reason }) }),
       /** Ends one wait for the signal, now or later. */
       signal: (id: string, name: string, payload?: Json) =>
         http.post<RunBody>(`${run(id)}/signals/${encodeURIComponent(name)}`, payload === undefined ? {} : { payload }),

@@ -36,6 +36,8 @@ export interface NewTaskRow {
   ordinal: number | null;
   item: Json;
   item_key: string | null;
+  /** The task that it undoes. */
+  compensates: string | null;
 }
 
 /** Where new tasks belong. */
@@ -107,6 +109,7 @@ export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key:
     ordinal: place.ordinal ?? null,
     item: place.item ?? null,
     item_key: null,
+    compensates: null,
   };
 }
 
@@ -169,17 +172,17 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, input, parent_id, scope,
-       ordinal, item, item_key, available_at, ready_at, deadline_at)
+       ordinal, item, item_key, compensates, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, input, parent_id, scope,
-       ordinal, item, item_key,
+       ordinal, item, item_key, compensates,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
      from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, group_name text,
        status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
        needs_left int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint, deadline_ms bigint, spec json,
-       input json, parent_id uuid, scope text, ordinal int, item json, item_key text)`,
+       input json, parent_id uuid, scope text, ordinal int, item json, item_key text, compensates uuid)`,
     [JSON.stringify(rows)],
   );
 }

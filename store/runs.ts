@@ -20,7 +20,7 @@ import type {
   TaskDetail,
   TaskRecord,
 } from "./store.ts";
-import type { StoredSpec } from "./transitions.ts";
+import { lockTasks, type StoredSpec, settle } from "./transitions.ts";
 import { storeDefinitions } from "./workflows.ts";
 
 export function runStore(store: StoreContext): RunStore {
@@ -28,7 +28,8 @@ export function runStore(store: StoreContext): RunStore {
     submit: (submissions) => submit(store, submissions),
     find: async (namespace, runId) => (await findRuns(store, namespace, [runId]))[0],
     list: (namespace, filter) => listRuns(store, namespace, filter),
-    cancel: (namespace, runId, reason) => cancel(store, namespace, runId, reason),
+    cancel: (namespace, runId, reason, options) => cancel(store, namespace, runId, reason, options),
+    cancelGroup: (namespace, runId, group, reason) => cancelGroup(store, namespace, runId, group, reason),
     tasks: (namespace, runId, filter) => listTasks(store, namespace, runId, filter),
     outline: (namespace, runId) => outline(store, namespace, runId),
     task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
@@ -150,22 +151,49 @@ async function cancel(
   namespace: string,
   runId: string,
   reason: string,
+  { compensate = false }: { compensate?: boolean } = {},
 ): Promise<"cancelling" | "finished" | undefined> {
   return recording(store, async (tx, log) => {
-    const [run] = await tx.query<{ status: RunStatus }>(
-      "select status from run where namespace = $1 and id = $2 for update",
-      [namespace, runId],
-    );
-    if (!run) return undefined;
-    if (isTerminalRun(run.status)) return "finished";
-    await beginEnding(
-      tx,
-      log,
-      { runId, namespace },
-      { status: "cancelled", error: { code: "cancelled", message: reason } },
-    );
+    const status = await holdRun(tx, namespace, runId);
+    if (!status) return undefined;
+    if (isTerminalRun(status)) return "finished";
+    const error = { code: "cancelled", message: reason };
+    await beginEnding(tx, log, { runId, namespace }, { status: "cancelled", error, ...(compensate && { compensate }) });
     return "cancelling";
   });
+}
+
+async function cancelGroup(
+  store: StoreContext,
+  namespace: string,
+  runId: string,
+  group: string,
+  reason: string,
+): Promise<number | "no_group" | "finished" | undefined> {
+  return recording(store, async (tx, log) => {
+    const status = await holdRun(tx, namespace, runId);
+    if (!status) return undefined;
+    if (isTerminalRun(status)) return "finished";
+    const tasks = await tx.query<{ id: string }>(
+      "select id from task where run_id = $1 and group_name = $2 order by id",
+      [runId, group],
+    );
+    if (tasks.length === 0) return "no_group";
+    const locked = await lockTasks(
+      tx,
+      tasks.map((task) => task.id),
+    );
+    return (await settle(tx, log, locked, () => ({ type: "cancelled", reason }))).length;
+  });
+}
+
+/** Locks the run exclusively and answers its status; undefined when there is none. */
+export async function holdRun(tx: Transaction, namespace: string, runId: string): Promise<RunStatus | undefined> {
+  const [run] = await tx.query<{ status: RunStatus }>(
+    "select status from run where namespace = $1 and id = $2 for update",
+    [namespace, runId],
+  );
+  return run?.status;
 }
 
 /**

@@ -1,11 +1,11 @@
 /** What comes to a run from outside while it waits: signals, decisions, and more items for a map that is open. */
 import { uuidv7 } from "uuidv7";
 import type { Json } from "../core/json.ts";
-import { isTerminalRun, isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { isTerminalRun, isTerminalTask, type TaskStatus } from "../core/run.ts";
 import { asksApproval, type Decision } from "../core/wait.ts";
 import { recording, type StoreContext } from "./facts.ts";
 import { uuidShape } from "./rows.ts";
-import type { Transaction } from "./sql.ts";
+import { holdRun } from "./runs.ts";
 import type { DecisionOutcome, SignalStore } from "./store.ts";
 import type { StoredSpec } from "./transitions.ts";
 
@@ -16,15 +16,6 @@ export function signalStore(store: StoreContext): SignalStore {
   };
 }
 
-/** The run, held exclusively: a wait that starts meanwhile finds the signal, or the signal finds the wait. */
-async function holdRun(tx: Transaction, namespace: string, runId: string): Promise<RunStatus | undefined> {
-  const [run] = await tx.query<{ status: RunStatus }>(
-    "select status from run where namespace = $1 and id = $2 for update",
-    [namespace, runId],
-  );
-  return run?.status;
-}
-
 async function signal_(
   store: StoreContext,
   namespace: string,
@@ -32,6 +23,7 @@ async function signal_(
   { name, payload, by }: Parameters<SignalStore["signal"]>[2],
 ): Promise<"sent" | "finished" | undefined> {
   return recording(store, async (tx, log) => {
+    // A wait that starts meanwhile finds the signal, or the signal finds the wait.
     const status = await holdRun(tx, namespace, runId);
     if (status === undefined) return undefined;
     if (isTerminalRun(status)) return "finished";

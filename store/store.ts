@@ -206,7 +206,20 @@ export interface RunStore {
   find(namespace: string, runId: string): Promise<Run | undefined>;
   list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
   /** Begins to end the run as `cancelled`; `upkeep.endRuns` carries it out. Undefined: no such run. */
-  cancel(namespace: string, runId: string, reason: string): Promise<"cancelling" | "finished" | undefined>;
+  cancel(
+    namespace: string,
+    runId: string,
+    reason: string,
+    /** Whether what has completed is undone. */
+    options?: { compensate?: boolean },
+  ): Promise<"cancelling" | "finished" | undefined>;
+  /** Cancels the open tasks of a group and answers how many; the run goes on. Undefined: no such run. */
+  cancelGroup(
+    namespace: string,
+    runId: string,
+    group: string,
+    reason: string,
+  ): Promise<number | "no_group" | "finished" | undefined>;
   tasks(
     namespace: string,
     runId: string,

@@ -3,13 +3,15 @@
  * hints. Each call does a bounded chunk in transactions of its own, can be repeated, and runs on any number of replicas.
  */
 import { prepareOutputs } from "../core/activation.ts";
+import { mustCompensate } from "../core/compensation.ts";
 import { type ErrorCode, type Failure, failureKinds, SkeinError } from "../core/errors.ts";
 import type { Fact } from "../core/event.ts";
 import { firstUnhandled, type UnmetTask } from "../core/handled.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import { decideRun, type TaskEvent } from "../core/lifecycle.ts";
+import { decideRun, type RunVerdict, type TaskEvent } from "../core/lifecycle.ts";
 import type { RunEnding, TaskStatus } from "../core/run.ts";
 import { AGENT_TTL } from "./agents.ts";
+import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { beginEnding } from "./runs.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -198,18 +200,22 @@ const runsToEnd = `
   limit $1`;
 
 async function endRun(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
-  const [row] = await tx.query<{ ending: RunEnding | null }>(
-    "select ending from run where id = $1 and finished_at is null",
+  const [row] = await tx.query<{ ending: RunEnding | null; compensated: boolean }>(
+    "select ending, compensated from run where id = $1 and finished_at is null",
     [run.runId],
   );
   if (!row?.ending) return 0;
   const open = await tx.query<{ id: string }>(
     `select id from task
-     where run_id = $1 and status in ('pending', 'ready', 'running', 'waiting')
+     where run_id = $1 and status in ('pending', 'ready', 'running', 'waiting') and compensates is null
      order by id
      limit $2`,
     [run.runId, limit],
   );
+  if (open.length === 0) {
+    if (!row.compensated) log.mayBeFinished(run);
+    return 0;
+  }
   const tasks = await lockTasks(
     tx,
     open.map((task) => task.id),
@@ -231,6 +237,7 @@ interface OpenRun {
   attempt: number;
   ending: RunEnding | null;
   is_child: boolean;
+  compensated: boolean;
 }
 
 /**
@@ -243,7 +250,7 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
   const wasEnding = new Map(settled.map((run) => [run.id, run.is_ending]));
   return recording(store, async (tx, log) => {
     const runs = await tx.query<OpenRun>(
-      `select id, namespace, definition_hash, inputs, attempt, ending, parent_task_id is not null as is_child
+      `select id, namespace, definition_hash, inputs, attempt, ending, parent_task_id is not null as is_child, compensated
        from run where id = any($1::uuid[]) and finished_at is null
        order by id for update`,
       [[...wasEnding.keys()]],
@@ -252,14 +259,23 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
     const unchanged = runs.filter((run) => (run.ending !== null) === wasEnding.get(run.id));
     const failures = await firstFailures(tx, unchanged);
     const finished: FinishedRun[] = [];
+    let undoing = 0;
     for (const run of unchanged) {
       const verdict = decideRun({ open: 0, ...failures.get(run.id) }, run.ending ?? undefined);
       if (verdict.status === "open") continue;
-      finished.push(verdict.status === "completed" ? await completed(tx, run) : { run, ...verdict });
+      if (await isUndone(tx, log, run, verdict)) undoing++;
+      else finished.push(verdict.status === "completed" ? await completed(tx, run) : { run, ...verdict });
     }
     writeFinished(tx, log, finished);
-    return finished.length;
+    return finished.length + undoing;
   });
+}
+
+/** Whether the run has begun to undo what it did, and ends later. */
+async function isUndone(tx: Transaction, log: FactLog, run: OpenRun, verdict: RunVerdict): Promise<boolean> {
+  if (run.compensated || verdict.status === "open" || verdict.status === "completed") return false;
+  const ending = run.ending ?? verdict;
+  return mustCompensate(ending) && beginCompensation(tx, log, { runId: run.id, namespace: run.namespace }, ending);
 }
 
 const haveNoOpenTask = `
@@ -279,7 +295,7 @@ async function firstFailures(tx: Queryable, runs: OpenRun[]): Promise<Map<string
   const rows = await tx.query<UnmetRow>(
     `select t.run_id, t.id, t.key, t.status, t.reason, t.error, to_json(t.dependants) as dependants
      from unnest($1::uuid[]) as r(id) cross join lateral (
-       select * from task where run_id = r.id and parent_id is null and status in ('failed', 'skipped', 'cancelled')
+       select * from task where run_id = r.id and parent_id is null and compensates is null and status in ('failed', 'skipped', 'cancelled')
      ) t
      where exists (select 1 from task f where f.run_id = r.id and f.parent_id is null and f.status = 'failed')
      order by t.finished_at, t.id`,

@@ -135,7 +135,8 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
       schema: {
         tags: ["runs"],
         summary: "Cancel a run",
-        description: "Open tasks are cancelled; executors at work hear of it with their next heartbeat.",
+        description:
+          "Open tasks are cancelled; executors at work hear of it with their next heartbeat. With `group` only the tasks of that group are.",
         params: runParams,
         body: cancelBody,
         response: { 202: run },
@@ -143,9 +144,16 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
     },
     async (request, reply) => {
       const { namespace } = request.principal;
-      const reason = request.body?.reason ?? "cancelled on request";
-      const outcome = await store.runs.cancel(namespace, request.params.run, reason);
-      if (outcome === undefined) throw runNotFound(request.params.run);
+      const { reason = "cancelled on request", group, compensate = false } = request.body ?? {};
+      const runId = request.params.run;
+      const outcome =
+        group === undefined
+          ? await store.runs.cancel(namespace, runId, reason, { compensate })
+          : await store.runs.cancelGroup(namespace, runId, group, reason);
+      if (outcome === undefined) throw runNotFound(runId);
+      if (outcome === "no_group") {
+        throw new SkeinError("GROUP_NOT_FOUND", `No task of the run is in a group "${group}"; GET …/tasks lists them.`);
+      }
       const found = await findRun(namespace, request.params.run);
       if (outcome === "finished" && found.status !== "cancelled") {
         throw new SkeinError("RUN_ALREADY_FINISHED", `The run is ${found.status}; there is nothing left to cancel.`);

@@ -23,6 +23,8 @@ export interface ExpressionContext {
   index?: number;
   /** In a loop's body: what the iteration before gave, by task id; null in the first. */
   previous?: Json;
+  /** In a compensation: what the task gave that it undoes. */
+  output?: Json;
 }
 
 export interface Frame {

@@ -106,9 +106,18 @@ export type TaskDetailBody = z.infer<typeof taskDetail>;
 export const tasksQuery = pageQuery.extend({ status: taskStatus.optional() });
 
 export const cancelBody = z
-  .strictObject({ reason: z.string().max(1000).optional() })
+  .strictObject({
+    reason: z.string().max(1000).optional(),
+    group: name.optional().meta({ description: "Only the tasks of this group; the run goes on" }),
+    compensate: z.boolean().optional().meta({ description: "Undo what has completed; default false" }),
+  })
+  .refine((body) => body.group === undefined || body.compensate !== true, {
+    error: "`compensate` is for whole runs; leave out `group` or `compensate`",
+    path: ["compensate"],
+  })
   .nullish()
   .meta({ id: "Cancel" });
+export type CancelBody = z.infer<typeof cancelBody>;
 
 export const signalBody = z
   .strictObject({ payload: json.optional() })
@@ -144,6 +153,7 @@ export const logLine = z
         "signal",
         "decide",
         "grow",
+        "compensate",
         "finish",
       ])
       .meta({ description: "`log` for what a handler wrote" }),

@@ -457,4 +457,67 @@ export function engineCases(open: OpenTeam): void {
     expect((await team.task(runId, "plan")).error).toMatchObject({ code: "spawn_invalid" });
     expect(Object.keys(await team.statuses(runId))).toEqual(["plan"]);
   });
+
+  it("undoes what has completed when a run fails, the last first, whether or not one of them fails", async () => {
+    const team = await open();
+    const undo = { capability: "work" };
+    const runId = await team.submit({
+      flight: { compensate: { ...undo, input: "{{ tasks.flight.output }}" } },
+      hotel: { needs: ["flight"], compensate: undo },
+      car: { needs: ["hotel"], compensate: { ...undo, input: "{{ output.missing }}" } },
+      pay: { needs: ["car"], compensate: undo },
+    });
+    for (const key of ["flight", "hotel", "car"]) {
+      await team.complete(await team.take(runId, key), key);
+      await team.settle();
+    }
+    await team.fail(await team.take(runId, "pay"), { retryable: false });
+    await team.settle();
+    expect(await team.statuses(runId)).toMatchObject({
+      pay: "failed",
+      "car/compensate": "failed",
+      "hotel/compensate": "ready",
+      "flight/compensate": "pending",
+    });
+    expect((await team.run(runId)).status).toBe("running");
+    const hotel = await team.take(runId, "hotel/compensate");
+    expect(hotel.input).toEqual({ output: "hotel" });
+    await team.fail(hotel, { retryable: false });
+    await team.settle();
+    const flight = await team.take(runId, "flight/compensate");
+    expect(flight.input).toBe("flight");
+    await team.complete(flight);
+    await team.settle();
+    expect(await team.run(runId)).toMatchObject({ status: "failed", error: { code: "broken", task: "pay" } });
+    expect(Object.keys(await team.statuses(runId))).not.toContain("pay/compensate");
+  });
+
+  it("undoes what has completed in a run that is cancelled only when asked", async () => {
+    const team = await open();
+    const tasks = { a: { compensate: { capability: "work" } }, b: { needs: ["a"] } };
+    const [plain, undone] = [await team.submit(tasks), await team.submit(tasks)];
+    for (const runId of [plain, undone]) await team.complete(await team.take(runId, "a"));
+    await team.store.runs.cancel(team.namespace, plain, "enough");
+    await team.store.runs.cancel(team.namespace, undone, "enough", { compensate: true });
+    await team.settle();
+    expect((await team.run(plain)).status).toBe("cancelled");
+    expect(await team.statuses(undone)).toEqual({ a: "completed", b: "cancelled", "a/compensate": "ready" });
+    await team.complete(await team.take(undone, "a/compensate"));
+    await team.settle();
+    expect(await team.run(undone)).toMatchObject({ status: "cancelled", error: { message: "enough" } });
+  });
+
+  it("cancels a group of tasks on demand, and the run goes on", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: { group: "scouts" }, b: { group: "scouts", needs: ["a"] }, c: {} });
+    await team.take(runId, "a");
+    const { cancelGroup } = team.store.runs;
+    expect(await cancelGroup(team.namespace, runId, "nobody", "x")).toBe("no_group");
+    expect(await cancelGroup(team.namespace, runId, "scouts", "enough")).toBe(2);
+    expect(await cancelGroup(team.namespace, runId, "scouts", "enough")).toBe(0);
+    await team.settle();
+    expect(await team.statuses(runId)).toEqual({ a: "cancelled", b: "cancelled", c: "ready" });
+    await team.work();
+    expect(await cancelGroup(team.namespace, runId, "scouts", "enough")).toBe("finished");
+  });
 }

@@ -1,0 +1,112 @@
+/** Undoes what has completed in a run that ends badly, before the run ends. */
+import { type Compensable, compensationInput, compensationOrder, compensationReads } from "../core/compensation.ts";
+import { parseDuration } from "../core/duration.ts";
+import { SkeinError } from "../core/errors.ts";
+import type { Json } from "../core/json.ts";
+import { defaultRetryPolicy } from "../core/retry.ts";
+import type { RunEnding, TaskSeed, TaskSpec } from "../core/run.ts";
+import { defaultTimes } from "../core/seed.ts";
+import type { FactLog, RunRef } from "./facts.ts";
+import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
+import type { Transaction } from "./sql.ts";
+import { lockTasks, readScopes, settle } from "./transitions.ts";
+
+interface CompletedRow {
+  id: string;
+  key: string;
+  scope: string;
+  ordinal: number | null;
+  item: Json;
+  output: Json;
+  finished_ms: number;
+  compensate: NonNullable<TaskSpec["compensate"]>;
+}
+
+/**
+ * Adds the compensations of the run, and its ending, under which it is to finish when they have settled. The caller holds
+ * the run exclusively. False: there is nothing to undo.
+ */
+export async function beginCompensation(
+  tx: Transaction,
+  log: FactLog,
+  run: RunRef,
+  ending: RunEnding,
+): Promise<boolean> {
+  const rows = await tx.query<CompletedRow>(
+    `select id, key, scope, ordinal, item, output, (extract(epoch from finished_at) * 1000)::float8 as finished_ms,
+       spec -> 'compensate' as compensate
+     from task
+     where run_id = $1 and status = 'completed' and spec -> 'compensate' is not null
+     order by id`,
+    [run.runId],
+  );
+  if (rows.length === 0) return false;
+  const order = compensationOrder(rows.map((row) => ({ ...row, finishedAt: row.finished_ms })));
+  const compensations = newRows(order.map(seedOf), { ...run, priority: 0 });
+  const flawed = await fillIn(tx, run, order, compensations);
+  await addTasks(tx, log, compensations);
+  tx.send("update run set compensated = true, ending = $2, task_count = task_count + $3 where id = $1", [
+    run.runId,
+    JSON.stringify(ending),
+    order.length,
+  ]);
+  log.add(run, { type: "run.compensating", tasks: order.length });
+  if (flawed.size > 0) {
+    const locked = await lockTasks(tx, [...flawed.keys()]);
+    await settle(tx, log, locked, (task) => flawed.get(task.id));
+  }
+  return true;
+}
+
+/** Each after the one before it, however that ended. */
+function seedOf({ key, compensate }: Compensable, index: number, order: readonly Compensable[]): TaskSeed {
+  const before = order[index - 1];
+  return {
+    key: compensationKey(key),
+    capability: compensate.capability,
+    needs: before ? [compensationKey(before.key)] : [],
+    // What it receives is written with its row.
+    spec: { input: null, retry: defaultRetryPolicy, ...(before && { join: { rule: "all_done" as const } }) },
+    isPlain: !before,
+    priority: 0,
+    leaseMs: parseDuration(defaultTimes.heartbeat),
+    timeoutMs: parseDuration(defaultTimes.timeout),
+    scheduleTimeoutMs: parseDuration(defaultTimes.scheduleTimeout),
+    deadlineMs: null,
+  };
+}
+
+function compensationKey(key: string): string {
+  return `${key}/compensate`;
+}
+
+/** Their inputs. Answers which of them cannot be evaluated, with why. */
+async function fillIn(tx: Transaction, run: RunRef, order: (Compensable & CompletedRow)[], rows: NewTaskRow[]) {
+  const contexts = await readScopes(
+    tx,
+    order.map((task) => ({
+      runId: run.runId,
+      scope: task.scope,
+      tasks: compensationReads(task),
+      readsPrevious: false,
+    })),
+  );
+  const flawed = new Map<string, { type: "doomed"; failure: { code: string; message: string; retryable: false } }>();
+  for (const [n, task] of order.entries()) {
+    const row = rows[n]!;
+    row.compensates = task.id;
+    const { output, item, ordinal } = task;
+    try {
+      row.input = compensationInput(task, {
+        ...contexts[n]!,
+        output,
+        item,
+        ...(ordinal !== null && { index: ordinal }),
+      });
+    } catch (error) {
+      if (!(error instanceof SkeinError)) throw error;
+      flawed.set(row.id, { type: "doomed", failure: { code: error.code, message: error.message, retryable: false } });
+    }
+  }
+  return flawed;
+}
