@@ -78,7 +78,10 @@ export function createWakeups(): Wakeups {
 /** The news in what was committed. */
 export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
   const capabilities = new Set<string>();
-  for (const fact of facts) if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
+  for (const fact of facts) {
+    if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
+    if ("capabilities" in fact) for (const capability of fact.capabilities ?? []) capabilities.add(capability);
+  }
   return { namespace, runId, capabilities: [...capabilities] };
 }
 

@@ -33,6 +33,7 @@ export function runBody(run: Run): RunBody {
     version: run.version,
     status: run.status,
     ending: run.ending,
+    paused_by: run.pausedBy,
     inputs: run.inputs,
     error: run.error,
     labels: run.labels,

@@ -175,6 +175,16 @@ function addRuns(program: Command, does: Does): void {
     .option("-o, --output <file>", "write to a file")
     .action(does(async () => (await load()).timeline));
   runs
+    .command("pause <run>")
+    .description("hand out nothing of it; what runs goes on")
+    .option("--reason <text>", "kept in its events")
+    .action(does(async () => (await load()).pause));
+  runs
+    .command("resume <run>")
+    .description("go on with a paused run")
+    .option("--reason <text>", "kept in its events")
+    .action(does(async () => (await load()).resume));
+  runs
     .command("signal <run> <name>")
     .description("send a signal, which ends one wait for its name, now or later")
     .option("--payload <json>", "what the waiting task completes with")

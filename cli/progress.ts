@@ -76,6 +76,12 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.grown":
     case "run.compensating":
       return;
+    case "run.resumed":
+      progress.status = "running";
+      return;
+    case "run.paused":
+      progress.status = "paused";
+      return;
     default:
       progress.status = event.type.slice("run.".length) as RunStatus;
       progress.finishedAt = at;

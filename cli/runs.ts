@@ -106,6 +106,20 @@ export async function signal(context: Context, id: string, name: string, options
   context.stdout.write(`Signal ${visible(name)} sent to run ${run.id}.\n`);
 }
 
+export async function pause(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
+  const client = await context.client();
+  const run = await client.runs.pause(id, reason);
+  if (context.json) return printJson(context, run);
+  context.stdout.write(`Run ${run.id} is ${run.status}.\n`);
+}
+
+export async function resume(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
+  const client = await context.client();
+  const run = await client.runs.resume(id, reason);
+  if (context.json) return printJson(context, run);
+  context.stdout.write(`Run ${run.id} is ${run.status}.\n`);
+}
+
 interface DecisionOptions {
   comment?: string;
   payload?: string;

@@ -7,6 +7,8 @@ export interface RunFact {
     | "run.signalled"
     | "run.grown"
     | "run.compensating"
+    | "run.paused"
+    | "run.resumed"
     | "run.completed"
     | "run.failed"
     | "run.cancelling"
@@ -19,6 +21,8 @@ export interface RunFact {
   signal?: string;
   /** Who did it: the name of a key or an agent. */
   by?: string;
+  /** On `run.resumed`: of its ready tasks; who wants work may want to look. */
+  capabilities?: string[];
 }
 
 export interface TaskFact {

@@ -24,6 +24,8 @@ const runSteps = {
   "run.signalled": "signal",
   "run.grown": "grow",
   "run.compensating": "compensate",
+  "run.paused": "pause",
+  "run.resumed": "resume",
 } as const;
 
 function runLine(event: LoggedEvent): LogLineBody {

@@ -107,6 +107,8 @@ export function createClient(options: ClientOptions) {
       timeline: (id: string, format: TimelineFormat) => http.text(`${run(id)}/timeline`, { format }),
       cancel: (id: string, reason?: string, options: Omit<NonNullable<CancelBody>, "reason"> = {}) =>
         http.post<RunBody>(`${run(id)}/cancel`, { ...options, ...(reason && { reason }) }),
+      pause: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/pause`, reason ? { reason } : {}),
+      resume: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/resume`, reason ? { reason } : {}),
       /** Ends one wait for the signal, now or later. */
       signal: (id: string, name: string, payload?: Json) =>
         http.post<RunBody>(`${run(id)}/signals/${encodeURIComponent(name)}`, payload === undefined ? {} : { payload }),

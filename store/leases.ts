@@ -98,7 +98,7 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
        from room cross join lateral (
          select t.id from task t
          where t.namespace = room.namespace and t.capability = room.capability
-           and t.status = 'ready' and t.dispatched_at is null and t.available_at <= now()
+           and t.status = 'ready' and t.dispatched_at is null and not t.held and t.available_at <= now()
          order by t.priority desc, t.available_at, t.id
          limit greatest(room.free, 0)
          for no key update skip locked
@@ -189,7 +189,7 @@ const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.atte
 const pickHinted = `
   select t.id from task t
   where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3)
-    and (t.status = 'ready') is not false and t.available_at <= now()
+    and (t.status = 'ready') is not false and not t.held and t.available_at <= now()
   order by t.id
   limit $4
   for no key update skip locked`;
@@ -233,7 +233,7 @@ const claimBy = (pick: string) => `
   ${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}`;
 
 const claimHinted = claimBy(pickHinted);
-const claimUnpublished = claimBy(pickReady("c.dispatched_at is null"));
+const claimUnpublished = claimBy(pickReady("c.dispatched_at is null and not c.held"));
 const claimPublished = claimBy(pickReady(`c.dispatched_at < now() - ${HINT_HEAD_START}`));
 
 async function claim(store: StoreContext, request: ClaimRequest): Promise<ClaimedTask[]> {

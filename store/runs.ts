@@ -29,6 +29,8 @@ export function runStore(store: StoreContext): RunStore {
     find: async (namespace, runId) => (await findRuns(store, namespace, [runId]))[0],
     list: (namespace, filter) => listRuns(store, namespace, filter),
     cancel: (namespace, runId, reason, options) => cancel(store, namespace, runId, reason, options),
+    pause: (namespace, runId, by, reason) => pause(store, namespace, runId, by, reason),
+    resume: (namespace, runId, by, reason) => resume(store, namespace, runId, by, reason),
     cancelGroup: (namespace, runId, group, reason) => cancelGroup(store, namespace, runId, group, reason),
     tasks: (namespace, runId, filter) => listTasks(store, namespace, runId, filter),
     outline: (namespace, runId) => outline(store, namespace, runId),
@@ -163,6 +165,51 @@ async function cancel(
   });
 }
 
+async function pause(store: StoreContext, namespace: string, runId: string, by: string, reason?: string) {
+  return recording(store, async (tx, log) => {
+    const status = await holdRun(tx, namespace, runId);
+    if (!status) return undefined;
+    if (isTerminalRun(status)) return "finished";
+    if (status === "paused") return "done";
+    tx.send("update run set status = 'paused', paused_by = $2 where id = $1", [runId, by]);
+    // Waits for claims under way; what becomes ready from now on is written as held.
+    await tx.query(
+      `with locked as (
+         select id from task where run_id = $1 and status = 'ready' order by id for no key update
+       )
+       update task t set held = true, dispatched_at = null from locked where t.id = locked.id`,
+      [runId],
+    );
+    log.add({ runId, namespace }, { type: "run.paused", by, ...(reason !== undefined && { reason }) });
+    return "done";
+  });
+}
+
+async function resume(store: StoreContext, namespace: string, runId: string, by: string, reason?: string) {
+  return recording(store, async (tx, log) => {
+    const status = await holdRun(tx, namespace, runId);
+    if (!status) return undefined;
+    if (isTerminalRun(status)) return "finished";
+    if (status !== "paused") return "done";
+    tx.send("update run set status = 'running', paused_by = null where id = $1", [runId]);
+    // What was waited for an agent before does not count: `schedule_timeout` begins anew.
+    const freed = await tx.query<{ capability: string }>(
+      `with locked as (
+         select id from task where run_id = $1 and held order by id for no key update
+       ), freed as (
+         update task t set held = false, available_at = greatest(t.available_at, clock_timestamp())
+         from locked where t.id = locked.id
+         returning t.capability
+       )
+       select distinct capability from freed`,
+      [runId],
+    );
+    const capabilities = freed.map((row) => row.capability);
+    log.add({ runId, namespace }, { type: "run.resumed", by, capabilities, ...(reason !== undefined && { reason }) });
+    return "done";
+  });
+}
+
 async function cancelGroup(
   store: StoreContext,
   namespace: string,
@@ -227,6 +274,7 @@ interface RunRow {
   outputs: Json;
   error: Failure | null;
   ending: Json;
+  paused_by: string | null;
   labels: Record<string, string>;
   priority: number;
   revision: number;
@@ -242,7 +290,7 @@ interface RunRow {
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.status, r.inputs, r.outputs, r.error,
-  r.ending, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
+  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
   r.started_at, r.finished_at, r.deadline_at,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
@@ -290,6 +338,7 @@ function toRun(row: RunRow): Run {
     outputs: row.outputs,
     error: row.error,
     ending: row.ending !== null && !isTerminalRun(row.status),
+    pausedBy: row.paused_by,
     labels: row.labels,
     priority: row.priority,
     revision: row.revision,

@@ -17,6 +17,7 @@ import { keyCases } from "./suite/keys.ts";
 import { leaseCases } from "./suite/leases.ts";
 import { listingCases } from "./suite/listings.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
+import { pauseCases } from "./suite/pause.ts";
 import { reportCases } from "./suite/reports.ts";
 import { retryCases } from "./suite/retries.ts";
 import { submitCases } from "./suite/submit.ts";
@@ -40,6 +41,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "dependants and cascades": cascadeCases,
   "a join": joinCases,
   "a task that the engine does itself": engineCases,
+  pause: pauseCases,
   "the end of a run": finishCases,
   cancel: cancelCases,
   "deadlines and unroutable tasks": deadlineCases,

@@ -113,6 +113,7 @@ export interface Run {
   error: Failure | null;
   /** True while a cancel or deadline is bringing it down. */
   ending: boolean;
+  pausedBy: string | null;
   labels: Record<string, string>;
   priority: number;
   revision: number;
@@ -213,6 +214,12 @@ export interface RunStore {
     /** Whether what has completed is undone. */
     options?: { compensate?: boolean },
   ): Promise<"cancelling" | "finished" | undefined>;
+  /**
+   * From the answer on no task of the run is dispatched or claimed; those that run go on. Undefined: no such run.
+   * Repeating it changes nothing, as with `resume`.
+   */
+  pause(namespace: string, runId: string, by: string, reason?: string): Promise<"done" | "finished" | undefined>;
+  resume(namespace: string, runId: string, by: string, reason?: string): Promise<"done" | "finished" | undefined>;
   /** Cancels the open tasks of a group and answers how many; the run goes on. Undefined: no such run. */
   cancelGroup(
     namespace: string,

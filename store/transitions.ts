@@ -152,6 +152,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
   return tx.query(
     `update task t
      set status = u.status,
+         held = u.status = 'ready' and (select r.status = 'paused' from run r where r.id = t.run_id),
          failures = u.failures,
          lost_leases = u.lost_leases,
          lost_claims = u.lost_claims,
@@ -314,6 +315,7 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
          needs_failed = told.needs_failed,
          needs_skipped = told.needs_skipped,
          status = case when told.starts then 'ready' else t.status end,
+         held = case when told.starts then (select status = 'paused' from run where id = t.run_id) else t.held end,
          available_at = case when told.starts then clock_timestamp() else t.available_at end,
          ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
          deadline_at = case when told.starts then clock_timestamp() + t.deadline_ms * interval '1 millisecond'

@@ -465,7 +465,7 @@ async function expireTasks(store: StoreContext, limit: number): Promise<number> 
 }
 
 /** Ready tasks stand in two indexes. */
-const readyIndexes = { unpublished: "dispatched_at is null", published: "dispatched_at is not null" };
+const readyIndexes = { unpublished: "dispatched_at is null and not held", published: "dispatched_at is not null" };
 
 /**
  * The distinct capabilities of ready tasks, as a part of a `with recursive`: each is found by one step into the index

@@ -137,4 +137,4 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
 }
 
 /** More is ready, or a claim made room in a queue. */
-const wakesDispatch = new Set(["task.ready", "task.retrying", "task.released", "task.claimed"]);
+const wakesDispatch = new Set(["task.ready", "task.retrying", "task.released", "task.claimed", "run.resumed"]);

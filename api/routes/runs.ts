@@ -6,6 +6,7 @@ import { pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import {
   cancelBody,
   logLine,
+  pauseBody,
   result,
   run,
   runsQuery,
@@ -161,6 +162,40 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
       return reply.code(202).send(runBody(found));
     },
   );
+
+  for (const [verb, change, description] of [
+    [
+      "pause",
+      store.runs.pause,
+      "Nothing of it is handed out from now on; what runs goes on. Repeating it changes nothing.",
+    ],
+    ["resume", store.runs.resume, "Its ready tasks are handed out again. Repeating it changes nothing."],
+  ] as const) {
+    app.post(
+      `/runs/:run/${verb}`,
+      {
+        config: { scope: "runs:write" },
+        schema: {
+          tags: ["runs"],
+          summary: `${verb === "pause" ? "Pause" : "Resume"} a run`,
+          description,
+          params: runParams,
+          body: pauseBody,
+          response: { 202: run },
+        },
+      },
+      async (request, reply) => {
+        const { namespace, name } = request.principal;
+        const outcome = await change(namespace, request.params.run, name, request.body?.reason);
+        if (outcome === undefined) throw runNotFound(request.params.run);
+        const found = await findRun(namespace, request.params.run);
+        if (outcome === "finished") {
+          throw new SkeinError("RUN_ALREADY_FINISHED", `The run is ${found.status}; there is nothing left to ${verb}.`);
+        }
+        return reply.code(202).send(runBody(found));
+      },
+    );
+  }
 
   app.get(
     "/runs/:run/tasks",

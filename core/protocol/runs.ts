@@ -32,6 +32,7 @@ export const run = z
     ending: z.boolean().meta({ description: "A cancel or deadline is bringing it down" }),
     inputs: jsonObject,
     error: failure.nullable(),
+    paused_by: z.string().nullable().meta({ description: "Who paused it, while it is paused" }),
     labels,
     priority: z.number().int(),
     revision: z.number().int(),
@@ -130,6 +131,11 @@ export const decisionBody = z
   .meta({ id: "Decision" });
 export type DecisionBody = z.infer<typeof decisionBody>;
 
+export const pauseBody = z
+  .strictObject({ reason: z.string().max(1000).optional() })
+  .nullish()
+  .meta({ id: "Pause" });
+
 /** One line of a run's story: the engine's steps and what the handlers logged, in order. */
 export const logLine = z
   .object({
@@ -154,6 +160,8 @@ export const logLine = z
         "decide",
         "grow",
         "compensate",
+        "pause",
+        "resume",
         "finish",
       ])
       .meta({ description: "`log` for what a handler wrote" }),

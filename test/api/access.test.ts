@@ -86,6 +86,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postWorkflowsValidate: () => definition,
   postRuns: () => ({ definition }),
   postRunsRunCancel: () => ({ reason: "test" }),
+  postRunsRunPause: () => ({ reason: "test" }),
   postTasksClaim: ({ task }) => ({ request_id: randomUUID(), max: 1, task_ids: [task.id] }),
   postTasksHeartbeat: ({ lease }) => ({ leases: [proof(lease)] }),
   postTasksReport: ({ lease }) => ({ request_id: randomUUID(), reports: [completion(lease)] }),

@@ -643,6 +643,8 @@ describe("mutations of every request", () => {
       ],
       claim: { capabilities: ["work"], max: 1 },
     }),
+    postRunsRunPause: () => ({ reason: "x" }),
+    postRunsRunResume: () => ({ reason: "x" }),
     postRunsRunSignalsName: () => ({ payload: { x: 1 } }),
     postRunsRunTasksTaskApprove: () => ({ comment: "x", payload: [1] }),
     postRunsRunTasksTaskReject: () => ({ comment: "x" }),
