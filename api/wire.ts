@@ -1,9 +1,11 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
+
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
-import type { RunBody, TaskBody, TaskDetailBody } from "../core/protocol/runs.ts";
+import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
+import { explain, type TaskFacts } from "../core/why.ts";
 import type {
   Agent,
   ApiKey,
@@ -158,4 +160,12 @@ export function keyBody(key: ApiKey): KeyBody {
     created_at: time(key.createdAt),
     expires_at: time(key.expiresAt),
   };
+}
+
+export function whyBody(facts: TaskFacts): WhyBody {
+  const reasons = explain(facts).map(({ until, ...reason }) => ({
+    ...reason,
+    ...(until !== undefined && { until: new Date(until).toISOString() }),
+  }));
+  return { task: facts.key, status: facts.status, reasons };
 }

@@ -175,6 +175,10 @@ function addRuns(program: Command, does: Does): void {
     .option("-o, --output <file>", "write to a file")
     .action(does(async () => (await load()).timeline));
   runs
+    .command("why <run> <task>")
+    .description("why a task is where it is")
+    .action(does(async () => (await load()).why));
+  runs
     .command("pause <run>")
     .description("hand out nothing of it; what runs goes on")
     .option("--reason <text>", "kept in its events")

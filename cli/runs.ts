@@ -106,6 +106,15 @@ export async function signal(context: Context, id: string, name: string, options
   context.stdout.write(`Signal ${visible(name)} sent to run ${run.id}.\n`);
 }
 
+export async function why(context: Context, id: string, task: string): Promise<void> {
+  const client = await context.client();
+  const answer = await client.runs.why(id, task);
+  if (context.json) return printJson(context, answer);
+  const { stdout, paint } = context;
+  stdout.write(`${statusGlyph(paint, answer.status)} ${paint.bold(visible(answer.task))} ${answer.status}\n`);
+  for (const { message } of answer.reasons) stdout.write(`  ${visible(message)}\n`);
+}
+
 export async function pause(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
   const client = await context.client();
   const run = await client.runs.pause(id, reason);

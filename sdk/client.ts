@@ -22,6 +22,7 @@ import type {
   TaskBody,
   TaskDetailBody,
   timelineFormats,
+  WhyBody,
 } from "../core/protocol/runs.ts";
 import type {
   ClaimAnswer,
@@ -102,6 +103,8 @@ export function createClient(options: ClientOptions) {
       tasks: (id: string, page: PageOptions & { status?: string } = {}) =>
         http.get<PageOf<TaskBody>>(`${run(id)}/tasks`, page),
       task: (id: string, task: string) => http.get<TaskDetailBody>(`${run(id)}/tasks/${encodeURIComponent(task)}`),
+      /** Why a task is where it is, the decisive reason first. */
+      why: (id: string, task: string) => http.get<WhyBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/why`),
       logs: (id: string, page: PageOptions = {}) => http.get<PageOf<LogLineBody>>(`${run(id)}/logs`, page),
       graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),
       timeline: (id: string, format: TimelineFormat) => http.text(`${run(id)}/timeline`, { format }),

@@ -21,6 +21,7 @@ import type {
   TaskRecord,
 } from "./store.ts";
 import { lockTasks, type StoredSpec, settle } from "./transitions.ts";
+import { factsOf } from "./why.ts";
 import { storeDefinitions } from "./workflows.ts";
 
 export function runStore(store: StoreContext): RunStore {
@@ -35,6 +36,7 @@ export function runStore(store: StoreContext): RunStore {
     tasks: (namespace, runId, filter) => listTasks(store, namespace, runId, filter),
     outline: (namespace, runId) => outline(store, namespace, runId),
     task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
+    why: (namespace, runId, keyOrId) => factsOf(store, namespace, runId, keyOrId),
     attempts: (namespace, runId) => attempts(store, namespace, runId),
   };
 }

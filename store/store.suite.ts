@@ -23,6 +23,7 @@ import { retryCases } from "./suite/retries.ts";
 import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
 import { upkeepCases } from "./suite/upkeep.ts";
+import { whyCases } from "./suite/why.ts";
 import { workflowCases } from "./suite/workflows.ts";
 
 /** A namespace with an agent in it that offers the capabilities; default `work`. */
@@ -42,6 +43,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a join": joinCases,
   "a task that the engine does itself": engineCases,
   pause: pauseCases,
+  why: whyCases,
   "the end of a run": finishCases,
   cancel: cancelCases,
   "deadlines and unroutable tasks": deadlineCases,

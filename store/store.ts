@@ -9,6 +9,7 @@ import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
+import type { TaskFacts } from "../core/why.ts";
 import type { Workflow } from "../core/workflow.ts";
 
 export interface Store {
@@ -236,6 +237,8 @@ export interface RunStore {
   outline(namespace: string, runId: string): Promise<TaskRecord[]>;
   /** By key or by id. */
   task(namespace: string, runId: string, keyOrId: string): Promise<TaskDetail | undefined>;
+  /** What explains where a task is (core/why.ts). Undefined: no such task. */
+  why(namespace: string, runId: string, keyOrId: string): Promise<TaskFacts | undefined>;
   /** Ended attempts of all tasks of a run, by task id; for timelines. */
   attempts(namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>>;
 }

@@ -14,6 +14,7 @@ import {
   task,
   taskDetail,
   tasksQuery,
+  why,
 } from "../../core/protocol/runs.ts";
 import { MAX_WAIT_SECONDS } from "../../core/protocol/tasks.ts";
 import { isTerminalRun } from "../../core/run.ts";
@@ -23,7 +24,7 @@ import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { prepareSubmission } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
-import { pageBody, runBody, taskBody, taskDetailBody } from "../wire.ts";
+import { pageBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
 
 const runParams = z.object({ run: uuid });
 const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
@@ -236,6 +237,29 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
       const found = await store.runs.task(namespace, runId, keyOrId);
       if (!found) throw new SkeinError("TASK_NOT_FOUND", `The run has no task "${keyOrId}"; GET …/tasks lists them.`);
       return taskDetailBody(found, runId);
+    },
+  );
+
+  app.get(
+    "/runs/:run/tasks/:task/why",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "Explain why a task is where it is",
+        description:
+          "Open needs and the join over them, what it waits for, back-off, pauses, missing or busy agents, or how it settled.",
+        params: taskParams,
+        response: { 200: why },
+      },
+    },
+    async (request) => {
+      const { run: runId, task: keyOrId } = request.params;
+      const { namespace } = request.principal;
+      const facts = await store.runs.why(namespace, runId, keyOrId);
+      if (facts) return whyBody(facts);
+      await findRun(namespace, runId);
+      throw new SkeinError("TASK_NOT_FOUND", `The run has no task "${keyOrId}"; GET …/tasks lists them.`);
     },
   );
 

@@ -104,6 +104,24 @@ export type TaskBody = z.infer<typeof task>;
 export const taskDetail = task.extend({ input: json, attempts: z.array(attempt) }).meta({ id: "TaskDetail" });
 export type TaskDetailBody = z.infer<typeof taskDetail>;
 
+export const why = z
+  .object({
+    task: z.string().meta({ description: "The task's key" }),
+    status: taskStatus,
+    reasons: z
+      .array(
+        z.object({
+          code: z.string(),
+          message: z.string(),
+          tasks: z.array(z.string()).optional().meta({ description: "Keys of the tasks it is about" }),
+          until: timestamp.optional().meta({ description: "When that changes by itself" }),
+        }),
+      )
+      .meta({ description: "The decisive one first" }),
+  })
+  .meta({ id: "Why" });
+export type WhyBody = z.infer<typeof why>;
+
 export const tasksQuery = pageQuery.extend({ status: taskStatus.optional() });
 
 export const cancelBody = z

@@ -1,0 +1,108 @@
+import { expect, it } from "vitest";
+import { explain, type TaskFacts } from "./why.ts";
+
+const NOW = Date.parse("2026-01-31T12:00:00Z");
+const later = NOW + 60_000;
+
+const facts: TaskFacts = {
+  key: "read",
+  capability: "http.request",
+  status: "ready",
+  reason: null,
+  error: null,
+  run: { status: "running", pausedBy: null, isEnding: false },
+  needs: [],
+  join: null,
+  engine: null,
+  definition: null,
+  tally: null,
+  childRun: null,
+  heldBy: null,
+  wakeAt: null,
+  availableAt: NOW,
+  deadlineAt: null,
+  isPublished: false,
+  attempt: 0,
+  agent: null,
+  offers: { agents: 1, slots: 2, running: 0 },
+  capabilities: ["http.request"],
+  now: NOW,
+};
+
+const tally = { total: 3, started: 2, completed: 1, failed: 0, skipped: 0, isClosed: true };
+const needs = [
+  { key: "a", status: "completed" as const },
+  { key: "b", status: "running" as const },
+  { key: "c", status: "pending" as const },
+];
+
+const cases: [string, Partial<TaskFacts>, string, RegExp][] = [
+  [
+    "open needs",
+    { status: "pending", needs },
+    "needs_open",
+    /all_success of 3 needs; still open: b \(running\), c \(pending\)/,
+  ],
+  ["open needs of a join", { status: "pending", needs, join: { atLeast: 2 } }, "needs_open", /2 of 3/],
+  ["needs that have settled", { status: "pending", needs: needs.slice(0, 1) }, "being_told", /about to decide/],
+  ["a map that is full", { status: "pending", heldBy: "each" }, "held_by_map", /max_concurrency/],
+  ["a pause", { run: { status: "paused", pausedBy: "ann", isEnding: false } }, "paused", /paused by ann/],
+  ["a back-off", { availableAt: later, attempt: 1 }, "backing_off", /Attempt 1 failed.*12:01:00/],
+  [
+    "no agent",
+    { offers: { agents: 0, slots: 0, running: 0 }, capabilities: ["http.requests"] },
+    "no_agent",
+    /No live agent offers http.request;.*nearest that is offered is http.requests/,
+  ],
+  ["busy agents", { offers: { agents: 1, slots: 2, running: 2 } }, "agents_busy", /All 2 slots of the 1 live agent/],
+  ["a hint on its way", { isPublished: true }, "published", /queue/],
+  ["nothing but its turn", {}, "to_be_published", /ready/],
+  [
+    "an agent at work",
+    { status: "running", attempt: 2, agent: { id: "x", name: "worker" } },
+    "running",
+    /Attempt 2.*worker/,
+  ],
+  [
+    "a timer",
+    { status: "waiting", engine: "wait", definition: { for: "1m" }, wakeAt: later },
+    "waiting",
+    /wait for 1m.*12:01:00/,
+  ],
+  ["a signal", { status: "waiting", engine: "wait", definition: { signal: "paid" } }, "waiting", /signal paid\./],
+  ["items", { status: "waiting", engine: "map", tally }, "children_open", /1 of 3 items/],
+  [
+    "items that may still come",
+    { status: "waiting", engine: "map", tally: { ...tally, isClosed: false } },
+    "children_open",
+    /emitted/,
+  ],
+  [
+    "an iteration",
+    { status: "waiting", engine: "loop", tally: { ...tally, iteration: 4 } },
+    "children_open",
+    /iteration 4/,
+  ],
+  [
+    "another run",
+    { status: "waiting", engine: "workflow", childRun: { id: "r", status: "running" } },
+    "child_run_open",
+    /run r/,
+  ],
+  ["the engine", { status: "waiting", engine: "map" }, "being_told", /about to begin/],
+  ["a failure", { status: "failed", error: { code: "broken", message: "It broke." } }, "settled", /broken: It broke/],
+  ["success", { status: "completed" }, "settled", /completed/],
+  ["a condition", { status: "skipped", reason: "condition_false" }, "settled", /`when` is false/],
+  ["a join", { status: "skipped", reason: "need_not_completed", needs }, "settled", /b \(running\)/],
+  ["a cancel", { status: "cancelled", reason: "run_cancelled" }, "settled", /run_cancelled/],
+];
+
+it.each(cases)("explains a task by %s", (_, part, code, words) => {
+  const [reason] = explain({ ...facts, ...part });
+  expect(reason).toMatchObject({ code, message: expect.stringMatching(words) });
+});
+
+it("says first that the run is ending", () => {
+  const reasons = explain({ ...facts, run: { ...facts.run, isEnding: true } });
+  expect(reasons.map(({ code }) => code)).toEqual(["run_ending", "to_be_published"]);
+});

@@ -1,0 +1,173 @@
+/** Why is a task where it is, and what would get it further? Answers from facts alone, for people and programs. */
+import type { EngineSpec } from "./engine-task.ts";
+import type { Failure } from "./errors.ts";
+import { defaultJoin, describeJoin, type Join } from "./join.ts";
+import type { Json } from "./json.ts";
+import { settledIn, type Tally } from "./map.ts";
+import { nearest } from "./near-miss.ts";
+import { isTerminalTask, type RunStatus, type TaskStatus } from "./run.ts";
+import { describeWait } from "./wait.ts";
+
+/** What is known about a task and what it depends on. Times are epoch milliseconds. */
+export interface TaskFacts {
+  key: string;
+  capability: string;
+  status: TaskStatus;
+  reason: string | null;
+  error: Failure | null;
+  run: { status: RunStatus; pausedBy: string | null; isEnding: boolean };
+  needs: { key: string; status: TaskStatus }[];
+  join: Join | null;
+  engine: EngineSpec["kind"] | null;
+  /** Of a wait: as it was written. */
+  definition: Json;
+  tally: Tally | null;
+  /** Of a `workflow` task. */
+  childRun: { id: string; status: RunStatus } | null;
+  /** The map that has not started it yet. */
+  heldBy: string | null;
+  wakeAt: number | null;
+  availableAt: number | null;
+  deadlineAt: number | null;
+  isPublished: boolean;
+  attempt: number;
+  agent: { id: string; name: string } | null;
+  /** Live agents that offer the capability. */
+  offers: { agents: number; slots: number; running: number };
+  /** What live agents offer. */
+  capabilities: string[];
+  now: number;
+}
+
+export type ReasonCode =
+  | "needs_open"
+  | "held_by_map"
+  | "being_told"
+  | "paused"
+  | "backing_off"
+  | "no_agent"
+  | "agents_busy"
+  | "published"
+  | "to_be_published"
+  | "running"
+  | "waiting"
+  | "children_open"
+  | "child_run_open"
+  | "run_ending"
+  | "settled";
+
+export interface Reason {
+  code: ReasonCode;
+  message: string;
+  /** Keys of the tasks it is about. */
+  tasks?: string[];
+  /** When that changes by itself. */
+  until?: number;
+}
+
+/** Tasks named in one sentence. */
+const MAX_NAMED = 10;
+
+/** The reasons, the decisive one first; never none. */
+export function explain(facts: TaskFacts): Reason[] {
+  if (isTerminalTask(facts.status)) return [settled(facts)];
+  const reasons = openReasons(facts);
+  if (facts.run.isEnding) {
+    return [{ code: "run_ending", message: "The run is being brought down; the task will be cancelled." }, ...reasons];
+  }
+  return reasons;
+}
+
+function openReasons(facts: TaskFacts): Reason[] {
+  switch (facts.status) {
+    case "pending":
+      return [pending(facts)];
+    case "ready":
+      return ready(facts);
+    case "running":
+      return [
+        { code: "running", message: `Attempt ${facts.attempt} is run by agent ${facts.agent?.name ?? "unknown"}.` },
+      ];
+    default:
+      return [waiting(facts)];
+  }
+}
+
+function pending({ needs, join, heldBy }: TaskFacts): Reason {
+  if (heldBy !== null) {
+    const message = `Its map ${heldBy} has as many instances open as \`max_concurrency\` allows; it starts when one settles.`;
+    return { code: "held_by_map", message, tasks: [heldBy] };
+  }
+  const open = needs.filter((need) => !isTerminalTask(need.status));
+  if (open.length === 0) {
+    return { code: "being_told", message: "All that it needs has settled; the engine is about to decide about it." };
+  }
+  const rule = describeJoin(join ?? defaultJoin, needs.length);
+  const message = `It starts on ${rule} of ${count(needs.length, "need")}; still open: ${listed(open)}.`;
+  return { code: "needs_open", message, tasks: open.map((need) => need.key) };
+}
+
+function ready(facts: TaskFacts): Reason[] {
+  const { run, availableAt, now, offers, capability, isPublished, deadlineAt } = facts;
+  if (run.status === "paused") {
+    const message = `The run was paused by ${run.pausedBy ?? "somebody"}; resume it to go on.`;
+    return [{ code: "paused", message }];
+  }
+  if (availableAt !== null && availableAt > now) {
+    const message = `Attempt ${facts.attempt} failed; the next may start at ${new Date(availableAt).toISOString()}.`;
+    return [{ code: "backing_off", message, until: availableAt }];
+  }
+  if (offers.agents === 0) {
+    const near = nearest(capability, facts.capabilities);
+    const hint = near ? ` The nearest that is offered is ${near}.` : "";
+    const message = `No live agent offers ${capability}; start an executor that does.${hint}`;
+    return [{ code: "no_agent", message, ...(deadlineAt !== null && { until: deadlineAt }) }];
+  }
+  if (offers.running >= offers.slots) {
+    const message = `All ${count(offers.slots, "slot")} of the ${count(offers.agents, "live agent")} that offer ${capability} are taken; it waits for its turn.`;
+    return [{ code: "agents_busy", message }];
+  }
+  return isPublished
+    ? [{ code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }]
+    : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
+}
+
+function waiting({ engine, definition, tally, childRun, wakeAt, key }: TaskFacts): Reason {
+  const until = wakeAt === null ? {} : { until: wakeAt };
+  if (engine === "wait") {
+    const at = wakeAt === null ? "" : `, at the latest until ${new Date(wakeAt).toISOString()}`;
+    return { code: "waiting", message: `It has to ${describeWait(definition)}${at}.`, ...until };
+  }
+  if (engine === "workflow" && childRun) {
+    return { code: "child_run_open", message: `It waits for run ${childRun.id}, which is ${childRun.status}.` };
+  }
+  if (tally) {
+    const settledOf = `${settledIn(tally)} of ${count(tally.total, engine === "loop" ? "task" : "item")}`;
+    const iteration = tally.iteration === undefined ? "" : ` of iteration ${tally.iteration}`;
+    const more = tally.isClosed ? "" : "; more may be emitted until it is closed";
+    return { code: "children_open", message: `${settledOf}${iteration} of ${key} have settled${more}.` };
+  }
+  return { code: "being_told", message: "The engine is about to begin with it." };
+}
+
+function settled({ status, reason, error, needs }: TaskFacts): Reason {
+  const code = "settled" as const;
+  if (status === "failed") return { code, message: `It failed: ${error?.code}: ${error?.message}` };
+  if (status === "completed") return { code, message: "It has completed." };
+  if (reason === "condition_false") return { code, message: "It was skipped: its `when` is false." };
+  if (reason === "need_not_completed") {
+    const unmet = needs.filter((need) => need.status !== "completed");
+    const message = `It was skipped: its join could not be met any more; its needs are ${listed(unmet)}.`;
+    return { code, message, tasks: unmet.map((need) => need.key) };
+  }
+  return { code, message: `It was ${status}: ${reason ?? "no reason was given"}.` };
+}
+
+function listed(tasks: readonly { key: string; status: TaskStatus }[]): string {
+  const named = tasks.slice(0, MAX_NAMED).map(({ key, status }) => `${key} (${status})`);
+  return tasks.length > MAX_NAMED ? `${named.join(", ")} and ${tasks.length - MAX_NAMED} more` : named.join(", ");
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,110 @@
+/** Gathers what `core/why.ts` explains a task from. */
+import type { EngineSpec } from "../core/engine-task.ts";
+import type { Failure } from "../core/errors.ts";
+import type { Join } from "../core/join.ts";
+import type { Json } from "../core/json.ts";
+import type { Tally } from "../core/map.ts";
+import type { RunStatus, TaskStatus } from "../core/run.ts";
+import type { TaskFacts } from "../core/why.ts";
+import { AGENT_TTL } from "./agents.ts";
+import { uuidShape } from "./rows.ts";
+import type { Queryable } from "./sql.ts";
+
+interface Row {
+  key: string;
+  capability: string;
+  status: TaskStatus;
+  reason: string | null;
+  error: Failure | null;
+  run_status: RunStatus;
+  paused_by: string | null;
+  is_ending: boolean;
+  needs: { key: string; status: TaskStatus }[] | null;
+  join: Join | null;
+  engine: EngineSpec["kind"] | null;
+  definition: Json;
+  tally: Tally | null;
+  child_run: { id: string; status: RunStatus } | null;
+  parent_key: string | null;
+  wake_ms: number | null;
+  available_ms: number | null;
+  deadline_ms: number | null;
+  is_published: boolean;
+  attempt: number;
+  agent: { id: string; name: string } | null;
+  agents: number;
+  slots: number;
+  running: number;
+  capabilities: string[] | null;
+  now_ms: number;
+}
+
+const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
+
+/** Undefined: no such task in the run. */
+export async function factsOf(
+  db: Queryable,
+  namespace: string,
+  runId: string,
+  keyOrId: string,
+): Promise<TaskFacts | undefined> {
+  const [row] = await db.query<Row>(
+    `with live as (
+       select a.id, a.capabilities, a.slots,
+         (select count(*)::int from task h where h.status = 'running' and h.agent_id = a.id) as running
+       from agent a
+       where a.namespace = $1 and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}
+     )
+     select t.key, t.capability, t.status, t.reason, t.error, r.status as run_status, r.paused_by,
+       r.ending is not null as is_ending,
+       (select json_agg(json_build_object('key', n.key, 'status', n.status) order by n.id)
+        from task n where n.id = any(t.needs)) as needs,
+       t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
+       case t.spec -> 'engine' ->> 'kind' when 'wait' then coalesce(t.input, t.spec -> 'input') end as definition, t.tally,
+       (select json_build_object('id', c.id, 'status', c.status) from run c where c.parent_task_id = t.id) as child_run,
+       (select p.key from task p where p.id = t.parent_id and p.spec -> 'engine' ->> 'kind' = 'map') as parent_key,
+       ${ms("t.wake_at")} as wake_ms, ${ms("t.available_at")} as available_ms, ${ms("t.deadline_at")} as deadline_ms,
+       t.dispatched_at is not null as is_published, t.attempt,
+       (select json_build_object('id', a.id, 'name', a.name) from agent a where a.id = t.agent_id) as agent,
+       o.agents, o.slots, o.running,
+       (select array_agg(distinct c.name) from live l cross join lateral unnest(l.capabilities) as c(name)) as capabilities,
+       ${ms("clock_timestamp()")} as now_ms
+     from task t join run r on r.id = t.run_id
+     cross join lateral (
+       select count(*)::int as agents, coalesce(sum(l.slots), 0)::int as slots, coalesce(sum(l.running), 0)::int as running
+       from live l where l.capabilities @> array[t.capability]
+     ) o
+     where t.namespace = $1 and t.run_id = $2 and ${uuidShape.test(keyOrId) ? "t.id = $3::uuid" : "t.key = $3"}`,
+    [namespace, runId, keyOrId],
+  );
+  return row && toFacts(row);
+}
+
+function toFacts(row: Row): TaskFacts {
+  const { key, capability, status, reason, error, join, engine, definition, tally, attempt, agent } = row;
+  const isUnstarted = status === "pending" && (row.needs ?? []).length === 0;
+  return {
+    key,
+    capability,
+    status,
+    reason,
+    error,
+    run: { status: row.run_status, pausedBy: row.paused_by, isEnding: row.is_ending },
+    needs: row.needs ?? [],
+    join,
+    engine,
+    definition,
+    tally,
+    childRun: row.child_run,
+    heldBy: isUnstarted ? row.parent_key : null,
+    wakeAt: row.wake_ms,
+    availableAt: row.available_ms,
+    deadlineAt: row.deadline_ms,
+    isPublished: row.is_published,
+    attempt,
+    agent,
+    offers: { agents: row.agents, slots: row.slots, running: row.running },
+    capabilities: row.capabilities ?? [],
+    now: row.now_ms,
+  };
+}
