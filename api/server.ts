@@ -10,6 +10,7 @@ import { answerBadUrl, answerBrokenRequest, answerProblems } from "./problems.ts
 import { serveReference } from "./reference.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { pictureRoutes } from "./routes/pictures.ts";
 import { runRoutes } from "./routes/runs.ts";
@@ -79,6 +80,7 @@ const v1Routes = [
   workflowRoutes,
   runRoutes,
   signalRoutes,
+  graphPatchRoutes,
   pictureRoutes,
   eventRoutes,
   taskRoutes,

@@ -179,6 +179,13 @@ function addRuns(program: Command, does: Does): void {
     .description("why a task is where it is")
     .action(does(async () => (await load()).why));
   runs
+    .command("patch <run> <file>")
+    .description("change the graph of a run by a patch in YAML or JSON: add, replace, rewire, remove")
+    .option("--revision <n>", "of the graph it was made for; default: the present one")
+    .option("--dry-run", "check and tell, but change nothing")
+    .option("--reason <text>", "kept in its events")
+    .action(does(async () => (await load()).patch));
+  runs
     .command("pause <run>")
     .description("hand out nothing of it; what runs goes on")
     .option("--reason <text>", "kept in its events")

@@ -74,6 +74,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.cancelling":
     case "run.signalled":
     case "run.grown":
+    case "run.patched":
     case "run.compensating":
       return;
     case "run.resumed":

@@ -1,9 +1,10 @@
 /** `skein runs …`: looks at runs, and stops them. */
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { extname } from "node:path";
+import { parse } from "yaml";
 import { SkeinError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
-import type { LogLineBody, RunBody } from "../core/protocol/runs.ts";
+import type { LogLineBody, PatchBody, RunBody } from "../core/protocol/runs.ts";
 import { isTerminalRun } from "../core/run.ts";
 import type { GraphFormat, TimelineFormat } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
@@ -113,6 +114,29 @@ export async function why(context: Context, id: string, task: string): Promise<v
   const { stdout, paint } = context;
   stdout.write(`${statusGlyph(paint, answer.status)} ${paint.bold(visible(answer.task))} ${answer.status}\n`);
   for (const { message } of answer.reasons) stdout.write(`  ${visible(message)}\n`);
+}
+
+interface PatchOptions {
+  revision?: string;
+  dryRun?: boolean;
+  reason?: string;
+}
+
+export async function patch(context: Context, id: string, file: string, options: PatchOptions): Promise<void> {
+  const client = await context.client();
+  const body = parse(await readFile(file, "utf8")) as PatchBody;
+  const revision = options.revision === undefined ? (await client.runs.get(id)).revision : Number(options.revision);
+  const answer = await client.runs.patchGraph(id, revision, {
+    ...body,
+    ...(options.dryRun && { dry_run: true }),
+    ...(options.reason !== undefined && { reason: options.reason }),
+  });
+  if (context.json) return printJson(context, answer);
+  const verb = answer.dry_run ? "would be" : "is";
+  context.stdout.write(`The graph ${verb} at revision ${answer.revision}.\n`);
+  for (const kind of ["added", "replaced", "rewired", "removed"] as const) {
+    if (answer[kind].length > 0) context.stdout.write(`  ${kind}: ${visible(answer[kind].join(", "))}\n`);
+  }
 }
 
 export async function pause(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {

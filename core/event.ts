@@ -1,5 +1,6 @@
 /** The immutable facts about a run, as stored, streamed and logged. Inputs, outputs and keys never stand in them. */
 import type { Failure } from "./errors.ts";
+import type { GraphDiff } from "./patch.ts";
 
 export interface RunFact {
   type:
@@ -7,6 +8,7 @@ export interface RunFact {
     | "run.signalled"
     | "run.grown"
     | "run.compensating"
+    | "run.patched"
     | "run.paused"
     | "run.resumed"
     | "run.completed"
@@ -21,6 +23,8 @@ export interface RunFact {
   signal?: string;
   /** Who did it: the name of a key or an agent. */
   by?: string;
+  /** On `run.patched`: ids of its tasks, by what happened to them. */
+  changes?: GraphDiff;
   /** On `run.resumed`: of its ready tasks; who wants work may want to look. */
   capabilities?: string[];
 }

@@ -24,6 +24,7 @@ const runSteps = {
   "run.signalled": "signal",
   "run.grown": "grow",
   "run.compensating": "compensate",
+  "run.patched": "grow",
   "run.paused": "pause",
   "run.resumed": "resume",
 } as const;

@@ -16,6 +16,8 @@ import type {
   DecisionBody,
   graphFormats,
   LogLineBody,
+  PatchAnswer,
+  PatchBody,
   ResultBody,
   RunBody,
   SubmitBody,
@@ -112,6 +114,9 @@ export function createClient(options: ClientOptions) {
         http.post<RunBody>(`${run(id)}/cancel`, { ...options, ...(reason && { reason }) }),
       pause: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/pause`, reason ? { reason } : {}),
       resume: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/resume`, reason ? { reason } : {}),
+      /** Changes the graph, if it is still at `revision`. */
+      patchGraph: (id: string, revision: number, patch: PatchBody) =>
+        http.patch<PatchAnswer>(`${run(id)}/graph`, patch, { "if-match": `"${revision}"` }),
       /** Ends one wait for the signal, now or later. */
       signal: (id: string, name: string, payload?: Json) =>
         http.post<RunBody>(`${run(id)}/signals/${encodeURIComponent(name)}`, payload === undefined ? {} : { payload }),
@@ -197,6 +202,13 @@ function connection(options: ClientOptions, token: string | undefined) {
           body: JSON.stringify(body),
           headers: { "content-type": "application/json", ...headers },
           ...(signal && { signal }),
+        }),
+      ),
+    patch: async <T>(path: string, body: unknown, headers: Record<string, string>) =>
+      read<T>(
+        await request("PATCH", path, {
+          body: JSON.stringify(body),
+          headers: { "content-type": "application/json", ...headers },
         }),
       ),
     postText: async <T>(path: string, body: string, type: string) =>

@@ -10,6 +10,7 @@ import type { StoreContext } from "./facts.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
+import { patchGraph } from "./patch.ts";
 import { runStore } from "./runs.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
@@ -96,7 +97,7 @@ export function storeOver(
   let closing: Promise<void> | undefined;
   return {
     workflows: workflowStore(context),
-    runs: { ...runStore(context), ...signalStore(context) },
+    runs: { ...runStore(context), ...signalStore(context), patch: (patching) => patchGraph(context, patching) },
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),

@@ -24,7 +24,7 @@ import { lockTasks, type StoredSpec, settle } from "./transitions.ts";
 import { factsOf } from "./why.ts";
 import { storeDefinitions } from "./workflows.ts";
 
-export function runStore(store: StoreContext): RunStore {
+export function runStore(store: StoreContext): Omit<RunStore, "patch"> {
   return {
     submit: (submissions) => submit(store, submissions),
     find: async (namespace, runId) => (await findRuns(store, namespace, [runId]))[0],

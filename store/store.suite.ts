@@ -17,6 +17,7 @@ import { keyCases } from "./suite/keys.ts";
 import { leaseCases } from "./suite/leases.ts";
 import { listingCases } from "./suite/listings.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
+import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
 import { reportCases } from "./suite/reports.ts";
 import { retryCases } from "./suite/retries.ts";
@@ -43,6 +44,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a join": joinCases,
   "a task that the engine does itself": engineCases,
   pause: pauseCases,
+  "a patch of the graph": patchCases,
   why: whyCases,
   "the end of a run": finishCases,
   cancel: cancelCases,

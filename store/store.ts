@@ -8,6 +8,7 @@ import type { ClaimDoor, Fact, RunEvent } from "../core/event.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
+import type { GraphDiff } from "../core/patch.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
 import type { Workflow } from "../core/workflow.ts";
@@ -202,7 +203,33 @@ export interface SignalStore {
   ): Promise<DecisionOutcome>;
 }
 
+/** A patch that core has applied to the run's definition, and what it came to. */
+export interface Patching {
+  namespace: string;
+  runId: string;
+  /** That of the graph it was made for. */
+  revision: number;
+  dryRun: boolean;
+  workflow: Workflow;
+  hash: string;
+  /** All tasks of the definition as it is now. */
+  tasks: TaskSeed[];
+  diff: GraphDiff;
+  by: string;
+  reason?: string;
+}
+
+export type PatchOutcome =
+  | { outcome: "patched"; revision: number }
+  | { outcome: "stale"; revision: number }
+  /** The first task that it would change though it has begun or settled. */
+  | { outcome: "started"; task: string; status: TaskStatus }
+  | { outcome: "finished" }
+  | { outcome: "no_run" };
+
 export interface RunStore {
+  /** Changes the graph of a run that goes on, whole or not at all. */
+  patch(patching: Patching): Promise<PatchOutcome>;
   /** Each run whole or not at all. */
   submit(submissions: Submission[]): Promise<Submitted[]>;
   find(namespace: string, runId: string): Promise<Run | undefined>;

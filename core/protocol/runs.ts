@@ -149,6 +149,33 @@ export const decisionBody = z
   .meta({ id: "Decision" });
 export type DecisionBody = z.infer<typeof decisionBody>;
 
+export const patchBody = z
+  .strictObject({
+    add: z.array(jsonObject).optional().meta({ description: "New tasks, as in a workflow" }),
+    replace: z
+      .array(jsonObject)
+      .optional()
+      .meta({ description: "Whole tasks, each in the place of the one with its id" }),
+    rewire: z.record(z.string(), z.array(z.string())).optional().meta({ description: "New needs by task" }),
+    remove: z.array(z.string()).optional().meta({ description: "Ids of tasks" }),
+    reason: z.string().max(1000).optional(),
+    dry_run: z.boolean().optional().meta({ description: "Check and tell, but change nothing" }),
+  })
+  .meta({ id: "GraphPatch" });
+export type PatchBody = z.infer<typeof patchBody>;
+
+export const patchAnswer = z
+  .object({
+    revision: z.number().int(),
+    dry_run: z.boolean(),
+    added: z.array(z.string()),
+    replaced: z.array(z.string()),
+    rewired: z.array(z.string()),
+    removed: z.array(z.string()),
+  })
+  .meta({ id: "GraphDiff" });
+export type PatchAnswer = z.infer<typeof patchAnswer>;
+
 export const pauseBody = z
   .strictObject({ reason: z.string().max(1000).optional() })
   .nullish()

@@ -86,6 +86,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postWorkflowsValidate: () => definition,
   postRuns: () => ({ definition }),
   postRunsRunCancel: () => ({ reason: "test" }),
+  patchRunsRunGraph: ({ marker }) => ({ rewire: { [marker]: [] } }),
   postRunsRunPause: () => ({ reason: "test" }),
   postTasksClaim: ({ task }) => ({ request_id: randomUUID(), max: 1, task_ids: [task.id] }),
   postTasksHeartbeat: ({ lease }) => ({ leases: [proof(lease)] }),
@@ -112,7 +113,8 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     return encodeURIComponent(params[name]!);
   });
   const body = bodies[operationId]?.(resources);
-  return { method, path: filled, ...(body && { body }) };
+  const headers = method === "PATCH" ? { headers: { "if-match": '"0"' } } : {};
+  return { method, path: filled, ...headers, ...(body && { body }) };
 }
 
 const scopeOf = ({ security }: Operation) => security.find((one) => one.apiKey)?.apiKey?.[0];

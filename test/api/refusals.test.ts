@@ -34,7 +34,8 @@ beforeAll(async () => {
   server = await startServer();
   space = await server.newNamespace();
   agent = await space.join();
-  run = (await space.submit([{ id: "a" }, { id: "b" }])).id;
+  // Leases that outlive this file, however slow the machine.
+  run = (await space.submit(["a", "b"].map((id) => ({ id, heartbeat: "1h" })))).id;
   lease = (await agent.claim({ max: 1 }))[0]!;
 });
 afterAll(async () => {
@@ -642,6 +643,14 @@ describe("mutations of every request", () => {
         },
       ],
       claim: { capabilities: ["work"], max: 1 },
+    }),
+    patchRunsRunGraph: () => ({
+      add: [{ id: "new", capability: "work" }],
+      replace: [{ id: "b", capability: "other" }],
+      rewire: { a: [] },
+      remove: [],
+      reason: "x",
+      dry_run: true,
     }),
     postRunsRunPause: () => ({ reason: "x" }),
     postRunsRunResume: () => ({ reason: "x" }),

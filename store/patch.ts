@@ -1,0 +1,150 @@
+/** Writes a patch of a run's graph: rows that have not started are taken away and written anew. */
+import { rewritten } from "../core/patch.ts";
+import { isTerminalRun, isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { addTasks, type NewTaskRow, newRows, startHeld } from "./new-tasks.ts";
+import { inChunks, type Queryable, type Transaction } from "./sql.ts";
+import type { Patching, PatchOutcome } from "./store.ts";
+import { tellDependants } from "./transitions.ts";
+import { storeDefinitions } from "./workflows.ts";
+
+interface Row {
+  id: string;
+  key: string;
+  status: TaskStatus;
+  attempt: number;
+  needs: string[];
+  dependants: string[];
+}
+
+export async function patchGraph(store: StoreContext, patching: Patching): Promise<PatchOutcome> {
+  const { namespace, runId, revision, dryRun, diff } = patching;
+  const ref: RunRef = { runId, namespace };
+  return recording(store, async (tx, log): Promise<PatchOutcome> => {
+    const [run] = await tx.query<{ status: RunStatus; revision: number; priority: number; ending: boolean }>(
+      `select status, revision, priority, ending is not null as ending
+       from run where namespace = $1 and id = $2 for update`,
+      [namespace, runId],
+    );
+    if (!run) return { outcome: "no_run" };
+    if (isTerminalRun(run.status) || run.ending) return { outcome: "finished" };
+    if (run.revision !== revision) return { outcome: "stale", revision: run.revision };
+    // What has settled is told first: then the counters of those that wait say all there is to say.
+    await tellAll(tx, log, ref);
+    const rows = await lockTop(tx, runId);
+    const byKey = new Map(rows.map((row) => [row.key, row]));
+    const started = rewritten(diff).find((key) => !isUnstarted(byKey.get(key)!));
+    if (started !== undefined) return { outcome: "started", task: started, status: byKey.get(started)!.status };
+    if (dryRun) return { outcome: "patched", revision };
+    const gone = new Set(rewritten(diff).map((key) => byKey.get(key)!.id));
+    const fresh = await rewrite(tx, log, patching, run.priority, byKey, gone);
+    storeDefinitions(tx, [{ namespace, hash: patching.hash, body: patching.workflow }]);
+    tx.send(
+      "update run set revision = revision + 1, definition_hash = $2, task_count = task_count + $3 where id = $1",
+      [runId, patching.hash, diff.added.length - diff.removed.length],
+    );
+    const { by, reason } = patching;
+    log.add(ref, { type: "run.patched", by, changes: diff, ...(reason !== undefined && { reason }) });
+    for (const key of diff.removed) {
+      const { id, attempt } = byKey.get(key)!;
+      log.add(ref, { type: "task.cancelled", task_id: id, key, attempt, reason: "removed_by_patch" });
+    }
+    await startHeld(tx, log, fresh);
+    log.mayBeFinished(ref);
+    return { outcome: "patched", revision: revision + 1 };
+  });
+}
+
+async function tellAll(tx: Transaction, log: FactLog, run: RunRef): Promise<void> {
+  for (;;) {
+    const settled = await tx.query<{ id: string; status: TaskStatus; dependants: string[] }>(
+      `select id, status, to_json(dependants) as dependants from task where run_id = $1 and untold order by id for no key update`,
+      [run.runId],
+    );
+    if (settled.length === 0) return;
+    tx.send("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
+    await tellDependants(
+      tx,
+      log,
+      settled.map((task) => ({ ...task, ...run })),
+    );
+  }
+}
+
+/** The tasks of the definition, locked. */
+function lockTop(tx: Queryable, runId: string): Promise<Row[]> {
+  return tx.query<Row>(
+    `select id, key, status, attempt, to_json(needs) as needs, to_json(dependants) as dependants
+     from task
+     where run_id = $1 and scope = '' and parent_id is null and compensates is null
+     order by id for no key update`,
+    [runId],
+  );
+}
+
+function isUnstarted({ status, attempt }: Row): boolean {
+  return status === "pending" || (status === "ready" && attempt === 0);
+}
+
+/** Rows for what is added, replaced or rewired, in the place of those that go; edges and counters around them. */
+async function rewrite(
+  tx: Transaction,
+  log: FactLog,
+  { namespace, runId, tasks, diff }: Patching,
+  priority: number,
+  byKey: Map<string, Row>,
+  gone: Set<string>,
+): Promise<NewTaskRow[]> {
+  const written = new Set([...diff.added, ...diff.replaced, ...diff.rewired]);
+  const seeds = tasks.filter((task) => written.has(task.key));
+  const fresh = newRows(
+    seeds.map((seed) => ({ ...seed, needs: [] })),
+    { namespace, runId, priority },
+  );
+  const ids = new Map([...byKey].map(([key, row]) => [key, row.id]));
+  for (const row of fresh) ids.set(row.key, row.id);
+  const dependants = new Map<string, string[]>();
+  for (const task of tasks) {
+    for (const need of task.needs) {
+      const list = dependants.get(need);
+      if (list) list.push(ids.get(task.key)!);
+      else dependants.set(need, [ids.get(task.key)!]);
+    }
+  }
+  for (const [n, row] of fresh.entries()) {
+    const { needs } = seeds[n]!;
+    const statuses = needs
+      .map((need) => byKey.get(need))
+      .map((need) => (need && !gone.has(need.id) ? need.status : "pending"));
+    row.needs = needs.map((need) => ids.get(need)!);
+    row.need_count = needs.length;
+    row.needs_left = statuses.filter((status) => !isTerminalTask(status)).length;
+    row.needs_skipped = statuses.filter((status) => status === "skipped").length;
+    row.needs_failed = statuses.filter((status) => status === "failed" || status === "cancelled").length;
+    row.dependants = dependants.get(row.key) ?? [];
+    row.tells_plain = false;
+  }
+  const edges = tasks.flatMap((task) => {
+    const row = byKey.get(task.key);
+    if (!row || gone.has(row.id)) return [];
+    const needs = task.needs.map((need) => ids.get(need)!);
+    const told = dependants.get(task.key) ?? [];
+    const isSame = sameIds(needs, row.needs) && sameIds(told, row.dependants);
+    return isSame ? [] : [{ id: row.id, needs, dependants: told }];
+  });
+  await tx.query("delete from task where id = any($1::uuid[])", [[...gone]]);
+  await inChunks(edges, (chunk) =>
+    tx.query(
+      `update task t set needs = u.needs, dependants = u.dependants, tells_plain = false
+       from json_to_recordset($1) as u(id uuid, needs uuid[], dependants uuid[])
+       where t.id = u.id`,
+      [JSON.stringify(chunk)],
+    ),
+  );
+  await addTasks(tx, log, [], fresh);
+  return fresh;
+}
+
+function sameIds(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && new Set([...a, ...b]).size === a.length;
+}
