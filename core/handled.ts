@@ -35,6 +35,8 @@ export function firstUnhandled<T extends UnmetTask>(unmet: readonly T[]): T | un
   }
 }
 
+/** What was cancelled did not handle it either, unless a join had all it wanted. */
 function passesOn({ status, reason }: UnmetTask): boolean {
+  if (status === "cancelled") return reason !== "join_satisfied";
   return status === "skipped" && reason === "need_not_completed";
 }

@@ -14,13 +14,14 @@ const base = { kind: "map", each: {} } as unknown as MapSpec;
 const MAX = 4;
 
 /** Every tally of up to `MAX` items. */
-function* tallies(): Generator<Tally> {
+function* tallies(): Generator<{ tally: Tally; active: number }> {
   for (let total = 0; total <= MAX; total++)
-    for (let started = 0; started <= total; started++)
-      for (let completed = 0; completed <= started; completed++)
-        for (let failed = 0; completed + failed <= started; failed++)
-          for (let skipped = 0; completed + failed + skipped <= started; skipped++)
-            for (const isClosed of [true, false]) yield { total, started, completed, failed, skipped, isClosed };
+    for (let completed = 0; completed <= total; completed++)
+      for (let failed = 0; completed + failed <= total; failed++)
+        for (let skipped = 0; completed + failed + skipped <= total; skipped++)
+          for (let active = 0; completed + failed + skipped + active <= total; active++)
+            for (const isClosed of [true, false])
+              yield { tally: { total, completed, failed, skipped, isClosed }, active };
 }
 
 const specs: Partial<MapSpec>[] = [
@@ -38,9 +39,9 @@ const specs: Partial<MapSpec>[] = [
 describe("decideMap", () => {
   it.each(specs)("with %j keeps its promises for every way in which its items may stand", (part) => {
     const spec = { ...base, ...part };
-    for (const tally of tallies()) {
-      const verdict = decideMap(spec, tally);
-      const { total, started, completed, failed } = tally;
+    for (const { tally, active } of tallies()) {
+      const verdict = decideMap(spec, tally, active);
+      const { total, completed, failed } = tally;
       const settled = settledIn(tally);
       const isComplete = tally.isClosed || (spec.open === "drain" && settled === total);
       const about = JSON.stringify({ part, tally, verdict });
@@ -57,13 +58,12 @@ describe("decideMap", () => {
         expect(hopeless || failed > 0, about).toBe(true);
       }
       if (verdict.type === "open") {
-        expect(verdict.start, about).toBeGreaterThanOrEqual(0);
-        expect(started + verdict.start, about).toBeLessThanOrEqual(total);
-        const open = started - settled + verdict.start;
-        if (spec.maxConcurrency !== undefined)
-          expect(open <= Math.max(spec.maxConcurrency, started - settled), about).toBe(true);
-        // It never comes to rest with items that may still start, or with nothing left to wait for.
-        if (started < total && spec.maxConcurrency === undefined) expect(verdict.start, about).toBe(total - started);
+        const pending = total - settled - active;
+        const open = active + verdict.start;
+        expect(verdict.start >= 0 && verdict.start <= pending, about).toBe(true);
+        if (spec.maxConcurrency === undefined) expect(verdict.start, about).toBe(pending);
+        else expect(open <= Math.max(spec.maxConcurrency, active), about).toBe(true);
+        // It never comes to rest with nothing left to wait for.
         expect(open > 0 || !isComplete, about).toBe(true);
       }
     }
@@ -75,13 +75,13 @@ describe("decideMap", () => {
     [{ percent: 50 }, 3, 4, "map_failed"],
     [{ percent: 49 }, 2, 4, "map_failed"],
   ])("that tolerates %j, with %d of %d items failed, is %s", (tolerate, failed, total, outcome) => {
-    const verdict = decideMap({ ...base, tolerate }, { ...emptyTally, total, started: total, failed, isClosed: true });
+    const verdict = decideMap({ ...base, tolerate }, { ...emptyTally, total, failed, isClosed: true }, 0);
     expect(verdict.type === "failed" ? verdict.failure.code : verdict.type).toBe(outcome);
   });
 
   it("says how many can still complete when too few can", () => {
-    const tally = { ...emptyTally, total: 3, started: 3, completed: 1, failed: 2, isClosed: true };
-    expect(decideMap({ ...base, succeeded: 2 }, tally)).toMatchObject({
+    const tally = { ...emptyTally, total: 3, completed: 1, failed: 2, isClosed: true };
+    expect(decideMap({ ...base, succeeded: 2 }, tally, 0)).toMatchObject({
       failure: { code: "map_unsatisfied", message: expect.stringContaining("no more than 1 can") },
     });
   });

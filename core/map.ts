@@ -23,8 +23,6 @@ export interface MapSpec {
 /** How a container's children stand; kept on its row, since counting 10,000 of them for each that settles would not do. */
 export interface Tally {
   total: number;
-  /** Of all, those that may run or have run. */
-  started: number;
   completed: number;
   /** Failed, or cancelled by somebody else. */
   failed: number;
@@ -35,7 +33,7 @@ export interface Tally {
   iteration?: number;
 }
 
-export const emptyTally: Tally = { total: 0, started: 0, completed: 0, failed: 0, skipped: 0, isClosed: false };
+export const emptyTally: Tally = { total: 0, completed: 0, failed: 0, skipped: 0, isClosed: false };
 
 export function settledIn({ completed, failed, skipped }: Tally): number {
   return completed + failed + skipped;
@@ -53,11 +51,11 @@ export type MapVerdict =
   { type: "open"; start: number } | { type: "completed" } | { type: "failed"; failure: Failure };
 
 /**
- * How a map stands. It completes when enough instances have (`until: { succeeded }`), else when all have settled with no
+ * How a map stands, of which `active` instances have started and not settled. It completes when enough instances have (`until: { succeeded }`), else when all have settled with no
  * more failures than it tolerates. It fails as soon as neither can happen any more. No instances at all: it completes.
  */
-export function decideMap(spec: MapSpec, tally: Tally): MapVerdict {
-  const { total, started, completed, failed } = tally;
+export function decideMap(spec: MapSpec, tally: Tally, active: number): MapVerdict {
+  const { total, completed, failed } = tally;
   const settled = settledIn(tally);
   const isComplete = tally.isClosed || (spec.open === "drain" && settled === total);
   if (spec.succeeded !== undefined) {
@@ -69,8 +67,8 @@ export function decideMap(spec: MapSpec, tally: Tally): MapVerdict {
     spec.succeeded !== undefined && !spec.tolerate ? total : toleratedBy(spec.tolerate, total, isComplete);
   if (failed > tolerated) return tooManyFailed(failed, total, tolerated);
   if (isComplete && settled === total) return { type: "completed" };
-  const room = spec.maxConcurrency === undefined ? total : spec.maxConcurrency - (started - settled);
-  return { type: "open", start: Math.max(0, Math.min(room, total - started)) };
+  const room = (spec.maxConcurrency ?? total) - active;
+  return { type: "open", start: Math.max(0, Math.min(room, total - settled - active)) };
 }
 
 /** A share of a number that still grows may grow with it: it fails nothing before the map is closed. */

@@ -34,7 +34,8 @@ function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults
   const join = joinOf(task);
   if (join) spec.join = join;
   if (task.when !== undefined) spec.when = task.when;
-  if (task.compensate) spec.compensate = task.compensate;
+  // Of a map its instances are undone.
+  if (task.compensate && task.for_each === undefined) spec.compensate = task.compensate;
   const { input, engine } = work(task, join, defaults);
   if (input !== undefined) spec.input = input;
   if (engine) spec.engine = engine;

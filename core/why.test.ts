@@ -29,7 +29,7 @@ const facts: TaskFacts = {
   now: NOW,
 };
 
-const tally = { total: 3, started: 2, completed: 1, failed: 0, skipped: 0, isClosed: true };
+const tally = { total: 3, completed: 1, failed: 0, skipped: 0, isClosed: true };
 const needs = [
   { key: "a", status: "completed" as const },
   { key: "b", status: "running" as const },

@@ -58,7 +58,9 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
 
 /** What is wrong with tasks that a task spawns, of which they see no more than itself. */
 export function checkSpawned(raws: readonly unknown[], parentId: string, limits: Limits): Issue[] {
-  const parent = new Set([parentId]);
+  // Tasks that spawn their like may use their own ids again: the name then means the new one.
+  const isReused = raws.some((raw) => isJsonObject(raw) && raw.id === parentId);
+  const parent = new Set(isReused ? [] : [parentId]);
   return checkTasks(raws, "/spawn", { taskIds: parent, needs: parent, names }, limits).issues;
 }
 

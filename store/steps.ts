@@ -359,25 +359,33 @@ async function addItems(
   const { row, run } = step;
   const excess = tooMany(run, items.length);
   if (excess) return { event: { type: "doomed", failure: excess } };
-  const grown = { ...tally, total: tally.total + items.length };
-  const verdict = decideMap(spec, grown);
   const rows = items.map(({ item, key }, n): NewTaskRow => {
     const ordinal = tally.total + n;
     const place = { ...run, scope: row.scope, parentId: row.id, ordinal, item };
     return { ...newRow(spec.each, place, `${row.key}[${ordinal}]`), item_key: key };
   });
-  const start = verdict.type === "open" ? Math.max(0, verdict.start - (tally.total - tally.started)) : 0;
-  await addTasks(tx, log, rows.slice(0, start), rows.slice(start));
+  if (spec.maxConcurrency === undefined) await addTasks(tx, log, rows);
+  else await addTasks(tx, log, [], rows);
   run.added += rows.length;
-  return goOn(tx, log, step, spec, { ...grown, started: grown.started + start });
+  return goOn(tx, log, step, spec, { ...tally, total: tally.total + items.length });
 }
 
 async function goOn(tx: Transaction, log: FactLog, step: Step, spec: MapSpec, tally: Tally): Promise<StepResult> {
-  const verdict = decideMap(spec, tally);
+  const unlimited = tally.total - settledIn(tally);
+  const active = spec.maxConcurrency === undefined ? unlimited : await countActive(tx, step.row.id);
+  const verdict = decideMap(spec, tally, active);
   if (verdict.type === "failed") return { event: { type: "doomed", failure: verdict.failure } };
   if (verdict.type === "completed") return { event: await mapCompleted(tx, step.row.id) };
-  if (verdict.start > 0) await startInstances(tx, log, step.row.id, tally.started, verdict.start);
-  return { tally: { ...tally, started: tally.started + verdict.start } };
+  if (verdict.start > 0) await startInstances(tx, log, step.row.id, verdict.start);
+  return { tally };
+}
+
+async function countActive(tx: Queryable, mapId: string): Promise<number> {
+  const [row] = await tx.query<{ active: number }>(
+    "select count(*)::int as active from task where parent_id = $1 and status in ('ready', 'running', 'waiting')",
+    [mapId],
+  );
+  return row!.active;
 }
 
 async function mapCompleted(tx: Queryable, mapId: string): Promise<TaskEvent> {
@@ -395,19 +403,14 @@ async function mapCompleted(tx: Queryable, mapId: string): Promise<TaskEvent> {
 const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
 
 /** Instances start in the order of their items. */
-async function startInstances(
-  tx: Transaction,
-  log: FactLog,
-  mapId: string,
-  from: number,
-  count: number,
-): Promise<void> {
+async function startInstances(tx: Transaction, log: FactLog, mapId: string, count: number): Promise<void> {
   const pending = await tx.query<Undecided>(
     `select ${undecidedColumns} from task t
-     where t.parent_id = $1 and t.ordinal >= $2 and t.ordinal < $2 + $3 and (t.status = 'pending') is not false
-     order by t.id
+     where t.parent_id = $1 and t.status = 'pending'
+     order by t.ordinal
+     limit $2
      for no key update of t`,
-    [mapId, from, count],
+    [mapId, count],
   );
   const transitions = await decide(tx, pending);
   await applyTransitions(tx, transitions);
@@ -524,7 +527,7 @@ async function iterate(
   await addTasks(tx, log, newRows(spec.body, place));
   run.added += spec.body.length;
   const total = spec.body.length;
-  return { tally: { ...emptyTally, total, started: total, isClosed: true, iteration } };
+  return { tally: { ...emptyTally, total, isClosed: true, iteration } };
 }
 
 // --- spawned tasks

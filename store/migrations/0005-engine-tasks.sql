@@ -32,6 +32,9 @@ create index task_step_due on task (run_id, id) where step_due;
 create index task_wake on task (wake_at) where wake_at is not null;
 create index task_parent_untold on task (run_id, id) where parent_untold;
 create index task_children on task (parent_id, ordinal) where parent_id is not null;
+-- What a map with `max_concurrency` looks for.
+create index task_children_pending on task (parent_id, ordinal) where parent_id is not null and status = 'pending';
+create index task_children_active on task (parent_id) where parent_id is not null and status in ('ready', 'running', 'waiting');
 create unique index task_item_key on task (parent_id, item_key) where item_key is not null;
 
 alter table run
