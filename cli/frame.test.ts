@@ -69,6 +69,14 @@ describe("a picture of a run", () => {
     ]);
   });
 
+  it("says who paused it, and not that a ready task waits for an agent", () => {
+    const progress = progressOf({ a: { status: "ready", readyAt: 1_000 }, b: { status: "running", startedAt: 8_000 } });
+    Object.assign(progress, { status: "paused", pausedBy: "ann" });
+    const lines = frame(progress, { columns: 80 });
+    expect(lines.slice(2, 4)).toEqual(["├─ ○ a", "└─ ⠋ b   2.0s"]);
+    expect(lines.at(-1)).toContain("0/2 · paused by ann · 1 running");
+  });
+
   it("folds what does not fit, and shows first what needs attention", () => {
     const progress = many(40, (n) => (n === 20 ? "failed" : n === 21 ? "running" : n < 20 ? "completed" : "pending"));
     const lines = frame(progress, { rows: 13 });

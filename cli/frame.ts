@@ -48,9 +48,10 @@ export function drawFrame(progress: Progress, tree: readonly TreeRow[], options:
     Math.floor(width / 2),
     lines.reduce((most, line) => ("row" in line ? Math.max(most, labelLength(line.row)) : most), 0),
   );
+  const lineOptions = { ...options, nowMs, width, labelWidth, isPaused: progress.status === "paused" };
   const body = lines.map((line) =>
     "row" in line
-      ? taskLine(progress.tasks.get(line.row.id)!, line.row, { ...options, nowMs, width, labelWidth })
+      ? taskLine(progress.tasks.get(line.row.id)!, line.row, lineOptions)
       : paint.dim(cut(`⋮ ${line.folded}`, width)),
   );
   return [titleLine(progress, width, paint), "", ...body, "", countsLine(progress, { ...options, nowMs, width })].join(
@@ -120,6 +121,8 @@ function foldedLines(progress: Progress, tree: readonly TreeRow[], shown: Readon
 interface LineOptions extends FrameOptions {
   width: number;
   labelWidth: number;
+  /** Then what is ready waits for somebody to resume the run, not for an agent. */
+  isPaused: boolean;
 }
 
 function labelLength({ prefix, id }: TreeRow): number {
@@ -135,7 +138,7 @@ function taskLine(task: TaskProgress, row: TreeRow, options: LineOptions): strin
   const name = cut(row.id, Math.max(1, labelWidth - row.prefix.length - 2));
   const padding = " ".repeat(Math.max(0, labelWidth - row.prefix.length - 2 - name.length));
   const time = timeOf(task, options.nowMs).padStart(TIME_WIDTH);
-  const detail = cut(detailOf(task, row, options.nowMs), Math.max(0, width - labelWidth - TIME_WIDTH - 2));
+  const detail = cut(detailOf(task, row, options), Math.max(0, width - labelWidth - TIME_WIDTH - 2));
   const paintName = task.status === "pending" || task.status === "skipped" ? paint.dim : String;
   const paintDetail = task.status === "failed" || task.retryAt !== undefined ? paint.red : paint.dim;
   return `${paint.dim(row.prefix)}${paint[colour](sign)} ${paintName(name)}${padding}${paint.dim(time)}  ${paintDetail(detail)}`.trimEnd();
@@ -149,16 +152,15 @@ function timeOf({ startedAt, finishedAt }: TaskProgress, nowMs: number): string 
 /** A task that nobody takes for so long probably has nobody who could. */
 const LONG_WAIT_MS = 3_000;
 
-function detailOf(task: TaskProgress, row: TreeRow, nowMs: number): string {
+function detailOf(task: TaskProgress, row: TreeRow, { nowMs, isPaused }: LineOptions): string {
   const error = task.error && visible(`${task.error.code}: ${task.error.message}`);
   const attempts = task.attempt > 1 ? `attempt ${task.attempt}` : undefined;
   switch (task.status) {
     case "pending":
       return row.joins.length > 0 ? `← ${row.joins.join(", ")}` : "";
     case "ready":
-      return task.retryAt === undefined
-        ? readyDetail(task, nowMs)
-        : `${retryText(task.retryAt, nowMs)} · ${error ?? ""}`;
+      if (task.retryAt !== undefined) return `${retryText(task.retryAt, nowMs)} · ${error ?? ""}`;
+      return isPaused ? "" : readyDetail(task, nowMs);
     case "failed":
       return [attempts, error].filter(Boolean).join(" · ");
     case "skipped":
@@ -195,12 +197,22 @@ function countsLine(progress: Progress, options: FrameOptions & { width: number 
   // Once the run has ended, the line below the picture says how long it took.
   const isTimed = progress.startedAt !== undefined && progress.finishedAt === undefined;
   const elapsed = isTimed ? [formatMs(nowMs - progress.startedAt!)] : [];
-  const words = [`${settled}/${tasks.size}`, ...shown.map((status) => `${counts[status]} ${status}`), ...elapsed];
+  const paused = progress.status === "paused" ? [pausedText(progress)] : [];
+  const words = [
+    `${settled}/${tasks.size}`,
+    ...paused,
+    ...shown.map((status) => `${counts[status]} ${status}`),
+    ...elapsed,
+  ];
   const barWidth = Math.min(MAX_BAR, Math.floor(width / 3));
   const text = cut(words.join(" · "), width - barWidth - 1);
   const room = width - barWidth - text.length - 4;
   const end = hint && hint.length <= room ? paint.dim(`   ${hint}`) : "";
   return `${bar(progress, barWidth, paint)} ${text}${end}`;
+}
+
+function pausedText({ pausedBy }: Progress): string {
+  return pausedBy === undefined ? "paused" : visible(`paused by ${pausedBy}`);
 }
 
 function bar({ counts, tasks }: Progress, width: number, paint: Paint): string {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Embedded } from "../embedded.ts";
 import { type InvokeOptions, invoke, startTestSystem } from "./invoke.suite.ts";
 
@@ -333,6 +333,35 @@ describe("skein runs", () => {
     });
   });
 
+  it("pause keeps what is ready back, and resume lets it go on", async () => {
+    const path = await file(
+      "pausable.yaml",
+      "name: pausable\ntasks:\n  - { id: go, wait: { signal: go } }\n  - { id: a, needs: [go], capability: core.echo, input: {} }\n",
+    );
+    const id = await detached(path);
+    const paused = { code: 0, stdout: `Run ${id} is paused.\n`, stderr: "" };
+    expect(await skein(["runs", "pause", id, "--reason", "lunch time"])).toEqual(paused);
+    expect(await skein(["runs", "pause", id])).toEqual(paused);
+    expect((await skein(["runs", "get", id])).stdout).toContain("pausable paused");
+    let told = "";
+    const watching = skein(["runs", "watch", id], { onOutput: (written) => (told = written) });
+    await skein(["runs", "signal", id, "go"]);
+    await vi.waitFor(() => expect(told).toContain("task.ready task=a"));
+    const report = JSON.parse((await skein(["runs", "resume", id, "--json"])).stdout);
+    expect(report).toMatchObject({ id, paused_by: null });
+    const { code, stdout } = await watching;
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(
+        /run\.paused run=.* by=local reason="lunch time"\n.*task\.ready task=a .*\n.*run\.resumed run=.* by=local\n.*task\.(published|claimed) task=a .*run\.completed/s,
+      ),
+    ]);
+    expect(await skein(["runs", "pause", id])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("RUN_ALREADY_FINISHED"),
+    });
+  });
+
   it("logs tell the story of a run", async () => {
     const { stdout } = await skein(["runs", "logs", bad]);
     expect(stdout).toMatch(/Z info {2}orchestrator run submitted/);
@@ -359,7 +388,7 @@ describe("skein runs", () => {
 
   it("of an unknown run exits with 2", async () => {
     const id = "01980000-0000-7000-8000-000000000000";
-    for (const verb of ["get", "watch", "result", "logs", "graph", "timeline", "cancel"]) {
+    for (const verb of ["get", "watch", "result", "logs", "graph", "timeline", "cancel", "pause", "resume"]) {
       expect(await skein(["runs", verb, id])).toMatchObject({
         code: 2,
         stderr: expect.stringContaining("RUN_NOT_FOUND"),

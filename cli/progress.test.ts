@@ -69,6 +69,22 @@ describe("the progress of a run", () => {
     expect(progress.counts).toMatchObject({ pending: 2, ready: 1 });
   });
 
+  it("is paused until it resumes, is cancelled or ends", () => {
+    const paused: Fact = { type: "run.paused", by: "ann", reason: "lunch" };
+    const progress = begin();
+    expect(play(progress, [{ type: "run.submitted" }, paused]).at(-1)).toBe(
+      "2026-01-31T12:00:01.000Z run.paused run=r by=ann reason=lunch",
+    );
+    expect(progress).toMatchObject({ status: "paused", pausedBy: "ann" });
+    const [line] = play(progress, [{ type: "run.resumed", by: "bob", capabilities: ["core.echo"] }]);
+    expect(line).toBe("2026-01-31T12:00:00.000Z run.resumed run=r by=bob");
+    for (const next of [{ type: "run.cancelling" }, { type: "run.completed" }, { type: "run.resumed" }] as const) {
+      play(progress, [paused, next]);
+      expect(progress.status).toBe(next.type === "run.completed" ? "completed" : "running");
+      expect(progress.pausedBy).toBeUndefined();
+    }
+  });
+
   it("notices a database whose clock is ahead, and is not misled by old events", () => {
     const ahead = begin();
     play(ahead, [{ type: "run.submitted" }], start - 700);

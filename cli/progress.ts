@@ -25,6 +25,8 @@ export interface Progress {
   status: RunStatus;
   startedAt?: number;
   finishedAt?: number;
+  /** While it is paused. */
+  pausedBy?: string;
   error?: Failure;
   /** In topological order. */
   tasks: Map<string, TaskProgress>;
@@ -71,20 +73,24 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
       progress.status = "running";
       progress.startedAt = at;
       return;
-    case "run.cancelling":
     case "run.signalled":
     case "run.grown":
     case "run.patched":
     case "run.compensating":
       return;
-    case "run.resumed":
-      progress.status = "running";
-      return;
     case "run.paused":
       progress.status = "paused";
+      if (event.by !== undefined) progress.pausedBy = event.by;
+      return;
+    case "run.resumed":
+    // A pause ends with the run.
+    case "run.cancelling":
+      progress.status = "running";
+      delete progress.pausedBy;
       return;
     default:
       progress.status = event.type.slice("run.".length) as RunStatus;
+      delete progress.pausedBy;
       progress.finishedAt = at;
   }
 }

@@ -23,6 +23,12 @@ describe("logLines", () => {
     expect(lines({ type: "run.cancelling", reason: "enough" })).toMatchObject([
       { step: "cancel", message: "run cancelling", fields: { reason: "enough" } },
     ]);
+    expect(lines({ type: "run.paused", by: "ann", reason: "lunch" })).toMatchObject([
+      { step: "pause", level: "info", message: "run paused", fields: { by: "ann", reason: "lunch" } },
+    ]);
+    expect(lines({ type: "run.resumed", by: "ann" })).toMatchObject([
+      { step: "resume", message: "run resumed", fields: { by: "ann" } },
+    ]);
     expect(lines({ type: "run.failed", error: { code: "broken", message: "It broke.", task: "a" } })).toMatchObject([
       { step: "finish", level: "error", message: "run failed", fields: { error: { code: "broken", task: "a" } } },
     ]);

@@ -9,6 +9,7 @@ import { runGet } from "./tools/run-get.ts";
 import { runGraph } from "./tools/run-graph.ts";
 import { runList } from "./tools/run-list.ts";
 import { runLogs } from "./tools/run-logs.ts";
+import { runPause, runResume } from "./tools/run-pause.ts";
 import { runResult } from "./tools/run-result.ts";
 import { workflowSubmit } from "./tools/workflow-submit.ts";
 import { workflowValidate } from "./tools/workflow-validate.ts";
@@ -20,6 +21,8 @@ const tools = [
   runList,
   runGraph,
   runResult,
+  runPause,
+  runResume,
   runCancel,
   runLogs,
   capabilityList,

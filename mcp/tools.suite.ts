@@ -68,7 +68,8 @@ export function describeTools(version: ProtocolVersion, connect: (version: Proto
       const { tools } = await client.listTools();
       const looking = ["workflow_validate", "run_get", "run_list", "run_graph", "run_result", "run_logs"];
       const readOnly = [...looking, "capability_list", "agent_list"];
-      expect(tools.map(({ name }) => name).sort()).toEqual([...readOnly, "workflow_submit", "run_cancel"].sort());
+      const changing = ["workflow_submit", "run_pause", "run_resume", "run_cancel"];
+      expect(tools.map(({ name }) => name).sort()).toEqual([...readOnly, ...changing].sort());
       for (const tool of tools) {
         expect(tool.title, tool.name).toBeTruthy();
         expect(tool.description!.length, tool.name).toBeGreaterThan(60);
@@ -140,6 +141,19 @@ export function describeTools(version: ProtocolVersion, connect: (version: Proto
       const result = await call(client, "run_result", { run_id: run_id!, wait_seconds: 30 });
       expect(result.status).toBe("cancelled");
       expect((await call(client, "run_cancel", { run_id: run_id! })).status).toBe("cancelled");
+    });
+
+    it("pauses a run, and lets it go on", async () => {
+      const pausable = { name: "pausable", tasks: [{ id: "wait", wait: { signal: "never" } }] };
+      const { id: run_id } = await call(client, "workflow_submit", { definition: pausable });
+      for (let n = 0; n < 2; n++) {
+        expect((await call(client, "run_pause", { run_id: run_id!, reason: "lunch" })).status).toBe("paused");
+      }
+      expect((await call(client, "run_get", { run_id: run_id! })).status).toBe("paused");
+      for (let n = 0; n < 2; n++) {
+        expect((await call(client, "run_resume", { run_id: run_id! })).status).toBe("running");
+      }
+      await call(client, "run_cancel", { run_id: run_id! });
     });
 
     it("refuses to cancel what has completed", async () => {

@@ -85,6 +85,13 @@ export const checks: Check[] = [
               and a.slots > (select count(*) from task h where h.status = 'running' and h.agent_id = a.id))`,
   },
   {
+    invariant: "I6: what is ready is held exactly while its run is paused",
+    sql: `select t.id::text as subject, 'is ' || case when t.held then '' else 'not ' end || 'held in a run that is ' || r.status as detail
+          from task t join run r on r.id = t.run_id
+          where t.status = 'ready' and t.held <> (r.status = 'paused')
+            and (r.ending is null or r.status = 'paused')`,
+  },
+  {
     invariant: "I6: every expired lease is taken back",
     sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
           from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,

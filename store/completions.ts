@@ -44,7 +44,7 @@ const completePlain = `
     insert into task_log (run_id, task_id, attempt, lines)
     select run_id, id, attempt, logs from taken where logs is not null
   ), told as materialized (
-    select t.id, t.run_id, t.needs_left - d.settled as needs_left,
+    select t.id, t.needs_left - d.settled as needs_left,
       t.status = 'pending' and t.needs_left = d.settled and t.needs_failed + t.needs_skipped = 0 as starts
     from (select x.id, count(*)::int as settled from taken cross join lateral unnest(dependants) as x(id) group by x.id) d
     join task t on t.id = d.id
@@ -54,12 +54,12 @@ const completePlain = `
     update task t
     set needs_left = told.needs_left,
       status = case when told.starts then 'ready' else t.status end,
-      held = case when told.starts then r.status = 'paused' else t.held end,
+      held = case when told.starts then t.run_id in (select id from runs where status = 'paused') else t.held end,
       available_at = case when told.starts then clock_timestamp() else t.available_at end,
       ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
       deadline_at = case when told.starts then clock_timestamp() + t.deadline_ms * interval '1 millisecond'
                     else t.deadline_at end
-    from told join runs r on r.id = told.run_id
+    from told
     where t.id = told.id
     returning t.id, t.run_id, t.key, t.capability, t.status, told.starts
   ), fact as (

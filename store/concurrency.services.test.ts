@@ -398,6 +398,122 @@ describe("the store on PostgreSQL, when things happen at once", () => {
     });
   });
 
+  describe("pause", () => {
+    it("waits for a claim in its COMMIT, which goes on, and holds the rest", async () => {
+      await begin();
+      const runId = await team.submit(flat(3));
+      const open = await gate.close(runId);
+      const claiming = claimFrom(store, { max: 1 });
+      await gate.arrivals(1);
+      const pausing = replica.runs.pause(team.namespace, runId, "ann");
+      await gate.waiting(2);
+      await open();
+      const [[claimed], paused] = [await claiming, await pausing];
+      expect(paused).toBe("done");
+      expect(await claimFrom(store)).toEqual([]);
+      expect(await team.complete(claimed!)).toBe("accepted");
+      expect(await team.run(runId)).toMatchObject({ status: "paused", counts: { completed: 1, ready: 2 } });
+    });
+
+    it("waits for a dispatch in its COMMIT, and takes its hints back", async () => {
+      await begin();
+      const runId = await team.submit(flat(3));
+      const taskIds = Object.values(await team.tasks(runId)).map((task) => task.id);
+      const window = { namespace: team.namespace, capability: "work", maxOutstanding: 100 };
+      const open = await gate.close(runId);
+      const dispatching = store.leases.dispatch([window], 100);
+      await gate.arrivals(1);
+      const pausing = replica.runs.pause(team.namespace, runId, "ann");
+      await gate.waiting(2);
+      await open();
+      expect(await dispatching).toHaveLength(3);
+      await pausing;
+      expect(await claimFrom(store, { taskIds })).toEqual([]);
+      expect(await replica.runs.resume(team.namespace, runId, "ann")).toBe("done");
+      expect(await store.leases.dispatch([window], 100)).toHaveLength(3);
+    });
+
+    it("in its COMMIT makes claims go without, and reports wait, whose dependants it then holds", async () => {
+      await begin();
+      const runId = await team.submit({ ...flat(3), plain: { needs: ["t0"] }, other: { needs: ["t1"], when: "true" } });
+      const [t0, t1] = [await team.take(runId, "t0"), await team.take(runId, "t1")];
+      const taskIds = [(await team.task(runId, "t2")).id];
+      const open = await gate.close(runId);
+      const pausing = replica.runs.pause(team.namespace, runId, "ann");
+      await gate.arrivals(1);
+      expect(await claimFrom(store, { taskIds })).toEqual([]);
+      expect(await claimFrom(store)).toEqual([]);
+      const reporting = [t0, t1].map((task) => store.leases.report([team.completion(task)]));
+      await gate.waiting(3);
+      await open();
+      await pausing;
+      expect((await Promise.all(reporting)).flat()).toEqual(["accepted", "accepted"]);
+      expect(await team.run(runId)).toMatchObject({ status: "paused", counts: { completed: 2, ready: 3 } });
+      expect(await claimFrom(store)).toEqual([]);
+    });
+
+    it("once answered keeps every claim of ten away, hints and polls, until it resumes", async () => {
+      const CLAIMERS = 10;
+      await begin();
+      const ids = runIds(
+        await store.runs.submit(times(12, () => team.submission({ ...flat(100), last: { needs: ["t0", "t1"] } }))),
+      );
+      const window = { namespace: team.namespace, capability: "work", maxOutstanding: 1_000 };
+      /** Runs whose pause has answered and whose resume has not been asked for, with how many pauses they have had. */
+      const paused = new Map<string, number>();
+      const breaches: string[] = [];
+      let [pausers, looks, taken] = [ids.length, 0, 0];
+      const claiming = times(CLAIMERS, async (n) => {
+        while (pausers > 0) {
+          const before = new Map(paused);
+          const wasPaused = (runId: string) => before.has(runId) && before.get(runId) === paused.get(runId);
+          const hints = n % 2 === 0 ? await replicas(n).leases.dispatch([window], 10) : [];
+          const taskIds = hints.map((hint) => hint.taskId);
+          const tasks = await claimFrom(replicas(n), { max: 1, ...(taskIds.length > 0 && { taskIds }) });
+          breaches.push(...[...hints, ...tasks].map((task) => task.runId).filter(wasPaused));
+          looks++;
+          taken += tasks.length;
+          await replicas(n + 1).leases.report(tasks.map((task) => team.completion(task)));
+        }
+      });
+      const pausing = ids.map(async (runId, n) => {
+        for (let round = 1; round <= 3; round++) {
+          const outcome = await replicas(n).runs.pause(team.namespace, runId, "ann");
+          if (outcome === "done") paused.set(runId, round);
+          // So that at least one has begun and ended meanwhile.
+          for (const enough = looks + CLAIMERS; looks <= enough; ) await replicas(n).runs.find(team.namespace, runId);
+          paused.delete(runId);
+          await replicas(n + 1).runs.resume(team.namespace, runId, "ann");
+        }
+        pausers--;
+      });
+      await Promise.all([...claiming, ...pausing]);
+      expect(breaches).toEqual([]);
+      expect(taken).toBeGreaterThan(0);
+      await sql.query("update task set dispatched_at = null where run_id = any($1) and status = 'ready'", [ids]);
+      await team.work();
+      for (const runId of ids) expect(await team.run(runId)).toMatchObject({ status: "completed" });
+    });
+
+    it("of runs that are finishing leaves the end the last event of each", async () => {
+      await begin();
+      for (let round = 0; round < 10; round++) {
+        const ids = runIds(await store.runs.submit(times(10, () => team.submission({ a: {} }))));
+        await store.leases.report((await team.claim()).map((task) => team.completion(task)));
+        await Promise.all([
+          store.upkeep.finishRuns(ids),
+          ...ids.map(async (runId) => {
+            await replica.runs.pause(team.namespace, runId, "ann");
+            await replica.runs.resume(team.namespace, runId, "ann");
+          }),
+          replica.upkeep.finishRuns(ids),
+        ]);
+        await team.settle();
+        for (const runId of ids) expect((await typesOf(runId)).at(-1)).toBe("run.completed");
+      }
+    });
+  });
+
   describe("upkeep on several replicas", () => {
     it("skips each dependant of a cascade once", async () => {
       await begin();

@@ -7,7 +7,7 @@ import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./leases.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import { decodeCursor, firstUuid, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
-import type { Queryable, Transaction } from "./sql.ts";
+import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
   Page,
@@ -174,17 +174,31 @@ async function pause(store: StoreContext, namespace: string, runId: string, by: 
     if (isTerminalRun(status)) return "finished";
     if (status === "paused") return "done";
     tx.send("update run set status = 'paused', paused_by = $2 where id = $1", [runId, by]);
-    // Waits for claims under way; what becomes ready from now on is written as held.
-    await tx.query(
-      `with locked as (
-         select id from task where run_id = $1 and status = 'ready' order by id for no key update
-       )
-       update task t set held = true, dispatched_at = null from locked where t.id = locked.id`,
+    // What becomes ready from now on is written as held: whoever writes it has to ask for the run first.
+    const ready = await tx.query<{ id: string }>(
+      "select id from task where run_id = $1 and status = 'ready' order by id",
       [runId],
     );
+    await inChunks(
+      ready.map((task) => task.id),
+      (chunk) => hold(tx, chunk),
+    );
     log.add({ runId, namespace }, { type: "run.paused", by, ...(reason !== undefined && { reason }) });
+    // Whoever was about to finish the run has left it alone, since its row has changed.
+    log.mayBeFinished({ runId, namespace });
     return "done";
   });
+}
+
+/** Takes ready tasks, and the hints that are out for them, from every door. Waits for claims under way: those go on. */
+function hold(tx: Queryable, taskIds: string[]): Promise<unknown[]> {
+  return tx.query(
+    `with locked as (
+       select id from task where id = any($1::uuid[]) and (status = 'ready') is not false order by id for no key update
+     )
+     update task t set held = true, dispatched_at = null from locked where t.id = locked.id`,
+    [taskIds],
+  );
 }
 
 async function resume(store: StoreContext, namespace: string, runId: string, by: string, reason?: string) {
@@ -194,22 +208,31 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
     if (isTerminalRun(status)) return "finished";
     if (status !== "paused") return "done";
     tx.send("update run set status = 'running', paused_by = null where id = $1", [runId]);
-    // What was waited for an agent before does not count: `schedule_timeout` begins anew.
-    const freed = await tx.query<{ capability: string }>(
-      `with locked as (
-         select id from task where run_id = $1 and held order by id for no key update
-       ), freed as (
-         update task t set held = false, available_at = greatest(t.available_at, clock_timestamp())
-         from locked where t.id = locked.id
-         returning t.capability
-       )
-       select distinct capability from freed`,
-      [runId],
+    const held = await tx.query<{ id: string }>("select id from task where run_id = $1 and held order by id", [runId]);
+    const freed = await inChunks(
+      held.map((task) => task.id),
+      (chunk) => free(tx, chunk),
     );
-    const capabilities = freed.map((row) => row.capability);
+    const capabilities = [...new Set(freed.map((row) => row.capability))];
     log.add({ runId, namespace }, { type: "run.resumed", by, capabilities, ...(reason !== undefined && { reason }) });
+    log.mayBeFinished({ runId, namespace });
     return "done";
   });
+}
+
+/** Gives held tasks back to dispatch and claims. `schedule_timeout` begins anew: what was waited before does not count. */
+function free(tx: Queryable, taskIds: string[]): Promise<{ capability: string }[]> {
+  return tx.query(
+    `with locked as (
+       select id from task where id = any($1::uuid[]) and held order by id for no key update
+     ), freed as (
+       update task t set held = false, available_at = greatest(t.available_at, clock_timestamp())
+       from locked where t.id = locked.id
+       returning t.capability
+     )
+     select distinct capability from freed`,
+    [taskIds],
+  );
 }
 
 async function cancelGroup(
@@ -247,7 +270,8 @@ export async function holdRun(tx: Transaction, namespace: string, runId: string)
 
 /**
  * Marks the run as ending, unless it is already or has finished; `upkeep.endRuns` cancels its open tasks in chunks, and
- * then it is finished. The caller holds the run exclusively.
+ * then it is finished. A paused run goes on, so that what it has to undo is undone; what is held stays so until it is
+ * cancelled. The caller holds the run exclusively.
  */
 export async function beginEnding(
   tx: Queryable,
@@ -256,7 +280,9 @@ export async function beginEnding(
   ending: RunEnding,
 ): Promise<void> {
   const begun = await tx.query(
-    "update run set ending = $2 where id = $1 and finished_at is null and ending is null returning id",
+    `update run set ending = $2, status = 'running', paused_by = null
+     where id = $1 and finished_at is null and ending is null
+     returning id`,
     [run.runId, JSON.stringify(ending)],
   );
   if (begun.length === 0) return;

@@ -168,9 +168,13 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
     [
       "pause",
       store.runs.pause,
-      "Nothing of it is handed out from now on; what runs goes on. Repeating it changes nothing.",
+      "From the answer on none of its tasks is handed out. Those that run go on, and so do waits, deadlines and the runs it has started; only `schedule_timeout` stands still. Repeating it changes nothing; a cancel or deadline ends it.",
     ],
-    ["resume", store.runs.resume, "Its ready tasks are handed out again. Repeating it changes nothing."],
+    [
+      "resume",
+      store.runs.resume,
+      "Its ready tasks are handed out again, each with its whole `schedule_timeout`. Repeating it changes nothing.",
+    ],
   ] as const) {
     app.post(
       `/runs/:run/${verb}`,

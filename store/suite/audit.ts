@@ -71,6 +71,16 @@ const damages: Damage[] = [
     sql: "update task set available_at = now() - interval '1 hour' where run_id = $1 and key = 'c'",
   },
   {
+    finds: "a held task whose run is not paused",
+    invariant: /^I6: what is ready is held/,
+    sql: "update task set held = true where run_id = $1 and key = 'c'",
+  },
+  {
+    finds: "a task of a paused run that is not held",
+    invariant: /^I6: what is ready is held/,
+    sql: "update run set status = 'paused' where id = $1",
+  },
+  {
     finds: "an expired lease that nobody took back",
     invariant: /^I6: every expired/,
     sql: "update task set lease_expires_at = now() - interval '1 hour' where run_id = $1 and key = 'b'",

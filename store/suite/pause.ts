@@ -1,7 +1,26 @@
 import { expect, it } from "vitest";
 import type { OpenTeam } from "../store.suite.ts";
+import type { Team } from "./team.ts";
+
+/** More tasks than one statement holds or frees. */
+const MANY = 1_500;
 
 export function pauseCases(open: OpenTeam): void {
+  const windowOf = (team: Team, maxOutstanding = 10_000) => ({
+    namespace: team.namespace,
+    capability: "work",
+    maxOutstanding,
+  });
+
+  /** Nobody gets a task of the team, by whatever door, and none is announced. */
+  async function expectNothing(team: Team, runId: string): Promise<void> {
+    const taskIds = Object.values(await team.tasks(runId)).map((task) => task.id);
+    expect(await team.claim({ taskIds, door: "hint" })).toEqual([]);
+    expect(await team.claim({ door: "poll" })).toEqual([]);
+    expect(await team.claim({ door: "handoff" })).toEqual([]);
+    expect(await team.store.leases.dispatch([windowOf(team)], 10_000)).toEqual([]);
+  }
+
   it("hands out nothing of a run through any door, while what runs goes on", async () => {
     const team = await open();
     const { pause, resume } = team.store.runs;
@@ -12,12 +31,7 @@ export function pauseCases(open: OpenTeam): void {
     await team.complete(a);
     await team.settle();
     expect(await team.statuses(runId)).toEqual({ a: "completed", b: "ready", c: "ready", d: "ready" });
-    const { id } = await team.task(runId, "c");
-    expect(await team.claim({ taskIds: [id], door: "hint" })).toEqual([]);
-    expect(await team.claim({ door: "poll" })).toEqual([]);
-    expect(await team.claim({ door: "handoff" })).toEqual([]);
-    const window = { namespace: team.namespace, capability: "work", maxOutstanding: 10 };
-    expect(await team.store.leases.dispatch([window], 10)).toEqual([]);
+    await expectNothing(team, runId);
     expect(await resume(team.namespace, runId, "bob")).toBe("done");
     expect(await team.run(runId)).toMatchObject({ status: "running", pausedBy: null });
     await team.work();
@@ -32,11 +46,62 @@ export function pauseCases(open: OpenTeam): void {
   it("takes back hints that are out, and dispatches again when it resumes", async () => {
     const team = await open();
     const runId = await team.submit({ a: {} });
-    const window = { namespace: team.namespace, capability: "work", maxOutstanding: 1 };
-    expect(await team.store.leases.dispatch([window], 1)).toHaveLength(1);
+    expect(await team.store.leases.dispatch([windowOf(team, 1)], 1)).toHaveLength(1);
     await team.store.runs.pause(team.namespace, runId, "ann");
     await team.store.runs.resume(team.namespace, runId, "ann");
-    expect(await team.store.leases.dispatch([window], 1)).toHaveLength(1);
+    expect(await team.store.leases.dispatch([windowOf(team, 1)], 1)).toHaveLength(1);
+  });
+
+  it("holds whatever becomes ready meanwhile, in whatever way", async () => {
+    const team = await open();
+    const retry = { max_attempts: 2 };
+    const runId = await team.submit({
+      first: {},
+      plain: { needs: ["first"] },
+      second: {},
+      conditional: { needs: ["second"], when: "true" },
+      third: {},
+      any: { needs: ["third", "idle"], join: { at_least: 1 } },
+      items: { needs: ["third"], for_each: "{{ [1, 2] }}" },
+      retried: { retry },
+      released: {},
+      lost: {},
+      skipping: { retry: { max_attempts: 1 } },
+      after: { needs: ["skipping"], trigger_rule: "all_done" },
+      idle: {},
+    });
+    const taken = Object.fromEntries((await team.claim()).map((task) => [task.key, task]));
+    const { first, second, third, retried, released, lost, skipping, idle } = taken;
+    await team.store.runs.pause(team.namespace, runId, "ann");
+    await team.store.leases.report([team.completion(first!)]);
+    await team.store.leases.report([team.completion(second!), team.completion(third!)]);
+    await team.store.leases.report([team.failing(retried!), team.failing(skipping!)]);
+    await team.store.leases.release([team.proof(released!)]);
+    await team.expireLease(lost!);
+    await team.store.upkeep.reap(100);
+    await team.settle();
+    await team.age((await team.task(runId, "retried")).id, ["available_at"], 60);
+    const woken = ["plain", "conditional", "any", "items[0]", "items[1]", "retried", "released", "lost", "after"];
+    const ready = async () => {
+      const statuses = Object.entries(await team.statuses(runId));
+      return statuses.filter(([, status]) => status === "ready").map(([key]) => key);
+    };
+    expect((await ready()).sort()).toEqual(woken.sort());
+    await expectNothing(team, runId);
+    expect(await team.beat(idle!)).toBe("ok");
+    await team.store.runs.resume(team.namespace, runId, "ann");
+    expect((await team.claim()).map((task) => task.key).sort()).toEqual(woken);
+  });
+
+  it("holds and frees more tasks than one statement takes, and leaves other runs alone", async () => {
+    const team = await open();
+    const runId = await team.submit(Object.fromEntries(Array.from({ length: MANY }, (_, n) => [`t${n}`, {}])));
+    await team.store.runs.pause(team.namespace, runId, "ann");
+    const other = await team.submit({ a: {} });
+    expect(await team.claim({ max: MANY })).toMatchObject([{ runId: other }]);
+    expect(await team.run(runId)).toMatchObject({ status: "paused", counts: { ready: MANY } });
+    await team.store.runs.resume(team.namespace, runId, "ann");
+    expect(await team.store.leases.dispatch([windowOf(team)], MANY)).toHaveLength(MANY);
   });
 
   it("can be repeated, and says when the run has finished or does not exist", async () => {
@@ -82,7 +147,54 @@ export function pauseCases(open: OpenTeam): void {
     await team.store.runs.cancel(team.namespace, cancelled, "enough");
     await team.complete(last);
     await team.settle();
+    for (const [runId, status] of [
+      [cancelled, "cancelled"],
+      [finishing, "completed"],
+    ] as const) {
+      expect(await team.run(runId)).toMatchObject({ status, pausedBy: null });
+    }
+  });
+
+  it("ends with a cancel or deadline, so that what is to be undone is undone", async () => {
+    const team = await open();
+    const tasks = { a: { compensate: { capability: "work" } }, b: { needs: ["a"] } };
+    const [cancelled, late] = [await team.submit(tasks), await team.submit(tasks, { deadlineMs: 3_600_000 })];
+    for (const runId of [cancelled, late]) {
+      await team.complete(await team.take(runId, "a"));
+      await team.store.runs.pause(team.namespace, runId, "ann");
+    }
+    await team.store.runs.cancel(team.namespace, cancelled, "enough", { compensate: true });
+    await team.sql.query("update run set deadline_at = now() - interval '1 hour' where id = $1", [late]);
+    await team.store.upkeep.expire(100);
+    for (const runId of [cancelled, late]) {
+      expect(await team.run(runId)).toMatchObject({ status: "running", ending: true, pausedBy: null });
+      // What is held is on its way out.
+      expect(await team.claim()).toEqual([]);
+    }
+    await team.settle();
+    await team.work();
     expect((await team.run(cancelled)).status).toBe("cancelled");
-    expect((await team.run(finishing)).status).toBe("completed");
+    expect(await team.run(late)).toMatchObject({ status: "failed", error: { code: "deadline_exceeded" } });
+    for (const runId of [cancelled, late]) {
+      expect(await team.statuses(runId)).toEqual({ a: "completed", b: "cancelled", "a/compensate": "completed" });
+    }
+  });
+
+  it("keeps back what a run that fails meanwhile has to undo, until it resumes", async () => {
+    const team = await open();
+    const runId = await team.submit({
+      a: { compensate: { capability: "work" } },
+      b: { needs: ["a"], retry: { max_attempts: 1 } },
+    });
+    await team.complete(await team.take(runId, "a"));
+    const b = await team.take(runId, "b");
+    await team.store.runs.pause(team.namespace, runId, "ann");
+    await team.fail(b);
+    await team.settle();
+    expect(await team.statuses(runId)).toMatchObject({ b: "failed", "a/compensate": "ready" });
+    await expectNothing(team, runId);
+    await team.store.runs.resume(team.namespace, runId, "ann");
+    await team.work();
+    expect(await team.run(runId)).toMatchObject({ status: "failed", error: { task: "b" } });
   });
 }

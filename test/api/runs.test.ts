@@ -233,6 +233,53 @@ describe("a run", () => {
     expect((await cancel(nowhere)).body).toMatchObject({ code: "RUN_NOT_FOUND", status: 404 });
   });
 
+  it("is paused and resumed, each once, by a key that is named and not told, until it has finished", async () => {
+    const own = await server.newNamespace();
+    const agent = await own.join();
+    const { id } = await own.submit([{ id: "a" }, { id: "b", needs: ["a"] }, { id: "c" }]);
+    const [a] = await agent.claim({ max: 1 });
+    const change = (verb: "pause" | "resume", run: string, body?: object) =>
+      own.call<RunBody>({ method: "POST", path: `/v1/runs/${run}/${verb}`, body });
+
+    const paused = await change("pause", id, { reason: "lunch" });
+    expect([paused.status, paused.body]).toMatchObject([202, { id, status: "paused", paused_by: "test" }]);
+    expect((await change("pause", id, { reason: "again" })).status).toBe(202);
+    expect((await agent.report([completion(a!)], { claim: { max: 10 } })).tasks).toEqual([]);
+    expect(await agent.claim()).toEqual([]);
+    expect((await own.call<Page<RunBody>>({ path: "/v1/runs?status=paused" })).body.data).toMatchObject([{ id }]);
+    const resumed = await change("resume", id);
+    expect([resumed.status, resumed.body]).toMatchObject([202, { id, status: "running", paused_by: null }]);
+    expect((await change("resume", id, { reason: "again" })).status).toBe(202);
+    await agent.work();
+    await own.finished(id);
+
+    const logs = (await own.call<Page<LogLineBody>>({ path: `/v1/runs/${id}/logs` })).body.data;
+    expect(logs.filter(({ step }) => step === "pause" || step === "resume")).toMatchObject([
+      { step: "pause", fields: { by: "test", reason: "lunch" } },
+      { step: "resume", fields: { by: "test" } },
+    ]);
+    const events = await own.call<Page<{ type: string }>>({ path: `/v1/runs/${id}/events` });
+    expect(events.body.data.filter(({ type }) => /paused|resumed/.test(type))).toMatchObject([
+      { type: "run.paused", by: "test", reason: "lunch" },
+      { type: "run.resumed", by: "test" },
+    ]);
+    expect(events.text).not.toContain(own.key);
+
+    for (const verb of ["pause", "resume"] as const) {
+      expect((await change(verb, id)).body).toMatchObject({ code: "RUN_ALREADY_FINISHED", status: 409 });
+      expect((await change(verb, nowhere)).body).toMatchObject({ code: "RUN_NOT_FOUND", status: 404 });
+      expect((await change(verb, id, { why: "x" })).body).toMatchObject({ code: "REQUEST_INVALID", status: 400 });
+    }
+  });
+
+  it("that is paused is cancelled all the same", async () => {
+    const own = await server.newNamespace();
+    const { id } = await own.submit([{ id: "a" }]);
+    await own.call({ method: "POST", path: `/v1/runs/${id}/pause` });
+    expect((await own.call({ method: "POST", path: `/v1/runs/${id}/cancel` })).status).toBe(202);
+    expect(await own.finished(id)).toMatchObject({ status: "cancelled", paused_by: null });
+  });
+
   it("hands its trace on to every lease", async () => {
     const own = await server.newNamespace();
     const agent = await own.join();

@@ -77,7 +77,7 @@ describe("a claim", () => {
     expect((await agent.claim({ task_ids: [theirs!, mine!] })).map(({ key }) => key)).toEqual(["b"]);
   });
 
-  it("that waits is woken at once by a submit, a report and a release", async () => {
+  it("that waits is woken at once by a submit, a report, a release and a resumed run", async () => {
     const { space, agent } = await newSpace();
     const other = await space.join();
     const next = async (act: () => Promise<unknown>): Promise<LeaseBody> => {
@@ -98,6 +98,10 @@ describe("a claim", () => {
     const [c] = await other.claim();
     const again = await next(() => other.call({ path: "/v1/tasks/release", body: { leases: [proof(c!)] } }));
     expect([again.key, again.attempt]).toEqual(["c", 2]);
+    const { id } = await space.submit([{ id: "d" }]);
+    await space.call({ method: "POST", path: `/v1/runs/${id}/pause` });
+    const d = await next(() => space.call({ method: "POST", path: `/v1/runs/${id}/resume` }));
+    expect([d.key, d.attempt]).toEqual(["d", 1]);
   });
 
   it("that waits in vain answers with nothing", async () => {
