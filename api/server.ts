@@ -13,6 +13,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { pictureRoutes } from "./routes/pictures.ts";
+import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
@@ -79,6 +80,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
 const v1Routes = [
   workflowRoutes,
   runRoutes,
+  rerunRoutes,
   signalRoutes,
   graphPatchRoutes,
   pictureRoutes,

@@ -56,7 +56,10 @@ async function resolveWorkflow(
   { namespace, body, bytes }: SubmitRequest,
 ): Promise<Prepared & { version: number | null }> {
   const { definition: inline } = body;
-  if (inline) return { ...(await placed("/definition", definitions.prepare(inline, bytes))), version: null };
+  if (inline) {
+    const inDefinition = (pointer: string) => `/definition${pointer}`;
+    return { ...(await placed(inDefinition, definitions.prepare(inline, bytes))), version: null };
+  }
   const [name, version] = body.workflow!.split("@") as [string, string | undefined];
   const number = version === undefined ? undefined : Number(version);
   const stored = await workflows.find(namespace, name, number);
@@ -66,7 +69,7 @@ async function resolveWorkflow(
   return { workflow: definition, version: stored.version, hash: stored.hash, tasks };
 }
 
-function checkInputs(workflow: Workflow, inputs: JsonObject): void {
+export function checkInputs(workflow: Workflow, inputs: JsonObject): void {
   if (!workflow.inputs) return;
   const issues = validate(compileSchema(workflow.inputs), inputs, "RUN_INPUTS_INVALID", "/inputs");
   if (issues.length === 0) return;
@@ -74,10 +77,10 @@ function checkInputs(workflow: Workflow, inputs: JsonObject): void {
 }
 
 /** Issues of a part of the body, with pointers into the whole of it. */
-async function placed<T>(pointer: string, checked: Promise<T>): Promise<T> {
+export async function placed<T>(place: (pointer: string) => string, checked: Promise<T>): Promise<T> {
   return checked.catch((error) => {
     if (!(error instanceof SkeinError)) throw error;
-    const issues = error.issues.map((issue) => ({ ...issue, pointer: pointer + issue.pointer }));
+    const issues = error.issues.map((issue) => ({ ...issue, pointer: place(issue.pointer) }));
     throw new SkeinError(error.code, error.message, { issues, cause: error });
   });
 }
@@ -94,6 +97,11 @@ export function checkedLabels(labels: Record<string, string>, limits: Limits): R
 /** Bodies that mean the same have the same hash. The definition is in it by its own, which was paid for already. */
 function hashOf({ definition, ...body }: SubmitBody, definitionHash: string): string {
   const meaning = definition ? { ...body, definition: definitionHash } : body;
+  return meaningHash(meaning);
+}
+
+/** Equal for requests that mean the same. */
+export function meaningHash(meaning: unknown): string {
   return createHash("sha256").update(canonicalJson(meaning)).digest("hex");
 }
 
@@ -101,7 +109,7 @@ function hashOf({ definition, ...body }: SubmitBody, definitionHash: string): st
 const traceparentShape = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** The caller's trace goes on; without one (or with a broken one, as the standard says) a new trace begins here. */
-function traceparentOf(header: string | undefined): string {
+export function traceparentOf(header: string | undefined): string {
   if (header !== undefined && traceparentShape.test(header)) return header;
   return `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
 }

@@ -74,6 +74,7 @@ export function taskBody(task: TaskRecord, runId: string): TaskBody {
     available_at: time(task.availableAt),
     started_at: time(task.startedAt),
     finished_at: time(task.finishedAt),
+    kept_from: task.keptFrom,
   };
 }
 

@@ -322,6 +322,60 @@ describe("skein runs", () => {
     await skein(["runs", "cancel", id]);
   });
 
+  it("retry runs again what failed, and keeps the rest", async () => {
+    const id = await detached(
+      await file(
+        "second.yaml",
+        "name: second\ntasks:\n  - { id: a, capability: core.echo, input: 7 }\n" +
+          "  - { id: b, needs: [a], capability: code.javascript, input: { input: { n: '{{ run.attempt }}' },\n" +
+          "      code: 'if (input.n < 2) throw new Error(`too soon`); return input.n' } }\n",
+      ),
+    );
+    expect((await skein(["runs", "watch", id])).code).toBe(1);
+    const { code, stdout } = await skein(["runs", "retry", id, "--watch"]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/task\.kept task=a\n.*task\.ready task=b/s)]);
+    expect(stdout).toMatch(/"b": 2/);
+    const named = await skein(["runs", "retry", id, "--from", "a", "--idempotency-key", "k"]);
+    expect(named.stdout).toMatch(new RegExp(`^Run \\S+ retries run ${id}\\.\n$`));
+    const again = await skein(["runs", "retry", id, "--from", "a", "--idempotency-key", "k", "--json"]);
+    const run = JSON.parse(again.stdout) as { id: string; retried_from: string };
+    expect(named.stdout).toContain(run.id);
+    expect(run.retried_from).toBe(id);
+    expect(await skein(["runs", "retry", id, "--from", "c"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("TASK_UNKNOWN"),
+    });
+    expect(await skein(["runs", "retry", good])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("NOTHING_TO_RETRY"),
+    });
+  });
+
+  it("fork changes inputs and tasks of what a run has done", async () => {
+    const path = await echo("forked");
+    const { id } = JSON.parse((await skein(["run", path, "--input", "n=1", "--input", "m=2", "--json"])).stdout);
+    const watched = async (...args: string[]) =>
+      JSON.parse((await skein(["runs", "fork", id, "--watch", "--json", ...args])).stdout);
+    expect(await watched("--input", "n=3")).toMatchObject({
+      retried_from: id,
+      attempt: 2,
+      outputs: { given: { n: 3, m: 2 } },
+    });
+    const inputs = await file("fork.json", '{ "only": true }');
+    expect(await watched("--inputs", inputs)).toMatchObject({ outputs: { given: { only: true } } });
+    const kept = await watched("--inputs", inputs, "--from", "b");
+    expect(kept).toMatchObject({ inputs: { only: true }, outputs: { given: { n: 1, m: 2 } } });
+    const edits = await file("edits.yaml", "b:\n  input: { edited: '{{ tasks.a.output.n }}' }\n");
+    expect(await watched("--edits", edits)).toMatchObject({ outputs: { given: { edited: 1 } } });
+    expect((await skein(["runs", "fork", id])).stdout).toMatch(new RegExp(`^Run \\S+ is a fork of run ${id}\\.\n$`));
+    const wrong = await file("wrong.yaml", "b: { inptu: 1 }\n");
+    expect(await skein(["runs", "fork", id, "--edits", wrong])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/Did you mean "input"\?.*WORKFLOW_KEY_UNKNOWN/),
+    });
+    expect(await skein(["runs", "fork", id, "--edits", "-", "--inputs", "-"])).toMatchObject({ code: 2 });
+  });
+
   it("cancel stops a run", async () => {
     const id = await detached(await endless());
     expect(await skein(["runs", "cancel", id, "--reason", "enough"])).toMatchObject({ code: 0 });
@@ -388,7 +442,7 @@ describe("skein runs", () => {
 
   it("of an unknown run exits with 2", async () => {
     const id = "01980000-0000-7000-8000-000000000000";
-    for (const verb of ["get", "watch", "result", "logs", "graph", "timeline", "cancel", "pause", "resume"]) {
+    for (const verb of ["get", "watch", "result", "logs", "graph", "timeline", "cancel", "pause", "resume", "retry", "fork"]) {
       expect(await skein(["runs", verb, id])).toMatchObject({
         code: 2,
         stderr: expect.stringContaining("RUN_NOT_FOUND"),

@@ -212,6 +212,23 @@ function addRuns(program: Command, does: Does): void {
     .option("--comment <text>", "why")
     .action(does(async () => (await load()).reject));
   runs
+    .command("retry <run>")
+    .description("run again what did not complete of a finished run, as a new run that keeps the rest")
+    .option("--from <task>", "also this task and all that depends on it; repeatable", collect)
+    .option("--idempotency-key <key>", "the same key is the same retry")
+    .option("--watch", "follow the new run to its end")
+    .action(does(async () => (await import("./reruns.ts")).retry));
+  runs
+    .command("fork <run>")
+    .description("start another run from what a run has done so far")
+    .option("--from <task>", "run this task again and all that depends on it; repeatable", collect)
+    .option("--input <name=value>", "an input to change; JSON where it parses as such, else text; repeatable", collect)
+    .option("--inputs <file>", "a JSON or YAML file with all inputs (- is stdin)")
+    .option("--edits <file>", "a JSON or YAML file: by task id, what to change in its definition (- is stdin)")
+    .option("--idempotency-key <key>", "the same key is the same fork")
+    .option("--watch", "follow the new run to its end")
+    .action(does(async () => (await import("./reruns.ts")).fork));
+  runs
     .command("cancel <run>")
     .description("stop a run, or a group of its tasks")
     .option("--reason <text>", "kept with the run")

@@ -50,6 +50,19 @@ describe("the progress of a run", () => {
     expect(progress.tasks.get("b")).toMatchObject({ status: "skipped", reason: "condition_false" });
   });
 
+  it("begins with what was kept of an older run", () => {
+    const progress = begin();
+    const [, kept] = play(progress, [
+      { type: "run.submitted", tasks: 2, retried_from: "q" },
+      task("task.kept", { attempt: 0, status: "completed", kept_from: "o" }),
+      task("task.kept", { key: "b", attempt: 0, status: "skipped", kept_from: "o" }),
+      { type: "run.completed" },
+    ]);
+    expect(kept).toMatch(/ task\.kept task=a$/);
+    expect(progress).toMatchObject({ status: "completed", counts: { pending: 0, completed: 1, skipped: 1 } });
+    expect(progress.tasks.get("a")?.startedAt).toBeUndefined();
+  });
+
   it("knows when a failed attempt is repeated, and forgets its error when the next one completes", () => {
     const progress = begin();
     const error = { code: "HTTP_NETWORK", message: "no answer" };

@@ -97,7 +97,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
 
 function applyTaskFact(progress: Progress, fact: TaskFact, at: number): void {
   const task = progress.tasks.get(fact.key) ?? addTask(progress, fact);
-  const status = statusAfter(fact.type);
+  const status = fact.status ?? statusAfter(fact.type);
   if (status) moveTo(progress, task, status);
   if (fact.attempt > 0) task.attempt = fact.attempt;
   if (fact.error) task.error = fact.error;

@@ -1,6 +1,7 @@
 /** The immutable facts about a run, as stored, streamed and logged. Inputs, outputs and keys never stand in them. */
 import type { Failure } from "./errors.ts";
 import type { GraphDiff } from "./patch.ts";
+import type { TerminalTaskStatus } from "./run.ts";
 
 export interface RunFact {
   type:
@@ -17,6 +18,8 @@ export interface RunFact {
     | "run.cancelled";
   /** How many tasks it has, on `run.submitted`. */
   tasks?: number;
+  /** On `run.submitted`: the run that it retries or forks; what it keeps of it follows as `task.kept`. */
+  retried_from?: string;
   error?: Failure;
   reason?: string;
   /** On `run.signalled`: the name of the signal. */
@@ -31,6 +34,7 @@ export interface RunFact {
 
 export interface TaskFact {
   type:
+    | "task.kept"
     | "task.ready"
     | "task.waiting"
     | "task.approved"
@@ -46,6 +50,9 @@ export interface TaskFact {
   task_id: string;
   key: string;
   attempt: number;
+  /** On `task.kept`: as what it was taken over, and from which task of an older run. */
+  status?: TerminalTaskStatus;
+  kept_from?: string;
   /** On `task.ready`: who wants work may want to look. */
   capability?: string;
   agent_id?: string;

@@ -35,6 +35,15 @@ describe("logLines", () => {
     expect(lines({ type: "run.completed" })[0]).not.toHaveProperty("fields");
   });
 
+  it("tells of what was kept of an older run", () => {
+    const kept: Fact = { type: "task.kept", task_id: "t", key: "a", attempt: 0, status: "completed", kept_from: "o" };
+    expect(lines({ type: "run.submitted", tasks: 1, retried_from: "q" })[0]).toMatchObject({
+      fields: { tasks: 1, retried_from: "q" },
+    });
+    expect(lines(kept)).toMatchObject([{ step: "keep", task: "a", message: "task kept: it had completed before" }]);
+    expect(lines({ ...kept, status: "skipped" })[0]!.message).toMatch(/been skipped/);
+  });
+
   it("tells of a hint's delivery only where there was a hint", () => {
     expect(told1({ ...task, type: "task.claimed", via: "hint" })).toEqual([
       "executor deliver info",

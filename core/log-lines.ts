@@ -31,9 +31,10 @@ const runSteps = {
 
 function runLine(event: LoggedEvent): LogLineBody {
   const { type, run_id, at } = event;
-  const { tasks, reason, error, signal, by } = event as RunFact;
+  const { tasks, retried_from, reason, error, signal, by } = event as RunFact;
   const fields = {
     ...(tasks !== undefined && { tasks }),
+    ...(retried_from !== undefined && { retried_from }),
     ...(signal !== undefined && { signal }),
     ...(by !== undefined && { by }),
     ...(reason && { reason }),
@@ -71,6 +72,14 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
     ...extra,
   });
   switch (event.type) {
+    case "task.kept":
+      return [
+        line(
+          "orchestrator",
+          "keep",
+          `task kept: it had ${event.status === "skipped" ? "been skipped" : "completed"} before`,
+        ),
+      ];
     case "task.ready":
       return [line("orchestrator", "ready", `task ready for ${event.capability}`)];
     case "task.published":

@@ -14,11 +14,13 @@ import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.t
 import type {
   CancelBody,
   DecisionBody,
+  ForkBody,
   graphFormats,
   LogLineBody,
   PatchAnswer,
   PatchBody,
   ResultBody,
+  RetryBody,
   RunBody,
   SubmitBody,
   TaskBody,
@@ -71,6 +73,8 @@ export interface SubmitOptions {
   traceparent?: string;
 }
 
+export type RerunOptions = Omit<SubmitOptions, "wait">;
+
 export type GraphFormat = (typeof graphFormats)[number];
 export type TimelineFormat = (typeof timelineFormats)[number];
 
@@ -93,11 +97,7 @@ export function createClient(options: ClientOptions) {
     },
     runs: {
       submit: (body: SubmitBody, submit: SubmitOptions = {}) =>
-        http.post<RunBody>("/v1/runs", body, {
-          ...(submit.idempotencyKey && { "idempotency-key": submit.idempotencyKey }),
-          ...(submit.wait && { prefer: `wait=${submit.wait}` }),
-          ...(submit.traceparent && { traceparent: submit.traceparent }),
-        }),
+        http.post<RunBody>("/v1/runs", body, submitHeaders(submit)),
       get: (id: string) => http.get<RunBody>(run(id)),
       list: (filter: PageOptions & { status?: string; workflow?: string; label?: string[] } = {}) =>
         http.get<PageOf<RunBody>>("/v1/runs", filter),
@@ -117,6 +117,12 @@ export function createClient(options: ClientOptions) {
       /** Changes the graph, if it is still at `revision`. */
       patchGraph: (id: string, revision: number, patch: PatchBody) =>
         http.patch<PatchAnswer>(`${run(id)}/graph`, patch, { "if-match": `"${revision}"` }),
+      /** A new run of what did not complete, and of `from` with all that depends on it; the rest is kept. */
+      retry: (id: string, body: NonNullable<RetryBody> = {}, options: RerunOptions = {}) =>
+        http.post<RunBody>(`${run(id)}/retry`, body, submitHeaders(options)),
+      /** Like a retry, but of any run, and with other inputs or edited tasks. */
+      fork: (id: string, body: NonNullable<ForkBody> = {}, options: RerunOptions = {}) =>
+        http.post<RunBody>(`${run(id)}/fork`, body, submitHeaders(options)),
       /** Ends one wait for the signal, now or later. */
       signal: (id: string, name: string, payload?: Json) =>
         http.post<RunBody>(`${run(id)}/signals/${encodeURIComponent(name)}`, payload === undefined ? {} : { payload }),
@@ -158,6 +164,14 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     /** Says that the agent is there. Answers with the queues it should consume from now on. */
     present: (load?: Json) => http.post<AgentHeartbeatAnswer>(`${self}/heartbeat`, load === undefined ? {} : { load }),
     leave: () => http.delete(self),
+  };
+}
+
+function submitHeaders({ idempotencyKey, wait, traceparent }: SubmitOptions): Record<string, string> {
+  return {
+    ...(idempotencyKey && { "idempotency-key": idempotencyKey }),
+    ...(wait && { prefer: `wait=${wait}` }),
+    ...(traceparent && { traceparent }),
   };
 }
 

@@ -33,11 +33,11 @@ export async function beginCompensation(
   ending: RunEnding,
 ): Promise<boolean> {
   const rows = await tx.query<CompletedRow>(
-    `select id, key, scope, ordinal, item, output, (extract(epoch from finished_at) * 1000)::float8 as finished_ms,
-       spec -> 'compensate' as compensate
-     from task
-     where run_id = $1 and status = 'completed' and spec -> 'compensate' is not null
-     order by id`,
+    `select t.id, t.key, t.scope, t.ordinal, t.item, t.output, t.spec -> 'compensate' as compensate,
+       (extract(epoch from coalesce(o.finished_at, t.finished_at)) * 1000)::float8 as finished_ms
+     from task t left join task o on o.id = t.kept_from
+     where t.run_id = $1 and t.status = 'completed' and t.spec -> 'compensate' is not null
+     order by t.id`,
     [run.runId],
   );
   if (rows.length === 0) return false;

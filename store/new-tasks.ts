@@ -129,7 +129,7 @@ export async function addTasks(
   rows: NewTaskRow[],
   held: readonly NewTaskRow[] = [],
 ): Promise<void> {
-  for (const row of rows) if (row.is_plain && row.needs_left === 0) row.status = "ready";
+  for (const row of rows) if (row.is_plain && row.needs_left + unmet(row) === 0) row.status = "ready";
   const roots = rows.filter((row) => row.status === "pending" && row.needs_left === 0);
   const started = await decide(tx, roots);
   await inChunks([...startedRows(rows, started), ...held], (chunk) => insertTasks(tx, chunk));
@@ -137,8 +137,8 @@ export async function addTasks(
     if (status === "ready")
       log.add({ runId: run_id, namespace }, { type: "task.ready", task_id: id, key, attempt: 0, capability });
   }
-  // A join may let a task start, or be skipped, before anything has settled.
-  const joined = rows.filter((row) => row.needs_left > 0 && row.spec.join);
+  // A join may let a task start, or be skipped, before anything has settled; by default, what has settled badly skips it.
+  const joined = rows.filter((row) => row.needs_left > 0 && (row.spec.join || unmet(row) > 0));
   const later = [...started.filter(isApplied), ...(await decide(tx, joined))];
   await applyTransitions(tx, later);
   recordTransitions(log, later, [...roots, ...joined].map(recordedOf));
@@ -146,10 +146,15 @@ export async function addTasks(
 
 /** Starts rows that were inserted as held. */
 export async function startHeld(tx: Transaction, log: FactLog, rows: NewTaskRow[]): Promise<void> {
-  const early = rows.filter((row) => row.needs_left === 0 || row.spec.join);
+  const early = rows.filter((row) => row.needs_left === 0 || row.spec.join || unmet(row) > 0);
   const transitions = await decide(tx, early);
   await applyTransitions(tx, transitions);
   recordTransitions(log, transitions, early.map(recordedOf));
+}
+
+/** Needs that had settled otherwise than completed before the row came into being. */
+function unmet({ needs_failed, needs_skipped }: NewTaskRow): number {
+  return needs_failed + needs_skipped;
 }
 
 /** A task that is ready is written as such, which saves a second version of its row. */
@@ -171,18 +176,20 @@ function isApplied({ status, cancelsRest }: Transition): boolean {
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
-       dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, input, parent_id, scope,
-       ordinal, item, item_key, compensates, held, available_at, ready_at, deadline_at)
+       dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, held, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
-       dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, input, parent_id, scope,
-       ordinal, item, item_key, compensates, status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
+       dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates,
+       status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
      from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, group_name text,
        status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
-       needs_left int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint, deadline_ms bigint, spec json,
-       input json, parent_id uuid, scope text, ordinal int, item json, item_key text, compensates uuid)`,
+       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
+       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
+       compensates uuid)`,
     [JSON.stringify(rows)],
   );
 }

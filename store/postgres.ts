@@ -11,6 +11,7 @@ import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchGraph } from "./patch.ts";
+import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
@@ -97,7 +98,12 @@ export function storeOver(
   let closing: Promise<void> | undefined;
   return {
     workflows: workflowStore(context),
-    runs: { ...runStore(context), ...signalStore(context), patch: (patching) => patchGraph(context, patching) },
+    runs: {
+      ...runStore(context),
+      ...rerunStore(context),
+      ...signalStore(context),
+      patch: (patching) => patchGraph(context, patching),
+    },
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),

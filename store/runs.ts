@@ -52,7 +52,7 @@ async function submit(store: StoreContext, submissions: Submission[]): Promise<S
 }
 
 /** Which submissions are new. A key that is taken answers with the run it made, or with the conflict. */
-async function takeIdempotencyKeys(
+export async function takeIdempotencyKeys(
   tx: Transaction,
   submissions: Submission[],
 ): Promise<{ fresh: Submission[]; answers: Submitted[] }> {
@@ -109,15 +109,30 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       .filter((submission) => submission.version === null) // the others are registered, so they are stored
       .map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
   );
+  insertRunRows(tx, submissions);
+  const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
+    newRows(tasks, { namespace, runId, priority }),
+  );
+  for (const { runId, namespace, tasks } of submissions) {
+    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
+  }
+  await addTasks(tx, log, rows);
+}
+
+/** The runs themselves, without their tasks. */
+export function insertRunRows(
+  tx: Transaction,
+  submissions: readonly (Submission & { attempt?: number; retriedFrom?: string })[],
+): void {
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
-       task_count, traceparent, deadline_at, parent_task_id, is_detached, depth)
+       task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
-       coalesce(is_detached, false), coalesce(depth, 0)
+       coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
-       deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int)`,
+       deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -135,17 +150,12 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
           parent_task_id: s.parent?.taskId,
           is_detached: s.parent?.isDetached,
           depth: s.parent?.depth,
+          attempt: s.attempt,
+          retried_from: s.retriedFrom,
         })),
       ),
     ],
   );
-  const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
-    newRows(tasks, { namespace, runId, priority }),
-  );
-  for (const { runId, namespace, tasks } of submissions) {
-    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
-  }
-  await addTasks(tx, log, rows);
 }
 
 // --- cancel
@@ -297,6 +307,7 @@ interface RunRow {
   namespace: string;
   workflow_name: string;
   workflow_version: number | null;
+  definition_hash: string;
   status: RunStatus;
   inputs: JsonObject;
   outputs: Json;
@@ -317,7 +328,7 @@ interface RunRow {
   deadline_at: Date | null;
 }
 
-const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.status, r.inputs, r.outputs, r.error,
+const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
   r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
   r.started_at, r.finished_at, r.deadline_at,
   (select json_object_agg(c.status, c.n) from (
@@ -361,6 +372,7 @@ function toRun(row: RunRow): Run {
     namespace: row.namespace,
     workflow: row.workflow_name,
     version: row.workflow_version,
+    hash: row.definition_hash,
     status: row.status,
     inputs: row.inputs,
     outputs: row.outputs,
@@ -403,6 +415,7 @@ interface TaskRecordRow {
   error: Failure | null;
   output: Json;
   progress: Json;
+  kept_from: string | null;
   created_at: Date;
   ready_at: Date | null;
   available_at: Date | null;
@@ -413,7 +426,7 @@ interface TaskRecordRow {
 const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
   t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
   case t.spec -> 'engine' ->> 'kind' when 'wait' then t.spec -> 'input' end as definition, t.parent_id, t.scope, t.group_name,
-  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -486,6 +499,7 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     error: row.error,
     output: row.output,
     progress: row.progress,
+    keptFrom: row.kept_from,
     createdAt: row.created_at,
     readyAt: row.ready_at,
     availableAt: row.available_at,

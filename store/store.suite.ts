@@ -20,6 +20,7 @@ import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
 import { reportCases } from "./suite/reports.ts";
+import { rerunCases } from "./suite/reruns.ts";
 import { retryCases } from "./suite/retries.ts";
 import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
@@ -48,6 +49,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   why: whyCases,
   "the end of a run": finishCases,
   cancel: cancelCases,
+  "a retry or fork of a run": rerunCases,
   "deadlines and unroutable tasks": deadlineCases,
   "redispatch and prune": upkeepCases,
   agents: agentCases,

@@ -15,7 +15,7 @@ import type { Workflow } from "../core/workflow.ts";
 
 export interface Store {
   workflows: WorkflowStore;
-  runs: RunStore & SignalStore;
+  runs: RunStore & RerunStore & SignalStore;
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
@@ -101,6 +101,17 @@ export interface Submission {
   idempotency: { key: string; bodyHash: string } | null;
 }
 
+/** A new run of what an older one was a run of. */
+export interface Rerun {
+  submission: Submission;
+  /** The run that it retries or forks, and the hash of its definition, which must not have been patched since. */
+  of: { runId: string; hash: string };
+  /** Tasks that run again whatever they came to, or all. */
+  from: readonly string[] | "all";
+  /** A retry also answers for what it keeps: it undoes that if it has to. A fork leaves it to the other run. */
+  kind: "retry" | "fork";
+}
+
 /** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
 export type Submitted = { outcome: "created" | "replayed"; runId: string } | { outcome: "conflict" };
 
@@ -109,6 +120,8 @@ export interface Run {
   namespace: string;
   workflow: string;
   version: number | null;
+  /** Of its definition. */
+  hash: string;
   status: RunStatus;
   inputs: JsonObject;
   outputs: Json;
@@ -158,6 +171,8 @@ export interface TaskRecord {
   error: Failure | null;
   output: Json;
   progress: Json;
+  /** The task of an older run that it was taken over from. */
+  keptFrom: string | null;
   createdAt: Date;
   readyAt: Date | null;
   availableAt: Date | null;
@@ -166,7 +181,7 @@ export interface TaskRecord {
 }
 
 export interface TaskDetail extends TaskRecord {
-  /** As the handler receives it; null while it cannot be known yet. */
+  /** As the handler receives it; null while it cannot be known yet, and of a task that was kept. */
   input: Json;
   attempts: AttemptRecord[];
 }
@@ -226,6 +241,11 @@ export type PatchOutcome =
   | { outcome: "started"; task: string; status: TaskStatus }
   | { outcome: "finished" }
   | { outcome: "no_run" };
+
+export interface RerunStore {
+  /** Takes over what settled in the older run and lasts (core/rerun.ts); the rest starts anew. Throws REVISION_STALE. */
+  rerun(rerun: Rerun): Promise<Submitted>;
+}
 
 export interface RunStore {
   /** Changes the graph of a run that goes on, whole or not at all. */

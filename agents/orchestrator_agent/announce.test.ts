@@ -21,6 +21,12 @@ describe("eventsOf", () => {
     expect(events[0]!.body).toMatchObject({ v: 1, namespace: "n", run_id: "r" });
   });
 
+  it("names what was kept of an older run by what it had come to", () => {
+    const kept = { type: "task.kept", task_id: "a", key: "a", attempt: 0, kept_from: "o" } as const;
+    const events = eventsOf(committed({ ...kept, status: "completed" }, { ...kept, status: "skipped" }));
+    expect(events.map(({ routingKey }) => routingKey)).toEqual(["run.r.task.completed", "run.r.task.skipped"]);
+  });
+
   it("says nothing of hints, which are no status", () => {
     expect(eventsOf(committed({ type: "task.published", task_id: "a", key: "a", attempt: 1 }))).toEqual([]);
   });

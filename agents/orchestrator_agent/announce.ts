@@ -21,6 +21,7 @@ export function logCommitted(logger: Logger, committed: CommittedFacts[]): void 
 }
 
 const taskStatus: Record<TaskFact["type"], string | undefined> = {
+  "task.kept": undefined,
   "task.ready": "ready",
   "task.waiting": "waiting",
   "task.approved": undefined,
@@ -75,7 +76,7 @@ export function eventsOf(committed: CommittedFacts[]): OutgoingEvent[] {
   const events = new Map<string, { routingKey: string; body: { facts: Json[] } & JsonObject }>();
   for (const { runId, namespace, facts } of committed) {
     for (const fact of facts) {
-      const status = isTaskFact(fact) ? taskStatus[fact.type] : fact.type.slice("run.".length);
+      const status = isTaskFact(fact) ? (fact.status ?? taskStatus[fact.type]) : fact.type.slice("run.".length);
       if (status === undefined) continue;
       const routingKey = isTaskFact(fact) ? `run.${runId}.task.${status}` : `run.${runId}.${status}`;
       const event = events.get(routingKey);

@@ -18,7 +18,7 @@ import {
 } from "../../core/protocol/runs.ts";
 import { MAX_WAIT_SECONDS } from "../../core/protocol/tasks.ts";
 import { isTerminalRun } from "../../core/run.ts";
-import type { Run } from "../../store/store.ts";
+import type { Run, Submitted } from "../../store/store.ts";
 import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
@@ -61,13 +61,7 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
         traceparent: request.headers.traceparent as string | undefined,
       });
       const [submitted] = await submitTogether([submission]);
-      if (submitted!.outcome === "conflict") {
-        throw new SkeinError(
-          "IDEMPOTENCY_KEY_REUSED",
-          "This Idempotency-Key has submitted another body before; use a new key for a new run.",
-        );
-      }
-      const { runId } = submitted as { runId: string };
+      const runId = submittedRun(submitted!);
       const wait = preferredWait(request);
       if (wait > 0) reply.header("preference-applied", `wait=${wait}`);
       const stored = await settledWithin(namespace, runId, wait, goneSignal(reply));
@@ -293,11 +287,20 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
   );
 }
 
+/** The run that a submit created or found. Throws when its Idempotency-Key was used for another body. */
+export function submittedRun(submitted: Submitted): string {
+  if (submitted.outcome !== "conflict") return submitted.runId;
+  throw new SkeinError(
+    "IDEMPOTENCY_KEY_REUSED",
+    "This Idempotency-Key has submitted another body before; use a new key for a new run.",
+  );
+}
+
 export function runNotFound(runId: string): SkeinError {
   return new SkeinError("RUN_NOT_FOUND", `There is no run ${runId} in this namespace.`);
 }
 
-function idempotencyKey(request: FastifyRequest): string | undefined {
+export function idempotencyKey(request: FastifyRequest): string | undefined {
   const key = request.headers["idempotency-key"];
   if (key === undefined) return undefined;
   if (typeof key === "string" && key.length > 0 && key.length <= MAX_IDEMPOTENCY_KEY) return key;

@@ -36,8 +36,8 @@ export const run = z
     labels,
     priority: z.number().int(),
     revision: z.number().int(),
-    attempt: z.number().int(),
-    retried_from: uuid.nullable(),
+    attempt: z.number().int().meta({ description: "Its place in the chain of retries and forks, from 1" }),
+    retried_from: uuid.nullable().meta({ description: "The run that it retries, or is a fork of" }),
     task_count: z.number().int(),
     counts: z.partialRecord(taskStatus, z.number().int()).meta({ description: "Tasks by status" }),
     created_at: timestamp,
@@ -97,6 +97,7 @@ export const task = z
     available_at: timestamp.nullable(),
     started_at: timestamp.nullable(),
     finished_at: timestamp.nullable(),
+    kept_from: uuid.nullable().meta({ description: "The task of an older run that it was taken over from, as it was" }),
   })
   .meta({ id: "Task" });
 export type TaskBody = z.infer<typeof task>;
@@ -137,6 +138,28 @@ export const cancelBody = z
   .nullish()
   .meta({ id: "Cancel" });
 export type CancelBody = z.infer<typeof cancelBody>;
+
+const from = z
+  .array(z.string().max(1024))
+  .optional()
+  .meta({ description: "Keys of tasks to run again, with all that depends on them" });
+
+export const retryBody = z.strictObject({ from }).nullish().meta({ id: "Retry" });
+export type RetryBody = z.infer<typeof retryBody>;
+
+export const forkBody = z
+  .strictObject({
+    from,
+    inputs: jsonObject.optional().meta({
+      description: "Instead of the inputs of the run; then no task is kept, unless `from` says which run again",
+    }),
+    edits: z.record(z.string(), jsonObject).optional().meta({
+      description: "By task id: keys to replace in its definition, null to remove one; edited tasks run again",
+    }),
+  })
+  .nullish()
+  .meta({ id: "Fork" });
+export type ForkBody = z.infer<typeof forkBody>;
 
 export const signalBody = z
   .strictObject({ payload: json.optional() })
@@ -190,6 +213,7 @@ export const logLine = z
     step: z
       .enum([
         "submit",
+        "keep",
         "ready",
         "publish",
         "deliver",

@@ -70,12 +70,20 @@ export function patchCases(open: OpenTeam): void {
 
   it("starts, or skips, what needs only settled tasks by now", async () => {
     const team = await open();
-    const runId = await team.submit({ bad: {}, good: {}, slow: {}, b: { needs: ["slow"] }, c: { needs: ["slow"] } });
+    const tasks = {
+      bad: {},
+      good: {},
+      slow: {},
+      b: { needs: ["slow"] },
+      c: { needs: ["slow"] },
+      d: { needs: ["slow"] },
+    };
+    const runId = await team.submit(tasks);
     await team.fail(await team.take(runId, "bad"), { retryable: false });
     await team.complete(await team.take(runId, "good"));
-    await patch(team, runId, 0, { rewire: { b: ["good"], c: ["bad", "good"] } });
+    await patch(team, runId, 0, { rewire: { b: ["good"], c: ["bad", "good"], d: ["bad", "slow"] } });
     await team.settle();
-    expect(await team.statuses(runId)).toMatchObject({ b: "ready", c: "skipped" });
+    expect(await team.statuses(runId)).toMatchObject({ b: "ready", c: "skipped", d: "skipped", slow: "ready" });
   });
 
   it("changes nothing when it is stale, too late, about what has started, or only tried", async () => {

@@ -28,6 +28,8 @@ interface Operation {
 interface Resources {
   marker: string;
   run: string;
+  /** A run that was cancelled. */
+  ended: string;
   task: TaskBody;
   lease: LeaseBody;
   agent: { id: string; token: string };
@@ -73,9 +75,21 @@ async function newResources(own: Namespace): Promise<Resources> {
   const submitted = await own.submit(tasks, { inputs: { marker }, labels });
   const [lease] = await agent.claim();
   const { body } = await own.call<{ data: TaskBody[] }>({ path: `/v1/runs/${submitted.id}/tasks` });
+  const { id: ended } = await own.submit([{ id: marker, capability: "other" }], { inputs: { marker }, labels });
+  await own.call({ method: "POST", path: `/v1/runs/${ended}/cancel` });
+  await own.finished(ended);
   await own.call({ path: "/v1/workflows", body: { name: marker, tasks: [{ id: "a", capability: marker }] } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
-  return { marker, run: submitted.id, task: body.data[0]!, lease: lease!, agent, key: key.body.id, workflow: marker };
+  return {
+    marker,
+    run: submitted.id,
+    ended,
+    task: body.data[0]!,
+    lease: lease!,
+    agent,
+    key: key.body.id,
+    workflow: marker,
+  };
 }
 
 const definition = { name: "w", tasks: [{ id: "a", capability: "work" }] };
@@ -87,6 +101,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postRuns: () => ({ definition }),
   postRunsRunCancel: () => ({ reason: "test" }),
   patchRunsRunGraph: ({ marker }) => ({ rewire: { [marker]: [] } }),
+  postRunsRunRetry: () => ({ from: [] }),
+  postRunsRunFork: () => ({ inputs: {} }),
   postRunsRunPause: () => ({ reason: "test" }),
   postTasksClaim: ({ task }) => ({ request_id: randomUUID(), max: 1, task_ids: [task.id] }),
   postTasksHeartbeat: ({ lease }) => ({ leases: [proof(lease)] }),
@@ -99,9 +115,9 @@ const bodies: Record<string, (resources: Resources) => object> = {
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, task, agent, key, workflow } = resources;
+  const { run, ended, task, agent, key, workflow } = resources;
   const params: Record<string, string> = {
-    run,
+    run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
     agent: agent.id,
     key,

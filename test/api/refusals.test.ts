@@ -652,6 +652,8 @@ describe("mutations of every request", () => {
       reason: "x",
       dry_run: true,
     }),
+    postRunsRunRetry: () => ({ from: ["a"] }),
+    postRunsRunFork: () => ({ from: ["a"], inputs: { x: 1 }, edits: { b: { when: "inputs.x > 1", input: null } } }),
     postRunsRunPause: () => ({ reason: "x" }),
     postRunsRunResume: () => ({ reason: "x" }),
     postRunsRunSignalsName: () => ({ payload: { x: 1 } }),

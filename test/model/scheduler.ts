@@ -241,7 +241,7 @@ export class ModelRun {
   }
 
   /** A pending task starts, is skipped, or goes on waiting for its needs. */
-  #look(row: Row): void {
+  #look(row: Row) {
     if (row.status !== "pending") return;
     const verdict = this.#joinOf(row);
     if (verdict === "wait") return;
@@ -346,7 +346,7 @@ export class ModelRun {
     return isNews;
   }
 
-  #stepOf(row: Row): void {
+  #stepOf(row: Row) {
     const { task } = row;
     if (task.for_each !== undefined) return this.#stepMap(row);
     if (task.loop) return this.#stepLoop(row, task.loop);
@@ -362,7 +362,7 @@ export class ModelRun {
     this.#end(row, "completed");
   }
 
-  #stepWait(row: Row): void {
+  #stepWait(row: Row) {
     const { timeout } = row.task.wait!;
     const events = conditionsOf(row.task).flatMap((condition, index) => {
       const at = this.#happened(row, condition);
@@ -391,7 +391,7 @@ export class ModelRun {
     return this.#signals.findIndex(({ name, at }) => name === signal && (!transient || at >= row.since));
   }
 
-  #stepMap(row: Row): void {
+  #stepMap(row: Row) {
     const { for_each: items, max_concurrency, tolerate_failures: tolerated, until, open } = row.task;
     if (row.iteration < 0) {
       row.iteration = 0;
@@ -418,7 +418,7 @@ export class ModelRun {
     }
   }
 
-  #stepLoop(row: Row, { body, until, max }: NonNullable<Task["loop"]>): void {
+  #stepLoop(row: Row, { body, until, max }: NonNullable<Task["loop"]>) {
     const iteration = row.children.filter((child) => child.key.startsWith(`${row.key}[${row.iteration}]/`));
     if (row.iteration >= 0) {
       if (iteration.some(isOpen)) return;

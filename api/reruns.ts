@@ -1,0 +1,61 @@
+/** From a request to retry or fork a run to what the store takes; refused here, whole, is what cannot be done. */
+import { uuidv7 } from "uuidv7";
+import { parseDuration } from "../core/duration.ts";
+import { refusal } from "../core/issues.ts";
+import type { JsonObject } from "../core/json.ts";
+import { applyEdits, type Edits, editPointer, requireRetryable, unknownTasks } from "../core/rerun.ts";
+import type { Workflow } from "../core/workflow.ts";
+import type { Rerun, Run } from "../store/store.ts";
+import type { Definitions } from "./definitions/definitions.ts";
+import type { Prepared } from "./definitions/work.ts";
+import { checkInputs, meaningHash, placed, traceparentOf } from "./submit.ts";
+
+export interface RerunRequest {
+  kind: "retry" | "fork";
+  run: Run;
+  /** What that run is pinned to. */
+  definition: Workflow;
+  from?: string[] | undefined;
+  inputs?: JsonObject | undefined;
+  edits?: Edits | undefined;
+  idempotencyKey: string | undefined;
+  traceparent: string | undefined;
+}
+
+/** Throws what is wrong with the request. The new run's id is chosen here. */
+export async function prepareRerun(definitions: Definitions, request: RerunRequest): Promise<Rerun> {
+  const { kind, run, definition, from = [], inputs, edits = {}, idempotencyKey, traceparent } = request;
+  if (kind === "retry") requireRetryable(run, from);
+  const unknown = unknownTasks(definition, from, edits);
+  if (unknown.length > 0) throw refusal("REQUEST_INVALID", unknown);
+  const { workflow, hash, tasks } = await edited(definitions, run, definition, edits);
+  if (inputs) checkInputs(workflow, inputs);
+  const meaning = { [kind]: run.id, from, inputs: inputs ?? null, edits };
+  return {
+    kind,
+    of: { runId: run.id, hash: run.hash },
+    from: inputs && from.length === 0 ? "all" : [...from, ...Object.keys(edits)],
+    submission: {
+      namespace: run.namespace,
+      runId: uuidv7(),
+      workflow,
+      hash,
+      version: hash === run.hash ? run.version : null,
+      inputs: inputs ?? run.inputs,
+      labels: run.labels,
+      priority: run.priority,
+      traceparent: traceparentOf(traceparent),
+      deadlineMs: workflow.deadline === undefined ? null : parseDuration(workflow.deadline),
+      tasks,
+      idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: meaningHash(meaning) },
+    },
+  };
+}
+
+/** With edits it is another definition, which is checked like one that is submitted. */
+async function edited(definitions: Definitions, run: Run, workflow: Workflow, edits: Edits): Promise<Prepared> {
+  if (Object.keys(edits).length === 0) return { workflow, hash: run.hash, tasks: await definitions.seed(workflow) };
+  const definition = applyEdits(workflow, edits);
+  const bytes = JSON.stringify(definition).length;
+  return placed((pointer) => editPointer(pointer, workflow, edits), definitions.prepare(definition, bytes));
+}
