@@ -62,11 +62,11 @@ export const promises: Record<string, Promised> = {
     order: [["research completed", "write ready", "write completed", "print ready", "print completed"]],
   },
   "join-all": {
-    outputs: ["packed", "billed"],
+    outputs: ["packed and labelled", "billed"],
     order: [
       // Both are under way before either has completed: no sequence.
       ["order completed", "pack ready", "bill completed", "ship ready"],
-      ["order completed", "bill ready", "pack completed", "ship ready"],
+      ["order completed", "bill ready", "pack completed", "label completed", "ship ready"],
     ],
   },
   "choice-exclusive": {
@@ -79,10 +79,10 @@ export const promises: Record<string, Promised> = {
   },
   "choice-multiple": {
     inputs: () => ({ channels: ["mail", "chat"] }),
-    outputs: [{ mailed: "The geese are back." }, { posted: "The geese are back." }, null],
+    outputs: [{ mailed: "To whom it may concern: The geese are back." }, { posted: "The geese are back." }, null],
     order: [
       // Of the branches, two are taken, and both are waited for.
-      ["message completed", "mail ready", "mail completed", "log ready"],
+      ["message completed", "address ready", "mail ready", "mail completed", "log ready"],
       ["message completed", "chat ready", "chat completed", "log ready"],
       ["message completed", "fax skipped", "log ready", "log completed"],
     ],
