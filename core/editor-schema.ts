@@ -5,5 +5,7 @@ import { workflowSchema } from "./workflow-schema.ts";
 /** The text of the file. Draft 7 is what editors know; what no schema can say (names, circles, expressions) they leave to us. */
 export function editorSchemaText(): string {
   const schema = z.toJSONSchema(workflowSchema, { target: "draft-07" });
-  return `${JSON.stringify({ title: "Skein workflow", ...schema }, null, 2)}\n`;
+  const text = JSON.stringify({ title: "Skein workflow", ...schema }, null, 2);
+  // A body of tasks refers to where the OpenAPI document has them.
+  return `${text.replaceAll("#/components/schemas/", "#/definitions/")}\n`;
 }
