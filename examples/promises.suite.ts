@@ -166,6 +166,61 @@ export const promises: Record<string, Promised> = {
       ["close_sale completed", "call_late completed", "order_late skipped"],
     ],
   },
+  map: {
+    outputs: "1. lakes; 2. fields; 3. skies",
+    order: [
+      // All are under way before one has completed, and all are waited for.
+      ["search completed", "read[0] ready", "read[1] ready", "read[2] ready", "read[2] completed", "read completed"],
+      ["read[1] ready", "read[2] ready", "read[0] completed", "read completed", "write ready"],
+      ["read[2] ready", "read[1] completed", "write ready"],
+    ],
+  },
+  "map-one-by-one": {
+    outputs: ["piano moved", "sofa moved", "lamp moved"],
+    order: [
+      ["move[0] ready", "move[0] completed", "move[1] ready", "move[1] completed", "move[2] ready", "move completed"],
+    ],
+  },
+  "map-until": {
+    outputs: "2 of 4",
+    order: [
+      ["ask[0] completed", "ask completed", "ask[1] cancelled", "run completed"],
+      ["ask[2] completed", "ask completed", "ask[3] cancelled", "run completed"],
+      ["ask completed", "sum ready"],
+    ],
+  },
+  loop: {
+    outputs: { rounds: 3, words: 25 },
+    order: [
+      [
+        "refine[0]/draft completed",
+        "refine[0]/review completed",
+        "refine[1]/draft ready",
+        "refine[1]/review completed",
+        "refine[2]/draft ready",
+        "refine[2]/review completed",
+        "refine completed",
+      ],
+    ],
+  },
+  terminate: {
+    outputs: 42,
+    order: [
+      ["search completed", "found completed", "think cancelled", "run completed"],
+      ["found completed", "write cancelled", "run completed"],
+    ],
+  },
+  "cancel-region": {
+    outputs: "2 called off",
+    order: [
+      ["decide completed", "paint cancelled", "tell ready", "tell completed", "run completed"],
+      ["decide completed", "hang cancelled", "tell ready"],
+    ],
+  },
+  "cancel-task": {
+    outputs: "shipped, cancelled",
+    order: [["decide completed", "polish cancelled", "ship ready", "ship completed"]],
+  },
   "cancel-run": {
     isCancelled: true,
     status: "cancelled",

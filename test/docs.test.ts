@@ -13,7 +13,7 @@ const patterns = readFileSync(join(docs, "patterns.md"), "utf8");
 const reference = readFileSync(join(docs, "workflow-file.md"), "utf8");
 
 /** Cells of every row that begins with a number. */
-const rows = [...patterns.matchAll(/^\| (\d+) \|.*$/gm)].map(([line]) => {
+const rows = [...patterns.matchAll(/^\| (\d+) +\|.*$/gm)].map(([line]) => {
   const [, number = "", name = "", construct = "", example = "", tests = ""] = line
     .split(/(?<!\\)\|/)
     .map((cell) => cell.trim());
