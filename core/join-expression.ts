@@ -4,6 +4,7 @@
  * starts, or is skipped, as soon as nothing that is still open could change the answer.
  */
 import { type ASTNode, Environment, ParseError } from "@marcbachmann/cel-js";
+import { quotePart } from "./cel/evaluate.ts";
 import type { Issue } from "./errors.ts";
 import { didYouMean } from "./near-miss.ts";
 
@@ -22,7 +23,7 @@ export function parseJoin(source: string, needs: Iterable<string>, pointer: stri
   const known = new Set(needs);
   const flaw = (message: string, code: Issue["code"] = "EXPRESSION_SYNTAX"): Issue => ({
     code,
-    message: `The join "${source}": ${message}`,
+    message: `the join ${quotePart(source)}: ${message}`,
     pointer,
   });
   let ast: ASTNode;
@@ -30,7 +31,7 @@ export function parseJoin(source: string, needs: Iterable<string>, pointer: stri
     ast = parser.parse(source).ast;
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
-    if (error.code !== "limit_exceeded") return flaw(`${error.summary}.`);
+    if (error.code !== "limit_exceeded") return flaw(`${error.summary}; ${howToWrite(source, known)}`);
     const message = `it has more than ${limits.maxAstNodes} parts, or nests deeper than ${limits.maxDepth}; use trigger_rule or at_least.`;
     return flaw(message, "EXPRESSION_LIMIT");
   }
@@ -46,13 +47,26 @@ export function parseJoin(source: string, needs: Iterable<string>, pointer: stri
     }
     if (node.op === "!_") return { not: read(node.args) };
     const id = idOf(node, known);
-    if (id === undefined) problem ??= flaw("only ids of needs, &&, ||, ! and parentheses may stand in it.");
+    if (id === undefined) problem ??= flaw(howToWrite(source, known));
     else if (!known.has(id)) {
-      const message = `"${id}" is not among the needs of this task.${didYouMean(id, known) || " Add it to needs."}`;
+      const message = `"${id}" is not among the needs of this task.${remedyFor(id, known)}`;
       problem ??= flaw(message, "EXPRESSION_NOT_A_NEED");
     }
     return { need: id ?? "" };
   }
+}
+
+function howToWrite(source: string, known: ReadonlySet<string>): string {
+  const unquoted = [...known].find((id) => !/^[\w.]+$/.test(id) && source.includes(id));
+  const hint = unquoted === undefined ? "" : ` Of "${unquoted}" write tasks["${unquoted}"].`;
+  return `only ids of needs, &&, ||, ! and parentheses may stand in it, such as (a || b) && c.${hint}`;
+}
+
+function remedyFor(id: string, known: ReadonlySet<string>): string {
+  const task = id.slice(0, Math.max(0, id.lastIndexOf(".")));
+  if (known.has(task))
+    return ` Write "${task}" alone, which is true once it has completed; what it said is for \`when\`.`;
+  return didYouMean(id, known) || " Add it to needs.";
 }
 
 /** `search`, `read.pages` (ids may have dots), `tasks.search`, `tasks["my-task"]`. */

@@ -6,7 +6,7 @@ import { checkExpression, type ExpressionScope } from "./expression.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
 import { MAX_ISSUES } from "./issues.ts";
 import { parseJoin } from "./join-expression.ts";
-import { isJsonObject, type Json, type JsonObject, pointerTo } from "./json.ts";
+import { isJsonObject, type Json, pointerTo } from "./json.ts";
 import { formatCount, type LimitName, type Limits, limitSentence } from "./limits.ts";
 import { didYouMean } from "./near-miss.ts";
 import { defaultRetryPolicy } from "./retry.ts";
@@ -222,7 +222,7 @@ function flawOfNeed(
   return { code: "WORKFLOW_INVALID", message: `Task "${id}" needs "${need}" twice; remove one of the two.` };
 }
 
-function wrongJoin({ id, at, raw, needs }: Task): Issue[] {
+function wrongJoin({ id, at, raw, listed: needs }: Task): Issue[] {
   if (raw.join === undefined) return [];
   const pointer = pointerTo(at, "join");
   const invalid = (message: string): Issue[] => [
@@ -231,19 +231,29 @@ function wrongJoin({ id, at, raw, needs }: Task): Issue[] {
   if (raw.trigger_rule !== undefined) {
     return invalid("`trigger_rule` and `join` both say when it starts; keep one of them.");
   }
-  const { at_least, expression } = typeof raw.join === "string" ? { expression: raw.join } : (raw.join as JsonObject);
+  const join = typeof raw.join === "string" ? { expression: raw.join } : raw.join;
+  if (!isJsonObject(join)) return [];
+  const { at_least, expression, cancel_rest: _, ...unknown } = join;
   if (at_least !== undefined && expression !== undefined) {
     return invalid("`at_least` and `expression` both say when it starts; keep one of them.");
   }
   if (typeof expression === "string") {
-    const parsed = parseJoin(expression, needs, pointer);
-    return "code" in parsed ? [parsed] : [];
+    const parsed = parseJoin(expression, needs.filter(isText), pointer);
+    return "code" in parsed ? [{ ...parsed, message: `Task "${id}": ${parsed.message}` }] : [];
   }
   if (typeof at_least === "number" && at_least > needs.length) {
-    return invalid(`\`at_least: ${at_least}\` asks for more than its ${needs.length} needs, so it could never start.`);
+    const count = needs.length === 1 ? "1 need" : `${formatCount(needs.length)} needs`;
+    return invalid(
+      `\`at_least: ${at_least}\` is more than its ${count}, so it could never start; lower it, or add needs.`,
+    );
   }
-  const isForm = isJsonObject(raw.join) && at_least === undefined;
-  return isForm ? invalid("`join` says neither `at_least` nor `expression`; add one of them.") : [];
+  // A key that was misspelt has been told of already.
+  const isEmpty = at_least === undefined && expression === undefined && Object.keys(unknown).length === 0;
+  return isEmpty ? invalid("`join` says neither `at_least` nor `expression`; add one of them.") : [];
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }
 
 /** What a task can be; each excludes the others. */

@@ -110,7 +110,11 @@ const typeNames: Record<string, string> = {
 
 function expected(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_type") return typeNames[issue.expected] ?? issue.expected;
-  if (issue.code === "invalid_value") return `one of ${issue.values.join(", ")}`;
+  if (issue.code === "invalid_value") {
+    return issue.values.length === 1 ? `"${String(issue.values[0])}"` : `one of ${issue.values.join(", ")}`;
+  }
+  if (issue.code === "invalid_union")
+    return issue.errors.flatMap(([flaw]) => (flaw ? expected(flaw) : [])).join(" or ");
   if (issue.code === "too_small")
     return issue.origin === "array" ? `a list of at least ${issue.minimum}` : `at least ${issue.minimum}`;
   if (issue.code === "too_big") return `at most ${issue.maximum}${issue.origin === "string" ? " characters long" : ""}`;

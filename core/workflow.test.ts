@@ -73,6 +73,11 @@ describe("a good workflow", () => {
       tasks: [
         task("a", { description: "d", needs: [], when: "true", input: null, retry, ...times, priority: 0 }),
         task("B.c-d_9", { needs: ["a"], input: [1, { x: "\\{{ literal" }], priority: 9 }),
+        task("c", { needs: ["a"], trigger_rule: "all_done" }),
+        task("d", { needs: ["a", "c"], join: { at_least: "first", cancel_rest: true } }),
+        task("e", { needs: ["a", "c"], join: { at_least: 2, cancel_rest: false } }),
+        task("f", { needs: ["a", "c"], join: { expression: "a || !c" } }),
+        task("g", { needs: ["a", "B.c-d_9"], join: 'a && tasks["B.c-d_9"]' }),
       ],
       outputs: '{{ tasks["B.c-d_9"].output }}',
     };
@@ -303,6 +308,56 @@ const taskFlaws: [title: string, more: string, code: ErrorCode, at: string, colu
   ["an input from a later task", 'input: "{{ tasks.third.output }}"', "EXPRESSION_NOT_A_NEED", "/input", 8, "third"],
   ["an item outside a map", 'input: "{{ item }}"', "EXPRESSION_UNKNOWN_NAME", "/input", 8, "item"],
   ["an open template", 'input: "{{ inputs.a"', "EXPRESSION_SYNTAX", "/input", 8, "}}"],
+  [
+    "a misspelt rule",
+    "trigger_rule: all_sucess",
+    "WORKFLOW_INVALID",
+    "/trigger_rule",
+    15,
+    'Did you mean "all_success"?',
+  ],
+];
+
+/** Flaws of how a task that needs `a` and `my-task` joins them; the column is that within `join: …`. */
+const joinFlaws: [title: string, join: string, code: ErrorCode, at: string, column: number, words: string][] = [
+  ["a join left empty", "", "WORKFLOW_INVALID", "", 7, "must be a string or an object"],
+  ["a join that is a count", "2", "WORKFLOW_INVALID", "", 7, "{ at_least: 2 }"],
+  ["a join that is a list", "[a]", "WORKFLOW_INVALID", "", 7, "a string or an object"],
+  ["a join that says nothing", "{}", "WORKFLOW_INVALID", "", 7, "neither `at_least` nor `expression`"],
+  ["only cancel_rest", "{ cancel_rest: true }", "WORKFLOW_INVALID", "", 7, "neither `at_least` nor `expression`"],
+  ["a count and an expression", "{ at_least: 1, expression: a }", "WORKFLOW_INVALID", "", 7, "keep one of them"],
+  ["a misspelt key of the join", "{ atLeast: 1 }", "WORKFLOW_KEY_UNKNOWN", "/atLeast", 9, 'Did you mean "at_least"?'],
+  [
+    "a strange key beside the count",
+    "{ at_least: 1, of: 2 }",
+    "WORKFLOW_KEY_UNKNOWN",
+    "/of",
+    22,
+    "It may have at_least, expression, cancel_rest.",
+  ],
+  ["more than all needs", "{ at_least: 3 }", "WORKFLOW_INVALID", "", 7, "more than its 2 needs"],
+  ["none of the needs", "{ at_least: 0 }", "WORKFLOW_INVALID", "/at_least", 19, "at least 1"],
+  ["half of a need", "{ at_least: 1.5 }", "WORKFLOW_INVALID", "/at_least", 19, 'a whole number or "first"'],
+  ["a misspelt first", "{ at_least: frist }", "WORKFLOW_INVALID", "/at_least", 19, 'a whole number or "first"'],
+  [
+    "cancel_rest in words",
+    "{ at_least: 1, cancel_rest: yes }",
+    "WORKFLOW_INVALID",
+    "/cancel_rest",
+    35,
+    "true or false",
+  ],
+  ["an expression that is a number", "{ expression: 1 }", "WORKFLOW_INVALID", "/expression", 21, "must be a string"],
+  ["an expression that breaks off", "a &&", "EXPRESSION_SYNTAX", "", 7, "only ids of needs, &&, ||, ! and parentheses"],
+  ["words for operators", "a and b", "EXPRESSION_SYNTAX", "", 7, "(a || b) && c"],
+  ["braces around it", '"{{ a }}"', "EXPRESSION_SYNTAX", "", 7, "only ids of needs"],
+  ["a call", "size(a)", "EXPRESSION_SYNTAX", "", 7, "only ids of needs"],
+  ["a comparison", "a == 'completed'", "EXPRESSION_SYNTAX", "", 7, "only ids of needs"],
+  ["an id to be quoted", "a && my-task", "EXPRESSION_SYNTAX", "", 7, 'write tasks["my-task"]'],
+  ["a task that is no need", "a || third", "EXPRESSION_NOT_A_NEED", "", 7, '"third" is not among the needs'],
+  ["a misspelt need in the join", "a || my_task", "EXPRESSION_NOT_A_NEED", "", 7, 'Did you mean "my-task"?'],
+  ["a field of a need", "a.output", "EXPRESSION_NOT_A_NEED", "", 7, 'Write "a" alone'],
+  ["a stranger in the long form", "{ expression: a || x }", "EXPRESSION_NOT_A_NEED", "", 7, "Add it to needs"],
 ];
 
 describe("a bad workflow", () => {
@@ -323,6 +378,35 @@ describe("a bad workflow", () => {
     ]);
     expect(error.code).toBe(code);
     expect(error.message).toBe(error.issues[0]!.message);
+  });
+
+  it.each(joinFlaws)("with %s is refused for that alone", (_, join, code, at, column, words) => {
+    const text = `name: w\ntasks:\n  - { id: a, capability: c }\n  - { id: my-task, capability: c }\n  - id: b\n    capability: c\n    needs: [a, my-task]\n    join: ${join}\n  - { id: third, capability: c, needs: [b] }\n`;
+    expect(yamlError(text).issues).toEqual([
+      { code, pointer: `/tasks/2/join${at}`, line: 8, column: column + 4, message: expect.stringContaining(words) },
+    ]);
+  });
+
+  it.each([
+    ["at_least", { at_least: 2 }],
+    ["an expression", "a && nobody"],
+  ])("with an unknown need is not told of it again by the join with %s", (_, join) => {
+    const { issues } = workflowIssues(workflow(task("a"), task("b", { needs: ["a", "nobody"], join })));
+    expect(issues).toMatchObject([{ code: "WORKFLOW_NEED_UNKNOWN" }]);
+  });
+
+  it("must not say in two ways when a task starts", () => {
+    const { issues } = workflowIssues(
+      workflow(task("a"), task("b", { needs: ["a"], trigger_rule: "all_done", join: "a" })),
+    );
+    expect(issues).toMatchObject([
+      { code: "WORKFLOW_INVALID", pointer: "/tasks/1/join", message: expect.stringContaining("keep one of them") },
+    ]);
+  });
+
+  it("names the task whose join is wrong", () => {
+    const { issues } = workflowIssues(workflow(task("a"), task("b", { needs: ["a"], join: "a &" })));
+    expect(issues[0]!.message).toMatch(/^Task "b": the join `a &`: /);
   });
 
   it.each(["a b", "9a", "", "-a", "ä", "a/b", "a[0]", "__proto__", "x".repeat(129), "a\n"])(

@@ -5,16 +5,9 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  createClient,
-  type Embedded,
-  type Json,
-  type JsonObject,
-  loadConfig,
-  parseWorkflow,
-  startEmbedded,
-} from "../index.ts";
+import { type Client, createClient, type Embedded, loadConfig, parseWorkflow, startEmbedded } from "../index.ts";
 import { greeter } from "./greeter.ts";
+import { promises } from "./promises.suite.ts";
 
 let web: Server;
 let webUrl: string;
@@ -43,56 +36,37 @@ afterAll(async () => {
   web?.close();
 });
 
-const examples: Record<string, { inputs?: () => JsonObject; outputs: Json; attempts?: Record<string, number> }> = {
-  hello: { outputs: { greetings: ["Hello, world!", "Bonjour, world !"] } },
-  condition: {
-    inputs: () => ({ amount: 1200 }),
-    outputs: { decision: "somebody has to look at 1200" },
-  },
-  expressions: {
-    inputs: () => JSON.parse(readFileSync(join(import.meta.dirname, "expressions.inputs.json"), "utf8")) as JsonObject,
-    outputs: {
-      cart: {
-        lines: [
-          { name: "down", price: 30, count: 2 },
-          { name: "quill", price: 1.5, count: 3 },
-        ],
-        names: ["DOWN", "QUILL", "EGG"],
-        summary: "3 items, the first is down",
-        free_delivery: true,
-        template: "{{ this is not an expression }}",
-      },
-      sent_as: "parcel",
-    },
-  },
-  greeter: { inputs: () => ({ name: "geese" }), outputs: ["Hello, geese!", "Bonjour, geese!"] },
-  http: { inputs: () => ({ url: webUrl }), outputs: { status: 200, fields: 2 } },
-  javascript: { inputs: () => ({ words: ["skein", "gaggle", "wedge"] }), outputs: { longest: "gaggle" } },
-  jsonata: { outputs: { totals: { lake: 19, field: 30 } } },
-  retry: {
-    inputs: () => ({ url: `${webUrl}/flaky` }),
-    outputs: { body: { name: "skein", stars: 12 } },
-    attempts: { call: 3 },
-  },
-};
+/** What happened in a run, until its end, as `<task> completed` or `run completed`. */
+async function storyOf(client: Client, runId: string): Promise<string[]> {
+  const story: string[] = [];
+  for await (const event of client.runs.events(runId)) {
+    story.push("key" in event ? event.type.replace("task.", `${event.key} `) : event.type.replace("run.", "run "));
+  }
+  return story;
+}
 
 describe("the examples", () => {
   it("are all tried here", () => {
     const files = readdirSync(import.meta.dirname).filter((file) => file.endsWith(".yaml"));
-    expect(files).toEqual(
-      Object.keys(examples)
+    expect(files.sort()).toEqual(
+      Object.keys(promises)
         .map((name) => `${name}.yaml`)
         .sort(),
     );
   });
 
-  it.each(Object.entries(examples))("%s.yaml gives what it promises", async (name, { inputs, outputs, attempts }) => {
+  it.each(Object.entries(promises))("%s.yaml gives what it promises", async (name, promised) => {
+    const { inputs, status = "completed", outputs = null, error, attempts = {}, isCancelled, order = [] } = promised;
     const client = createClient({ url: system.url });
     const definition = parseWorkflow(readFileSync(join(import.meta.dirname, `${name}.yaml`), "utf8"));
-    const run = await client.runs.submit({ definition: { ...definition }, inputs: inputs?.() ?? {} }, { wait: 20 });
-    expect(await client.runs.result(run.id)).toEqual({ status: "completed", outputs, error: null });
-    for (const [task, count] of Object.entries(attempts ?? {})) {
+    const run = await client.runs.submit({ definition: { ...definition }, inputs: inputs?.(webUrl) ?? {} });
+    if (isCancelled) await client.runs.cancel(run.id);
+    const story = await storyOf(client, run.id);
+    const result = await client.runs.result(run.id);
+    expect(result).toEqual({ status, outputs, error: error ? expect.objectContaining(error) : null });
+    for (const [task, count] of Object.entries(attempts)) {
       expect((await client.runs.task(run.id, task)).attempt).toBe(count);
     }
+    for (const chain of order) expect(story.filter((event) => chain.includes(event))).toEqual(chain);
   });
 });

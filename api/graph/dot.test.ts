@@ -11,6 +11,13 @@ it("writes a node per task and an edge per need", () => {
   expect(dot).toContain("n0 -> n1;");
 });
 
+it("says in a line of its own how a task joins its needs", async () => {
+  const dot = renderDot(viewOf([nodeOf("a"), nodeOf("b", ["a"], { join: "2 of 3" })]));
+  expect(dot).toContain('n1 [label="○ b\\ncore.echo\\nstarts on 2 of 3"');
+  const svg = (await Graphviz.load()).layout(dot, "svg", "dot").replaceAll("&#45;", "-");
+  expect(svg).toContain(">starts on 2 of 3<");
+});
+
 it("gives Graphviz exactly our nodes and edges, whatever the labels say", async () => {
   const graphviz = await Graphviz.load();
   const { objects, edges } = JSON.parse(graphviz.layout(renderDot(hostileView), "json", "dot")) as {

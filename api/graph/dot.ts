@@ -32,7 +32,7 @@ export function renderDot(view: GraphView): string {
       const { color, tint, glyph } = appearances[node.status];
       const style = node.status === "skipped" ? ', style="rounded,filled,dashed"' : "";
       const stacked = node.folded ? ", peripheries=2" : "";
-      const label = quote(`${glyph} ${title}`, details.join(": "));
+      const label = quote(`${glyph} ${title}`, ...details);
       return `  n${index} [label=${label}, tooltip=${quote(...full.split("\n"))}, color=${quote(color)}, fillcolor=${quote(tint)}${style}${stacked}];`;
     }),
     ...drawing.edges.map(([from, to]) => `  n${from} -> n${to};`),

@@ -38,9 +38,16 @@ it("lets no user text leave its label", () => {
   expect(lines.every((line) => /^(?:flowchart|$| {2}(?:accTitle|n\d+|classDef))/.test(line))).toBe(true);
 });
 
+it("says in a line of its own how a task joins its needs", () => {
+  const view = viewOf([nodeOf("a"), nodeOf("b", ["a"], { join: "(a || x) && !y" })]);
+  expect(renderMermaid(view)).toContain(
+    '  n1("○ b<br>core.echo<br>starts on #40;a #124;#124; x#41; #38;#38; #33;y"):::pending',
+  );
+});
+
 it("shows folded tasks with their counts", () => {
   const fan = Array.from({ length: 1_200 }, (_, i) =>
     nodeOf(`read[${i}]`, [], { status: i < 9 ? "running" : "ready" }),
   );
-  expect(renderMermaid(viewOf(fan))).toContain("1,200 tasks: 1,191 ready, 9 running");
+  expect(renderMermaid(viewOf(fan))).toContain("1,200 tasks<br>1,191 ready, 9 running");
 });

@@ -17,7 +17,7 @@ export function renderMermaid(view: GraphView): string {
     `flowchart ${chooseDirection(drawing.layers) === "LR" ? "LR" : "TD"}`,
     `  accTitle: ${escapeMermaid(summaryOf(drawing))}`,
     ...drawing.nodes.map(({ node, title, details }, index) => {
-      const label = `${appearances[node.status].glyph} ${escapeMermaid(title)}<br>${escapeMermaid(details.join(": "))}`;
+      const label = `${appearances[node.status].glyph} ${[title, ...details].map(escapeMermaid).join("<br>")}`;
       const [open, close] = node.folded ? ["[[", "]]"] : ["(", ")"];
       return `  n${index}${open}"${label}"${close}:::${node.status}`;
     }),

@@ -67,6 +67,29 @@ describe("renderSvg", () => {
     }
   });
 
+  it("keeps every line of text inside its card, which is higher where it says how its needs are joined", async () => {
+    const svg = await renderSvg(
+      viewOf([
+        nodeOf("a"),
+        nodeOf("b"),
+        nodeOf("quorum", ["a", "b"], { join: "2 of 3", attempt: 2 }),
+        ...Array.from({ length: 1_200 }, (_, i) => nodeOf(`read[${i}]`, ["quorum"])),
+      ]),
+    );
+    expect(svg).toContain(">starts on 2 of 3<");
+    const cards = [...svg.matchAll(/<g><title>[^<]*<\/title>.*?<\/g><text.*?<\/g>/g)].map(([card]) => {
+      const [, top = "", height = ""] =
+        card.match(/.*<rect x="[^"]*" y="([^"]*)" width="[^"]*" height="(\d\d)" rx="8"/) ?? [];
+      const lines = [...card.matchAll(/<text x="[^"]*" y="([^"]*)"/g)].map(([, y]) => Number(y) - Number(top));
+      return { height: Number(height), lines };
+    });
+    expect(cards.map(({ height }) => height)).toEqual([46, 46, 62, 76]);
+    for (const { height, lines } of cards) {
+      expect(lines.length).toBeGreaterThanOrEqual(2);
+      expect(Math.max(...lines)).toBeLessThan(height - 6);
+    }
+  });
+
   it("wraps a long chain like text instead of drawing a strip", async () => {
     const steps = Array.from({ length: 30 }, (_, i) => nodeOf(`step_${i}`, i === 0 ? [] : [`step_${i - 1}`]));
     const svg = await renderSvg(viewOf(steps));

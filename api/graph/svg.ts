@@ -25,8 +25,10 @@ const TEXT_LEFT = 36;
 const CARD_PADDING = 12;
 const MIN_CARD_WIDTH = 120;
 const MAX_CARD_WIDTH = 230;
+/** With one line of details; each further line, and the bar of folded nodes, makes a card higher. */
 const CARD_HEIGHT = 46;
-const FOLDED_HEIGHT = 76;
+const LINE_HEIGHT = 16;
+const BAR_HEIGHT = 14;
 
 /**
  * The run as an SVG document: a card per task, an arrow per need, a legend with counts. Laid out by Graphviz off the
@@ -58,14 +60,17 @@ export async function drawSvg(drawing: Drawing, signal?: AbortSignal): Promise<s
   ]);
 }
 
-/** One width for all cards keeps the picture calm; only folded nodes are taller, to hold their counts. */
+/** One width for all cards keeps the picture calm; only those are higher that say more: how they join, or their counts. */
 function cardSizes(nodes: readonly DrawnNode[]): CardSize[] {
   const widest = nodes.reduce((width, drawn) => {
     const details = drawn.details.map((line) => textWidth(line, DETAIL_SIZE));
     return Math.max(width, textWidth(drawn.title, TITLE_MEASURE), ...details);
   }, 0);
   const width = Math.min(MAX_CARD_WIDTH, Math.max(MIN_CARD_WIDTH, TEXT_LEFT + widest + CARD_PADDING));
-  return nodes.map(({ node }) => ({ width, height: node.folded ? FOLDED_HEIGHT : CARD_HEIGHT }));
+  return nodes.map(({ node, details }) => ({
+    width,
+    height: CARD_HEIGHT + (details.length - 1) * LINE_HEIGHT + (node.folded ? BAR_HEIGHT : 0),
+  }));
 }
 
 const EDGE_DONE = "#7d8791";
@@ -107,7 +112,7 @@ function drawCard(drawn: DrawnNode, center: Point, { width, height }: CardSize):
   const [left, room] = [x + TEXT_LEFT, width - TEXT_LEFT - CARD_PADDING / 2];
   const lines = details.map((line, row) => {
     const text = fitText(line, room, DETAIL_SIZE);
-    return textAt(left, y + 35.5 + row * 16, text, { size: DETAIL_SIZE, fill: ink.muted });
+    return textAt(left, y + 35.5 + row * LINE_HEIGHT, text, { size: DETAIL_SIZE, fill: ink.muted });
   });
   return [
     "<g>",

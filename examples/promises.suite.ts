@@ -1,0 +1,234 @@
+/** What each example promises: how its run ends, and in which order things happen in it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Failure, Json, JsonObject, RunStatus } from "../index.ts";
+
+export interface Promised {
+  /** As its comment names them; `webUrl` stands in for the web. */
+  inputs?: (webUrl: string) => JsonObject;
+  /** Default completed. */
+  status?: RunStatus;
+  outputs?: Json;
+  error?: Partial<Failure>;
+  attempts?: Record<string, number>;
+  /** The run is cancelled from outside once it is submitted. */
+  isCancelled?: boolean;
+  /**
+   * Chains of events, each in the order in which they must occur, once: `<task> <what happened>`, or `run <what happened>`.
+   * They tell the construct from its nearest neighbours, and hold however slow anything is.
+   */
+  order?: string[][];
+}
+
+export const promises: Record<string, Promised> = {
+  hello: { outputs: { greetings: ["Hello, world!", "Bonjour, world !"] } },
+  condition: {
+    inputs: () => ({ amount: 1200 }),
+    outputs: { decision: "somebody has to look at 1200" },
+  },
+  expressions: {
+    inputs: () => JSON.parse(readFileSync(join(import.meta.dirname, "expressions.inputs.json"), "utf8")) as JsonObject,
+    outputs: {
+      cart: {
+        lines: [
+          { name: "down", price: 30, count: 2 },
+          { name: "quill", price: 1.5, count: 3 },
+        ],
+        names: ["DOWN", "QUILL", "EGG"],
+        summary: "3 items, the first is down",
+        free_delivery: true,
+        template: "{{ this is not an expression }}",
+      },
+      sent_as: "parcel",
+    },
+  },
+  greeter: { inputs: () => ({ name: "geese" }), outputs: ["Hello, geese!", "Bonjour, geese!"] },
+  http: { inputs: (url) => ({ url }), outputs: { status: 200, fields: 2 } },
+  javascript: { inputs: () => ({ words: ["skein", "gaggle", "wedge"] }), outputs: { longest: "gaggle" } },
+  jsonata: { outputs: { totals: { lake: 19, field: 30 } } },
+  retry: {
+    inputs: (url) => ({ url: `${url}/flaky` }),
+    outputs: { body: { name: "skein", stars: 12 } },
+    attempts: { call: 3 },
+  },
+  timeout: {
+    outputs: "timeout, so 42",
+    attempts: { oracle: 1 },
+    order: [["oracle failed", "guess ready"]],
+  },
+
+  sequence: {
+    outputs: "an article on geese, in print",
+    order: [["research completed", "write ready", "write completed", "print ready", "print completed"]],
+  },
+  "join-all": {
+    outputs: ["packed and labelled", "billed"],
+    order: [
+      // Both are under way before either has completed: no sequence.
+      ["order completed", "pack ready", "bill completed", "ship ready"],
+      ["order completed", "bill ready", "pack completed", "label completed", "ship ready"],
+    ],
+  },
+  "choice-exclusive": {
+    inputs: () => ({ amount: 1200 }),
+    outputs: "asked",
+    order: [
+      ["order completed", "approve skipped", "decide ready"],
+      ["order completed", "ask ready", "ask completed", "decide ready", "decide completed"],
+    ],
+  },
+  "choice-multiple": {
+    inputs: () => ({ channels: ["mail", "chat"] }),
+    outputs: [{ mailed: "To whom it may concern: The geese are back." }, { posted: "The geese are back." }, null],
+    order: [
+      // Of the branches, two are taken, and both are waited for.
+      ["message completed", "address ready", "mail ready", "mail completed", "log ready"],
+      ["message completed", "chat ready", "chat completed", "log ready"],
+      ["message completed", "fax skipped", "log ready", "log completed"],
+    ],
+  },
+  "merge-unstructured": {
+    inputs: () => ({ right: false }),
+    outputs: { early: { left: 1, right: null }, late: { left: 2, right: null } },
+    order: [
+      ["right skipped", "right_1 skipped", "early ready", "left_2 ready", "late ready"],
+      ["left completed", "left_1 completed", "early ready", "early completed", "left_2 completed", "late ready"],
+    ],
+  },
+  "join-discriminator": {
+    outputs: "found nearby",
+    order: [
+      // Not on the first that settles, but on the first success; and the rest goes on.
+      ["cache failed", "near completed", "answer ready"],
+      ["answer ready", "far completed", "run completed"],
+    ],
+  },
+  "join-race": {
+    outputs: { winner: "hare" },
+    order: [["hare completed", "answer ready", "tortoise cancelled", "run completed"]],
+  },
+  "join-quorum": {
+    outputs: { decision: "accepted", chief: "agreed, too" },
+    order: [
+      // Not with the first, nor with all three.
+      ["ann completed", "decide ready", "chief completed", "run completed"],
+      ["bob completed", "decide ready"],
+    ],
+  },
+  "join-partial": {
+    outputs: { cheapest: "birch", filed: "300 pages filed" },
+    order: [
+      ["alder completed", "buy ready", "inquire cancelled", "dogwood cancelled"],
+      ["birch completed", "buy ready", "cedar cancelled", "run completed"],
+      ["buy ready", "catalogue completed", "file completed"],
+    ],
+  },
+  "join-fallback": {
+    outputs: { page: "the page as it was yesterday", alarm: "CODE_FAILED" },
+    order: [
+      ["east failed", "alarm ready", "west failed", "offline ready"],
+      ["offline completed", "page ready", "page completed", "run completed"],
+    ],
+  },
+  "join-cleanup": {
+    status: "failed",
+    error: { code: "CODE_FAILED", task: "use" },
+    order: [
+      ["create completed", "use failed", "remove ready", "remove completed", "run failed"],
+      ["use failed", "report skipped", "run failed"],
+    ],
+  },
+  always: {
+    outputs: "work was ready",
+    order: [["watch ready", "work completed"]],
+  },
+  "join-expression": {
+    outputs: "approved",
+    order: [
+      // Both are decided while the chief is still open.
+      ["legal completed", "approve ready", "chief completed"],
+      ["finance completed", "approve ready"],
+      ["refuse skipped", "chief completed"],
+    ],
+  },
+  "join-none-skipped": {
+    outputs: { spelling: "failed", links: "completed" },
+    order: [
+      ["spelling failed", "summary ready", "summary completed"],
+      ["links completed", "summary ready"],
+      ["pictures skipped", "certificate skipped"],
+    ],
+  },
+  milestone: {
+    outputs: { early: "completed", late: "skipped" },
+    order: [
+      ["open_sale completed", "call_early completed", "order_early ready", "close_sale completed"],
+      ["close_sale completed", "call_late completed", "order_late skipped"],
+    ],
+  },
+  map: {
+    outputs: "1. lakes; 2. fields; 3. skies",
+    order: [
+      // All are under way before one has completed, and all are waited for.
+      ["search completed", "read[0] ready", "read[1] ready", "read[2] ready", "read[2] completed", "read completed"],
+      ["read[1] ready", "read[2] ready", "read[0] completed", "read completed", "write ready"],
+      ["read[2] ready", "read[1] completed", "write ready"],
+    ],
+  },
+  "map-one-by-one": {
+    outputs: ["piano moved", "sofa moved", "lamp moved"],
+    order: [
+      ["move[0] ready", "move[0] completed", "move[1] ready", "move[1] completed", "move[2] ready", "move completed"],
+    ],
+  },
+  "map-until": {
+    outputs: "2 of 4",
+    order: [
+      ["ask[0] completed", "ask completed", "ask[1] cancelled", "run completed"],
+      ["ask[2] completed", "ask completed", "ask[3] cancelled", "run completed"],
+      ["ask completed", "sum ready"],
+    ],
+  },
+  loop: {
+    outputs: { rounds: 3, words: 25 },
+    order: [
+      [
+        "refine[0]/draft completed",
+        "refine[0]/review completed",
+        "refine[1]/draft ready",
+        "refine[1]/review completed",
+        "refine[2]/draft ready",
+        "refine[2]/review completed",
+        "refine completed",
+      ],
+    ],
+  },
+  terminate: {
+    outputs: 42,
+    order: [
+      ["search completed", "found completed", "think cancelled", "run completed"],
+      ["found completed", "write cancelled", "run completed"],
+    ],
+  },
+  "cancel-region": {
+    outputs: "2 called off",
+    order: [
+      ["decide completed", "paint cancelled", "tell ready", "tell completed", "run completed"],
+      ["decide completed", "hang cancelled", "tell ready"],
+    ],
+  },
+  "cancel-task": {
+    outputs: "shipped, cancelled",
+    order: [["decide completed", "polish cancelled", "ship ready", "ship completed"]],
+  },
+  "cancel-run": {
+    isCancelled: true,
+    status: "cancelled",
+    error: { code: "cancelled" },
+    order: [
+      ["run cancelling", "first cancelled", "run cancelled"],
+      ["run cancelling", "second cancelled", "run cancelled"],
+      ["run cancelling", "cleanup cancelled", "run cancelled"],
+    ],
+  },
+};
