@@ -442,7 +442,19 @@ describe("skein runs", () => {
 
   it("of an unknown run exits with 2", async () => {
     const id = "01980000-0000-7000-8000-000000000000";
-    for (const verb of ["get", "watch", "result", "logs", "graph", "timeline", "cancel", "pause", "resume", "retry", "fork"]) {
+    for (const verb of [
+      "get",
+      "watch",
+      "result",
+      "logs",
+      "graph",
+      "timeline",
+      "cancel",
+      "pause",
+      "resume",
+      "retry",
+      "fork",
+    ]) {
       expect(await skein(["runs", verb, id])).toMatchObject({
         code: 2,
         stderr: expect.stringContaining("RUN_NOT_FOUND"),
