@@ -69,7 +69,9 @@ function systemOptions(): SystemOptions {
 
 function chosenScenarios(): Scenario[] {
   const wanted = values.only.split(",");
-  const chosen = scenarios.filter(({ name }) => wanted.some((one) => one === "" || `${name}-`.startsWith(`${one}-`)));
+  const chosen = scenarios.filter(({ name, isExtra }) =>
+    wanted.some((one) => (one === "" ? !isExtra : `${name}-`.startsWith(`${one}-`))),
+  );
   if (chosen.length > 0) return chosen;
   throw new Error(`--only ${values.only} chooses nothing of ${scenarios.map(({ name }) => name).join(", ")}.`);
 }

@@ -13,6 +13,8 @@ export interface Scenario {
   latencyOf: string;
   /** Hops one after the other, where that is what counts. */
   hops?: number;
+  /** Only measured when it is named. */
+  isExtra?: boolean;
   /** Once, before the clock runs. */
   prepare(client: Client): Promise<void>;
   /** Resolves when the client has seen the end. What it answers is asked for when nothing is measured any more. */
@@ -41,6 +43,9 @@ export const scenarios: readonly Scenario[] = [
   chain(500),
   diamonds(2_000),
   closedLoop(200),
+  map(10_000),
+  layers(1, 1_000),
+  layers(10, 10_000),
 ];
 
 /** A little of everything, to have code compiled and connections open. */
@@ -52,6 +57,28 @@ function fanOut(width: number): Scenario {
   return {
     ...ofOneRun(`fan-${width}`, [echo("root"), ...leaves, echo("join", join)]),
     latencyOf: "task, claimed to committed",
+  };
+}
+
+/** As `fanOut`, but the leaves come into being while the run goes on. */
+function map(width: number): Scenario {
+  const items = Array.from({ length: width }, (_, i) => i);
+  const leaf = { ...echo("leaf", ["root"]), for_each: items } as TaskDefinition;
+  return {
+    ...ofOneRun(`map-${width}`, [echo("root"), leaf, echo("join", ["leaf"])]),
+    tasks: width + 2,
+    latencyOf: "task, claimed to committed",
+    isExtra: true,
+  };
+}
+
+/** Layers of equal width, each task needing one of the layer before. */
+function layers(count: number, width: number): Scenario {
+  const tasks = Array.from({ length: count * width }, (_, i) => echo(`t-${i}`, i < width ? [] : [`t-${i - width}`]));
+  return {
+    ...ofOneRun(`layers-${count * width}`, tasks),
+    latencyOf: "task, claimed to committed",
+    isExtra: true,
   };
 }
 
