@@ -139,8 +139,11 @@ export async function addTasks(
   }
   // A join may let a task start, or be skipped, before anything has settled; by default, what has settled badly skips it.
   const joined = rows.filter((row) => row.needs_left > 0 && (row.spec.join || unmet(row) > 0));
-  const later = [...started.filter(isApplied), ...(await decide(tx, joined))];
-  await applyTransitions(tx, later);
+  const applied = started.filter(isApplied);
+  await applyTransitions(tx, applied);
+  const early = await decide(tx, joined);
+  await applyTransitions(tx, early);
+  const later = [...applied, ...early];
   recordTransitions(log, later, [...roots, ...joined].map(recordedOf));
 }
 

@@ -5,7 +5,7 @@
 import { uuidv7 } from "uuidv7";
 import { constantInput } from "../core/activation.ts";
 import { parseDuration } from "../core/duration.ts";
-import { type EngineSpec, MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
+import { type CancelSpec, type EngineSpec, MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
 import { type Failure, failureKinds } from "../core/errors.ts";
 import { firstUnhandled } from "../core/handled.ts";
 import type { Json, JsonObject } from "../core/json.ts";
@@ -191,14 +191,24 @@ async function loadRun(tx: Queryable, ref: RunRef, maxTasks: number): Promise<St
   return { ...ref, priority: run!.priority, taskCount: run!.task_count, depth: run!.depth, maxTasks, added: 0 };
 }
 
+/** Cancels come first: what one of them cancels, even another cancel, does nothing any more. */
 async function doSteps(tx: Transaction, log: FactLog, steps: Step[]): Promise<Map<string, StepResult>> {
-  const results = await stepWaits(
-    tx,
-    steps.filter(({ task }) => task.spec.engine!.kind === "wait"),
-  );
+  const results = new Map<string, StepResult>();
+  const gone = new Set<string>();
   for (const step of steps) {
     const engine = step.task.spec.engine!;
-    if (engine.kind !== "wait") results.set(step.task.id, await stepOf(tx, log, step, engine));
+    if (engine.kind !== "cancel" || gone.has(step.task.id)) continue;
+    const cancelled = await cancelTargets(tx, log, step, engine.targets);
+    for (const id of cancelled) gone.add(id);
+    results.set(step.task.id, { event: { type: "completed", output: { cancelled: cancelled.length } } });
+  }
+  const left = steps.filter(({ task }) => !gone.has(task.id) && !results.has(task.id));
+  const waits = left.filter(({ task }) => task.spec.engine!.kind === "wait");
+  for (const [id, result] of await stepWaits(tx, waits)) results.set(id, result);
+  for (const step of left) {
+    const engine = step.task.spec.engine!;
+    if (engine.kind === "wait" || engine.kind === "cancel") continue;
+    results.set(step.task.id, await stepOf(tx, log, step, engine));
   }
   return results;
 }
@@ -207,14 +217,12 @@ async function stepOf(
   tx: Transaction,
   log: FactLog,
   step: Step,
-  engine: Exclude<EngineSpec, WaitSpec>,
+  engine: Exclude<EngineSpec, WaitSpec | CancelSpec>,
 ): Promise<StepResult> {
   switch (engine.kind) {
     case "terminate":
       await beginEnding(tx, log, step.run, endingOf(engine.status, inputOf(step), step.row.key));
       return { event: { type: "completed", output: null } };
-    case "cancel":
-      return cancelTargets(tx, log, step, engine.targets);
     case "map":
       return stepMap(tx, log, step, engine);
     case "loop":
@@ -303,12 +311,13 @@ function endingOf(status: "completed" | "failed" | "cancelled", message: Json, k
   return { status, error: { code: failureKinds.terminated, message: text, task: key } };
 }
 
+/** Answers the ids of those it cancelled. */
 async function cancelTargets(
   tx: Transaction,
   log: FactLog,
   { task, row, run }: Step,
   targets: string[],
-): Promise<StepResult> {
+): Promise<string[]> {
   const keys = scopesAround(row.scope).flatMap((scope) => targets.map((target) => scope + target));
   const open = await tx.query<{ id: string }>(
     `select id from task
@@ -321,7 +330,7 @@ async function cancelTargets(
     open.map(({ id }) => id),
   );
   const cancelled = await settle(tx, log, locked, () => ({ type: "cancelled", reason: `cancelled_by ${row.key}` }));
-  return { event: { type: "completed", output: { cancelled: cancelled.length } } };
+  return cancelled.map(({ taskId }) => taskId);
 }
 
 // --- maps

@@ -151,6 +151,27 @@ export function engineCases(open: OpenTeam): void {
     });
   });
 
+  it("lets what another task cancels at the same moment do nothing any more", async () => {
+    const team = await open();
+    const runId = await team.submit({
+      a: {},
+      hear: { needs: ["a"], wait: { signal: "s" } },
+      each: { needs: ["a"], for_each: [1] },
+      other: { needs: ["a"], cancel: ["a"] },
+      stop: { needs: ["a"], cancel: ["hear", "each"] },
+    });
+    await team.store.runs.signal(team.namespace, runId, { name: "s", payload: null, by: "ann" });
+    await team.complete(await team.take(runId, "a"));
+    await team.settle();
+    expect(await team.statuses(runId)).toEqual({
+      a: "completed",
+      hear: "cancelled",
+      each: "cancelled",
+      other: "completed",
+      stop: "completed",
+    });
+  });
+
   it("runs a task for each item of a list that another gives", async () => {
     const team = await open();
     const runId = await team.submit({

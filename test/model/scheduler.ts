@@ -335,7 +335,10 @@ export class ModelRun {
 
   #step(): boolean {
     let isNews = false;
-    for (const row of this.#rows.filter((one) => one.status === "waiting")) {
+    const due = this.#rows.filter((one) => one.status === "waiting");
+    // Cancels come first: what one of them cancels, even another cancel, does nothing any more.
+    for (const row of due.sort((a, b) => Number(b.task.cancel !== undefined) - Number(a.task.cancel !== undefined))) {
+      if (row.status !== "waiting") continue;
       const { status } = row;
       const { length } = this.#rows;
       const before = this.#rows.filter((one) => one.status === "pending").length;
