@@ -56,11 +56,22 @@ describe("the examples", () => {
   });
 
   it.each(Object.entries(promises))("%s.yaml gives what it promises", async (name, promised) => {
-    const { inputs, status = "completed", outputs = null, error, attempts = {}, isCancelled, order = [] } = promised;
+    const {
+      inputs,
+      status = "completed",
+      outputs = null,
+      error,
+      attempts = {},
+      isCancelled,
+      isRegistered,
+      order = [],
+    } = promised;
     const client = createClient({ url: system.url });
     const definition = parseWorkflow(readFileSync(join(import.meta.dirname, `${name}.yaml`), "utf8"));
+    if (isRegistered) await client.workflows.register({ ...definition });
     const run = await client.runs.submit({ definition: { ...definition }, inputs: inputs?.(webUrl) ?? {} });
     if (isCancelled) await client.runs.cancel(run.id);
+    await promised.during?.(client, run.id);
     const story = await storyOf(client, run.id);
     const result = await client.runs.result(run.id);
     expect(result).toEqual({ status, outputs, error: error ? expect.objectContaining(error) : null });

@@ -1,7 +1,9 @@
 /** What each example promises: how its run ends, and in which order things happen in it. */
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Failure, Json, JsonObject, RunStatus } from "../index.ts";
+import type { Client, Failure, Json, JsonObject, RunStatus } from "../index.ts";
+import { createAgentClient } from "../sdk/client.ts";
 
 export interface Promised {
   /** As its comment names them; `webUrl` stands in for the web. */
@@ -13,11 +15,53 @@ export interface Promised {
   attempts?: Record<string, number>;
   /** The run is cancelled from outside once it is submitted. */
   isCancelled?: boolean;
+  /** It runs itself, so it is registered before. */
+  isRegistered?: boolean;
+  /** What the world does while it runs. */
+  during?: (client: Client, runId: string) => Promise<void>;
   /**
    * Chains of events, each in the order in which they must occur, once: `<task> <what happened>`, or `run <what happened>`.
    * They tell the construct from its nearest neighbours, and hold however slow anything is.
    */
   order?: string[][];
+}
+
+/** Follows the run's events until `event`, named as in an order, has happened. */
+async function happened(client: Client, runId: string, event: string): Promise<void> {
+  for await (const found of client.runs.events(runId)) {
+    if ("key" in found && `${found.key} ${found.type.replace("task.", "")}` === event) return;
+  }
+  throw new Error(`the run ended without "${event}"`);
+}
+
+/** Agent of one's own that performs `scout`: it emits each item, and sees it visited, before the next. With `closes` it closes the map. */
+async function scout(client: Client, items: string[], closes: boolean): Promise<void> {
+  const registered = await client.agents.register({ name: "scout", capabilities: ["example.scout"] });
+  const agent = createAgentClient({ url: client.url }, registered);
+  const [lease] = (await agent.claim({ request_id: randomUUID(), max: 1, wait: 10 })).tasks;
+  const { task_id, attempt, lease_token, run_id } = lease!;
+  const proof = { task_id, attempt, lease_token };
+  for (const [index, item] of items.entries()) {
+    await agent.emit({ ...proof, map: "visit", items: [{ item, key: item }] });
+    await happened(client, run_id, `visit[${index}] completed`);
+  }
+  const effects = { emit: closes ? [{ map: "visit", items: [], close: true }] : [] };
+  const report = { ...proof, outcome: "completed" as const, output: null, effects };
+  await agent.report({ request_id: randomUUID(), reports: [report] });
+  await agent.leave();
+}
+
+/** The bell rings before anybody listens for it. */
+async function ring(client: Client, runId: string): Promise<void> {
+  await client.runs.signal(runId, "bell", "early");
+  await client.runs.signal(runId, "begin");
+}
+
+/** And once more when somebody does. */
+async function ringTwice(client: Client, runId: string): Promise<void> {
+  await ring(client, runId);
+  await happened(client, runId, "hear waiting");
+  await client.runs.signal(runId, "bell", "late");
 }
 
 export const promises: Record<string, Promised> = {
@@ -230,5 +274,100 @@ export const promises: Record<string, Promised> = {
       ["run cancelling", "second cancelled", "run cancelled"],
       ["run cancelling", "cleanup cancelled", "run cancelled"],
     ],
+  },
+  "map-apart": {
+    outputs: "2 geese shipped",
+    during: async (client, runId) => {
+      await happened(client, runId, "ship completed");
+      for (let i = 0; i < 2; i++) await client.runs.signal(runId, "replied");
+    },
+    order: [
+      ["order completed", "ship ready", "ship completed", "survey[0] completed", "survey completed", "run completed"],
+      ["ship completed", "survey[1] completed", "survey completed", "run completed"],
+    ],
+  },
+  "choice-deferred": {
+    outputs: "dropped",
+    during: async (client, runId) => {
+      await client.runs.signal(runId, "withdrawn");
+    },
+    order: [
+      ["hear completed", "ship skipped", "close ready"],
+      ["hear completed", "drop ready", "drop completed", "close ready"],
+    ],
+  },
+  recursion: {
+    isRegistered: true,
+    inputs: () => ({ n: 3 }),
+    outputs: 6,
+    order: [["smaller completed", "factorial ready", "factorial completed"]],
+  },
+  "signal-transient": {
+    outputs: "late",
+    during: ringTwice,
+    order: [["begin completed", "hear waiting", "hear completed", "run completed"]],
+  },
+  "signal-persistent": {
+    outputs: "early",
+    during: ring,
+    order: [["begin completed", "hear waiting", "hear completed", "run completed"]],
+  },
+  "cancel-map": {
+    outputs: true,
+    order: [
+      ["decide completed", "ask cancelled", "run completed"],
+      ["decide completed", "ask[0] cancelled", "run completed"],
+      ["decide completed", "ask[1] cancelled", "run completed"],
+    ],
+  },
+  "complete-map": {
+    outputs: "published",
+    order: [
+      ["decide completed", "ask cancelled", "publish ready", "publish completed", "run completed"],
+      ["decide completed", "ask[0] cancelled", "run completed"],
+      ["decide completed", "ask[1] cancelled", "run completed"],
+    ],
+  },
+  "blocking-discriminator": {
+    outputs: 2,
+    order: [
+      ["round[0]/near completed", "round[0]/answer ready", "round[0]/far completed", "round[1]/near ready"],
+      ["round[0]/answer completed", "round[1]/near ready", "round[1]/answer ready", "round[1]/far completed"],
+    ],
+  },
+  "blocking-partial": {
+    outputs: 2,
+    order: [
+      ["round[0]/near completed", "round[0]/middle completed", "round[0]/answer ready", "round[0]/far completed"],
+      ["round[0]/answer ready", "round[0]/far completed", "round[1]/near ready"],
+    ],
+  },
+  "merge-general": {
+    outputs: "printed",
+    order: [
+      ["refine[0]/draft completed", "refine[1]/draft completed", "refine completed", "print ready"],
+      ["check skipped", "print ready", "print completed"],
+    ],
+  },
+  threads: {
+    outputs: 3,
+    order: [0, 1, 2].map((i) => [
+      `thread[${i}][0]/cut completed`,
+      `thread[${i}][0]/sew ready`,
+      `thread[${i}] completed`,
+      "thread completed",
+      "pack ready",
+    ]),
+  },
+  "map-open": {
+    outputs: ["lake", "field"],
+    during: (client) => scout(client, ["lake", "field"], true),
+    // The second comes when the first has gone; the map is left open for more until it is closed.
+    order: [["visit[0] completed", "visit[1] ready", "visit[1] completed", "visit completed", "sum ready"]],
+  },
+  "map-open-until": {
+    outputs: 2,
+    during: (client) => scout(client, ["lake", "field"], false),
+    order: [["visit[0] completed", "visit[1] ready", "visit[1] completed", "visit completed", "scout completed"]],
   },
 };

@@ -51,7 +51,8 @@ afterAll(async () => {
 it(
   "keeps the promises of every example",
   async () => {
-    const left = Object.entries(promises);
+    // A signal that is sent again because its answer was lost is a second one, so what needs the world is left out.
+    const left = Object.entries(promises).filter(([, { during }]) => !during);
     let isDone = false;
     const lanes = Array.from({ length: LANES }, async () => {
       for (let next = left.pop(); next; next = left.pop()) await keepsPromise(...next);
@@ -68,12 +69,13 @@ it(
 );
 
 async function keepsPromise(name: string, promised: Promised): Promise<void> {
-  const { inputs, status = "completed", outputs = null, error, isCancelled, order = [] } = promised;
+  const { inputs, status = "completed", outputs = null, error, isCancelled, isRegistered, order = [] } = promised;
   const definition = parseWorkflow(readFileSync(join(examples, `${name}.yaml`), "utf8"));
   // A short lease, so that a crash is noticed soon.
   const defaults = { heartbeat: "3s", ...definition.defaults };
   let turn = 0;
   const client = () => deployment.client(turn++ % 2);
+  if (isRegistered) await until(() => client().workflows.register({ ...definition }), `${name} is registered`);
   const run = await until(
     () =>
       client().runs.submit(
