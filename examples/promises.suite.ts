@@ -64,6 +64,12 @@ async function ringTwice(client: Client, runId: string): Promise<void> {
   await client.runs.signal(runId, "bell", "late");
 }
 
+/** Decides when everybody is being asked. */
+async function decideOnceAsked(client: Client, runId: string): Promise<void> {
+  for (const instance of ["ask[0]", "ask[1]"]) await happened(client, runId, `${instance} waiting`);
+  await client.runs.signal(runId, "decide");
+}
+
 export const promises: Record<string, Promised> = {
   hello: { outputs: { greetings: ["Hello, world!", "Bonjour, world !"] } },
   condition: {
@@ -314,6 +320,7 @@ export const promises: Record<string, Promised> = {
   },
   "cancel-map": {
     outputs: true,
+    during: decideOnceAsked,
     order: [
       ["decide completed", "ask cancelled", "run completed"],
       ["decide completed", "ask[0] cancelled", "run completed"],
@@ -322,6 +329,7 @@ export const promises: Record<string, Promised> = {
   },
   "complete-map": {
     outputs: "published",
+    during: decideOnceAsked,
     order: [
       ["decide completed", "ask cancelled", "publish ready", "publish completed", "run completed"],
       ["decide completed", "ask[0] cancelled", "run completed"],
@@ -368,6 +376,6 @@ export const promises: Record<string, Promised> = {
   "map-open-until": {
     outputs: 2,
     during: (client) => scout(client, ["lake", "field"], false),
-    order: [["visit[0] completed", "visit[1] ready", "visit[1] completed", "visit completed", "scout completed"]],
+    order: [["visit[0] completed", "visit[1] ready", "visit[1] completed", "scout completed"]],
   },
 };
