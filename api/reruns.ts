@@ -1,6 +1,6 @@
 /** From a request to retry or fork a run to what the store takes; refused here, whole, is what cannot be done. */
 import { uuidv7 } from "uuidv7";
-import { parseDuration } from "../core/duration.ts";
+import { optionalDuration } from "../core/duration.ts";
 import { refusal } from "../core/issues.ts";
 import type { JsonObject } from "../core/json.ts";
 import { applyEdits, type Edits, editPointer, requireRetryable, unknownTasks } from "../core/rerun.ts";
@@ -45,7 +45,7 @@ export async function prepareRerun(definitions: Definitions, request: RerunReque
       labels: run.labels,
       priority: run.priority,
       traceparent: traceparentOf(traceparent),
-      deadlineMs: workflow.deadline === undefined ? null : parseDuration(workflow.deadline),
+      deadlineMs: optionalDuration(workflow.deadline),
       tasks,
       idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: meaningHash(meaning) },
     },

@@ -1,7 +1,7 @@
 /** From the body of a submit to what the store takes: everything is checked here, before anything is stored. */
 import { createHash, randomBytes } from "node:crypto";
 import { uuidv7 } from "uuidv7";
-import { parseDuration } from "../core/duration.ts";
+import { optionalDuration } from "../core/duration.ts";
 import { SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import { canonicalJson, type JsonObject } from "../core/json.ts";
@@ -45,7 +45,7 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
     labels: checkedLabels({ ...workflow.labels, ...body.labels }, context.limits),
     priority: body.priority ?? 0,
     traceparent: traceparentOf(traceparent),
-    deadlineMs: workflow.deadline === undefined ? null : parseDuration(workflow.deadline),
+    deadlineMs: optionalDuration(workflow.deadline),
     tasks,
     idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: hashOf(body, hash) },
   };

@@ -6,6 +6,12 @@ export function printJson(context: Pick<Context, "stdout">, value: unknown): voi
   context.stdout.write(`${toJson(value)}\n`);
 }
 
+/** What a command came to: a sentence, or with `--json` the body. */
+export function printAnswer(context: Context, body: unknown, sentence: string): void {
+  if (context.json) printJson(context, body);
+  else context.stdout.write(`${sentence}\n`);
+}
+
 export function toJson(value: unknown): string {
   return JSON.stringify(value, null, 2).replace(/[\x7f-\x9f\u2028\u2029]/g, unicodeEscape);
 }

@@ -4,7 +4,7 @@ import type { ForkBody, RunBody } from "../core/protocol/runs.ts";
 import type { Client } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
 import { readInputs } from "./inputs.ts";
-import { printJson } from "./output.ts";
+import { printAnswer } from "./output.ts";
 import { UsageError } from "./problem.ts";
 import { readObject } from "./read-file.ts";
 import { watchRun } from "./run.ts";
@@ -69,7 +69,6 @@ async function told(
   { watch }: RerunOptions,
 ): Promise<number | undefined> {
   if (watch) return watchRun(context, client, run.id);
-  if (context.json) printJson(context, run);
-  else context.stdout.write(`${words}\n`);
+  printAnswer(context, run, words);
   return undefined;
 }

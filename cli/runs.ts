@@ -1,7 +1,6 @@
-/** `skein runs …`: looks at runs, and stops them. */
-import { readFile, writeFile } from "node:fs/promises";
+/** `skein runs …`: looks at runs, and steers them. */
+import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
-import { parse } from "yaml";
 import { SkeinError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { LogLineBody, PatchBody, RunBody } from "../core/protocol/runs.ts";
@@ -9,8 +8,9 @@ import { isTerminalRun } from "../core/run.ts";
 import type { GraphFormat, TimelineFormat } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
 import { statusGlyph } from "./frame.ts";
-import { formatSpan, printJson, printTable, visible } from "./output.ts";
+import { formatSpan, printAnswer, printJson, printTable, visible } from "./output.ts";
 import { eachItem, firstItems } from "./pages.ts";
+import { readObject } from "./read-file.ts";
 import { watchRun } from "./run.ts";
 import { exitCodeOf, failureText, printOutputs, runReport } from "./run-report.ts";
 
@@ -91,20 +91,18 @@ interface CancelOptions {
 export async function cancel(context: Context, id: string, { reason, ...options }: CancelOptions): Promise<void> {
   const client = await context.client();
   const run = await client.runs.cancel(id, reason, options);
-  if (context.json) return printJson(context, run);
-  if (options.group !== undefined) {
-    context.stdout.write(`The tasks of group ${visible(options.group)} are cancelled; run ${run.id} goes on.\n`);
-    return;
-  }
   const words = isTerminalRun(run.status) ? `is ${run.status}` : "is being cancelled";
-  context.stdout.write(`Run ${run.id} ${words}.\n`);
+  const sentence =
+    options.group === undefined
+      ? `Run ${run.id} ${words}.`
+      : `The tasks of group ${visible(options.group)} are cancelled; run ${run.id} goes on.`;
+  printAnswer(context, run, sentence);
 }
 
 export async function signal(context: Context, id: string, name: string, options: { payload?: string }): Promise<void> {
   const client = await context.client();
   const run = await client.runs.signal(id, name, payloadOf(options.payload));
-  if (context.json) return printJson(context, run);
-  context.stdout.write(`Signal ${visible(name)} sent to run ${run.id}.\n`);
+  printAnswer(context, run, `Signal ${visible(name)} sent to run ${run.id}.`);
 }
 
 export async function why(context: Context, id: string, task: string): Promise<void> {
@@ -124,7 +122,7 @@ interface PatchOptions {
 
 export async function patch(context: Context, id: string, file: string, options: PatchOptions): Promise<void> {
   const client = await context.client();
-  const body = parse(await readFile(file, "utf8")) as PatchBody;
+  const body = (await readObject(context, file)) as PatchBody;
   const revision = options.revision === undefined ? (await client.runs.get(id)).revision : Number(options.revision);
   const answer = await client.runs.patchGraph(id, revision, {
     ...body,
@@ -142,15 +140,13 @@ export async function patch(context: Context, id: string, file: string, options:
 export async function pause(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
   const client = await context.client();
   const run = await client.runs.pause(id, reason);
-  if (context.json) return printJson(context, run);
-  context.stdout.write(`Run ${run.id} is ${run.status}.\n`);
+  printAnswer(context, run, `Run ${run.id} is ${run.status}.`);
 }
 
 export async function resume(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
   const client = await context.client();
   const run = await client.runs.resume(id, reason);
-  if (context.json) return printJson(context, run);
-  context.stdout.write(`Run ${run.id} is ${run.status}.\n`);
+  printAnswer(context, run, `Run ${run.id} is ${run.status}.`);
 }
 
 interface DecisionOptions {
@@ -166,15 +162,13 @@ export async function approve(context: Context, id: string, task: string, option
     ...(payload !== undefined && { payload: payloadOf(payload)! }),
   };
   const run = await client.runs.approve(id, task, body);
-  if (context.json) return printJson(context, run);
-  context.stdout.write(`Task ${visible(task)} of run ${run.id} is approved.\n`);
+  printAnswer(context, run, `Task ${visible(task)} of run ${run.id} is approved.`);
 }
 
 export async function reject(context: Context, id: string, task: string, { comment }: DecisionOptions): Promise<void> {
   const client = await context.client();
   const run = await client.runs.reject(id, task, comment === undefined ? {} : { comment });
-  if (context.json) return printJson(context, run);
-  context.stdout.write(`Task ${visible(task)} of run ${run.id} is rejected.\n`);
+  printAnswer(context, run, `Task ${visible(task)} of run ${run.id} is rejected.`);
 }
 
 /** `--payload` is JSON; what is none is taken for a text. */

@@ -28,6 +28,11 @@ export function parseDuration(text: string): number {
   throw new SkeinError("WORKFLOW_DURATION_INVALID", `${durationFlaw(text)}.`);
 }
 
+/** As `parseDuration`; null where there is none. */
+export function optionalDuration(text: string | undefined): number | null {
+  return text === undefined ? null : parseDuration(text);
+}
+
 /** Whether `parseDuration` accepts the value. */
 export function isDuration(value: unknown): value is string {
   return readDuration(value) !== undefined;

@@ -1,6 +1,6 @@
 /** From a checked workflow to the tasks of a run: defaults filled in, durations in milliseconds, in topological order. */
 import { compileTemplate } from "./binding.ts";
-import { parseDuration } from "./duration.ts";
+import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import { topologicalOrder } from "./graph.ts";
 import type { Join } from "./join.ts";
@@ -12,7 +12,7 @@ import type { TaskSeed, TaskSpec } from "./run.ts";
 import type { RetryDefinition, TaskDefinition, Workflow } from "./workflow.ts";
 
 /** contract.md §1, "Time keys". */
-export const defaultTimes = {
+const defaultTimes = {
   timeout: "10m",
   heartbeat: "30s",
   scheduleTimeout: "10m",
@@ -29,7 +29,8 @@ function seedList(tasks: readonly TaskDefinition[], defaults: NonNullable<Workfl
   return sorted.order.map((id) => seedTask(byId.get(id)!, defaults));
 }
 
-function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): TaskSeed {
+/** One task of a workflow with these defaults. */
+export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): TaskSeed {
   const spec: TaskSpec = { retry: retryPolicy({ ...defaults.retry, ...task.retry }) };
   const join = joinOf(task);
   if (join) spec.join = join;
@@ -39,7 +40,6 @@ function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults
   const { input, engine } = work(task, join, defaults);
   if (input !== undefined) spec.input = input;
   if (engine) spec.engine = engine;
-  const deadline = task.deadline ?? defaults.deadline;
   return {
     key: task.id,
     capability: task.capability ?? kindOf(task),
@@ -53,7 +53,7 @@ function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults
     scheduleTimeoutMs: parseDuration(
       task.schedule_timeout ?? defaults.schedule_timeout ?? defaultTimes.scheduleTimeout,
     ),
-    deadlineMs: deadline === undefined ? null : parseDuration(deadline),
+    deadlineMs: optionalDuration(task.deadline ?? defaults.deadline),
   };
 }
 
@@ -78,7 +78,7 @@ function work(task: TaskDefinition, join: Join | undefined, defaults: NonNullabl
     const { timeout, ...wait } = task.wait;
     return {
       input: wait as Json,
-      engine: { kind: "wait", timeoutMs: timeout === undefined ? null : parseDuration(timeout) },
+      engine: { kind: "wait", timeoutMs: optionalDuration(timeout) },
     };
   }
   if (task.loop) {

@@ -66,15 +66,19 @@ export function readTime(text: string): number | undefined {
 
 /** The wait as it stands after its expressions were evaluated, or why these make no sense. */
 export function armWait(spec: WaitSpec, definition: Json, startedAt: number): ArmedWait | Failure {
-  const wait = definition as JsonObject;
-  const forms = (wait.any_of ?? [wait]) as JsonObject[];
   const conditions: WaitCondition[] = [];
-  for (const form of forms) {
+  for (const form of formsOf(definition)) {
     const condition = arm(form, startedAt);
     if ("code" in condition) return condition;
     conditions.push(condition);
   }
   return { conditions, startedAt, timesOutAt: spec.timeoutMs === null ? null : startedAt + spec.timeoutMs };
+}
+
+/** The things to wait for, as they are written. */
+function formsOf(definition: Json): JsonObject[] {
+  const wait = definition as JsonObject;
+  return (wait.any_of ?? [wait]) as JsonObject[];
 }
 
 function arm(form: JsonObject, startedAt: number): WaitCondition | Failure {
@@ -109,15 +113,12 @@ export function awaitedSignals(wait: ArmedWait): string[] {
 
 /** Whether a wait, as written, asks a person. */
 export function asksApproval(definition: Json): boolean {
-  const wait = definition as JsonObject;
-  return ((wait.any_of ?? [wait]) as JsonObject[]).some((form) => form.approval !== undefined);
+  return formsOf(definition).some((form) => form.approval !== undefined);
 }
 
 /** How people read a wait, in pictures: `wait for 5m`, `wait for signal paid`. */
 export function describeWait(definition: Json): string {
-  const wait = definition as JsonObject;
-  const forms = (wait.any_of ?? [wait]) as JsonObject[];
-  return `wait ${forms.map(describeCondition).join(" or ")}`;
+  return `wait ${formsOf(definition).map(describeCondition).join(" or ")}`;
 }
 
 function describeCondition({ for: span, until, signal, approval }: JsonObject): string {

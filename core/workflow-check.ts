@@ -90,7 +90,7 @@ function checkTasks(
     ...tasks.flatMap(bothKeys).slice(0, MAX_ISSUES),
     ...wrongNeeds(tasks, known),
     ...tasks.flatMap(wrongJoin).slice(0, MAX_ISSUES),
-    ...tasks.flatMap((task) => wrongKind(task)).slice(0, MAX_ISSUES),
+    ...tasks.flatMap(wrongKind).slice(0, MAX_ISSUES),
     ...wrongGraph(nodes, limits),
     ...wrongExpressions(nodes, outer, limits),
   ];

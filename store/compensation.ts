@@ -1,11 +1,9 @@
 /** Undoes what has completed in a run that ends badly, before the run ends. */
 import { type Compensable, compensationInput, compensationOrder, compensationReads } from "../core/compensation.ts";
-import { parseDuration } from "../core/duration.ts";
 import { SkeinError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
-import { defaultRetryPolicy } from "../core/retry.ts";
 import type { RunEnding, TaskSeed, TaskSpec } from "../core/run.ts";
-import { defaultTimes } from "../core/seed.ts";
+import { seedTask } from "../core/seed.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import type { Transaction } from "./sql.ts";
@@ -58,22 +56,12 @@ export async function beginCompensation(
   return true;
 }
 
-/** Each after the one before it, however that ended. */
+/** Each after the one before it, however that ended. What it receives is written with its row. */
 function seedOf({ key, compensate }: Compensable, index: number, order: readonly Compensable[]): TaskSeed {
   const before = order[index - 1];
-  return {
-    key: compensationKey(key),
-    capability: compensate.capability,
-    needs: before ? [compensationKey(before.key)] : [],
-    // What it receives is written with its row.
-    spec: { input: null, retry: defaultRetryPolicy, ...(before && { join: { rule: "all_done" as const } }) },
-    isPlain: !before,
-    priority: 0,
-    leaseMs: parseDuration(defaultTimes.heartbeat),
-    timeoutMs: parseDuration(defaultTimes.timeout),
-    scheduleTimeoutMs: parseDuration(defaultTimes.scheduleTimeout),
-    deadlineMs: null,
-  };
+  const task = { id: compensationKey(key), capability: compensate.capability, input: null };
+  if (!before) return seedTask(task, {});
+  return seedTask({ ...task, needs: [compensationKey(before.key)], trigger_rule: "all_done" }, {});
 }
 
 function compensationKey(key: string): string {

@@ -30,8 +30,7 @@ import type {
 import {
   applyTransitions,
   type LoadedTask,
-  lockRunsExclusively,
-  lockRunsShared,
+  lockRuns,
   lockTasks,
   recordTransitions,
   type StoredSpec,
@@ -524,8 +523,8 @@ function addTimes(transition: Transition, report: Report): void {
 async function lockHeld(tx: Transaction, leases: (LeaseProof | Report)[]): Promise<Map<string, LoadedTask>> {
   const ids = [...new Set(leases.map((lease) => lease.taskId))];
   // Runs that may grow are held as every step of the engine holds them.
-  if (leases.some((lease) => "outcome" in lease && hasEffects(lease))) lockRunsExclusively(tx, ids);
-  else lockRunsShared(tx, ids);
+  const mayGrow = leases.some((lease) => "outcome" in lease && hasEffects(lease));
+  lockRuns(tx, ids, mayGrow ? "update" : "key share");
   const tasks = await lockTasks(tx, ids);
   return new Map(tasks.map((task) => [task.id, task]));
 }
@@ -620,7 +619,7 @@ function storeReported(tx: Transaction, accepted: { report: Report; task: Loaded
 
 async function emit(store: StoreContext, emission: Emission): Promise<EmissionOutcome> {
   return recording(store, async (tx, log) => {
-    lockRunsExclusively(tx, [emission.taskId]);
+    lockRuns(tx, [emission.taskId], "update");
     const [task] = await lockTasks(tx, [emission.taskId]);
     if (task?.status !== "running" || !proves(emission, task)) return { outcome: "stale" };
     const result = await emitItems(tx, log, task, emission, store.maxTasks);

@@ -6,7 +6,7 @@ import { defaultRetryPolicy } from "../core/retry.ts";
 import type { TaskSeed, TaskStatus } from "../core/run.ts";
 import type { FactLog } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
-import { applyTransitions, decide, recordedOf, recordTransitions, type StoredSpec } from "./transitions.ts";
+import { decide, moveOn, type StoredSpec, writeDecided } from "./transitions.ts";
 
 export interface NewTaskRow {
   namespace: string;
@@ -58,16 +58,8 @@ export interface Place {
 export function newRows(tasks: readonly TaskSeed[], place: Place): NewTaskRow[] {
   const { scope = "" } = place;
   const ids = new Map(tasks.map((task) => [task.key, uuidv7()]));
-  const dependants = new Map<string, string[]>();
-  const needingDecisions = new Set<string>();
-  for (const task of tasks) {
-    for (const need of task.needs) {
-      if (!task.isPlain) needingDecisions.add(need);
-      const list = dependants.get(need);
-      if (list) list.push(ids.get(task.key)!);
-      else dependants.set(need, [ids.get(task.key)!]);
-    }
-  }
+  const dependants = dependantsOf(tasks, ids);
+  const needingDecisions = new Set(tasks.flatMap((task) => (task.isPlain ? [] : task.needs)));
   return tasks.map((task) => ({
     ...newRow(task, place, scope + task.key),
     id: ids.get(task.key)!,
@@ -77,6 +69,22 @@ export function newRows(tasks: readonly TaskSeed[], place: Place): NewTaskRow[] 
     need_count: task.needs.length,
     needs_left: task.needs.length,
   }));
+}
+
+/** Row ids of the tasks that need a task, by its key. */
+export function dependantsOf(
+  tasks: readonly Pick<TaskSeed, "key" | "needs">[],
+  ids: ReadonlyMap<string, string>,
+): Map<string, string[]> {
+  const dependants = new Map<string, string[]>();
+  for (const { key, needs } of tasks) {
+    for (const need of needs) {
+      const list = dependants.get(need);
+      if (list) list.push(ids.get(key)!);
+      else dependants.set(need, [ids.get(key)!]);
+    }
+  }
+  return dependants;
 }
 
 /** A row of a task that needs none and that none needs. */
@@ -139,20 +147,17 @@ export async function addTasks(
   }
   // A join may let a task start, or be skipped, before anything has settled; by default, what has settled badly skips it.
   const joined = rows.filter((row) => row.needs_left > 0 && (row.spec.join || unmet(row) > 0));
-  const applied = started.filter(isApplied);
-  await applyTransitions(tx, applied);
-  const early = await decide(tx, joined);
-  await applyTransitions(tx, early);
-  const later = [...applied, ...early];
-  recordTransitions(log, later, [...roots, ...joined].map(recordedOf));
+  await writeDecided(tx, log, started.filter(isApplied), roots);
+  await moveOn(tx, log, joined);
 }
 
 /** Starts rows that were inserted as held. */
 export async function startHeld(tx: Transaction, log: FactLog, rows: NewTaskRow[]): Promise<void> {
-  const early = rows.filter((row) => row.needs_left === 0 || row.spec.join || unmet(row) > 0);
-  const transitions = await decide(tx, early);
-  await applyTransitions(tx, transitions);
-  recordTransitions(log, transitions, early.map(recordedOf));
+  await moveOn(
+    tx,
+    log,
+    rows.filter((row) => row.needs_left === 0 || row.spec.join || unmet(row) > 0),
+  );
 }
 
 /** Needs that had settled otherwise than completed before the row came into being. */

@@ -2,11 +2,14 @@
 import { rewritten } from "../core/patch.ts";
 import { isTerminalRun, isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
-import { addTasks, type NewTaskRow, newRows, startHeld } from "./new-tasks.ts";
+import { addTasks, dependantsOf, type NewTaskRow, newRows, startHeld } from "./new-tasks.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
-import type { Patching, PatchOutcome } from "./store.ts";
-import { tellDependants } from "./transitions.ts";
+import type { Patching, PatchOutcome, PatchStore } from "./store.ts";
+import { tellUntold } from "./transitions.ts";
 import { storeDefinitions } from "./workflows.ts";
+
+/** Settled tasks told of by one statement. */
+const TOLD_AT_ONCE = 1_000;
 
 interface Row {
   id: string;
@@ -17,7 +20,11 @@ interface Row {
   dependants: string[];
 }
 
-export async function patchGraph(store: StoreContext, patching: Patching): Promise<PatchOutcome> {
+export function patchStore(store: StoreContext): PatchStore {
+  return { patch: (patching) => patchGraph(store, patching) };
+}
+
+async function patchGraph(store: StoreContext, patching: Patching): Promise<PatchOutcome> {
   const { namespace, runId, revision, dryRun, diff } = patching;
   const ref: RunRef = { runId, namespace };
   return recording(store, async (tx, log): Promise<PatchOutcome> => {
@@ -30,7 +37,7 @@ export async function patchGraph(store: StoreContext, patching: Patching): Promi
     if (isTerminalRun(run.status) || run.ending) return { outcome: "finished" };
     if (run.revision !== revision) return { outcome: "stale", revision: run.revision };
     // What has settled is told first: then the counters of those that wait say all there is to say.
-    await tellAll(tx, log, ref);
+    while ((await tellUntold(tx, log, ref, TOLD_AT_ONCE)) > 0);
     const rows = await lockTop(tx, runId);
     const byKey = new Map(rows.map((row) => [row.key, row]));
     const started = rewritten(diff).find((key) => !isUnstarted(byKey.get(key)!));
@@ -53,22 +60,6 @@ export async function patchGraph(store: StoreContext, patching: Patching): Promi
     log.mayBeFinished(ref);
     return { outcome: "patched", revision: revision + 1 };
   });
-}
-
-async function tellAll(tx: Transaction, log: FactLog, run: RunRef): Promise<void> {
-  for (;;) {
-    const settled = await tx.query<{ id: string; status: TaskStatus; dependants: string[] }>(
-      `select id, status, to_json(dependants) as dependants from task where run_id = $1 and untold order by id for no key update`,
-      [run.runId],
-    );
-    if (settled.length === 0) return;
-    tx.send("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
-    await tellDependants(
-      tx,
-      log,
-      settled.map((task) => ({ ...task, ...run })),
-    );
-  }
 }
 
 /** The tasks of the definition, locked. */
@@ -103,14 +94,7 @@ async function rewrite(
   );
   const ids = new Map([...byKey].map(([key, row]) => [key, row.id]));
   for (const row of fresh) ids.set(row.key, row.id);
-  const dependants = new Map<string, string[]>();
-  for (const task of tasks) {
-    for (const need of task.needs) {
-      const list = dependants.get(need);
-      if (list) list.push(ids.get(task.key)!);
-      else dependants.set(need, [ids.get(task.key)!]);
-    }
-  }
+  const dependants = dependantsOf(tasks, ids);
   for (const [n, row] of fresh.entries()) {
     const { needs } = seeds[n]!;
     const statuses = needs

@@ -1,5 +1,4 @@
 /** Opens the store on a PostgreSQL server (15 or newer). */
-
 import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
 import { defaultLimits } from "../core/limits.ts";
@@ -10,11 +9,12 @@ import type { StoreContext } from "./facts.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
-import { patchGraph } from "./patch.ts";
+import { patchStore } from "./patch.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
+import { steeringStore } from "./steering.ts";
 import type { CommitListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
@@ -100,9 +100,10 @@ export function storeOver(
     workflows: workflowStore(context),
     runs: {
       ...runStore(context),
+      ...steeringStore(context),
       ...rerunStore(context),
       ...signalStore(context),
-      patch: (patching) => patchGraph(context, patching),
+      ...patchStore(context),
     },
     leases: leaseStore(context),
     upkeep: upkeepStore(context),

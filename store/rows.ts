@@ -31,6 +31,11 @@ export const lastUuid = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 export const uuidShape = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+/** The condition that a row `t` of `task` is the one that a client calls so; `parameter` holds what it said. */
+export function isCalled(keyOrId: string, parameter: string): string {
+  return uuidShape.test(keyOrId) ? `t.id = ${parameter}::uuid` : `t.key = ${parameter}`;
+}
+
 /** A page from `limit + 1` rows: the extra row only says that there are more. */
 export function pageFrom<R, T>(rows: R[], limit: number, keyOf: (row: R) => string, convert: (row: R) => T): PageOf<T> {
   const data = rows.slice(0, limit);

@@ -1,13 +1,14 @@
+/** Runs: submitted whole, read in pages. */
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import { type AttemptOutcome, isTerminalRun, type RunEnding, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./leases.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
-import { decodeCursor, firstUuid, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
-import { inChunks, type Queryable, type Transaction } from "./sql.ts";
+import { decodeCursor, firstUuid, isCalled, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
+import type { Queryable, Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
   Page,
@@ -20,19 +21,15 @@ import type {
   TaskDetail,
   TaskRecord,
 } from "./store.ts";
-import { lockTasks, type StoredSpec, settle } from "./transitions.ts";
+import type { StoredSpec } from "./transitions.ts";
 import { factsOf } from "./why.ts";
 import { storeDefinitions } from "./workflows.ts";
 
-export function runStore(store: StoreContext): Omit<RunStore, "patch"> {
+export function runStore(store: StoreContext): RunStore {
   return {
     submit: (submissions) => submit(store, submissions),
     find: async (namespace, runId) => (await findRuns(store, namespace, [runId]))[0],
     list: (namespace, filter) => listRuns(store, namespace, filter),
-    cancel: (namespace, runId, reason, options) => cancel(store, namespace, runId, reason, options),
-    pause: (namespace, runId, by, reason) => pause(store, namespace, runId, by, reason),
-    resume: (namespace, runId, by, reason) => resume(store, namespace, runId, by, reason),
-    cancelGroup: (namespace, runId, group, reason) => cancelGroup(store, namespace, runId, group, reason),
     tasks: (namespace, runId, filter) => listTasks(store, namespace, runId, filter),
     outline: (namespace, runId) => outline(store, namespace, runId),
     task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
@@ -156,148 +153,6 @@ export function insertRunRows(
       ),
     ],
   );
-}
-
-// --- cancel
-
-async function cancel(
-  store: StoreContext,
-  namespace: string,
-  runId: string,
-  reason: string,
-  { compensate = false }: { compensate?: boolean } = {},
-): Promise<"cancelling" | "finished" | undefined> {
-  return recording(store, async (tx, log) => {
-    const status = await holdRun(tx, namespace, runId);
-    if (!status) return undefined;
-    if (isTerminalRun(status)) return "finished";
-    const error = { code: "cancelled", message: reason };
-    await beginEnding(tx, log, { runId, namespace }, { status: "cancelled", error, ...(compensate && { compensate }) });
-    return "cancelling";
-  });
-}
-
-async function pause(store: StoreContext, namespace: string, runId: string, by: string, reason?: string) {
-  return recording(store, async (tx, log) => {
-    const status = await holdRun(tx, namespace, runId);
-    if (!status) return undefined;
-    if (isTerminalRun(status)) return "finished";
-    if (status === "paused") return "done";
-    tx.send("update run set status = 'paused', paused_by = $2 where id = $1", [runId, by]);
-    // What becomes ready from now on is written as held: whoever writes it has to ask for the run first.
-    const ready = await tx.query<{ id: string }>(
-      "select id from task where run_id = $1 and status = 'ready' order by id",
-      [runId],
-    );
-    await inChunks(
-      ready.map((task) => task.id),
-      (chunk) => hold(tx, chunk),
-    );
-    log.add({ runId, namespace }, { type: "run.paused", by, ...(reason !== undefined && { reason }) });
-    // Whoever was about to finish the run has left it alone, since its row has changed.
-    log.mayBeFinished({ runId, namespace });
-    return "done";
-  });
-}
-
-/** Takes ready tasks, and the hints that are out for them, from every door. Waits for claims under way: those go on. */
-function hold(tx: Queryable, taskIds: string[]): Promise<unknown[]> {
-  return tx.query(
-    `with locked as (
-       select id from task where id = any($1::uuid[]) and (status = 'ready') is not false order by id for no key update
-     )
-     update task t set held = true, dispatched_at = null from locked where t.id = locked.id`,
-    [taskIds],
-  );
-}
-
-async function resume(store: StoreContext, namespace: string, runId: string, by: string, reason?: string) {
-  return recording(store, async (tx, log) => {
-    const status = await holdRun(tx, namespace, runId);
-    if (!status) return undefined;
-    if (isTerminalRun(status)) return "finished";
-    if (status !== "paused") return "done";
-    tx.send("update run set status = 'running', paused_by = null where id = $1", [runId]);
-    const held = await tx.query<{ id: string }>("select id from task where run_id = $1 and held order by id", [runId]);
-    const freed = await inChunks(
-      held.map((task) => task.id),
-      (chunk) => free(tx, chunk),
-    );
-    const capabilities = [...new Set(freed.map((row) => row.capability))];
-    log.add({ runId, namespace }, { type: "run.resumed", by, capabilities, ...(reason !== undefined && { reason }) });
-    log.mayBeFinished({ runId, namespace });
-    return "done";
-  });
-}
-
-/** Gives held tasks back to dispatch and claims. `schedule_timeout` begins anew: what was waited before does not count. */
-function free(tx: Queryable, taskIds: string[]): Promise<{ capability: string }[]> {
-  return tx.query(
-    `with locked as (
-       select id from task where id = any($1::uuid[]) and held order by id for no key update
-     ), freed as (
-       update task t set held = false, available_at = greatest(t.available_at, clock_timestamp())
-       from locked where t.id = locked.id
-       returning t.capability
-     )
-     select distinct capability from freed`,
-    [taskIds],
-  );
-}
-
-async function cancelGroup(
-  store: StoreContext,
-  namespace: string,
-  runId: string,
-  group: string,
-  reason: string,
-): Promise<number | "no_group" | "finished" | undefined> {
-  return recording(store, async (tx, log) => {
-    const status = await holdRun(tx, namespace, runId);
-    if (!status) return undefined;
-    if (isTerminalRun(status)) return "finished";
-    const tasks = await tx.query<{ id: string }>(
-      "select id from task where run_id = $1 and group_name = $2 order by id",
-      [runId, group],
-    );
-    if (tasks.length === 0) return "no_group";
-    const locked = await lockTasks(
-      tx,
-      tasks.map((task) => task.id),
-    );
-    return (await settle(tx, log, locked, () => ({ type: "cancelled", reason }))).length;
-  });
-}
-
-/** Locks the run exclusively and answers its status; undefined when there is none. */
-export async function holdRun(tx: Transaction, namespace: string, runId: string): Promise<RunStatus | undefined> {
-  const [run] = await tx.query<{ status: RunStatus }>(
-    "select status from run where namespace = $1 and id = $2 for update",
-    [namespace, runId],
-  );
-  return run?.status;
-}
-
-/**
- * Marks the run as ending, unless it is already or has finished; `upkeep.endRuns` cancels its open tasks in chunks, and
- * then it is finished. A paused run goes on, so that what it has to undo is undone; what is held stays so until it is
- * cancelled. The caller holds the run exclusively.
- */
-export async function beginEnding(
-  tx: Queryable,
-  log: FactLog,
-  run: { runId: string; namespace: string },
-  ending: RunEnding,
-): Promise<void> {
-  const begun = await tx.query(
-    `update run set ending = $2, status = 'running', paused_by = null
-     where id = $1 and finished_at is null and ending is null
-     returning id`,
-    [run.runId, JSON.stringify(ending)],
-  );
-  if (begun.length === 0) return;
-  log.add(run, { type: "run.cancelling", reason: ending.error?.message ?? "A task has declared the run completed." });
-  log.needsUpkeep(run);
 }
 
 // --- read
@@ -520,11 +375,10 @@ async function findTask(
   runId: string,
   keyOrId: string,
 ): Promise<TaskDetail | undefined> {
-  const by = uuidShape.test(keyOrId) ? "t.id = $3::uuid" : "t.key = $3";
   const [row] = await db.query<TaskDetailRow>(
     `select ${recordColumns}, t.output, t.run_id, t.spec, t.input
      from task t join run r on r.id = t.run_id
-     where r.namespace = $1 and t.run_id = $2 and ${by}`,
+     where r.namespace = $1 and t.run_id = $2 and ${isCalled(keyOrId, "$3")}`,
     [namespace, runId, keyOrId],
   );
   if (!row) return undefined;

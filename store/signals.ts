@@ -1,32 +1,29 @@
-/** What comes to a run from outside while it waits: signals, decisions, and more items for a map that is open. */
+/** What comes to a run from outside while it waits: signals and decisions. */
 import { uuidv7 } from "uuidv7";
 import type { Json } from "../core/json.ts";
-import { isTerminalRun, isTerminalTask, type TaskStatus } from "../core/run.ts";
+import { isTerminalTask, type TaskStatus } from "../core/run.ts";
 import { asksApproval, type Decision } from "../core/wait.ts";
 import { recording, type StoreContext } from "./facts.ts";
-import { uuidShape } from "./rows.ts";
-import { holdRun } from "./runs.ts";
+import { isCalled } from "./rows.ts";
+import { holdRun, withOpenRun } from "./steering.ts";
 import type { DecisionOutcome, SignalStore } from "./store.ts";
 import type { StoredSpec } from "./transitions.ts";
 
 export function signalStore(store: StoreContext): SignalStore {
   return {
-    signal: (namespace, runId, signal) => signal_(store, namespace, runId, signal),
+    signal: (namespace, runId, signal) => sendSignal(store, namespace, runId, signal),
     decide: (namespace, runId, keyOrId, decision) => decide(store, namespace, runId, keyOrId, decision),
   };
 }
 
-async function signal_(
+async function sendSignal(
   store: StoreContext,
   namespace: string,
   runId: string,
   { name, payload, by }: Parameters<SignalStore["signal"]>[2],
 ): Promise<"sent" | "finished" | undefined> {
-  return recording(store, async (tx, log) => {
-    // A wait that starts meanwhile finds the signal, or the signal finds the wait.
-    const status = await holdRun(tx, namespace, runId);
-    if (status === undefined) return undefined;
-    if (isTerminalRun(status)) return "finished";
+  // A wait that starts meanwhile finds the signal, or the signal finds the wait.
+  return withOpenRun(store, namespace, runId, async (tx, log, run) => {
     tx.send("insert into signal (namespace, id, run_id, name, payload) values ($1, $2, $3, $4, $5)", [
       namespace,
       uuidv7(),
@@ -39,8 +36,8 @@ async function signal_(
        where run_id = $1 and status = 'waiting' and awaits @> array[$2]`,
       [runId, name],
     );
-    log.add({ runId, namespace }, { type: "run.signalled", signal: name, by });
-    log.needsUpkeep({ runId, namespace });
+    log.add(run, { type: "run.signalled", signal: name, by });
+    log.needsUpkeep(run);
     return "sent";
   });
 }
@@ -65,8 +62,8 @@ async function decide(
   return recording(store, async (tx, log) => {
     if ((await holdRun(tx, namespace, runId)) === undefined) return "no_run";
     const [task] = await tx.query<DecidedRow>(
-      `select id, key, status, attempt, spec, input, decision from task
-       where run_id = $1 and ${uuidShape.test(keyOrId) ? "id = $2::uuid" : "key = $2"}
+      `select t.id, t.key, t.status, t.attempt, t.spec, t.input, t.decision from task t
+       where t.run_id = $1 and ${isCalled(keyOrId, "$2")}
        for no key update`,
       [runId, keyOrId],
     );

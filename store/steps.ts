@@ -4,12 +4,13 @@
  */
 import { uuidv7 } from "uuidv7";
 import { constantInput } from "../core/activation.ts";
-import { parseDuration } from "../core/duration.ts";
+import { optionalDuration } from "../core/duration.ts";
 import { type CancelSpec, type EngineSpec, MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
 import { type Failure, failureKinds } from "../core/errors.ts";
 import { firstUnhandled } from "../core/handled.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { TaskEvent } from "../core/lifecycle.ts";
+import { defaultLimits } from "../core/limits.ts";
 import { decideLoop, type LoopSpec, readByUntil } from "../core/loop.ts";
 import {
   decideMap,
@@ -26,26 +27,24 @@ import { compileSchema, validate } from "../core/schema.ts";
 import { seedTasks } from "../core/seed.ts";
 import { seedSpawned } from "../core/spawn.ts";
 import { armWait, awaitedSignals, type Decision, decideWait, type Signal, type WaitSpec } from "../core/wait.ts";
-import type { Workflow } from "../core/workflow.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRow, newRows } from "./new-tasks.ts";
-import { beginEnding, insertRuns } from "./runs.ts";
+import { insertRuns } from "./runs.ts";
 import type { Queryable, Transaction } from "./sql.ts";
+import { beginEnding } from "./steering.ts";
 import type { Emission } from "./store.ts";
 import {
-  applyTransitions,
-  decide,
   type LoadedTask,
   lockTasks,
+  moveOn,
   outputsById,
   readScopes,
-  recordedOf,
-  recordTransitions,
   scopesAround,
   settle,
   type Undecided,
   undecidedColumns,
 } from "./transitions.ts";
+import { findWorkflow } from "./workflows.ts";
 
 /** Runs with a task whose step is due, or whose children have settled. */
 export const runsWithSteps = `
@@ -403,13 +402,11 @@ async function mapCompleted(tx: Queryable, mapId: string): Promise<TaskEvent> {
     [mapId],
   );
   const output = mapOutput(results);
-  if (JSON.stringify(output).length <= MAX_OUTPUT_BYTES) return { type: "completed", output };
-  const message = `The outputs of all items together exceed ${MAX_OUTPUT_BYTES} bytes; let each store its result elsewhere and return where.`;
+  const { outputBytes } = defaultLimits;
+  if (JSON.stringify(output).length <= outputBytes) return { type: "completed", output };
+  const message = `The outputs of all items together exceed ${outputBytes} bytes; let each store its result elsewhere and return where.`;
   return { type: "doomed", failure: { code: failureKinds.outputTooLarge, message, retryable: false } };
 }
-
-/** Limit of one output, a map's as much as a task's (contract.md §1). */
-const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
 
 /** Instances start in the order of their items. */
 async function startInstances(tx: Transaction, log: FactLog, mapId: string, count: number): Promise<void> {
@@ -421,9 +418,7 @@ async function startInstances(tx: Transaction, log: FactLog, mapId: string, coun
      for no key update of t`,
     [mapId, count],
   );
-  const transitions = await decide(tx, pending);
-  await applyTransitions(tx, transitions);
-  recordTransitions(log, transitions, pending.map(recordedOf));
+  await moveOn(tx, log, pending);
 }
 
 function tooMany(run: StepRun, more: number): Failure | undefined {
@@ -598,19 +593,12 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
       `Runs are nested ${MAX_RUN_DEPTH} deep already; a workflow most likely runs itself.`,
     );
   }
-  const [found] = await tx.query<{ version: number; hash: string; body: Workflow }>(
-    `select w.version, w.hash, d.body
-     from workflow w join definition d on d.namespace = w.namespace and d.hash = w.hash
-     where w.namespace = $1 and w.name = $2 and ($3::int is null or w.version = $3)
-     order by w.version desc
-     limit 1`,
-    [run.namespace, spec.name, spec.version],
-  );
+  const found = await findWorkflow(tx, run.namespace, spec.name, spec.version ?? undefined);
   const named = spec.version === null ? spec.name : `${spec.name}@${spec.version}`;
   if (!found)
     return doomed("WORKFLOW_NOT_FOUND", `No workflow ${named} is registered; register it before the task starts.`);
   const inputs = inputOf(step) as JsonObject;
-  const { body: workflow } = found;
+  const { definition: workflow } = found;
   const [flaw] = workflow.inputs
     ? validate(compileSchema(workflow.inputs), inputs, "RUN_INPUTS_INVALID", "/inputs")
     : [];
@@ -627,7 +615,7 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
       labels: workflow.labels ?? {},
       priority: run.priority,
       traceparent: null,
-      deadlineMs: workflow.deadline === undefined ? null : parseDuration(workflow.deadline),
+      deadlineMs: optionalDuration(workflow.deadline),
       tasks: seedTasks(workflow),
       idempotency: null,
       parent: { taskId: row.id, isDetached: spec.isDetached, depth: run.depth + 1 },

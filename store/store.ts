@@ -15,7 +15,7 @@ import type { Workflow } from "../core/workflow.ts";
 
 export interface Store {
   workflows: WorkflowStore;
-  runs: RunStore & RerunStore & SignalStore;
+  runs: RunStore & SteeringStore & PatchStore & RerunStore & SignalStore;
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
@@ -218,6 +218,31 @@ export interface SignalStore {
   ): Promise<DecisionOutcome>;
 }
 
+/** What is done to a run that goes on. */
+export interface SteeringStore {
+  /** Begins to end the run as `cancelled`; `upkeep.endRuns` carries it out. Undefined: no such run. */
+  cancel(
+    namespace: string,
+    runId: string,
+    reason: string,
+    /** Whether what has completed is undone. */
+    options?: { compensate?: boolean },
+  ): Promise<"cancelling" | "finished" | undefined>;
+  /**
+   * From the answer on no task of the run is dispatched or claimed; those that run go on. Undefined: no such run.
+   * Repeating it changes nothing, as with `resume`.
+   */
+  pause(namespace: string, runId: string, by: string, reason?: string): Promise<"done" | "finished" | undefined>;
+  resume(namespace: string, runId: string, by: string, reason?: string): Promise<"done" | "finished" | undefined>;
+  /** Cancels the open tasks of a group and answers how many; the run goes on. Undefined: no such run. */
+  cancelGroup(
+    namespace: string,
+    runId: string,
+    group: string,
+    reason: string,
+  ): Promise<number | "no_group" | "finished" | undefined>;
+}
+
 /** A patch that core has applied to the run's definition, and what it came to. */
 export interface Patching {
   namespace: string;
@@ -247,34 +272,16 @@ export interface RerunStore {
   rerun(rerun: Rerun): Promise<Submitted>;
 }
 
-export interface RunStore {
+export interface PatchStore {
   /** Changes the graph of a run that goes on, whole or not at all. */
   patch(patching: Patching): Promise<PatchOutcome>;
+}
+
+export interface RunStore {
   /** Each run whole or not at all. */
   submit(submissions: Submission[]): Promise<Submitted[]>;
   find(namespace: string, runId: string): Promise<Run | undefined>;
   list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
-  /** Begins to end the run as `cancelled`; `upkeep.endRuns` carries it out. Undefined: no such run. */
-  cancel(
-    namespace: string,
-    runId: string,
-    reason: string,
-    /** Whether what has completed is undone. */
-    options?: { compensate?: boolean },
-  ): Promise<"cancelling" | "finished" | undefined>;
-  /**
-   * From the answer on no task of the run is dispatched or claimed; those that run go on. Undefined: no such run.
-   * Repeating it changes nothing, as with `resume`.
-   */
-  pause(namespace: string, runId: string, by: string, reason?: string): Promise<"done" | "finished" | undefined>;
-  resume(namespace: string, runId: string, by: string, reason?: string): Promise<"done" | "finished" | undefined>;
-  /** Cancels the open tasks of a group and answers how many; the run goes on. Undefined: no such run. */
-  cancelGroup(
-    namespace: string,
-    runId: string,
-    group: string,
-    reason: string,
-  ): Promise<number | "no_group" | "finished" | undefined>;
   tasks(
     namespace: string,
     runId: string,

@@ -104,20 +104,13 @@ function loadedTask(row: TaskRow): LoadedTask {
   };
 }
 
-/**
- * The runs of the tasks: they take a share lock in everything that settles tasks, and an exclusive one in everything that cascades, so that the
- * two never interleave within a run. Always before any task is locked, always in id order.
- */
-export function lockRunsExclusively(tx: Transaction, taskIds: string[]): void {
-  tx.send(
-    `select id from run where id in (select run_id from task where id = any($1::uuid[])) order by id for update`,
-    [taskIds],
-  );
-}
+/** Settling tasks shares their runs with others that do; what cascades or lets a run grow has them to itself. */
+export type RunLock = "key share" | "update";
 
-export function lockRunsShared(tx: Transaction, taskIds: string[]): void {
+/** The runs of the tasks: always before any task is locked, always in id order. */
+export function lockRuns(tx: Transaction, taskIds: string[], lock: RunLock): void {
   tx.send(
-    `select id from run where id in (select run_id from task where id = any($1::uuid[])) order by id for key share`,
+    `select id from run where id in (select run_id from task where id = any($1::uuid[])) order by id for ${lock}`,
     [taskIds],
   );
 }
@@ -225,14 +218,46 @@ export async function tellDependants(
     if (row.status === "pending") undecided.push(row);
     else if (!isTerminalTask(row.status)) openRuns.add(row.run_id);
   }
-  const transitions = await decide(tx, undecided);
-  await applyTransitions(tx, transitions);
+  const transitions = await moveOn(tx, log, undecided);
   for (const { runId, status } of transitions) if (!isTerminalTask(status)) openRuns.add(runId);
   const decided = new Set(transitions.map(({ taskId }) => taskId));
   for (const { id, run_id } of undecided) if (!decided.has(id)) openRuns.add(run_id);
-  recordTransitions(log, transitions, undecided.map(recordedOf));
   for (const run of settled) if (!openRuns.has(run.runId)) log.mayBeFinished(run);
   return transitions;
+}
+
+/** Tells the dependants of tasks of the run that left it for later, at most `limit`; answers how many tasks told. */
+export async function tellUntold(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
+  const settled = await tx.query<{ id: string; status: TaskStatus; dependants: string[] }>(
+    `select id, status, to_json(dependants) as dependants from task where run_id = $1 and untold order by id limit $2 for no key update`,
+    [run.runId, limit],
+  );
+  if (settled.length === 0) return 0;
+  tx.send("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
+  await tellDependants(
+    tx,
+    log,
+    settled.map((task) => ({ ...task, ...run })),
+  );
+  return settled.length;
+}
+
+/** Decides about pending tasks and writes what that came to. The rows must be locked by this transaction, or new. */
+export async function moveOn(tx: Transaction, log: FactLog, tasks: Undecided[]): Promise<Transition[]> {
+  const transitions = await decide(tx, tasks);
+  await writeDecided(tx, log, transitions, tasks);
+  return transitions;
+}
+
+/** Writes decisions about pending tasks. */
+export async function writeDecided(
+  tx: Transaction,
+  log: FactLog,
+  transitions: Transition[],
+  tasks: Undecided[],
+): Promise<void> {
+  await applyTransitions(tx, transitions);
+  recordTransitions(log, transitions, tasks.map(recordedOf));
 }
 
 /** Applies one event to each task, leaving alone those it no longer concerns. */
@@ -356,7 +381,7 @@ export interface Undecided {
 export const undecidedColumns = `t.id, t.run_id, t.namespace, t.key, t.capability, cardinality(t.needs) as need_count,
   t.needs_left, t.needs_failed, t.needs_skipped, t.parent_id, t.scope, t.ordinal, t.item, t.spec`;
 
-export function recordedOf({ id, namespace, capability, parent_id }: Undecided): Recorded {
+function recordedOf({ id, namespace, capability, parent_id }: Undecided): Recorded {
   return { id, namespace, capability, parentId: parent_id };
 }
 
@@ -398,14 +423,7 @@ async function joinVerdicts(tx: Queryable, tasks: Undecided[]): Promise<Map<stri
 
 /** By run and key. */
 async function loadStatuses(tx: Queryable, keysByRun: Map<string, Set<string>>): Promise<Map<string, TaskStatus>> {
-  const pairs = [...keysByRun].flatMap(([runId, keys]) => [...keys].map((key) => ({ runId, key })));
-  if (pairs.length === 0) return new Map();
-  const rows = await tx.query<{ run_id: string; key: string; status: TaskStatus }>(
-    `select t.run_id, t.key, t.status
-     from unnest($1::uuid[], $2::text[]) as n(run_id, key)
-     join task t on t.run_id = n.run_id and t.key = n.key`,
-    [pairs.map((pair) => pair.runId), pairs.map((pair) => pair.key)],
-  );
+  const rows = await readByKey<{ status: TaskStatus }>(tx, keysByRun, "t.status");
   return new Map(rows.map(({ run_id, key, status }) => [`${run_id} ${key}`, status]));
 }
 
@@ -532,14 +550,11 @@ export async function loadResults(
   tx: Queryable,
   keysByRun: Map<string, Set<string>>,
 ): Promise<Map<string, Record<string, TaskResult>>> {
-  const pairs = [...keysByRun].flatMap(([runId, keys]) => [...keys].map((key) => ({ runId, key })));
   const results = new Map<string, Record<string, TaskResult>>();
-  if (pairs.length === 0) return results;
-  const rows = await tx.query<{ run_id: string; key: string; is_map: boolean } & TaskResult>(
-    `select t.run_id, t.key, t.status, t.output, t.error, coalesce(t.spec -> 'engine' ->> 'kind' = 'map', false) as is_map
-     from unnest($1::uuid[], $2::text[]) as n(run_id, key)
-     join task t on t.run_id = n.run_id and t.key = n.key`,
-    [pairs.map((pair) => pair.runId), pairs.map((pair) => pair.key)],
+  const rows = await readByKey<{ is_map: boolean } & TaskResult>(
+    tx,
+    keysByRun,
+    "t.status, t.output, t.error, coalesce(t.spec -> 'engine' ->> 'kind' = 'map', false) as is_map",
   );
   for (const { run_id, key, status, output, error, is_map } of rows) {
     // A task may be called __proto__.
@@ -548,4 +563,20 @@ export async function loadResults(
     results.set(run_id, byKey);
   }
   return results;
+}
+
+/** Columns of the tasks of these keys. */
+async function readByKey<R>(
+  tx: Queryable,
+  keysByRun: Map<string, Set<string>>,
+  columns: string,
+): Promise<(R & { run_id: string; key: string })[]> {
+  const pairs = [...keysByRun].flatMap(([runId, keys]) => [...keys].map((key) => ({ runId, key })));
+  if (pairs.length === 0) return [];
+  return tx.query(
+    `select t.run_id, t.key, ${columns}
+     from unnest($1::uuid[], $2::text[]) as n(run_id, key)
+     join task t on t.run_id = n.run_id and t.key = n.key`,
+    [pairs.map((pair) => pair.runId), pairs.map((pair) => pair.key)],
+  );
 }

@@ -9,23 +9,16 @@ import type { Fact } from "../core/event.ts";
 import { firstUnhandled, type UnmetTask } from "../core/handled.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { decideRun, type RunVerdict, type TaskEvent } from "../core/lifecycle.ts";
-import type { RunEnding, TaskStatus } from "../core/run.ts";
+import { defaultLimits } from "../core/limits.ts";
+import type { RunEnding } from "../core/run.ts";
 import { AGENT_TTL } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
-import { beginEnding } from "./runs.ts";
 import type { Queryable, Transaction } from "./sql.ts";
+import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
-import {
-  type LoadedTask,
-  loadResults,
-  lockFreeTasks,
-  lockRunsShared,
-  lockTasks,
-  settle,
-  tellDependants,
-} from "./transitions.ts";
+import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
@@ -80,18 +73,9 @@ const LAYERS_PER_TRANSACTION = 200;
 async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
   let moved = 0;
   for (let layer = 0; layer < LAYERS_PER_TRANSACTION && moved < limit; layer++) {
-    const settled = await tx.query<{ id: string; status: TaskStatus; dependants: string[] }>(
-      `select id, status, to_json(dependants) as dependants from task where run_id = $1 and untold order by id limit $2 for no key update`,
-      [run.runId, limit],
-    );
-    if (settled.length === 0) return moved;
-    tx.send("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
-    await tellDependants(
-      tx,
-      log,
-      settled.map((task) => ({ ...task, ...run })),
-    );
-    moved += settled.length;
+    const told = await tellUntold(tx, log, run, limit);
+    if (told === 0) return moved;
+    moved += told;
   }
   log.needsUpkeep(run);
   return moved;
@@ -351,15 +335,13 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
   }
 }
 
-/** Limit of one output, a run's as much as a task's (contract.md §1). */
-const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
-
 /** The declared outputs, evaluated; a run whose outputs cannot be evaluated has failed. */
 async function completed(tx: Queryable, run: OpenRun): Promise<FinishedRun> {
   try {
     const outputs = await evaluateOutputs(tx, run);
-    if (JSON.stringify(outputs).length > MAX_OUTPUT_BYTES) {
-      const message = `The outputs of the run exceed ${MAX_OUTPUT_BYTES} bytes; declare smaller \`outputs\` in the workflow.`;
+    const { outputBytes } = defaultLimits;
+    if (JSON.stringify(outputs).length > outputBytes) {
+      const message = `The outputs of the run exceed ${outputBytes} bytes; declare smaller \`outputs\` in the workflow.`;
       return { run, status: "failed", error: { code: failureKinds.outputTooLarge, message } };
     }
     return { run, status: "completed", outputs };
@@ -420,7 +402,7 @@ async function settleDue(
   if (due.length === 0) return 0;
   const ids = due.map((task) => task.id);
   return recording(store, async (tx, log) => {
-    lockRunsShared(tx, ids);
+    lockRuns(tx, ids, "key share");
     const tasks = await lockFreeTasks(tx, ids);
     return (await settle(tx, log, tasks, eventFor)).length;
   });

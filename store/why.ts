@@ -7,7 +7,7 @@ import type { Tally } from "../core/map.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
 import { AGENT_TTL } from "./agents.ts";
-import { uuidShape } from "./rows.ts";
+import { isCalled } from "./rows.ts";
 import type { Queryable } from "./sql.ts";
 
 interface Row {
@@ -74,7 +74,7 @@ export async function factsOf(
        select count(*)::int as agents, coalesce(sum(l.slots), 0)::int as slots, coalesce(sum(l.running), 0)::int as running
        from live l where l.capabilities @> array[t.capability]
      ) o
-     where t.namespace = $1 and t.run_id = $2 and ${uuidShape.test(keyOrId) ? "t.id = $3::uuid" : "t.key = $3"}`,
+     where t.namespace = $1 and t.run_id = $2 and ${isCalled(keyOrId, "$3")}`,
     [namespace, runId, keyOrId],
   );
   return row && toFacts(row);

@@ -16,7 +16,7 @@ interface WorkflowRow {
 export function workflowStore(sql: Sql): WorkflowStore {
   return {
     register: (namespace, workflow) => sql.transaction((tx) => register(tx, namespace, workflow)),
-    find: (namespace, name, version) => find(sql, namespace, name, version),
+    find: (namespace, name, version) => findWorkflow(sql, namespace, name, version),
     list: async (namespace, page) => {
       const limit = pageLimit(page);
       const rows = await sql.query<WorkflowRow>(
@@ -40,7 +40,8 @@ export function workflowStore(sql: Sql): WorkflowStore {
   };
 }
 
-async function find(
+/** The newest version unless one is named. */
+export async function findWorkflow(
   db: Queryable,
   namespace: string,
   name: string,
@@ -73,7 +74,7 @@ async function register(
     [namespace, workflow.name, hash, asked ?? null],
   );
   if (!same) await insertVersion(tx, namespace, content, hash, asked);
-  const stored = await find(tx, namespace, workflow.name, same?.version ?? asked);
+  const stored = await findWorkflow(tx, namespace, workflow.name, same?.version ?? asked);
   return { stored: stored!, created: !same };
 }
 

@@ -1,13 +1,11 @@
 /** `PATCH /runs/{id}/graph`: changes to the graph of a run that goes on. */
-import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
 import { refusal } from "../../core/issues.ts";
 import { applyPatch } from "../../core/patch.ts";
-import { uuid } from "../../core/protocol/common.ts";
 import { patchAnswer, patchBody } from "../../core/protocol/runs.ts";
 import { requireStorable } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
-import { runNotFound } from "./runs.ts";
+import { runNotFound, runParams } from "./runs.ts";
 
 export async function graphPatchRoutes(app: App, { store, definitions, limits }: ApiContext): Promise<void> {
   app.patch(
@@ -19,7 +17,7 @@ export async function graphPatchRoutes(app: App, { store, definitions, limits }:
         summary: "Change the graph of a run",
         description:
           "Adds, replaces, rewires or removes tasks that have not started. `If-Match` names the revision of the graph it was made for; the run's `revision` counts patches and spawns.",
-        params: z.object({ run: uuid }),
+        params: runParams,
         body: patchBody,
         response: { 200: patchAnswer },
       },

@@ -1,15 +1,11 @@
 /** New runs from old ones: retries and forks. */
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { z } from "zod";
-import { uuid } from "../../core/protocol/common.ts";
 import { forkBody, retryBody, run } from "../../core/protocol/runs.ts";
 import { requireStorable } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
 import { prepareRerun, type RerunRequest } from "../reruns.ts";
 import { runBody } from "../wire.ts";
-import { idempotencyKey, runNotFound, submittedRun } from "./runs.ts";
-
-const params = z.object({ run: uuid });
+import { idempotencyKey, runNotFound, runParams, submittedRun } from "./runs.ts";
 
 export async function rerunRoutes(app: App, { store, definitions, limits }: ApiContext): Promise<void> {
   app.post(
@@ -21,7 +17,7 @@ export async function rerunRoutes(app: App, { store, definitions, limits }: ApiC
         summary: "Run again what did not complete",
         description:
           "Answers with a new run that keeps what completed, and conditions that were false. With `from` also these tasks, and all that depends on them, run again. `Idempotency-Key` makes it safe to repeat.",
-        params,
+        params: runParams,
         body: retryBody,
         response: { 202: run },
       },
@@ -38,7 +34,7 @@ export async function rerunRoutes(app: App, { store, definitions, limits }: ApiC
         summary: "Start another run from what this one has done",
         description:
           "Of any run, also while it goes on. Like a retry, but inputs and task definitions may be others; an edited definition is checked whole, and stored as an inline one. A fork undoes nothing that it has only kept. `Idempotency-Key` makes it safe to repeat.",
-        params,
+        params: runParams,
         body: forkBody,
         response: { 202: run },
       },

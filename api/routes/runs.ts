@@ -26,8 +26,8 @@ import { prepareSubmission } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
 import { pageBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
 
-const runParams = z.object({ run: uuid });
-const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
+export const runParams = z.object({ run: uuid });
+export const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
 
 /** Runs that share one transaction when they are submitted at the same moment. */
 const SUBMITS_PER_TRANSACTION = 50;
@@ -233,7 +233,7 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
       const { namespace } = request.principal;
       await findRun(namespace, runId);
       const found = await store.runs.task(namespace, runId, keyOrId);
-      if (!found) throw new SkeinError("TASK_NOT_FOUND", `The run has no task "${keyOrId}"; GET …/tasks lists them.`);
+      if (!found) throw taskNotFound(keyOrId);
       return taskDetailBody(found, runId);
     },
   );
@@ -257,7 +257,7 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
       const facts = await store.runs.why(namespace, runId, keyOrId);
       if (facts) return whyBody(facts);
       await findRun(namespace, runId);
-      throw new SkeinError("TASK_NOT_FOUND", `The run has no task "${keyOrId}"; GET …/tasks lists them.`);
+      throw taskNotFound(keyOrId);
     },
   );
 
@@ -294,6 +294,10 @@ export function submittedRun(submitted: Submitted): string {
     "IDEMPOTENCY_KEY_REUSED",
     "This Idempotency-Key has submitted another body before; use a new key for a new run.",
   );
+}
+
+export function taskNotFound(keyOrId: string): SkeinError {
+  return new SkeinError("TASK_NOT_FOUND", `The run has no task "${keyOrId}"; GET …/tasks lists them.`);
 }
 
 export function runNotFound(runId: string): SkeinError {

@@ -7,10 +7,9 @@ import type { Principal } from "../auth.ts";
 import { requireStorable } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
 import { runBody } from "../wire.ts";
-import { runNotFound } from "./runs.ts";
+import { runNotFound, taskNotFound, taskParams } from "./runs.ts";
 
 const signalParams = z.object({ run: uuid, name });
-const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
 
 export async function signalRoutes(app: App, { store, limits }: ApiContext): Promise<void> {
   app.post(
@@ -79,7 +78,7 @@ export async function signalRoutes(app: App, { store, limits }: ApiContext): Pro
       case "no_run":
         throw runNotFound(runId);
       case "no_task":
-        throw new SkeinError("TASK_NOT_FOUND", `The run has no task "${task}"; GET …/tasks lists them.`);
+        throw taskNotFound(task);
       case "not_waiting":
         throw new SkeinError("TASK_NOT_WAITING", `Task "${task}" does not wait for approval, or not yet.`);
       case "settled":

@@ -1,17 +1,8 @@
 /** Random workflows with every construct, and random things to do to their runs, for the comparison with the model. */
 import fc from "fast-check";
+import { triggerRules } from "../../core/join.ts";
 import type { Task, Wait } from "./scheduler.ts";
 
-const rules = [
-  "all_success",
-  "all_done",
-  "all_failed",
-  "one_success",
-  "one_failed",
-  "none_failed",
-  "none_skipped",
-  "always",
-];
 const MAX_TASKS = 7;
 export const signalNames = ["s", "t"];
 export const groups = ["g", "h"];
@@ -63,7 +54,7 @@ const loop: fc.Arbitrary<Partial<Task>> = fc
     loop: {
       body: [
         { ...a, id: "x" },
-        { ...b, id: "y", needs: ["x"], ...(more === 2 && { trigger_rule: rules[rule]! }) },
+        { ...b, id: "y", needs: ["x"], ...(more === 2 && { trigger_rule: triggerRules[rule]! }) },
       ],
       until: `index >= ${last}`,
       max: more + 1,
@@ -96,7 +87,7 @@ const kind: Kind = (ids) =>
 /** How a task joins the needs it was given. */
 function join(needs: string[]): fc.Arbitrary<Partial<Task>> {
   const none = fc.constant({});
-  const rule = fc.constantFrom(...rules).map((trigger_rule) => ({ trigger_rule }));
+  const rule = fc.constantFrom(...triggerRules).map((trigger_rule) => ({ trigger_rule }));
   if (needs.length === 0) return none;
   const rest = fc.record({ cancel_rest: fc.boolean() });
   const count = fc.tuple(nat(needs.length - 1), rest).map(([n, more]) => ({ join: { at_least: n + 1, ...more } }));
