@@ -10,9 +10,9 @@ import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { FactLog, recording, type StoreContext } from "./facts.ts";
+import { emitItems, spawnTasks } from "./growth.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import { emitItems, spawnTasks } from "./steps.ts";
 import type {
   ClaimedTask,
   ClaimRequest,

@@ -1,0 +1,74 @@
+/** The steps of tasks that run a workflow as a run of its own. */
+import { uuidv7 } from "uuidv7";
+import { optionalDuration } from "../core/duration.ts";
+import { MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
+import { type Failure, failureKinds } from "../core/errors.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import type { RunStatus } from "../core/run.ts";
+import { compileSchema, validate } from "../core/schema.ts";
+import { seedTasks } from "../core/seed.ts";
+import type { FactLog } from "./facts.ts";
+import { insertRuns } from "./runs.ts";
+import type { Transaction } from "./sql.ts";
+import { doomed, inputOf, type Step, type StepResult } from "./step.ts";
+import { findWorkflow } from "./workflows.ts";
+
+interface ChildRun {
+  id: string;
+  status: RunStatus;
+  finished: boolean;
+  outputs: Json;
+  error: Failure | null;
+}
+
+export async function stepWorkflow(tx: Transaction, log: FactLog, step: Step, spec: WorkflowSpec): Promise<StepResult> {
+  const [child] = await tx.query<ChildRun>(
+    `select id, status, finished_at is not null as finished, outputs, error from run where parent_task_id = $1`,
+    [step.task.id],
+  );
+  if (!child) return submitChild(tx, log, step, spec);
+  if (!child.finished) return { progress: { run_id: child.id } };
+  if (child.status === "completed") return { event: { type: "completed", output: child.outputs } };
+  const message = `Run ${child.id} of ${spec.name} ${child.status}: ${child.error?.message ?? "no reason was given"}`;
+  return doomed(failureKinds.subworkflowFailed, message);
+}
+
+async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: WorkflowSpec): Promise<StepResult> {
+  const { run, task } = step;
+  if (run.depth >= MAX_RUN_DEPTH) {
+    return doomed(
+      failureKinds.subworkflowTooDeep,
+      `Runs are nested ${MAX_RUN_DEPTH} deep already; a workflow most likely runs itself.`,
+    );
+  }
+  const found = await findWorkflow(tx, run.namespace, spec.name, spec.version ?? undefined);
+  const named = spec.version === null ? spec.name : `${spec.name}@${spec.version}`;
+  if (!found)
+    return doomed("WORKFLOW_NOT_FOUND", `No workflow ${named} is registered; register it before the task starts.`);
+  const inputs = inputOf(step) as JsonObject;
+  const { definition: workflow } = found;
+  const [flaw] = workflow.inputs
+    ? validate(compileSchema(workflow.inputs), inputs, "RUN_INPUTS_INVALID", "/inputs")
+    : [];
+  if (flaw) return doomed(flaw.code, `The input of ${task.key} does not fit ${named}: ${flaw.message}`);
+  const runId = uuidv7();
+  await insertRuns(tx, log, [
+    {
+      namespace: run.namespace,
+      runId,
+      workflow,
+      hash: found.hash,
+      version: found.version,
+      inputs,
+      labels: workflow.labels ?? {},
+      priority: run.priority,
+      traceparent: null,
+      deadlineMs: optionalDuration(workflow.deadline),
+      tasks: seedTasks(workflow),
+      idempotency: null,
+      parent: { taskId: task.id, isDetached: spec.isDetached, depth: run.depth + 1 },
+    },
+  ]);
+  if (spec.isDetached) return { event: { type: "completed", output: { run_id: runId } } };
+  return { progress: { run_id: runId } };
+}

@@ -1,0 +1,94 @@
+/** What a running task adds to its run: items of open maps, and tasks that it spawns. */
+import { type Failure, failureKinds } from "../core/errors.ts";
+import type { Json } from "../core/json.ts";
+import type { MapSpec } from "../core/map.ts";
+import type { TaskStatus } from "../core/run.ts";
+import { seedSpawned } from "../core/spawn.ts";
+import type { FactLog } from "./facts.ts";
+import { addItems } from "./maps.ts";
+import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
+import type { Transaction } from "./sql.ts";
+import { loadRows, loadRun, tooMany } from "./step.ts";
+import { finishSteps, stepRun } from "./steps.ts";
+import type { Emission } from "./store.ts";
+import { type LoadedTask, lockTasks, scopesAround } from "./transitions.ts";
+
+interface OpenMap {
+  id: string;
+  status: TaskStatus;
+  kind: string | null;
+}
+
+/**
+ * Items that a running task emits into a map of its run. The caller holds the run exclusively and has the task locked.
+ * Answers why, when they cannot be taken.
+ */
+export async function emitItems(
+  tx: Transaction,
+  log: FactLog,
+  from: Pick<LoadedTask, "runId" | "namespace" | "scope">,
+  { map, items, close }: Pick<Emission, "map" | "items" | "close">,
+  maxTasks: number,
+): Promise<{ added: number; repeated: number } | Failure> {
+  const ref = { runId: from.runId, namespace: from.namespace };
+  const [found] = await tx.query<OpenMap>(
+    `select id, status, spec -> 'engine' ->> 'kind' as kind from task where run_id = $1 and key = any($2)
+     order by length(key) desc limit 1`,
+    [from.runId, scopesAround(from.scope).map((scope) => scope + map)],
+  );
+  if (found?.kind !== "map")
+    return refused(`There is no map "${map}" where the task stands; name a task with \`for_each\`.`);
+  if (found.status !== "waiting")
+    return refused(`The map "${map}" is ${found.status}; items can be added while it waits.`);
+  // One that has only just started has not looked at its first items yet.
+  await stepRun(tx, log, ref, Number.MAX_SAFE_INTEGER, maxTasks);
+  const [task] = await lockTasks(tx, [found.id]);
+  const row = (await loadRows(tx, [task!])).get(found.id)!;
+  const spec = task!.spec.engine as MapSpec;
+  if (!spec.open || !row.tally || row.tally.isClosed)
+    return refused(`The map "${map}" is closed; give it \`open\`, or emit before it is closed.`);
+  const known = await tx.query<{ item_key: string }>(
+    "select item_key from task where parent_id = $1 and item_key = any($2)",
+    [found.id, items.flatMap(({ key }) => key ?? [])],
+  );
+  const seen = new Set(known.map((one) => one.item_key));
+  const fresh = items.filter(({ key }) => key === null || (!seen.has(key) && seen.add(key)));
+  const run = await loadRun(tx, ref, maxTasks);
+  const step = { task: task!, row, run };
+  const excess = tooMany(run, fresh.length);
+  if (excess) return excess;
+  const result = await addItems(tx, log, step, spec, { ...row.tally, isClosed: close }, fresh);
+  await finishSteps(tx, log, [step], new Map([[found.id, result]]));
+  return { added: fresh.length, repeated: items.length - fresh.length };
+}
+
+function refused(message: string): Failure {
+  return { code: failureKinds.emitRefused, message, retryable: false };
+}
+
+/**
+ * Adds tasks to the run of the task that spawned them, to be started once that has completed. The caller holds the run
+ * exclusively. Answers why it cannot.
+ */
+export async function spawnTasks(
+  tx: Transaction,
+  log: FactLog,
+  from: Pick<LoadedTask, "id" | "runId" | "namespace" | "key">,
+  tasks: Json[],
+  maxTasks: number,
+): Promise<NewTaskRow[] | Failure> {
+  const seeds = seedSpawned(tasks, from.key);
+  if ("code" in seeds) return seeds;
+  const ref = { runId: from.runId, namespace: from.namespace };
+  const run = await loadRun(tx, ref, maxTasks);
+  const excess = tooMany(run, seeds.length);
+  if (excess) return excess;
+  const rows = newRows(seeds, { ...ref, priority: run.priority, scope: `${from.key}/` });
+  await addTasks(tx, log, [], rows);
+  tx.send("update run set task_count = task_count + $2, revision = revision + 1 where id = $1", [
+    run.runId,
+    seeds.length,
+  ]);
+  log.add(ref, { type: "run.grown", tasks: seeds.length, by: from.key });
+  return rows;
+}

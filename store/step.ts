@@ -1,0 +1,84 @@
+/** A step of a task that the engine does itself: what it is decided from, and what it came to. */
+import { constantInput } from "../core/activation.ts";
+import { type Failure, failureKinds } from "../core/errors.ts";
+import type { Json } from "../core/json.ts";
+import type { TaskEvent } from "../core/lifecycle.ts";
+import type { Tally } from "../core/map.ts";
+import type { Decision } from "../core/wait.ts";
+import type { RunRef } from "./facts.ts";
+import type { Queryable } from "./sql.ts";
+import type { LoadedTask } from "./transitions.ts";
+
+/** What is read of the task for its step alone. Times are epoch milliseconds. */
+interface StepRow {
+  id: string;
+  ordinal: number | null;
+  item: Json;
+  input: Json;
+  tally: Tally | null;
+  decision: Decision | null;
+  started_ms: number;
+  now_ms: number;
+}
+
+/** A task whose step is done, with what is beside its state. */
+export interface Step {
+  task: LoadedTask;
+  row: StepRow;
+  run: StepRun;
+}
+
+/** The run of the tasks whose steps are done. */
+export interface StepRun extends RunRef {
+  priority: number;
+  taskCount: number;
+  depth: number;
+  maxTasks: number;
+  /** Rows added by this transaction. */
+  added: number;
+}
+
+/** What a step came to: an event that ends the waiting, or what to go on waiting for. */
+export interface StepResult {
+  event?: TaskEvent;
+  tally?: Tally;
+  wakeAt?: number | null;
+  awaits?: string[];
+  progress?: Json;
+}
+
+export async function loadRows(tx: Queryable, tasks: LoadedTask[]): Promise<Map<string, StepRow>> {
+  const rows = await tx.query<StepRow>(
+    `select id, ordinal, item, input, tally, decision,
+       (extract(epoch from started_at) * 1000)::float8 as started_ms,
+       (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
+     from task where id = any($1::uuid[])`,
+    [tasks.map((task) => task.id)],
+  );
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+export async function loadRun(tx: Queryable, ref: RunRef, maxTasks: number): Promise<StepRun> {
+  const [run] = await tx.query<{ priority: number; task_count: number; depth: number }>(
+    "select priority, task_count, depth from run where id = $1",
+    [ref.runId],
+  );
+  return { ...ref, priority: run!.priority, taskCount: run!.task_count, depth: run!.depth, maxTasks, added: 0 };
+}
+
+/** Its template, evaluated. */
+export function inputOf({ task, row }: Step): Json {
+  return row.input ?? (task.spec.input === undefined ? null : constantInput(task.spec.input));
+}
+
+export function doomed(code: string, message: string): StepResult {
+  return { event: { type: "doomed", failure: { code, message, retryable: false } } };
+}
+
+/** Why the run cannot have so many more tasks; undefined when it can. */
+export function tooMany(run: StepRun, more: number): Failure | undefined {
+  const total = run.taskCount + run.added + more;
+  if (total <= run.maxTasks) return undefined;
+  const message = `The run would have ${total} tasks; the limit is ${run.maxTasks} (SKEIN_MAX_TASKS_PER_RUN raises it).`;
+  return { code: failureKinds.limitExceeded, message, retryable: false };
+}
