@@ -50,7 +50,7 @@ describe("loadConfig", () => {
   it("names every variable that is wrong, and what it should be, but never its value", () => {
     const env = { PORT: "80x", LOG_LEVEL: "loud", DATABASE_URL: "mysql://user:secret@host/db", SKEIN_HANDOFF: "yes" };
     expect(flawsOf(env)).toEqual([
-      "DATABASE_URL must be a URL that begins with postgres: or postgresql://",
+      "DATABASE_URL must be a URL that begins with postgres:// or postgresql://",
       "PORT must be a whole number from 0 to 65,535",
       "LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent",
       "SKEIN_HANDOFF must be one of 0, 1, true, false",

@@ -15,7 +15,7 @@ const oneOf = <T extends string>(...values: [T, ...T[]]) =>
   z.enum(values, { error: `must be one of ${values.join(", ")}` });
 const url = (protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
-    error: `must be a URL that begins with ${protocols.join(" or ")}//`,
+    error: `must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   });
 const list = z.string().transform((text) =>
   text

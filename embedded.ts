@@ -1,4 +1,7 @@
-/** The whole system in this process: PGlite, the in-process transport, the orchestrator and an executor. */
+/**
+ * The whole system in this process: an orchestrator and an executor, over PGlite and the in-process transport, or over
+ * the servers that DATABASE_URL and AMQP_URL name.
+ */
 import type { Logger } from "pino";
 import { builtinExecutors } from "./agents/executor_agents/builtin.ts";
 import { startExecutor } from "./agents/executor_agents/executor.ts";
@@ -7,14 +10,18 @@ import type { Config } from "./config.ts";
 import { SkeinError } from "./core/errors.ts";
 import type { Executor } from "./sdk/executor.ts";
 import { openPglite } from "./store/pglite.ts";
+import { openPostgres } from "./store/postgres.ts";
+import type { Store } from "./store/store.ts";
 import { memoryBroker } from "./transport/memory.ts";
+import { connectRabbitMq } from "./transport/rabbitmq.ts";
+import type { Transport } from "./transport/transport.ts";
 
 export interface EmbeddedOptions {
   config: Config;
   logger: Logger;
   /** Executors beside the built-in ones; one of the same capability takes the built-in's place. */
   executors?: readonly Executor[];
-  /** Keep the database in memory instead of in `config.dataDir`. */
+  /** Keep the database in memory instead of at `config.databaseUrl` or in `config.dataDir`. */
   inMemory?: boolean;
 }
 
@@ -25,7 +32,10 @@ export interface Embedded {
 
 const loopbackHosts = new Set(["127.0.0.1", "localhost", "::1"]);
 
-/** Starts everything and resolves once it serves. On loopback no key is needed; on any other host SKEIN_ADMIN_KEY is. */
+/**
+ * Starts everything and resolves once it serves. On loopback no key is needed; on any other host SKEIN_ADMIN_KEY is. A
+ * server that does not answer is an error, never a fall-back.
+ */
 export async function startEmbedded({ config, logger, executors = [], inMemory }: EmbeddedOptions): Promise<Embedded> {
   const requireKey = !loopbackHosts.has(config.host);
   if (requireKey && !config.adminKey) {
@@ -34,34 +44,58 @@ export async function startEmbedded({ config, logger, executors = [], inMemory }
       `HOST=${config.host} can be reached by others, so SKEIN_ADMIN_KEY must be set (at least 16 characters).`,
     );
   }
-  const store = await openPglite(inMemory ? undefined : config.dataDir);
-  const broker = memoryBroker();
-  const served = await serve({ store, transport: broker.connect(logger), config, logger, requireKey }).catch(
-    async (error) => {
-      await store.close();
-      throw error;
-    },
-  );
-  const builtin = builtinExecutors({ httpAllow: config.executor.httpAllow });
-  const own = new Set(executors.map((executor) => executor.capability));
-  const starting = startExecutor({
-    client: { url: served.url, ...(config.adminKey && { apiKey: config.adminKey }) },
-    transport: broker.connect(logger),
-    executors: [...builtin.filter(({ capability }) => !own.has(capability)), ...executors],
-    name: config.executor.name,
-    slots: config.executor.slots,
-    drainMs: config.executor.drainMs,
-    logger,
-  });
-  const executor = await starting.catch(async (error) => {
-    await served.stop();
-    throw error;
-  });
-  return {
-    url: served.url,
-    stop: async () => {
-      await executor.stop();
-      await served.stop();
-    },
+  const dial = dialer(config, logger);
+  const opened: (() => Promise<void>)[] = [];
+  const closeAll = async () => {
+    for (const close of opened.reverse()) await close();
   };
+  try {
+    const store = await openStore(config, logger, inMemory);
+    opened.push(() => store.close());
+    const connect = async () => {
+      const transport = await dial();
+      opened.push(() => transport.close());
+      return transport;
+    };
+    const transport = await connect();
+    const served = await serve({ store, transport, config, logger, requireKey });
+    opened.push(() => served.stop());
+    const executor = await startExecutor({
+      client: { url: served.url, ...(config.adminKey && { apiKey: config.adminKey }) },
+      transport: await connect(),
+      executors: withBuiltin(executors, config),
+      name: config.executor.name,
+      slots: config.executor.slots,
+      drainMs: config.executor.drainMs,
+      logger,
+    });
+    opened.push(() => executor.stop());
+    return { url: served.url, stop: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function openStore(config: Config, logger: Logger, inMemory = false): Promise<Store> {
+  if (inMemory || !config.databaseUrl) {
+    return openPglite(inMemory ? undefined : config.dataDir, { limits: config.limits });
+  }
+  return openPostgres(config.databaseUrl, {
+    connections: config.databaseConnections,
+    limits: config.limits,
+    onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
+  });
+}
+
+function dialer({ amqpUrl }: Config, logger: Logger): () => Promise<Transport> {
+  if (amqpUrl) return () => connectRabbitMq(amqpUrl, { log: logger });
+  const broker = memoryBroker();
+  return async () => broker.connect(logger);
+}
+
+function withBuiltin(own: readonly Executor[], { executor }: Config): Executor[] {
+  const names = new Set(own.map(({ capability }) => capability));
+  const builtin = builtinExecutors({ httpAllow: executor.httpAllow });
+  return [...builtin.filter(({ capability }) => !names.has(capability)), ...own];
 }

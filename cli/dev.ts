@@ -1,7 +1,7 @@
 /** `skein dev`: the whole system in this process, until Ctrl-C. */
 import type { Client } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
-import { exampleFile, withLocalSystem } from "./local-system.ts";
+import { describeSystem, exampleFile, withLocalSystem } from "./local-system.ts";
 import { printJson } from "./output.ts";
 import { exitCodes } from "./problem.ts";
 import { readWorkflow } from "./read-file.ts";
@@ -22,11 +22,10 @@ const EXAMPLE = "hello.yaml";
 /** Runs until Ctrl-C or SIGTERM. */
 export async function dev(context: Context, options: DevOptions): Promise<number> {
   const signal = context.interrupt();
-  const { port, host, dataDir } = options;
+  const { port, host } = options;
   const env = {
     ...(port !== undefined && { PORT: String(port) }),
     ...(host !== undefined && { HOST: host }),
-    ...(dataDir !== undefined && { SKEIN_DATA_DIR: dataDir }),
   };
   const say = (text: string) => context.json || context.stdout.write(text);
   await withLocalSystem(context, { ...options, env }, async ({ url, client }) => {
@@ -40,12 +39,9 @@ export async function dev(context: Context, options: DevOptions): Promise<number
   return exitCodes.ok;
 }
 
-function heading({ paint, env }: Context, url: string, { inMemory, dataDir }: DevOptions): string {
-  const folder = dataDir ?? (env.SKEIN_DATA_DIR || ".skein");
-  const kept = inMemory
-    ? "everything is forgotten when it stops"
-    : `data in ${folder} survives a killed process, not a power cut`;
-  return `${paint.bold("Skein")} is running at ${paint.cyan(url)}\n${paint.dim(`embedded mode, single process; ${kept}`)}\n`;
+function heading(context: Context, url: string, options: DevOptions): string {
+  const { paint } = context;
+  return `${paint.bold("Skein")} is running at ${paint.cyan(url)}\n${paint.dim(describeSystem(context, options))}\n`;
 }
 
 function addresses({ paint }: Context, url: string): string {

@@ -1,4 +1,5 @@
 /** `skein doctor`: do the invariants of the protocol hold in the database? */
+import { loadConfig } from "../config.ts";
 import type { Context } from "./context.ts";
 import { counted, printJson, visible } from "./output.ts";
 import { exitCodes, UsageError } from "./problem.ts";
@@ -10,11 +11,12 @@ export interface DoctorOptions {
 /** Exits with 1 when one does not hold. A folder named in the options comes before DATABASE_URL. */
 export async function doctor(context: Context, options: DoctorOptions): Promise<number> {
   const { env, paint, stdout } = context;
-  const databaseUrl = options.dataDir === undefined && env.DATABASE_URL ? env.DATABASE_URL : undefined;
+  const config = loadConfig(env);
+  const databaseUrl = options.dataDir === undefined ? config.databaseUrl : undefined;
   if (context.server && options.dataDir === undefined && !databaseUrl) {
     throw new UsageError("The audit reads the database itself: set DATABASE_URL to the one that the server uses.");
   }
-  const dataDir = options.dataDir ?? (env.SKEIN_DATA_DIR || ".skein");
+  const dataDir = options.dataDir ?? config.dataDir;
   const { auditDatabase } = await import("../agents/orchestrator_agent/doctor.ts");
   const violations = await auditDatabase({ databaseUrl, dataDir });
   if (context.json) {

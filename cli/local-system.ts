@@ -8,11 +8,14 @@ import { type Client, createClient } from "../sdk/client.ts";
 import { loadExecutors } from "../sdk/load-executors.ts";
 import { type Context, type Environment, isLive } from "./context.ts";
 import { visible } from "./output.ts";
+import { UsageError } from "./problem.ts";
 import { survivingStrays } from "./strays.ts";
 
 export interface LocalSystemOptions {
   /** Beside, and before, those of the process. */
   env?: Environment;
+  /** Where to keep the database; comes before SKEIN_DATA_DIR, and before DATABASE_URL. */
+  dataDir?: string;
   /** Keep nothing. */
   inMemory?: boolean;
   /** Modules that export executors. */
@@ -42,7 +45,7 @@ export async function withLocalSystem<T>(
 }
 
 async function start(context: Context, options: LocalSystemOptions) {
-  const config = loadConfig({ ...context.env, ...options.env });
+  const config = loadConfig(environmentOf(context, options));
   const executors = (await Promise.all((options.executors ?? []).map(loadExecutors))).flat();
   const started = announceStart(context);
   try {
@@ -59,6 +62,39 @@ async function start(context: Context, options: LocalSystemOptions) {
   } finally {
     started();
   }
+}
+
+/** With a folder named there is no server of the environment's to look for, so its broker is not one either. */
+function environmentOf({ env }: Context, { env: own, dataDir, inMemory }: LocalSystemOptions): Environment {
+  if (inMemory && dataDir) {
+    throw new UsageError("--in-memory keeps nothing, so it needs no --data-dir; leave one of them out.");
+  }
+  const embedded = { DATABASE_URL: undefined, AMQP_URL: undefined };
+  return {
+    ...env,
+    ...((inMemory || dataDir) && embedded),
+    ...(dataDir && { SKEIN_DATA_DIR: dataDir }),
+    ...own,
+  };
+}
+
+/** Where this system keeps its facts and by what its parts reach each other, for people. */
+export function describeSystem({ env }: Context, options: LocalSystemOptions): string {
+  const { DATABASE_URL, AMQP_URL, SKEIN_DATA_DIR } = !options.dataDir && !options.inMemory ? env : {};
+  const folder = options.dataDir || SKEIN_DATA_DIR || ".skein";
+  const kept = options.inMemory
+    ? "everything is forgotten when it stops"
+    : DATABASE_URL
+      ? `data in PostgreSQL at ${serverOf(DATABASE_URL)}`
+      : `data in ${folder} survives a killed process, not a power cut`;
+  const broker = AMQP_URL && `; tasks go over RabbitMQ at ${serverOf(AMQP_URL)}`;
+  return `${DATABASE_URL || AMQP_URL ? "single process" : "embedded mode, single process"}; ${kept}${broker ?? ""}`;
+}
+
+/** Never the name and the password in it. */
+function serverOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return host + pathname;
 }
 
 const CLEAR_LINE = "\r\u001b[2K";

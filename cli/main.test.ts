@@ -70,4 +70,29 @@ describe("the skein command", SLOW, () => {
     expect(output).toMatch(/run\.cancelled/);
     expect(code).toBe(1);
   });
+
+  it.skipIf(process.platform === "win32")("stops when the npm that started it is gone", async () => {
+    // As npm does: a shell in between, which dies of a SIGTERM and passes nothing on.
+    const command = [process.execPath, "--import", tsx, main, "dev", "--in-memory", "--port", "0"];
+    const shell = spawn("sh", ["-c", `"$@"; :`, "sh", ...command], {
+      cwd: folder,
+      env: { ...process.env, npm_command: "exec" },
+    });
+    let output = "";
+    const ended = once(shell.stdout, "end");
+    shell.stdout.setEncoding("utf8");
+    for await (const text of shell.stdout) {
+      output += text;
+      if (output.includes("Ctrl-C stops it") && !shell.killed) shell.kill("SIGTERM");
+    }
+    await ended;
+    expect(output).toMatch(/Stopping/);
+  });
+
+  it("names a database that does not answer, and starts none of its own in its place", async () => {
+    const { code, output } = await start(["dev"], { DATABASE_URL: "postgres://me:secret@127.0.0.1:1/x" }).ended;
+    expect(output).toMatch(/^PostgreSQL at 127\.0\.0\.1:1\/x: .* Check DATABASE_URL\. \[DATABASE_UNAVAILABLE\]$/m);
+    expect(output).not.toMatch(/secret|running at/);
+    expect(code).toBe(3);
+  });
 });

@@ -8,10 +8,18 @@ const INTERRUPTED = 130;
 
 let interrupted: AbortController | undefined;
 
+/** How often the command looks whether its parent is still there. */
+const ORPHAN_CHECK_MS = 500;
+
 function interrupt(): AbortSignal {
   if (interrupted) return interrupted.signal;
   const controller = new AbortController();
   interrupted = controller;
+  // npm and its shell die of a SIGTERM without passing it on; a new parent says that they did.
+  if (process.env.npm_command !== undefined) {
+    const parent = process.ppid;
+    setInterval(() => process.ppid !== parent && controller.abort(), ORPHAN_CHECK_MS).unref();
+  }
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => (controller.signal.aborted ? process.exit(INTERRUPTED) : controller.abort()));
   }

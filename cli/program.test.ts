@@ -163,7 +163,9 @@ describe("skein run", () => {
 
   it.each([
     ["a file that is not there", ["run", "./nowhere.yaml"], /there is no such file/],
-    ["a workflow nobody registered", ["run", "nobody"], /WORKFLOW_NOT_FOUND/],
+    ["a workflow nobody registered", ["run", "nobody"], /neither a file nor a registered workflow nobody/],
+    ["what is no id of a run", ["runs", "get", "nobody"], /"nobody" is not the id of a run/],
+    ["nowhere to keep what it should keep", ["dev", "--in-memory", "--data-dir", "d"], /leave one of them out/],
     ["an input without a value", ["run", "w", "--input", "a"], /name=value/],
     ["a label without a value", ["run", "w", "--label", "a"], /key=value/],
     ["inputs that are a list", ["run", "w", "--inputs", "-"], /must hold an object/],

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { version } from "../version.ts";
 import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
-import { exitCodes, explain } from "./problem.ts";
+import { exitCodes, explain, UsageError } from "./problem.ts";
 
 /** Runs a command line (without the names of node and of the script) and answers the exit code. Never rejects. */
 export async function runCli(args: string[], surroundings: Surroundings): Promise<number> {
@@ -72,6 +72,11 @@ function wholeNumber(least: number, most: number) {
   };
 }
 
+function requireRunId(text: string): void {
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return;
+  throw new UsageError(`"${text}" is not the id of a run; \`skein runs list\` shows the ids.`);
+}
+
 const port = wholeNumber(0, 65_535);
 const limit = wholeNumber(1, 100_000);
 const LIMIT_DEFAULT = 50;
@@ -136,6 +141,9 @@ function addRun(program: Command, does: Does): void {
 function addRuns(program: Command, does: Does): void {
   const runs = program.command("runs").description("look at runs, steer and cancel them");
   const load = () => import("./runs.ts");
+  runs.hook("preAction", (_, { args, registeredArguments }) => {
+    if (registeredArguments[0]?.name() === "run") requireRunId(args[0]!);
+  });
   runs
     .command("list")
     .description("the newest runs first")

@@ -1,5 +1,6 @@
 /** `skein run`: submits a workflow, follows the run and prints its result; without a server, in a system of its own. */
 import { existsSync } from "node:fs";
+import { SkeinError } from "../core/errors.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import type { Client } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
@@ -100,7 +101,7 @@ export async function watchRun(
 async function runHere(context: Context, body: SubmitBody, options: RunOptions): Promise<number> {
   const signal = context.interrupt();
   // Nobody else needs to reach it, and it must not be in the way of one that runs already.
-  const env = { HOST: "127.0.0.1", PORT: "0", ...(options.dataDir && { SKEIN_DATA_DIR: options.dataDir }) };
+  const env = { HOST: "127.0.0.1", PORT: "0" };
   return withLocalSystem(context, { ...options, env }, ({ client }) =>
     runAndReport(context, client, () => submit(client, body, options), signal),
   );
@@ -124,6 +125,13 @@ export async function runAndReport(
   return reportEnd(context, client, id);
 }
 
-function submit(client: Client, body: SubmitBody, { idempotencyKey }: RunOptions) {
-  return client.runs.submit(body, { ...(idempotencyKey !== undefined && { idempotencyKey }) });
+async function submit(client: Client, body: SubmitBody, { idempotencyKey }: RunOptions) {
+  try {
+    return await client.runs.submit(body, { ...(idempotencyKey !== undefined && { idempotencyKey }) });
+  } catch (error) {
+    if (!(error instanceof SkeinError) || error.code !== "WORKFLOW_NOT_FOUND") throw error;
+    throw new SkeinError(error.code, `There is neither a file nor a registered workflow ${body.workflow}.`, {
+      cause: error,
+    });
+  }
 }

@@ -1,7 +1,7 @@
 /** Tasks that a task adds to its own run when it completes. */
 import { type Failure, failureKinds, SkeinError } from "./errors.ts";
 import type { Json } from "./json.ts";
-import { defaultLimits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
 import type { TaskSeed } from "./run.ts";
 import { seedTasks } from "./seed.ts";
 import { checkSpawned } from "./workflow-check.ts";
@@ -15,14 +15,14 @@ const MAX_SPAWN_DEPTH = 16;
  * one another, and their expressions may read the parent (`tasks.<id>`), whose id is the last part of its key. What is
  * wrong with them fails the parent.
  */
-export function seedSpawned(tasks: readonly Json[], parentKey: string): TaskSeed[] | Failure {
+export function seedSpawned(tasks: readonly Json[], parentKey: string, limits: Limits): TaskSeed[] | Failure {
   if (parentKey.split("/").length > MAX_SPAWN_DEPTH) {
     return refused(failureKinds.spawnTooDeep, `Tasks are spawned ${MAX_SPAWN_DEPTH} deep already.`);
   }
   const parentId = parentKey.slice(parentKey.lastIndexOf("/") + 1).replace(/\[\d+\]$/, "");
   const value = { name: "spawned", tasks: [...tasks] };
   const shape = readShape(value);
-  const issues = [...shape.issues, ...checkSpawned(value.tasks, parentId, defaultLimits)];
+  const issues = [...shape.issues, ...checkSpawned(value.tasks, parentId, limits)];
   const [first] = issues;
   if (first || !shape.workflow) {
     const message = `Spawned tasks are not valid: ${first?.pointer ?? ""} ${first?.message ?? "there are none"}`;

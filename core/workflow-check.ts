@@ -241,7 +241,8 @@ function wrongJoin({ id, at, raw, listed: needs }: Task): Issue[] {
     const parsed = parseJoin(expression, needs.filter(isText), pointer);
     return "code" in parsed ? [{ ...parsed, message: `Task "${id}": ${parsed.message}` }] : [];
   }
-  if (typeof at_least === "number" && at_least > needs.length) {
+  // Fractions are the schema's to refuse.
+  if (Number.isInteger(at_least) && (at_least as number) > needs.length) {
     const count = needs.length === 1 ? "1 need" : `${formatCount(needs.length)} needs`;
     return invalid(
       `\`at_least: ${at_least}\` is more than its ${count}, so it could never start; lower it, or add needs.`,

@@ -335,6 +335,7 @@ const joinFlaws: [title: string, join: string, code: ErrorCode, at: string, colu
     22,
     "It may have at_least, expression, cancel_rest.",
   ],
+  ["a fraction above all needs", "{ at_least: 2.5 }", "WORKFLOW_INVALID", "/at_least", 19, 'a whole number or "first"'],
   ["more than all needs", "{ at_least: 3 }", "WORKFLOW_INVALID", "", 7, "more than its 2 needs"],
   ["none of the needs", "{ at_least: 0 }", "WORKFLOW_INVALID", "/at_least", 19, "at least 1"],
   ["half of a need", "{ at_least: 1.5 }", "WORKFLOW_INVALID", "/at_least", 19, 'a whole number or "first"'],

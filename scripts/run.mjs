@@ -27,11 +27,20 @@ export async function run(file, args) {
   if (status !== 0) process.exit(status);
 }
 
+/** How often we look whether our parent is still there. */
+const ORPHAN_CHECK_MS = 500;
+
 /** @param {import("node:child_process").ChildProcess} child */
 function passSignals(child) {
   const onTerm = () => child.kill("SIGTERM");
   // A terminal sends Ctrl-C to the child too; passing it on would look like a second, more impatient Ctrl-C.
   const onInt = () => process.stdin.isTTY || child.kill("SIGINT");
   process.on("SIGTERM", onTerm).on("SIGINT", onInt);
-  return () => process.off("SIGTERM", onTerm).off("SIGINT", onInt);
+  // npm and its shell die of a SIGTERM without passing it on; a new parent says that they did.
+  const parent = process.ppid;
+  const watch = setInterval(() => process.ppid !== parent && onTerm(), ORPHAN_CHECK_MS);
+  return () => {
+    clearInterval(watch);
+    process.off("SIGTERM", onTerm).off("SIGINT", onInt);
+  };
 }

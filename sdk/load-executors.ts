@@ -40,6 +40,8 @@ function reasonOf(cause: unknown, isFile: boolean): string {
       "JavaScript, or install tsx and start with NODE_OPTIONS='--import tsx'."
     );
   }
+  // Node knows the place, but tells it only in its own output.
+  if (cause instanceof SyntaxError) return `${message}; \`node --check\` on the file shows where.`;
   if (code === "ERR_MODULE_NOT_FOUND" && !isFile) return "there is neither such a file nor such a package.";
   return `${message}.`;
 }

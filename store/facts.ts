@@ -1,5 +1,7 @@
 /** Facts are written by the transaction that makes them true, one row per run, and told to listeners once it has committed. */
+
 import type { Fact } from "../core/event.ts";
+import type { Limits } from "../core/limits.ts";
 import type { Sql, Transaction } from "./sql.ts";
 import type { CommitListener, CommittedFacts } from "./store.ts";
 
@@ -49,8 +51,8 @@ export class FactLog {
 /** What the parts of the store share. */
 export interface StoreContext extends Sql {
   emit: CommitListener;
-  /** How many tasks a run may grow to. */
-  maxTasks: number;
+  /** How large runs and outputs may grow. */
+  limits: Limits;
 }
 
 /** A transaction that leaves facts: they are inserted before it commits and emitted after. */

@@ -1,6 +1,8 @@
 /** What a running task adds to its run: items of open maps, and tasks that it spawns. */
+
 import { type Failure, failureKinds } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
+import type { Limits } from "../core/limits.ts";
 import type { MapSpec } from "../core/map.ts";
 import type { TaskStatus } from "../core/run.ts";
 import { seedSpawned } from "../core/spawn.ts";
@@ -28,7 +30,7 @@ export async function emitItems(
   log: FactLog,
   from: Pick<LoadedTask, "runId" | "namespace" | "scope">,
   { map, items, close }: Pick<Emission, "map" | "items" | "close">,
-  maxTasks: number,
+  limits: Limits,
 ): Promise<{ added: number; repeated: number } | Failure> {
   const ref = { runId: from.runId, namespace: from.namespace };
   const [found] = await tx.query<OpenMap>(
@@ -41,7 +43,7 @@ export async function emitItems(
   if (found.status !== "waiting")
     return refused(`The map "${map}" is ${found.status}; items can be added while it waits.`);
   // One that has only just started has not looked at its first items yet.
-  await stepRun(tx, log, ref, Number.MAX_SAFE_INTEGER, maxTasks);
+  await stepRun(tx, log, ref, Number.MAX_SAFE_INTEGER, limits);
   const [task] = await lockTasks(tx, [found.id]);
   const row = (await loadRows(tx, [task!])).get(found.id)!;
   const spec = task!.spec.engine as MapSpec;
@@ -53,7 +55,7 @@ export async function emitItems(
   );
   const seen = new Set(known.map((one) => one.item_key));
   const fresh = items.filter(({ key }) => key === null || (!seen.has(key) && seen.add(key)));
-  const run = await loadRun(tx, ref, maxTasks);
+  const run = await loadRun(tx, ref, limits);
   const step = { task: task!, row, run };
   const excess = tooMany(run, fresh.length);
   if (excess) return excess;
@@ -75,12 +77,12 @@ export async function spawnTasks(
   log: FactLog,
   from: Pick<LoadedTask, "id" | "runId" | "namespace" | "key">,
   tasks: Json[],
-  maxTasks: number,
+  limits: Limits,
 ): Promise<NewTaskRow[] | Failure> {
-  const seeds = seedSpawned(tasks, from.key);
+  const seeds = seedSpawned(tasks, from.key, limits);
   if ("code" in seeds) return seeds;
   const ref = { runId: from.runId, namespace: from.namespace };
-  const run = await loadRun(tx, ref, maxTasks);
+  const run = await loadRun(tx, ref, limits);
   const excess = tooMany(run, seeds.length);
   if (excess) return excess;
   const rows = newRows(seeds, { ...ref, priority: run.priority, scope: `${from.key}/` });

@@ -2,7 +2,7 @@
 import { failureKinds } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { TaskEvent } from "../core/lifecycle.ts";
-import { defaultLimits } from "../core/limits.ts";
+import { limitSentence } from "../core/limits.ts";
 import {
   decideMap,
   emptyTally,
@@ -67,7 +67,7 @@ async function goOn(tx: Transaction, log: FactLog, step: Step, spec: MapSpec, ta
   const active = spec.maxConcurrency === undefined ? unlimited : await countActive(tx, step.task.id);
   const verdict = decideMap(spec, tally, active);
   if (verdict.type === "failed") return { event: { type: "doomed", failure: verdict.failure } };
-  if (verdict.type === "completed") return { event: await mapCompleted(tx, step.task.id) };
+  if (verdict.type === "completed") return { event: await mapCompleted(tx, step) };
   if (verdict.start > 0) await startInstances(tx, log, step.task.id, verdict.start);
   return { tally };
 }
@@ -80,15 +80,14 @@ async function countActive(tx: Queryable, mapId: string): Promise<number> {
   return row!.active;
 }
 
-async function mapCompleted(tx: Queryable, mapId: string): Promise<TaskEvent> {
+async function mapCompleted(tx: Queryable, { task, run }: Step): Promise<TaskEvent> {
   const results = await tx.query<InstanceResult>(
     `select ordinal as index, status, output, error from task where parent_id = $1 order by ordinal`,
-    [mapId],
+    [task.id],
   );
   const output = mapOutput(results);
-  const { outputBytes } = defaultLimits;
-  if (JSON.stringify(output).length <= outputBytes) return { type: "completed", output };
-  const message = `The outputs of all items together exceed ${outputBytes} bytes; let each store its result elsewhere and return where.`;
+  if (JSON.stringify(output).length <= run.limits.outputBytes) return { type: "completed", output };
+  const message = `The outputs of all items together are too large; ${limitSentence("outputBytes", run.limits)}. Let each store its result elsewhere and return where.`;
   return { type: "doomed", failure: { code: failureKinds.outputTooLarge, message, retryable: false } };
 }
 

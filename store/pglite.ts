@@ -8,27 +8,64 @@ import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { createPgConfig } from "@electric-sql/pglite/node-postgres";
 import pg from "pg";
-import { lockFolder } from "./data-dir.ts";
+import { SkeinError } from "../core/errors.ts";
+import { type FolderLock, lockFolder } from "./data-dir.ts";
 import { migrate } from "./migrate.ts";
-import { storeOver } from "./postgres.ts";
+import { type StoreOptions, storeOver } from "./postgres.ts";
 import { columnTypes, sessionSettings } from "./sql.ts";
 import type { Store } from "./store.ts";
 
-/** `folder` holds the database and survives restarts; undefined keeps it in memory. Throws DATA_DIR_LOCKED. */
-export async function openPglite(folder?: string): Promise<Store> {
-  const lock = folder ? await lockFolder(folder) : undefined;
-  let database: PGlite | undefined;
+/**
+ * `folder` holds the database and survives restarts; undefined keeps it in memory. Throws DATA_DIR_LOCKED, CONFIG_INVALID
+ * when the folder cannot be used and DATABASE_UNAVAILABLE when what is in it cannot be opened.
+ */
+export async function openPglite(folder?: string, options: StoreOptions = {}): Promise<Store> {
+  if (!folder) return openAt("memory://", options);
+  const lock = await prepare(folder);
+  try {
+    return await openAt(join(folder, "postgres"), options, lock.release);
+  } catch (error) {
+    await lock.release();
+    if (error instanceof SkeinError) throw error;
+    const reason = (error instanceof Error ? error.message : String(error)).replace(/\.+$/, "");
+    throw new SkeinError(
+      "DATABASE_UNAVAILABLE",
+      `The database in ${folder} does not open, so it may be damaged: ${reason}. Put back a copy of the folder, move it away, ` +
+        "or choose another one with SKEIN_DATA_DIR.",
+      { cause: error },
+    );
+  }
+}
+
+async function prepare(folder: string): Promise<FolderLock> {
+  try {
+    await mkdir(join(folder, "postgres"), { recursive: true });
+    return await lockFolder(folder);
+  } catch (error) {
+    if (error instanceof SkeinError) throw error;
+    throw new SkeinError(
+      "CONFIG_INVALID",
+      `The data directory ${folder} cannot be used: ${folderReason(error as NodeJS.ErrnoException)}. Choose another one with SKEIN_DATA_DIR.`,
+      { cause: error },
+    );
+  }
+}
+
+function folderReason({ code, message }: NodeJS.ErrnoException): string {
+  if (code === "EEXIST" || code === "ENOTDIR") return "it is a file, or stands below one";
+  return code === "EACCES" || code === "EROFS" ? "this user may not write there" : message;
+}
+
+async function openAt(dataDir: string, options: StoreOptions, afterClose = async () => {}): Promise<Store> {
+  const database = await PGlite.create(dataDir);
   const close = async () => {
-    await database?.close();
-    await lock?.release();
+    await database.close();
+    await afterClose();
   };
   try {
-    const dataDir = folder && join(folder, "postgres");
-    if (dataDir) await mkdir(dataDir, { recursive: true });
-    database = await PGlite.create(dataDir ?? "memory://");
-    return storeOver(await poolOver(database), close);
+    return storeOver(await poolOver(database), { ...options, afterClose: close });
   } catch (error) {
-    await close();
+    await database.close();
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** Opens the store on a PostgreSQL server (15 or newer). */
 import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
-import { defaultLimits } from "../core/limits.ts";
+import { defaultLimits, type Limits } from "../core/limits.ts";
 import { agentStore } from "./agents.ts";
 import { audit } from "./audit.ts";
 import { eventStore } from "./events.ts";
@@ -19,7 +19,12 @@ import type { CommitListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
 
-export interface PostgresOptions {
+export interface StoreOptions {
+  /** Default `defaultLimits`. */
+  limits?: Limits;
+}
+
+export interface PostgresOptions extends StoreOptions {
   /** Connections of the pool; default 10. */
   connections?: number;
   /** Problems of idle connections, which nobody is waiting to hear of. */
@@ -55,7 +60,7 @@ export async function openPostgres(url: string, options: PostgresOptions = {}): 
       cause: error,
     });
   }
-  return storeOver(pool);
+  return storeOver(pool, options);
 }
 
 async function requireVersion(pool: pg.Pool): Promise<void> {
@@ -83,14 +88,13 @@ function describe(url: string): string {
 /** The store over any pool that speaks to a migrated database. `afterClose` runs once the pool has ended. */
 export function storeOver(
   pool: pg.Pool,
-  afterClose: () => Promise<void> = async () => {},
-  maxTasks = defaultLimits.tasksPerRun,
+  { limits = defaultLimits, afterClose = async () => {} }: StoreOptions & { afterClose?: () => Promise<void> } = {},
 ): Store {
   const listeners = new Set<CommitListener>();
   const sql = sqlOver(pool);
   const context: StoreContext = {
     ...sql,
-    maxTasks,
+    limits,
     emit: (committed) => {
       for (const listener of listeners) listener(committed);
     },

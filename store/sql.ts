@@ -1,5 +1,5 @@
 /** The seam to the SQL driver: a pool of `pg`, over a server or over PGlite, with transactions that clean up and retry. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as othersFirst, setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
 
@@ -118,10 +118,13 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promis
   const sent: Promise<unknown>[] = [];
   const { pipeline } = pool.options as { pipeline?: boolean };
   let turn: Promise<unknown> = Promise.resolve();
-  /** On other connections a statement has to wait until the one before it has been answered. */
+  /**
+   * On other connections a statement has to wait until the one before it has been answered. The embedded database answers
+   * without ever leaving this thread to others, so we do: a deep cascade would silence the whole process.
+   */
   const ask = <R>(statement: () => Promise<R>): Promise<R> => {
     if (pipeline) return statement();
-    const answer = turn.then(statement);
+    const answer = turn.then(() => othersFirst()).then(statement);
     turn = answer.catch(ignore);
     return answer;
   };

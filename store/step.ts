@@ -1,8 +1,10 @@
 /** A step of a task that the engine does itself: what it is decided from, and what it came to. */
+
 import { constantInput } from "../core/activation.ts";
 import { type Failure, failureKinds } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { TaskEvent } from "../core/lifecycle.ts";
+import { formatCount, type Limits, limitSentence } from "../core/limits.ts";
 import type { Tally } from "../core/map.ts";
 import type { Decision } from "../core/wait.ts";
 import type { RunRef } from "./facts.ts";
@@ -33,7 +35,7 @@ export interface StepRun extends RunRef {
   priority: number;
   taskCount: number;
   depth: number;
-  maxTasks: number;
+  limits: Limits;
   /** Rows added by this transaction. */
   added: number;
 }
@@ -58,12 +60,12 @@ export async function loadRows(tx: Queryable, tasks: LoadedTask[]): Promise<Map<
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-export async function loadRun(tx: Queryable, ref: RunRef, maxTasks: number): Promise<StepRun> {
+export async function loadRun(tx: Queryable, ref: RunRef, limits: Limits): Promise<StepRun> {
   const [run] = await tx.query<{ priority: number; task_count: number; depth: number }>(
     "select priority, task_count, depth from run where id = $1",
     [ref.runId],
   );
-  return { ...ref, priority: run!.priority, taskCount: run!.task_count, depth: run!.depth, maxTasks, added: 0 };
+  return { ...ref, priority: run!.priority, taskCount: run!.task_count, depth: run!.depth, limits, added: 0 };
 }
 
 /** Its template, evaluated. */
@@ -78,7 +80,7 @@ export function doomed(code: string, message: string): StepResult {
 /** Why the run cannot have so many more tasks; undefined when it can. */
 export function tooMany(run: StepRun, more: number): Failure | undefined {
   const total = run.taskCount + run.added + more;
-  if (total <= run.maxTasks) return undefined;
-  const message = `The run would have ${total} tasks; the limit is ${run.maxTasks} (SKEIN_MAX_TASKS_PER_RUN raises it).`;
+  if (total <= run.limits.tasksPerRun) return undefined;
+  const message = `The run would have ${formatCount(total)} tasks; ${limitSentence("tasksPerRun", run.limits)}.`;
   return { code: failureKinds.limitExceeded, message, retryable: false };
 }

@@ -2,9 +2,11 @@
  * What the engine does itself: waits, maps, loops, runs within runs, ends and cancels. A task of that kind waits until its
  * step has been done, in a transaction that holds its run exclusively; what a step means is decided in `core`.
  */
+
 import type { CancelSpec, EngineSpec } from "../core/engine-task.ts";
 import { failureKinds } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
+import type { Limits } from "../core/limits.ts";
 import { withSettled } from "../core/map.ts";
 import type { TaskStatus } from "../core/run.ts";
 import { armWait, awaitedSignals, decideWait, type Signal, type WaitSpec } from "../core/wait.ts";
@@ -32,7 +34,7 @@ export async function stepRun(
   log: FactLog,
   ref: RunRef,
   limit: number,
-  maxTasks: number,
+  limits: Limits,
 ): Promise<number> {
   const told = await tellParents(tx, ref.runId, limit);
   const due = await tx.query<{ id: string }>(
@@ -46,7 +48,7 @@ export async function stepRun(
   if (ids.size === 0) return 0;
   const tasks = (await lockTasks(tx, [...ids])).filter((task) => task.status === "waiting" && task.spec.engine);
   const rows = await loadRows(tx, tasks);
-  const run = await loadRun(tx, ref, maxTasks);
+  const run = await loadRun(tx, ref, limits);
   const steps = tasks.map((task) => ({ task, row: rows.get(task.id)!, run }));
   for (const { task, row } of steps) {
     for (const { status, count } of told.get(task.id) ?? []) row.tally = withSettled(row.tally!, status, count);

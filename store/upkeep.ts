@@ -9,7 +9,7 @@ import type { Fact } from "../core/event.ts";
 import { firstUnhandled, type UnmetTask } from "../core/handled.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { decideRun, type RunVerdict, type TaskEvent } from "../core/lifecycle.ts";
-import { defaultLimits } from "../core/limits.ts";
+import { type Limits, limitSentence } from "../core/limits.ts";
 import type { RunEnding } from "../core/run.ts";
 import { AGENT_TTL } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
@@ -35,7 +35,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
 }
 
 async function cascade(store: StoreContext, limit: number): Promise<number> {
-  const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.maxTasks);
+  const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.limits);
   let moved = await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);
@@ -67,8 +67,8 @@ const runsToCascade = `
   select r.id, r.namespace
   from (select distinct run_id from task where untold limit $1) u join run r on r.id = u.run_id`;
 
-/** Layers told in one transaction; a deep graph goes on in the next one. */
-const LAYERS_PER_TRANSACTION = 200;
+/** Layers told in one transaction; a deep graph goes on in the next one. 50 keep an embedded database some 150 ms. */
+const LAYERS_PER_TRANSACTION = 50;
 
 async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
   let moved = 0;
@@ -250,7 +250,7 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
       const verdict = decideRun({ open: 0, ...failures.get(run.id) }, run.ending ?? undefined);
       if (verdict.status === "open") continue;
       if (await isUndone(tx, log, run, verdict)) undoing++;
-      else finished.push(verdict.status === "completed" ? await completed(tx, run) : { run, ...verdict });
+      else finished.push(verdict.status === "completed" ? await completed(tx, run, store.limits) : { run, ...verdict });
     }
     writeFinished(tx, log, finished);
     return finished.length + undoing;
@@ -336,12 +336,11 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
 }
 
 /** The declared outputs, evaluated; a run whose outputs cannot be evaluated has failed. */
-async function completed(tx: Queryable, run: OpenRun): Promise<FinishedRun> {
+async function completed(tx: Queryable, run: OpenRun, limits: Limits): Promise<FinishedRun> {
   try {
     const outputs = await evaluateOutputs(tx, run);
-    const { outputBytes } = defaultLimits;
-    if (JSON.stringify(outputs).length > outputBytes) {
-      const message = `The outputs of the run exceed ${outputBytes} bytes; declare smaller \`outputs\` in the workflow.`;
+    if (JSON.stringify(outputs).length > limits.outputBytes) {
+      const message = `The outputs of the run are too large; ${limitSentence("outputBytes", limits)}. Declare smaller \`outputs\` in the workflow.`;
       return { run, status: "failed", error: { code: failureKinds.outputTooLarge, message } };
     }
     return { run, status: "completed", outputs };

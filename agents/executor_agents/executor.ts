@@ -209,7 +209,10 @@ class Runtime implements RunningExecutor {
   async #stop(): Promise<void> {
     const { drainMs = DEFAULT_DRAIN_MS, logger: log } = this.#options;
     const { membership, http } = this.#parts;
-    log.info({ step: "drain", agent_id: this.#agentId, running: this.#busy }, "stopping: no new work is taken");
+    log.info(
+      { step: "drain", agent_id: this.#agentId, running: [...this.#attempts.running].length },
+      "stopping: no new work is taken",
+    );
     const idle = this.#attempts.drain();
     membership.close();
     const doorsClosed = Promise.all([this.#queueDoor?.close(), this.#pollDoor?.close()]);
@@ -221,7 +224,7 @@ class Runtime implements RunningExecutor {
     clearInterval(this.#ticker);
     await this.#heartbeat.stop();
     await http?.close();
-    log.info({ step: "drain", agent_id: this.#agentId, running: this.#busy }, "stopped");
+    log.info({ step: "drain", agent_id: this.#agentId, running: [...this.#attempts.running].length }, "stopped");
     this.#tellClosed();
   }
 
@@ -237,10 +240,6 @@ class Runtime implements RunningExecutor {
     } catch (error) {
       this.#options.logger.warn({ step: "drain" }, `could not say goodbye: ${messageOf(error)}`);
     }
-  }
-
-  get #busy(): number {
-    return this.#parts.slots.total - this.#parts.slots.free;
   }
 
   #begin(session: Session, claimed: Claimed, reserved: number, hints?: Map<string, HeldHint>): number {

@@ -134,6 +134,7 @@ export async function runOrchestrator(env: Record<string, string | undefined>): 
   }
   const store = await openPostgres(config.databaseUrl, {
     connections: config.databaseConnections,
+    limits: config.limits,
     onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
   });
   const transport = await connectTransport(config, logger, store);

@@ -69,11 +69,7 @@ export interface ServerOptions {
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const database = await PGlite.create("memory://");
   const pool = await poolOver(database);
-  return serveOver(
-    storeOver(pool, () => database.close()),
-    sqlOver(pool),
-    options,
-  );
+  return serveOver(storeOver(pool, { afterClose: () => database.close() }), sqlOver(pool), options);
 }
 
 /** Another replica over the database of a server, which it leaves running when it stops. */
