@@ -35,15 +35,16 @@ async function happened(client: Client, runId: string, event: string): Promise<v
 }
 
 /** Agent of one's own that performs `scout`: it emits each item, and sees it visited, before the next. With `closes` it closes the map. */
-async function scout(client: Client, items: string[], closes: boolean): Promise<void> {
-  const registered = await client.agents.register({ name: "scout", capabilities: ["example.scout"] });
+async function scout(client: Client, runId: string, items: string[], closes: boolean): Promise<void> {
+  const { id } = await client.runs.task(runId, "scout");
+  const registered = await client.agents.register({ name: `scout of ${runId}`, capabilities: ["example.scout"] });
   const agent = createAgentClient({ url: client.url }, registered);
-  const [lease] = (await agent.claim({ request_id: randomUUID(), max: 1, wait: 10 })).tasks;
-  const { task_id, attempt, lease_token, run_id } = lease!;
+  const [lease] = (await agent.claim({ request_id: randomUUID(), task_ids: [id], max: 1 })).tasks;
+  const { task_id, attempt, lease_token } = lease!;
   const proof = { task_id, attempt, lease_token };
   for (const [index, item] of items.entries()) {
     await agent.emit({ ...proof, map: "visit", items: [{ item, key: item }] });
-    await happened(client, run_id, `visit[${index}] completed`);
+    await happened(client, runId, `visit[${index}] completed`);
   }
   const effects = { emit: closes ? [{ map: "visit", items: [], close: true }] : [] };
   const report = { ...proof, outcome: "completed" as const, output: null, effects };
@@ -369,13 +370,13 @@ export const promises: Record<string, Promised> = {
   },
   "map-open": {
     outputs: ["lake", "field"],
-    during: (client) => scout(client, ["lake", "field"], true),
+    during: (client, runId) => scout(client, runId, ["lake", "field"], true),
     // The second comes when the first has gone; the map is left open for more until it is closed.
     order: [["visit[0] completed", "visit[1] ready", "visit[1] completed", "visit completed", "sum ready"]],
   },
   "map-open-until": {
     outputs: 2,
-    during: (client) => scout(client, ["lake", "field"], false),
+    during: (client, runId) => scout(client, runId, ["lake", "field"], false),
     order: [["visit[0] completed", "visit[1] ready", "visit[1] completed", "scout completed"]],
   },
 };

@@ -19,7 +19,15 @@ const KILLS = 4;
 const TIMEOUT_MS = 300_000;
 
 /** Decided by which task is faster: when a kill takes that one, another wins. They are run until no kill meets them. */
-const races = new Set(["cancel-region", "cancel-task", "join-partial", "join-race", "map-until", "terminate", "timeout"]);
+const races = new Set([
+  "cancel-region",
+  "cancel-task",
+  "join-partial",
+  "join-race",
+  "map-until",
+  "terminate",
+  "timeout",
+]);
 
 let deployment: Deployment;
 let databaseUrl: string;
@@ -42,7 +50,9 @@ beforeAll(async () => {
     amqpUrl: await amqpUrl(),
     orchestrators: 2,
     executors: 3,
-    executorArgs: () => ["--import", "./examples/greeter.mjs"],
+    executorArgs: () => ["--import", "./examples/greeter.ts"],
+    // Node 20 does not run TypeScript by itself.
+    executorEnv: () => ({ NODE_OPTIONS: `--import ${import.meta.resolve("tsx")}` }),
     env: { SKEIN_HTTP_ALLOW: `127.0.0.1:${port}` },
   });
 }, TIMEOUT_MS);
@@ -83,10 +93,15 @@ it(
 );
 
 /** False when a kill has decided the race that it is. Its events come in the order promised where no kill met it. */
-async function keepsPromise(name: string, run: number, promised: Promised, isUndisturbed: () => boolean): Promise<boolean> {
+async function keepsPromise(
+  name: string,
+  run: number,
+  promised: Promised,
+  isUndisturbed: () => boolean,
+): Promise<boolean> {
   const { status = "completed", outputs = null, error, order = [], during } = promised;
   const id = await start(name, run, promised);
-  if (during) await until(() => during(client(), id), `the world has played its part in ${name}`, TIMEOUT_MS);
+  if (during) await until(() => during(client(), id), `the world has played its part in ${name}`);
   const story = await until(() => storyOf(id), `${name} has ended`, TIMEOUT_MS);
   const result = await until(() => client().runs.result(id), `${name} gives its result`);
   if (races.has(name) && !isUndisturbed()) return false;
