@@ -113,7 +113,7 @@ async function doSteps(tx: Transaction, log: FactLog, steps: Step[]): Promise<Ma
   for (const step of steps) {
     const engine = step.task.spec.engine!;
     if (engine.kind !== "cancel" || gone.has(step.task.id)) continue;
-    const cancelled = await cancelTargets(tx, log, step, engine.targets);
+    const cancelled = await cancelTargets(tx, log, step, engine.targets, results.keys());
     for (const id of cancelled) gone.add(id);
     results.set(step.task.id, { event: { type: "completed", output: { cancelled: cancelled.length } } });
   }
@@ -217,14 +217,20 @@ function endingOf(status: "completed" | "failed" | "cancelled", message: Json, k
   return { status, error: { code: failureKinds.terminated, message: text, task: key } };
 }
 
-/** Answers the ids of those it cancelled. */
-async function cancelTargets(tx: Transaction, log: FactLog, { task, run }: Step, targets: string[]): Promise<string[]> {
+/** Cancels all but `done`, which have completed, though their rows do not say so yet. Answers the ids of the cancelled. */
+async function cancelTargets(
+  tx: Transaction,
+  log: FactLog,
+  { task, run }: Step,
+  targets: string[],
+  done: Iterable<string>,
+): Promise<string[]> {
   const keys = scopesAround(task.scope).flatMap((scope) => targets.map((target) => scope + target));
   const open = await tx.query<{ id: string }>(
     `select id from task
-     where run_id = $1 and id <> $4 and (key = any($2) or group_name = any($3))
+     where run_id = $1 and id <> all($4::uuid[]) and (key = any($2) or group_name = any($3))
        and status in ('pending', 'ready', 'running', 'waiting')`,
-    [run.runId, keys, targets, task.id],
+    [run.runId, keys, targets, [task.id, ...done]],
   );
   const locked = await lockTasks(
     tx,

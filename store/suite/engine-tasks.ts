@@ -172,6 +172,18 @@ export function engineCases(open: OpenTeam): void {
     });
   });
 
+  it("lets the first of two cancels act, and the second come too late for the first", async () => {
+    const team = await open();
+    const runId = await team.submit({
+      work: { group: "g" },
+      first: { group: "g", cancel: ["work"] },
+      second: { cancel: ["g"] },
+    });
+    await team.settle();
+    expect(await team.statuses(runId)).toEqual({ work: "cancelled", first: "completed", second: "completed" });
+    expect((await team.task(runId, "second")).output).toEqual({ cancelled: 0 });
+  });
+
   it("runs a task for each item of a list that another gives", async () => {
     const team = await open();
     const runId = await team.submit({
