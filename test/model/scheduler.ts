@@ -153,8 +153,15 @@ export class ModelRun {
   }
 
   cancel(undo: boolean): void {
-    this.#ending ??= { status: "cancelled", undo };
+    this.#begin({ status: "cancelled", undo });
     this.#settle();
+  }
+
+  /** A paused run goes on, so that what it has to undo is undone. */
+  #begin(ending: Ending): void {
+    if (this.#ending || this.isOver) return;
+    this.#ending = ending;
+    this.status = "running";
   }
 
   cancelGroup(group: string): void {
@@ -355,7 +362,7 @@ export class ModelRun {
     if (task.loop) return this.#stepLoop(row, task.loop);
     if (task.wait) return this.#stepWait(row);
     if (task.terminate) {
-      this.#ending ??= { status: task.terminate, undo: task.terminate === "failed" };
+      this.#begin({ status: task.terminate, undo: task.terminate === "failed" });
       return this.#end(row, "completed");
     }
     for (const other of this.#rows) {
