@@ -361,7 +361,166 @@ const joinFlaws: [title: string, join: string, code: ErrorCode, at: string, colu
   ["a stranger in the long form", "{ expression: a || x }", "EXPRESSION_NOT_A_NEED", "", 7, "Add it to needs"],
 ];
 
+/** Tasks of every kind but plain ones: what is wrong, the task beside its id, where, and what is said. */
+const kindFlaws: [string, Record<string, unknown>, string, string, string][] = [
+  ["of no kind", {}, "WORKFLOW_INVALID", "/capability", "one of `wait`, `loop`, `workflow`, `terminate` and `cancel`"],
+  ["of two kinds", { capability: "c", wait: { for: "1s" } }, "WORKFLOW_INVALID", "/wait", "make two tasks of it"],
+  ["with an input for a wait", { wait: { for: "1s" }, input: 1 }, "WORKFLOW_INVALID", "/input", "beside `wait`"],
+  [
+    "with retries of a loop",
+    { loop: { body: [{ id: "x", capability: "c" }], until: "true", max: 2 }, retry: {} },
+    "WORKFLOW_INVALID",
+    "/retry",
+    "beside `loop`",
+  ],
+  ["with a timeout of a run", { workflow: "w", timeout: "1s" }, "WORKFLOW_INVALID", "/timeout", "beside `workflow`"],
+  [
+    "detached without a workflow",
+    { capability: "c", detached: true },
+    "WORKFLOW_INVALID",
+    "/detached",
+    "beside `capability`",
+  ],
+  [
+    "with an undoing of a wait",
+    { wait: { for: "1s" }, compensate: { capability: "c" } },
+    "WORKFLOW_INVALID",
+    "/compensate",
+    "beside `wait`",
+  ],
+  ["open without a map", { capability: "c", open: true }, "WORKFLOW_INVALID", "/open", "without `for_each`"],
+  [
+    "with a quorum without a map",
+    { capability: "c", until: { succeeded: 1 } },
+    "WORKFLOW_INVALID",
+    "/until",
+    "without `for_each`",
+  ],
+  [
+    "with tolerance without a map",
+    { capability: "c", tolerate_failures: 1 },
+    "WORKFLOW_INVALID",
+    "/tolerate_failures",
+    "without `for_each`",
+  ],
+  [
+    "with a width without a map",
+    { capability: "c", max_concurrency: 1 },
+    "WORKFLOW_INVALID",
+    "/max_concurrency",
+    "without `for_each`",
+  ],
+  [
+    "with a map of no width",
+    { capability: "c", for_each: [1], max_concurrency: 0 },
+    "WORKFLOW_INVALID",
+    "/max_concurrency",
+    "at least 1",
+  ],
+  [
+    "with a quorum of nobody",
+    { capability: "c", for_each: [1], until: { succeeded: 0 } },
+    "WORKFLOW_INVALID",
+    "/until/succeeded",
+    "at least 1",
+  ],
+  [
+    "with a map over a number",
+    { capability: "c", for_each: 3 },
+    "WORKFLOW_INVALID",
+    "/for_each",
+    "neither a list nor one single",
+  ],
+  [
+    "with a map over a text around an expression",
+    { capability: "c", for_each: "all {{ inputs.list }}" },
+    "WORKFLOW_INVALID",
+    "/for_each",
+    "neither a list nor one single",
+  ],
+  ["with a map of ends", { terminate: "completed", for_each: [1] }, "WORKFLOW_INVALID", "/for_each", "once is enough"],
+  [
+    "with an item in its own list",
+    { capability: "c", for_each: "{{ item }}" },
+    "EXPRESSION_UNKNOWN_NAME",
+    "/for_each",
+    "item",
+  ],
+  ["that waits for nothing", { wait: {} }, "WORKFLOW_INVALID", "/wait", "one thing at a time"],
+  [
+    "that waits for two things at a time",
+    { wait: { for: "1s", signal: "s" } },
+    "WORKFLOW_INVALID",
+    "/wait",
+    "go into `any_of`",
+  ],
+  [
+    "that waits beside a list",
+    { wait: { any_of: [{ for: "1s" }], signal: "s" } },
+    "WORKFLOW_INVALID",
+    "/wait",
+    "put it into the list",
+  ],
+  ["that waits for any of nothing", { wait: { any_of: [] } }, "WORKFLOW_INVALID", "/wait/any_of", "at least 1"],
+  ["that waits for no span", { wait: { for: "soon" } }, "WORKFLOW_DURATION_INVALID", "/wait", "no duration"],
+  ["that waits until no time", { wait: { until: "tomorrow" } }, "WORKFLOW_INVALID", "/wait", "RFC 3339"],
+  ["with a transient time", { wait: { for: "1s", transient: true } }, "WORKFLOW_INVALID", "/wait", "beside `signal`"],
+  [
+    "with a loop of nothing",
+    { loop: { body: [], until: "true", max: 2 } },
+    "WORKFLOW_INVALID",
+    "/loop/body",
+    "at least 1",
+  ],
+  [
+    "with a loop without an end",
+    { loop: { body: [{ id: "x", capability: "c" }], until: "true" } },
+    "WORKFLOW_INVALID",
+    "/loop/max",
+    "max",
+  ],
+  [
+    "with a circle in a loop",
+    {
+      loop: {
+        body: [
+          { id: "x", capability: "c", needs: ["y"] },
+          { id: "y", capability: "c", needs: ["x"] },
+        ],
+        until: "true",
+        max: 2,
+      },
+    },
+    "WORKFLOW_HAS_CYCLE",
+    "/loop/body/0/needs",
+    "circle",
+  ],
+  [
+    "with a loop until what it cannot see",
+    { loop: { body: [{ id: "x", capability: "c" }], until: "tasks.y.output", max: 2 } },
+    "EXPRESSION_UNKNOWN_NAME",
+    "/loop/until",
+    "y",
+  ],
+  ["that calls a version that is none", { workflow: "w@x" }, "WORKFLOW_INVALID", "/workflow", "name"],
+  ["that cancels nothing", { cancel: [] }, "WORKFLOW_INVALID", "/cancel", "at least 1"],
+  ["that ends in no way", { terminate: "maybe" }, "WORKFLOW_INVALID", "/terminate", "completed"],
+];
+
 describe("a bad workflow", () => {
+  it.each(kindFlaws)("with a task %s is refused for that alone", (_, more, code, at, words) => {
+    const { issues } = workflowIssues({
+      name: "w",
+      tasks: [
+        { id: "a", capability: "c" },
+        { id: "b", ...more },
+      ],
+    });
+    expect(issues).toEqual([
+      expect.objectContaining({ code, pointer: `/tasks/1${at}`, message: expect.stringContaining(words) }),
+    ]);
+  });
+
   it.each(flaws)(
     "with %s is refused with code, pointer, position and remedy",
     (_, text, code, pointer, line, column, words) => {
