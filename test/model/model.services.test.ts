@@ -11,7 +11,7 @@ import { type Sql, sqlOver } from "../../store/sql.ts";
 import type { Store } from "../../store/store.ts";
 import { newTeam } from "../../store/suite/team.ts";
 import { freshDatabase } from "../services.ts";
-import { play } from "./play.ts";
+import { play, registerWorkflows } from "./play.ts";
 import { actions, workflows } from "./workflows.ts";
 
 const RUNS = Number(process.env.SKEIN_MODEL_RUNS ?? 500);
@@ -36,6 +36,7 @@ it(
   `does in ${RUNS} random runs what the model does`,
   async () => {
     const team = await newTeam({ store, sql, close: store.close });
+    await registerWorkflows(team);
     await fc.assert(
       fc.asyncProperty(workflows, actions, async (tasks, chosen) => {
         expect(await play(team, tasks, chosen)).toBeUndefined();

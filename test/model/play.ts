@@ -2,7 +2,7 @@
 import type { TaskDefinition } from "../../core/workflow.ts";
 import type { Tasks, Team } from "../../store/suite/team.ts";
 import { ModelRun, type Task } from "./scheduler.ts";
-import { ACTION_KINDS, type Action, groups, signalNames, spawned } from "./workflows.ts";
+import { ACTION_KINDS, type Action, groups, registered, signalNames, spawned } from "./workflows.ts";
 
 /** What the two say when they differ first, and after which actions; undefined when they never do. */
 export interface Divergence {
@@ -11,8 +11,15 @@ export interface Divergence {
   model: Record<string, string>;
 }
 
+/** Registers what tasks of the runs to come can run. */
+export async function registerWorkflows({ store, namespace }: Team): Promise<void> {
+  for (const [name, tasks] of Object.entries(registered)) {
+    await store.workflows.register(namespace, { name, tasks: tasks as TaskDefinition[] });
+  }
+}
+
 export async function play(team: Team, tasks: Task[], actions: Action[]): Promise<Divergence | undefined> {
-  const model = new ModelRun(tasks);
+  const model = new ModelRun(tasks, registered);
   const runId = await team.submit(
     Object.fromEntries(tasks.map(({ id, ...task }) => [id, task as Partial<TaskDefinition>])) as Tasks,
   );
@@ -68,7 +75,8 @@ async function act(
       return `complete ${key}, spawning`;
     }
     const map = openMaps[pick % Math.max(openMaps.length, 1)];
-    if (kind === 2 && map !== undefined) {
+    // A task emits into maps of its own run.
+    if (kind === 2 && map !== undefined && !key.includes(">")) {
       const items = [`k${pick % 3}`, `k${pick % 4}`];
       model.emit(map, items, flag);
       model.complete(key);
@@ -162,17 +170,40 @@ class RealRun {
   }
 
   async picture(): Promise<Record<string, string>> {
-    const { status } = await this.#team.run(this.#runId);
-    return { ...(await this.#team.statuses(this.#runId)), "(run)": status };
+    const picture = await this.#pictureOf(this.#runId);
+    for (const { id, key } of await this.#inner()) {
+      for (const [name, status] of Object.entries(await this.#pictureOf(id))) picture[`${key}>${name}`] = status;
+    }
+    return picture;
+  }
+
+  async #pictureOf(runId: string): Promise<Record<string, string>> {
+    const { status } = await this.#team.run(runId);
+    return { ...(await this.#team.statuses(runId)), "(run)": status };
+  }
+
+  /** Runs that tasks of this one have started. */
+  #inner(): Promise<{ id: string; key: string }[]> {
+    return this.#team.sql.query(
+      "select r.id, t.key from task t join run r on r.parent_task_id = t.id where t.run_id = $1",
+      [this.#runId],
+    );
   }
 
   async #take(key: string) {
+    const [outer, name] = key.split(">");
+    if (name === undefined) return this.#takeOf(this.#runId, key);
+    const inner = (await this.#inner()).find((run) => run.key === outer);
+    return this.#takeOf(inner!.id, name);
+  }
+
+  async #takeOf(runId: string, key: string) {
     // Delays of retries are not what is compared.
     await this.#team.sql.query(
       "update task set available_at = now() - interval '1 second' where run_id = $1 and key = $2 and status = 'ready'",
-      [this.#runId, key],
+      [runId, key],
     );
-    return this.#team.take(this.#runId, key);
+    return this.#team.take(runId, key);
   }
 
   async complete(

@@ -25,6 +25,8 @@ export interface Task {
   terminate?: "completed" | "failed" | "cancelled";
   cancel?: string[];
   compensate?: { capability: string };
+  workflow?: string;
+  detached?: boolean;
 }
 
 interface Condition {
@@ -57,6 +59,8 @@ interface Row {
   items: Set<string>;
   undoes: boolean;
   settledAt: number;
+  /** The run that a `workflow` task has started. */
+  run: ModelRun | undefined;
 }
 
 interface Signal {
@@ -72,6 +76,8 @@ type Ending = { status: "completed" | "failed" | "cancelled"; undo: boolean };
 
 export class ModelRun {
   status: "running" | "paused" | "completed" | "failed" | "cancelled" = "running";
+  /** Workflows that tasks can run, by name. */
+  readonly #workflows: Record<string, Task[]>;
   #rows: Row[] = [];
   #signals: Signal[] = [];
   #ending: Ending | undefined;
@@ -79,15 +85,19 @@ export class ModelRun {
   /** Counts what happened; later is larger. Hours that pass count for many. */
   #now = 0;
 
-  constructor(tasks: Task[]) {
+  constructor(tasks: Task[], workflows: Record<string, Task[]> = {}) {
+    this.#workflows = workflows;
     this.#add(tasks, "", undefined);
     this.#settle();
   }
 
-  /** Every task's status by key, and the run's. */
+  /** Every task's status by key, and the run's; those of a run within it as `key>…`. */
   get picture(): Record<string, string> {
-    const tasks = Object.fromEntries(this.#rows.map((row) => [row.key, row.status]));
-    return { ...tasks, "(run)": this.status };
+    const inner = this.#rows.flatMap(({ key, run }) =>
+      Object.entries(run?.picture ?? {}).map(([name, status]) => [`${key}>${name}`, status]),
+    );
+    const tasks = this.#rows.map((row) => [row.key, row.status]);
+    return { ...Object.fromEntries([...tasks, ...inner]), "(run)": this.status };
   }
 
   get isOver(): boolean {
@@ -95,7 +105,9 @@ export class ModelRun {
   }
 
   get ready(): string[] {
-    return this.status === "paused" ? [] : this.#rows.filter((row) => row.status === "ready").map((row) => row.key);
+    const own =
+      this.status === "paused" ? [] : this.#rows.filter((row) => row.status === "ready").map((row) => row.key);
+    return [...own, ...this.#rows.flatMap(({ key, run }) => run?.ready.map((name) => `${key}>${name}`) ?? [])];
   }
 
   get asking(): string[] {
@@ -111,6 +123,7 @@ export class ModelRun {
   }
 
   complete(key: string, spawn: Task[] = []): void {
+    if (this.#within(key, (run, name) => run.complete(name, spawn))) return;
     const row = this.#find(key);
     this.#end(row, "completed");
     this.#tell(row);
@@ -119,6 +132,7 @@ export class ModelRun {
   }
 
   fail(key: string, isRetryable: boolean): void {
+    if (this.#within(key, (run, name) => run.fail(name, isRetryable))) return;
     const row = this.#find(key);
     row.failures++;
     const most = row.task.retry?.max_attempts ?? 3;
@@ -177,6 +191,15 @@ export class ModelRun {
     if (this.status === "paused") this.status = "running";
   }
 
+  /** Does it in the run within this one that the key leads to; false when it leads to none. */
+  #within(key: string, act: (run: ModelRun, name: string) => void): boolean {
+    const [outer, name] = key.split(">");
+    if (name === undefined) return false;
+    act(this.#find(outer!).run!, name);
+    this.#settle();
+    return true;
+  }
+
   #find(key: string): Row {
     const row = this.#rows.find((one) => one.key === key);
     if (!row) throw new Error(`The model has no task ${key}`);
@@ -204,6 +227,7 @@ export class ModelRun {
       items: new Set(),
       undoes: false,
       settledAt: 0,
+      run: undefined,
     };
     this.#rows.push(row);
     parent?.children.push(row);
@@ -317,6 +341,7 @@ export class ModelRun {
     for (let isNews = true; isNews; ) {
       isNews = this.#dropUnwanted();
       isNews = this.#step() || isNews;
+      isNews = this.#dropRuns() || isNews;
       for (const row of [...this.#rows]) if (isSettled(row) && this.#tell(row)) isNews = true;
       isNews = this.#bringDown() || isNews;
       isNews = this.#finish() || isNews;
@@ -340,6 +365,13 @@ export class ModelRun {
     return unwanted.size + orphans.length > 0;
   }
 
+  /** Runs within this one whose task has settled before them, other than by starting them. */
+  #dropRuns(): boolean {
+    const left = this.#rows.filter((row) => isSettled(row) && !row.task.detached && row.run && !row.run.isOver);
+    for (const { run } of left) run!.cancel(false);
+    return left.length > 0;
+  }
+
   #step(): boolean {
     let isNews = false;
     const due = this.#rows.filter((one) => one.status === "waiting");
@@ -361,6 +393,7 @@ export class ModelRun {
     if (task.for_each !== undefined) return this.#stepMap(row);
     if (task.loop) return this.#stepLoop(row, task.loop);
     if (task.wait) return this.#stepWait(row);
+    if (task.workflow) return this.#stepRun(row, task.workflow);
     if (task.terminate) {
       this.#begin({ status: task.terminate, undo: task.terminate === "failed" });
       return this.#end(row, "completed");
@@ -370,6 +403,12 @@ export class ModelRun {
       if (isMeant && other !== row && isOpen(other)) this.#end(other, "cancelled", "cancel");
     }
     this.#end(row, "completed");
+  }
+
+  #stepRun(row: Row, name: string) {
+    row.run ??= new ModelRun(this.#workflows[name]!, this.#workflows);
+    if (row.task.detached || row.run.status === "completed") return this.#end(row, "completed");
+    if (row.run.isOver) this.#end(row, "failed");
   }
 
   #stepWait(row: Row) {
@@ -495,7 +534,9 @@ function conditionsOf({ wait }: Task): Condition[] {
 }
 
 function isForEngine({ task }: Row): boolean {
-  return [task.wait, task.loop, task.terminate, task.cancel, task.for_each].some((part) => part !== undefined);
+  return [task.wait, task.loop, task.workflow, task.terminate, task.cancel, task.for_each].some(
+    (part) => part !== undefined,
+  );
 }
 
 /** Whether a failure gets to an end of the graph without a task that started all the same. */

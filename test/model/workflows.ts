@@ -61,6 +61,23 @@ const loop: fc.Arbitrary<Partial<Task>> = fc
     },
   }));
 
+/** What tasks can run as a run of its own. */
+export const registered: Record<string, Task[]> = {
+  child: [
+    { id: "inner", capability: "work", retry: { max_attempts: 2, initial_delay: "1s", jitter: false } },
+    { id: "last", capability: "work", needs: ["inner"] },
+  ],
+};
+
+const nested: fc.Arbitrary<Partial<Task>> = fc.record(
+  {
+    workflow: fc.constantFrom(...Object.keys(registered)),
+    detached: fc.boolean(),
+    compensate: fc.constant({ capability: "work" }),
+  },
+  { requiredKeys: ["workflow"] },
+);
+
 /** Bound to the tasks before it. */
 type Kind = (ids: string[]) => fc.Arbitrary<Partial<Task>>;
 
@@ -75,6 +92,7 @@ const kind: Kind = (ids) =>
     { weight: 3, arbitrary: wait.map((one) => ({ wait: one })) },
     { weight: 3, arbitrary: map },
     { weight: 2, arbitrary: loop },
+    { weight: 2, arbitrary: nested },
     {
       weight: 1,
       arbitrary: fc
