@@ -5,6 +5,7 @@ import { relative } from "node:path";
 import type { TestProject } from "vitest/node";
 import { SkeinError } from "../core/errors.ts";
 import { openPostgres } from "../store/postgres.ts";
+import { providePython } from "./services/python.ts";
 import { type ServiceName, serviceNames } from "./services/service.ts";
 import { findSources } from "./services/source.ts";
 import { howToGet, startFrom } from "./services.ts";
@@ -18,6 +19,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     const reason = names.length === 0 ? "SKEIN_TEST_SERVICES=none" : howToGet(missing);
     return skip(project, reason);
   }
+  await providePython(console.warn);
   const started = performance.now();
   // What runs as a process of its own runs as users run it: built.
   execFileSync(process.execPath, ["scripts/build.mjs", "--if-stale"], { stdio: "inherit" });

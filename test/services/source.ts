@@ -82,7 +82,7 @@ async function inspectMachine(names: readonly ServiceName[], env: Machine["env"]
   return { env, binaries, canApt: !complete && isDebianRoot(), canDocker: !complete && (await dockerAnswers()) };
 }
 
-function isDebianRoot(): boolean {
+export function isDebianRoot(): boolean {
   return process.getuid?.() === 0 && existsSync("/etc/debian_version") && existsSync("/usr/bin/apt-get");
 }
 
@@ -104,7 +104,7 @@ async function pull(image: string, log: (line: string) => void): Promise<boolean
   }
 }
 
-async function aptInstall(packages: readonly string[], log: (line: string) => void): Promise<void> {
+export async function aptInstall(packages: readonly string[], log: (line: string) => void): Promise<void> {
   log(`Installing ${packages.join(", ")} with apt-get …`);
   await withoutServiceStart(async () => {
     await apt(["update", "-qq"], log);
