@@ -43,6 +43,8 @@ export interface FaultProxy {
   intercept(routes: readonly Route[] | "all", interceptor: Interceptor): () => void;
   /** Takes all interceptors off. */
   clear(): void;
+  /** Answers the claims that wait with nothing, as a server does whose wait is over: the next ones are intercepted. */
+  endPolls(): void;
   /** Cuts the connections that are open, long-polls among them. */
   cutAll(): void;
   close(): Promise<void>;
@@ -55,6 +57,7 @@ const hopHeaders = /^(host|connection|keep-alive|transfer-encoding|content-lengt
 export async function openProxy(target: string, port: number): Promise<FaultProxy> {
   const base = target.replace(/\/+$/, "");
   const exchanges: Exchange[] = [];
+  let polls = new AbortController();
   let interceptors: { routes: readonly Route[] | "all"; interceptor: Interceptor }[] = [];
   const server = createServer((request, response) => void handle(request, response));
   await listen(server, port);
@@ -68,7 +71,7 @@ export async function openProxy(target: string, port: number): Promise<FaultProx
       const exchange: Exchange = { route: routeOf(method, path), request: parse(body), gone: gone.signal };
       exchanges.push(exchange);
       const forward = async () => {
-        exchange.answer = await ask(base + path, request, body, gone.signal);
+        exchange.answer = await answerOf(exchange, base + path, request, body);
         return exchange.answer;
       };
       const answer = await interceptors
@@ -86,6 +89,17 @@ export async function openProxy(target: string, port: number): Promise<FaultProx
     }
   }
 
+  async function answerOf(exchange: Exchange, url: string, request: IncomingMessage, body: string): Promise<Answer> {
+    if (exchange.route !== "claim") return ask(url, request, body, exchange.gone);
+    const { signal } = polls;
+    try {
+      return await ask(url, request, body, AbortSignal.any([exchange.gone, signal]));
+    } catch (error) {
+      if (signal.aborted) return jsonAnswer({ tasks: [] });
+      throw error;
+    }
+  }
+
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     exchanges,
@@ -98,6 +112,10 @@ export async function openProxy(target: string, port: number): Promise<FaultProx
     },
     clear: () => {
       interceptors = [];
+    },
+    endPolls() {
+      polls.abort();
+      polls = new AbortController();
     },
     cutAll: () => server.closeAllConnections(),
     close: () => closeServer(server),

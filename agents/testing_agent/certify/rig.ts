@@ -76,6 +76,8 @@ export interface Work {
   /** What the executor has reported of a task, answered or not. */
   reports(id: string): Reported[];
   finished(): Promise<void>;
+  /** Cancels it, and waits until every handler that has begun is at its end. */
+  cancel(withinMs?: number): Promise<void>;
   task(id: string): Promise<TaskDetailBody>;
 }
 
@@ -92,11 +94,14 @@ export interface Rig extends Stage {
   begin(tasks: readonly WorkTask[], options?: WorkOptions): Promise<Work>;
   /** Waits until `look` answers something, and fails with `what` when it does not. */
   until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T>;
+  /** Until the case is over, or the returned function is called. */
   intercept(routes: readonly Route[] | "all", interceptor: Interceptor): () => void;
   /** Starts the executor, if it does not run, and waits until it has registered. */
   start(): Promise<void>;
   /** Has one more task performed: it goes on. */
   goesOn(): Promise<void>;
+  /** Frees the slots that a run still takes. Whether the executor heeds a cancel is for another case to say. */
+  tidy(work: Work): Promise<void>;
 }
 
 export interface RigOptions {
@@ -175,6 +180,12 @@ export function createRig(stage: Stage, options: RigOptions): Rig {
           isTerminalRun((await stage.client.runs.get(run.id)).status) ? true : undefined,
         );
       },
+      cancel: async (withinMs) => {
+        await stage.client.runs.cancel(run.id, "the kit has changed its mind");
+        const areStopped = () =>
+          tasks.every(({ id }) => notes(id, "started").length === notes(id).length / 2) ? true : undefined;
+        await until("the cancelled handlers are stopped", areStopped, withinMs);
+      },
       task: (id) => stage.client.runs.task(run.id, id),
     };
   }
@@ -185,6 +196,23 @@ export function createRig(stage: Stage, options: RigOptions): Rig {
     const work = await begin([{ id: "next", capability: "certify.echo", input: { next: true } }]);
     await work.finished();
     equal("the output of the next task", (await work.task("next")).output, { next: true });
+  }
+
+  async function start(): Promise<void> {
+    if (subject.isRunning) return;
+    const known = proxy.exchanges.length;
+    subject.start();
+    await until("it registers", () => registrationIn(proxy, known), START_PATIENCE_MS);
+  }
+
+  async function tidy(work: Work): Promise<void> {
+    try {
+      await work.cancel(LEASE_MS);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      await subject.kill();
+      await start();
+    }
   }
 
   return {
@@ -199,13 +227,13 @@ export function createRig(stage: Stage, options: RigOptions): Rig {
     goesOn,
     registration,
     agent: () => createAgentClient(connection, { id: registration().id, agent_token: registration().token }),
-    intercept: proxy.intercept,
-    async start() {
-      if (subject.isRunning && subject.surprise === undefined) return;
-      const known = proxy.exchanges.length;
-      subject.start();
-      await until("it registers", () => registrationIn(proxy, known), START_PATIENCE_MS);
+    intercept(routes, interceptor) {
+      const off = proxy.intercept(routes, interceptor);
+      if (routes === "all" || routes.includes("claim")) proxy.endPolls();
+      return off;
     },
+    start,
+    tidy,
   };
 }
 

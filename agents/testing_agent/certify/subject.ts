@@ -15,7 +15,7 @@ export interface Subject {
   tail(): string;
 }
 
-const TAIL_LINES = 5;
+const TAIL_LINES = 10;
 const MAX_TAIL_CHARS = 8_192;
 
 export function createSubject(command: readonly string[], env: NodeJS.ProcessEnv): Subject {

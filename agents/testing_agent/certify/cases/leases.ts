@@ -34,7 +34,7 @@ export const slowReport: Case = {
 export const staleLease: Case = {
   name: "stale-lease",
   title: "It drops what it does not hold any more, told by a heartbeat or by a report, and goes on",
-  async play({ agent, begin, client, goesOn, intercept, step, until }) {
+  async play({ agent, begin, goesOn, intercept, step, tidy, until }) {
     step("take the lease away before the report");
     let isTaken = false;
     const stop = intercept(["report"], async (exchange, forward) => {
@@ -69,7 +69,7 @@ export const staleLease: Case = {
       "its handler is stopped",
       () => long.notes("long", "stopped").some(({ attempt }) => attempt === 1) || undefined,
     );
-    await client.runs.cancel(long.run.id);
+    await tidy(long);
     equal("what it reports of the lost attempt", acceptedOf(long, "long"), []);
     step("perform another task");
     await goesOn();
@@ -79,7 +79,7 @@ export const staleLease: Case = {
 export const cancel: Case = {
   name: "cancel",
   title: "A cancel reaches the handler with the next heartbeat and frees its slot; its neighbour goes on",
-  async play({ begin, client, goesOn, step }) {
+  async play({ begin, goesOn, step, tidy }) {
     step("fill both slots");
     const input = { ms: ENDLESS_MS };
     const unwanted = await begin([{ id: "unwanted", capability: "certify.sleep", input }], { leaseMs: LEASE_MS });
@@ -88,14 +88,14 @@ export const cancel: Case = {
     await wanted.noted("wanted", "started");
 
     step("cancel one of the runs");
-    await client.runs.cancel(unwanted.run.id, "the kit has changed its mind");
-    await unwanted.noted("unwanted", "stopped");
+    await unwanted.cancel();
     step("perform a task in the slot that is free again");
     await goesOn();
     equal("what it reports of the cancelled task", acceptedOf(unwanted, "unwanted"), []);
     const { status, attempt } = await wanted.task("wanted");
     equal("the neighbour", { status, attempt }, { status: "running", attempt: 1 });
     equal("what stopped the neighbour", wanted.notes("wanted", "stopped"), []);
+    await tidy(wanted);
   },
 };
 
@@ -103,6 +103,8 @@ export const heartbeatGap: Case = {
   name: "heartbeat-gap",
   title: "It keeps its lease when heartbeats are lost for less than a lease",
   async play({ begin, intercept, step }) {
+    const input = { ms: LEASE_MS * 1.5 };
+    const work = await begin([{ id: "sleep", capability: "certify.sleep", input }], { leaseMs: LEASE_MS });
     step("lose heartbeats for a third of the lease, after the first one");
     const gap = { beats: 0, endsAt: 0, lost: 0 };
     intercept(["heartbeat"], async (exchange, forward) => {
@@ -113,8 +115,6 @@ export const heartbeatGap: Case = {
       exchange.gone.throwIfAborted();
       throw new Cut();
     });
-    const input = { ms: LEASE_MS * 1.5 };
-    const work = await begin([{ id: "sleep", capability: "certify.sleep", input }], { leaseMs: LEASE_MS });
     await work.finished();
     wasPerformedOnce("the task", await work.task("sleep"));
     isTrue("heartbeats were lost", gap.lost > 0, gap);
@@ -127,7 +127,7 @@ const MARGIN_MS = 100;
 export const heartbeatLost: Case = {
   name: "heartbeat-lost",
   title: "It stops its handler when heartbeats are lost for longer than a lease; the next attempt is another one",
-  async play({ begin, client, goesOn, intercept, step, until }) {
+  async play({ begin, goesOn, intercept, step, tidy, until }) {
     step("lose all heartbeats until the lease has run out");
     const found = intercept(["heartbeat"], () => Promise.reject(new Cut()));
     const input = { ms: ENDLESS_MS };
@@ -145,7 +145,8 @@ export const heartbeatLost: Case = {
     );
     await work.lease("sleep", 2);
     equal("what it reports of the lost attempt", acceptedOf(work, "sleep"), []);
-    await client.runs.cancel(work.run.id);
+    await work.noted("sleep", "started", 2);
+    await tidy(work);
     step("perform another task");
     await goesOn();
   },

@@ -1,5 +1,4 @@
 /** Messages that come twice, and answers that do not come at all. */
-import { randomUUID } from "node:crypto";
 import { equal, isTrue } from "../../expect.ts";
 import { repeatHint } from "../hints.ts";
 import { Cut, jsonAnswer, leasesIn, reportsIn } from "../proxy.ts";
@@ -89,7 +88,7 @@ export const lostReport: Case = {
         isLost = true;
         throw new Cut();
       });
-      const input = { code: "OUT_OF_PAPER", message: "The printer is empty.", retryable: false, unique: randomUUID() };
+      const input = { code: "OUT_OF_PAPER", message: "The printer is empty.", retryable: false };
       const work = await begin([{ id: "task", capability, input }]);
       const results = await until("it repeats its report", () => {
         const all = work.reports("task").map(({ result }) => result);
