@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { cases } from "../../agents/testing_agent/certify/cases.ts";
 import { certify } from "../../agents/testing_agent/certify/certify.ts";
+import { createClient } from "../../sdk/client.ts";
 import { type Deployment, startDeployment } from "../deployment.ts";
 import { findOnPath } from "../services/service.ts";
 import { amqpUrl, freshDatabase } from "../services.ts";
@@ -36,35 +37,40 @@ afterAll(() => deployment?.stop());
 
 describe.concurrent("the conformance kit certifies", { timeout: DEADLINE_MS }, () => {
   it("the TypeScript runtime over RabbitMQ", async ({ expect }) => {
-    expect(await failuresOf("queue", typescript, { AMQP_URL: broker })).toEqual([]);
+    expect(await verdictOn(typescript, "queue", { AMQP_URL: broker })).toEqual({ failures: [], doors: ["queue"] });
   });
 
   it("the TypeScript runtime over HTTP alone", async ({ expect }) => {
-    expect(await failuresOf("poll", typescript, {})).toEqual([]);
+    expect(await verdictOn(typescript, "poll")).toEqual({ failures: [], doors: ["poll"] });
   });
 
   const hasPython = existsSync(pythonClient) && findOnPath("python3") !== undefined;
   it.skipIf(!hasPython)("the Python client", async ({ expect }) => {
-    expect(await failuresOf("python", python, { PYTHONPATH: pythonClient })).toEqual([]);
+    const env = { PYTHONPATH: pythonClient };
+    expect(await verdictOn(python, "python", env)).toEqual({ failures: [], doors: ["poll"] });
   });
 });
 
-/** Plays all cases; answers the rows of those that failed. */
-async function failuresOf(namespace: string, command: string[], env: Record<string, string>): Promise<object[]> {
+/** Plays all cases: those that failed, and how the executor took its work. */
+async function verdictOn(command: string[], namespace: string, env: Record<string, string> = {}) {
   const { PATH = "", HOME = "" } = process.env;
   const { key } = await deployment.client().keys.create({
     name: "certify",
     namespace,
     scopes: ["runs:read", "runs:write", "work"],
   });
-  const { passed, results } = await certify({
-    url: deployment.orchestrators[0]!.url,
-    apiKey: key,
+  const connection = { url: deployment.orchestrators[0]!.url, apiKey: key };
+  const { results } = await certify({
+    ...connection,
     command,
     env: { PATH, HOME, LOG_LEVEL: "warn", ...env },
     patienceMs: PATIENCE_MS,
     log: () => {},
   });
-  if (passed + results.filter(({ failure }) => failure).length !== cases.length) throw new Error("Cases are missing");
-  return results.filter(({ failure }) => failure);
+  if (results.length !== cases.length) throw new Error("Some cases were not played");
+  const agents = await createClient(connection).agents.list();
+  return {
+    failures: results.filter(({ failure }) => failure),
+    doors: [...new Set(agents.data.map(({ door }) => door))],
+  };
 }

@@ -1,4 +1,5 @@
 /** What the kit says of executors that break the protocol on purpose, and of commands and deployments it cannot work with. */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -8,6 +9,7 @@ import { type Embedded, startEmbedded } from "../../../embedded.ts";
 import { createAgentClient, createClient } from "../../../sdk/client.ts";
 import { cases } from "./cases.ts";
 import { certify } from "./certify.ts";
+import { capabilities } from "./rig.ts";
 
 const naive = fileURLToPath(new URL("../../../test/certify/naive-executor.mjs", import.meta.url));
 const command = [process.execPath, naive];
@@ -70,6 +72,14 @@ describe.concurrent("the conformance kit", { timeout: DEADLINE_MS }, () => {
       ...Object.fromEntries(failed.map((name) => [name, false])),
       ...Object.fromEntries(passed.map((name) => [name, true])),
     });
+  });
+});
+
+describe("docs/certify.md", () => {
+  it("has a row for each case and each capability, and for nothing else", () => {
+    const text = readFileSync(new URL("../../../docs/certify.md", import.meta.url), "utf8");
+    const documented = [...text.matchAll(/^\| `([a-z.-]+)` /gm)].map(([, name]) => name);
+    expect(documented).toEqual([...capabilities, ...cases.map(({ name }) => name)]);
   });
 });
 
