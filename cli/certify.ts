@@ -10,7 +10,7 @@ export interface CertifyOptions {
 /** Exits with 1 when a case failed. */
 export async function certify(context: Context, command: string[], options: CertifyOptions): Promise<number> {
   const { url } = await context.client();
-  const kit = await import("../agents/testing_agent/certify/certify.ts");
+  const kit = await import("../agents/testing_agent/certify/main.ts");
   const { failed } = await kit.certify({
     url,
     ...(context.apiKey !== undefined && { apiKey: context.apiKey }),

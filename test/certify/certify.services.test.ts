@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { cases } from "../../agents/testing_agent/certify/cases.ts";
-import { certify } from "../../agents/testing_agent/certify/certify.ts";
+import { certify } from "../../agents/testing_agent/certify/main.ts";
 import { createClient } from "../../sdk/client.ts";
 import { type Deployment, startDeployment } from "../deployment.ts";
 import { findOnPath } from "../services/service.ts";
