@@ -36,7 +36,6 @@ export function createSubject(command: readonly string[], env: NodeJS.ProcessEnv
       // It is gone already.
     }
   };
-  process.once("exit", killGroup);
 
   return {
     get isRunning() {
@@ -52,6 +51,8 @@ export function createSubject(command: readonly string[], env: NodeJS.ProcessEnv
       const started = spawn(file, args, { env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
       child = started;
       isRunning = true;
+      // Whatever ends the kit must not leave it behind.
+      process.once("exit", killGroup);
       for (const stream of [started.stdout, started.stderr]) {
         stream.setEncoding("utf8").on("data", (text: string) => {
           output = (output + text).slice(-MAX_TAIL_CHARS);
@@ -60,6 +61,7 @@ export function createSubject(command: readonly string[], env: NodeJS.ProcessEnv
       end = new Promise((resolve) => {
         const finish = (code: number | null, how: string) => {
           isRunning = false;
+          process.off("exit", killGroup);
           if (!isEndWanted) surprise = how;
           resolve(code);
         };
@@ -76,6 +78,7 @@ export function createSubject(command: readonly string[], env: NodeJS.ProcessEnv
       isEndWanted = true;
       killGroup();
       await end;
+      child = undefined;
     },
     tail,
   };
