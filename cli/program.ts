@@ -301,6 +301,14 @@ function addRest(program: Command, does: Does): void {
     .option("--url <url>", "another word for --server")
     .option("--only <scenario>", "only this one; repeatable", collect)
     .action(does(async () => (await import("./test-deployment.ts")).testDeployment));
+  program
+    .command("certify")
+    .description("try an executor of any language with the conformance kit, which starts it; see docs/certify.md")
+    .argument("<command...>", "what starts the executor, after --")
+    .option("--url <url>", "another word for --server")
+    .option("--listen <port>", "where the kit stands between executor and server; default: any free port", port)
+    .option("--case <name>", "only this one; repeatable", collect)
+    .action(does(async () => (await import("./certify.ts")).certify));
 }
 
 function addKeys(program: Command, does: Does): void {

@@ -18,11 +18,9 @@ export function resultLines({ name, title, durationMs, step, failure }: Scenario
   ];
 }
 
-export function summaryLine(url: string, { passed, failed }: TestReport): string {
+export function summaryLine(url: string, { passed, failed }: TestReport, what = "scenarios"): string {
   const total = passed + failed;
-  return failed === 0
-    ? `All ${total} scenarios passed at ${url}.`
-    : `${failed} of ${total} scenarios failed at ${url}.`;
+  return failed === 0 ? `All ${total} ${what} passed at ${url}.` : `${failed} of ${total} ${what} failed at ${url}.`;
 }
 
 export function reportJson(url: string, { passed, failed, results }: TestReport): string {
