@@ -166,9 +166,11 @@ async function goOnWaiting(tx: Transaction, steps: Step[], results: Map<string, 
 
 // --- waits
 
-async function stepWaits(tx: Transaction, steps: Step[]): Promise<Map<string, StepResult>> {
+/** Those that began first come first: a signal is theirs. */
+async function stepWaits(tx: Transaction, waits: Step[]): Promise<Map<string, StepResult>> {
   const results = new Map<string, StepResult>();
-  if (steps.length === 0) return results;
+  if (waits.length === 0) return results;
+  const steps = waits.toSorted((a, b) => a.row.started_ms - b.row.started_ms);
   const signals = await loadSignals(tx, steps[0]!.run.runId);
   const taken: { id: string; task_id: string }[] = [];
   for (const step of steps) {

@@ -160,7 +160,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
                        then clock_timestamp() + t.deadline_ms * interval '1 millisecond' else t.deadline_at end,
          agent_id = case u.status when 'ready' then null else t.agent_id end,
          lease_token = case u.status when 'ready' then null else t.lease_token end,
-         started_at = case u.status when 'ready' then null when 'waiting' then clock_timestamp() else t.started_at end,
+         started_at = case u.status when 'ready' then null when 'waiting' then statement_timestamp() else t.started_at end,
          step_due = u.status = 'waiting',
          wake_at = null,
          awaits = null,

@@ -172,6 +172,22 @@ export function engineCases(open: OpenTeam): void {
     });
   });
 
+  it("gives a signal to the wait that began first, though its task comes later in the graph", async () => {
+    const team = await open();
+    const runId = await team.submit({
+      a: {},
+      b: { needs: ["a"] },
+      early: { needs: ["b"], trigger_rule: "always", wait: { signal: "s" } },
+      late: { needs: ["a"], wait: { signal: "s" } },
+    });
+    await team.complete(await team.take(runId, "a"));
+    await team.settle();
+    expect(await team.statuses(runId)).toMatchObject({ early: "waiting", late: "waiting" });
+    await signal(team, runId, "s");
+    await team.settle();
+    expect(await team.statuses(runId)).toMatchObject({ early: "completed", late: "waiting" });
+  });
+
   it("lets the first of two cancels act, and the second come too late for the first", async () => {
     const team = await open();
     const runId = await team.submit({

@@ -237,7 +237,7 @@ export class ModelRun {
   /** Tasks that need one another, in an order in which every need comes first. */
   #add(tasks: Task[], scope: string, parent: Row | undefined): void {
     const byId = new Map<string, Row>();
-    for (const task of tasks) {
+    for (const task of byDepth(tasks)) {
       const row = this.#newRow(scope + task.id, task, parent);
       row.needs = (task.needs ?? []).map((id) => byId.get(id)!);
       for (const need of row.needs) need.dependants.push(row);
@@ -374,7 +374,7 @@ export class ModelRun {
 
   #step(): boolean {
     let isNews = false;
-    const due = this.#rows.filter((one) => one.status === "waiting");
+    const due = this.#rows.filter((one) => one.status === "waiting").sort((a, b) => a.since - b.since);
     // Cancels come first: what one of them cancels, even another cancel, does nothing any more.
     for (const row of due.sort((a, b) => Number(b.task.cancel !== undefined) - Number(a.task.cancel !== undefined))) {
       if (row.status !== "waiting") continue;
@@ -520,6 +520,13 @@ export class ModelRun {
     }
     return done.length > 0;
   }
+}
+
+/** The longest chain of needs counts; tasks of the same depth stay in order. */
+function byDepth(tasks: Task[]): Task[] {
+  const depths = new Map<string, number>();
+  for (const { id, needs = [] } of tasks) depths.set(id, Math.max(0, ...needs.map((need) => depths.get(need)! + 1)));
+  return tasks.toSorted((a, b) => depths.get(a.id)! - depths.get(b.id)!);
 }
 
 const HOUR = 3_600_000;
