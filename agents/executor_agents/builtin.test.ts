@@ -9,11 +9,23 @@ it("the built-in executors are the ones the documentation names", () => {
     "http.request",
     "transform.jsonata",
     "code.javascript",
+    "a2a.send",
   ]);
 });
 
+const allOptions = {
+  sqlDatabases: { orders: { url: "postgres://localhost/orders", write: false, privileged: false } },
+  smtp: { url: "smtp://localhost", from: "skein@example.org", recipientDomains: [] },
+  webhookSecrets: { partner: [`whsec_${Buffer.alloc(32).toString("base64")}`] },
+};
+
+it("what needs settings is offered where it has them", () => {
+  const added = builtinExecutors(allOptions).slice(builtinExecutors().length);
+  expect(added.map(({ capability }) => capability)).toEqual(["sql.query", "email.send", "webhook.send"]);
+});
+
 it("every built-in contract is a schema that Skein itself accepts", () => {
-  for (const { inputSchema, outputSchema } of builtinExecutors()) {
+  for (const { inputSchema, outputSchema } of builtinExecutors(allOptions)) {
     if (inputSchema) compileSchema(inputSchema);
     if (outputSchema) compileSchema(outputSchema);
   }
