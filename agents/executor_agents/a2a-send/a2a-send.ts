@@ -150,6 +150,8 @@ class Conversation {
         if (payload?.$case === "message") return payload.value;
         if (payload?.$case === "task") this.#note(payload.value);
         if (payload?.$case === "statusUpdate") this.#note({ id: payload.value.taskId, status: payload.value.status });
+        // Some agents leave the stream open while they wait for somebody.
+        if (this.#task && isSettled(this.#task.status)) break;
       }
     } catch (error) {
       // What has become of the task can still be asked.

@@ -7,6 +7,8 @@ const MAX_TEXT_CHARS = 1024 * 1024;
 /** The engine's limit for one input or output. */
 const MAX_RAW_CHARS = 8 * 1024 * 1024;
 
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
 const about = { media_type: z.string().max(255).optional(), filename: z.string().max(1_024).optional() };
 
 /** What a task may send. */
@@ -14,7 +16,10 @@ export const inputPart = z.union([
   z.strictObject({ text: z.string().max(MAX_TEXT_CHARS), ...about }),
   z.strictObject({ data: z.json(), ...about }),
   z.strictObject({ url: z.url().describe("Where the agent finds a file"), ...about }),
-  z.strictObject({ raw: z.base64().max(MAX_RAW_CHARS).describe("A file in base64"), ...about }),
+  z.strictObject({
+    raw: z.string().max(MAX_RAW_CHARS).regex(BASE64, "is not base64").describe("A file in base64"),
+    ...about,
+  }),
 ]);
 
 /** What an agent has answered. */
