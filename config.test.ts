@@ -47,6 +47,55 @@ describe("loadConfig", () => {
     expect(config.limits).toEqual({ ...defaultLimits, tasksPerRun: 5, outputBytes: 1_000 });
   });
 
+  it("reads what the executors with effects are allowed", () => {
+    const secret = `whsec_${Buffer.alloc(32).toString("base64")}`;
+    const { executor } = loadConfig({
+      SKEIN_SQL_DATABASES: '{"a": "postgres://h/a", "b": {"url": "postgresql://h/b", "write": true}}',
+      SKEIN_SMTP_URL: "smtps://user:secret@mail.example",
+      SKEIN_SMTP_FROM: "Skein <skein@example.org>",
+      SKEIN_SMTP_RECIPIENT_DOMAINS: "example.org, *.example.com",
+      SKEIN_WEBHOOK_SECRETS: JSON.stringify({ one: secret, two: [secret, secret] }),
+    });
+    expect(executor).toMatchObject({
+      sqlDatabases: {
+        a: { url: "postgres://h/a", write: false, privileged: false },
+        b: { url: "postgresql://h/b", write: true, privileged: false },
+      },
+      smtp: {
+        url: "smtps://user:secret@mail.example",
+        from: "Skein <skein@example.org>",
+        recipientDomains: ["example.org", "*.example.com"],
+      },
+      webhookSecrets: { one: [secret], two: [secret, secret] },
+    });
+    expect(loadConfig({}).executor).toMatchObject({
+      sqlDatabases: undefined,
+      smtp: undefined,
+      webhookSecrets: undefined,
+    });
+  });
+
+  it.each<[string, string]>([
+    ["SKEIN_SQL_DATABASES", "secret"],
+    ["SKEIN_SQL_DATABASES", "[]"],
+    ["SKEIN_SQL_DATABASES", '{"a": "mysql://secret"}'],
+    ["SKEIN_SQL_DATABASES", '{"a secret": "postgres://h"}'],
+    ["SKEIN_SQL_DATABASES", '{"a": {"url": "postgres://h", "secret": true}}'],
+    ["SKEIN_SMTP_URL", "secret"],
+    ["SKEIN_SMTP_FROM", "secret"],
+    ["SKEIN_WEBHOOK_SECRETS", '{"a": "secret"}'],
+    ["SKEIN_WEBHOOK_SECRETS", '{"a": "whsec_c2VjcmV0"}'],
+    ["SKEIN_WEBHOOK_SECRETS", '{"a": []}'],
+  ])("refuses %s=%s without quoting it", (name, value) => {
+    const flaws = flawsOf({ [name]: value });
+    expect(flaws).toEqual([expect.stringMatching(`^${name} must be `)]);
+    expect(flaws.join()).not.toContain("secret");
+  });
+
+  it("refuses a mail server without a sender", () => {
+    expect(flawsOf({ SKEIN_SMTP_URL: "smtp://h" })).toEqual([expect.stringMatching("^SKEIN_SMTP_FROM must be set")]);
+  });
+
   it("names every variable that is wrong, and what it should be, but never its value", () => {
     const env = { PORT: "80x", LOG_LEVEL: "loud", DATABASE_URL: "mysql://user:secret@host/db", SKEIN_HANDOFF: "yes" };
     expect(flawsOf(env)).toEqual([

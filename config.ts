@@ -1,6 +1,7 @@
 /** The environment, read once into a typed Config. Every wrong variable is named at once, with what it should be. */
 import { hostname } from "node:os";
 import { z } from "zod";
+import { EMAIL_FORMS, parseEmailAddress } from "./core/email-address.ts";
 import { type Issue, SkeinError } from "./core/errors.ts";
 import { defaultLimits, formatCount, type LimitName, type Limits, limitKey } from "./core/limits.ts";
 
@@ -23,6 +24,14 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ""),
 );
+/** JSON in one variable. What is wrong in it is not quoted: it holds secrets. */
+const json = <T>(schema: z.ZodType<T>, shape: string) =>
+  z.string().transform((text, context) => {
+    const parsed = schema.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    context.addIssue({ code: "custom", message: `must be JSON of the form ${shape}` });
+    return z.NEVER;
+  });
 const flag = oneOf("0", "1", "true", "false").transform((text) => text === "1" || text === "true");
 
 const MAX_COUNT = 2 ** 31 - 1;
@@ -35,6 +44,29 @@ const limits = Object.fromEntries(
     const max = name === "jsonDepth" ? MAX_JSON_LEVELS : name.endsWith("Bytes") ? MAX_BYTES : MAX_COUNT;
     return [limitKey(name as LimitName), wholeNumber(1, max).default(value)];
   }),
+);
+
+/** Of what a task may name: a database, a secret. */
+const name = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/);
+
+const postgresUrl = url(["postgres:", "postgresql:"]);
+const sqlDatabases = z.record(
+  name,
+  z.union([
+    postgresUrl.transform((text) => ({ url: text, write: false, privileged: false })),
+    z.strictObject({ url: postgresUrl, write: z.boolean().default(false), privileged: z.boolean().default(false) }),
+  ]),
+);
+
+/** Standard Webhooks: `whsec_` and the base64 of 24 to 64 bytes. */
+const webhookSecret = z.string().refine((text) => {
+  const [, base64 = ""] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
+  const bytes = Buffer.from(base64, "base64");
+  return bytes.toString("base64") === base64 && bytes.length >= 24 && bytes.length <= 64;
+});
+const webhookSecrets = z.record(
+  name,
+  z.union([webhookSecret.transform((one) => [one]), z.array(webhookSecret).min(1).max(4)]),
 );
 
 const environment = z.object({
@@ -62,6 +94,20 @@ const environment = z.object({
     .max(128, { error: "must have at most 128 characters" })
     .default(`${hostname()}-${process.pid}`),
   SKEIN_HTTP_ALLOW: list.default([]),
+  SKEIN_SQL_DATABASES: json(
+    sqlDatabases,
+    '{"name": "postgres://…"} or {"name": {"url": "postgres://…", "write": true, "privileged": true}}',
+  ).optional(),
+  SKEIN_SMTP_URL: url(["smtp:", "smtps:"]).optional(),
+  SKEIN_SMTP_FROM: z
+    .string()
+    .refine((text) => parseEmailAddress(text) !== undefined, { error: `must be ${EMAIL_FORMS}` })
+    .optional(),
+  SKEIN_SMTP_RECIPIENT_DOMAINS: list.default([]),
+  SKEIN_WEBHOOK_SECRETS: json(
+    webhookSecrets,
+    '{"name": "whsec_…"} or {"name": ["whsec_…new", "whsec_…old"]}, of 24 to 64 bytes in base64',
+  ).optional(),
   SKEIN_HANDOFF: flag.default(false),
   SKEIN_HEALTH_FILE: z.string().min(1).optional(),
   SKEIN_DRAIN_MS: wholeNumber(0, MAX_COUNT).default(20_000),
@@ -93,6 +139,12 @@ export interface Config {
     capabilities: string[] | undefined;
     /** Hosts, host:port or CIDR ranges that `http.request` may reach though they are internal. */
     httpAllow: string[];
+    /** What `sql.query` may reach, by the names that tasks use. Undefined: there is no `sql.query`. */
+    sqlDatabases: z.output<typeof sqlDatabases> | undefined;
+    /** How `email.send` sends, and to whom; without domains to anybody. Undefined: there is no `email.send`. */
+    smtp: { url: string; from: string; recipientDomains: string[] } | undefined;
+    /** What `webhook.send` signs with, by the names that tasks use. Undefined: there is no `webhook.send`. */
+    webhookSecrets: z.output<typeof webhookSecrets> | undefined;
     /** Take new work with the answer to a report, past the broker. */
     handOff: boolean;
     drainMs: number;
@@ -107,6 +159,11 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = environment.safeParse(set);
   if (!parsed.success) throw invalid(parsed.error.issues);
+  const { SKEIN_SMTP_URL: smtpUrl, SKEIN_SMTP_FROM: from } = parsed.data as z.infer<typeof environment>;
+  if (smtpUrl !== undefined && from === undefined) {
+    const message = `must be set, too, where SKEIN_SMTP_URL is: ${EMAIL_FORMS}`;
+    throw invalid([{ code: "custom", path: ["SKEIN_SMTP_FROM"], message, input: undefined }]);
+  }
   const values = parsed.data as z.infer<typeof environment> & Record<string, unknown>;
   return {
     databaseUrl: values.DATABASE_URL,
@@ -127,6 +184,12 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       slots: values.SKEIN_SLOTS,
       capabilities: values.SKEIN_CAPABILITIES,
       httpAllow: values.SKEIN_HTTP_ALLOW,
+      sqlDatabases: values.SKEIN_SQL_DATABASES,
+      smtp:
+        smtpUrl === undefined
+          ? undefined
+          : { url: smtpUrl, from: from!, recipientDomains: values.SKEIN_SMTP_RECIPIENT_DOMAINS },
+      webhookSecrets: values.SKEIN_WEBHOOK_SECRETS,
       handOff: values.SKEIN_HANDOFF,
       drainMs: values.SKEIN_DRAIN_MS,
       healthFile: values.SKEIN_HEALTH_FILE,
@@ -143,4 +206,12 @@ function invalid(flaws: z.core.$ZodIssue[]): SkeinError {
     return { code: "CONFIG_INVALID", message: `${name} ${flaw.message}`, pointer: `/${name}` };
   });
   return new SkeinError("CONFIG_INVALID", issues.map((issue) => issue.message).join("; "), { issues });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,8 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { compileSchema } from "../../core/schema.ts";
+import { parseWorkflow } from "../../core/workflow.ts";
 import { builtinExecutors } from "./builtin.ts";
 
 it("the built-in executors are the ones the documentation names", () => {
@@ -9,11 +12,23 @@ it("the built-in executors are the ones the documentation names", () => {
     "http.request",
     "transform.jsonata",
     "code.javascript",
+    "a2a.send",
   ]);
 });
 
+const allOptions = {
+  sqlDatabases: { orders: { url: "postgres://localhost/orders", write: false, privileged: false } },
+  smtp: { url: "smtp://localhost", from: "skein@example.org", recipientDomains: [] },
+  webhookSecrets: { partner: [`whsec_${Buffer.alloc(32).toString("base64")}`] },
+};
+
+it("what needs settings is offered where it has them", () => {
+  const added = builtinExecutors(allOptions).slice(builtinExecutors().length);
+  expect(added.map(({ capability }) => capability)).toEqual(["sql.query", "email.send", "webhook.send"]);
+});
+
 it("every built-in contract is a schema that Skein itself accepts", () => {
-  for (const { inputSchema, outputSchema } of builtinExecutors()) {
+  for (const { inputSchema, outputSchema } of builtinExecutors(allOptions)) {
     if (inputSchema) compileSchema(inputSchema);
     if (outputSchema) compileSchema(outputSchema);
   }
@@ -24,3 +39,21 @@ it("an unusable exception for http.request is refused at the start", () => {
     expect.objectContaining({ code: "CONFIG_INVALID" }),
   );
 });
+
+const docs = join(import.meta.dirname, "../../docs/executors");
+const pages = readdirSync(docs).map((file) => file.replace(/\.md$/, ""));
+const documented = builtinExecutors(allOptions).filter(({ capability }) => pages.includes(capability));
+
+it.each(documented)(
+  "the page of $capability names every key, and its example is a workflow that uses it",
+  (executor) => {
+    const page = readFileSync(join(docs, `${executor.capability}.md`), "utf8");
+    const keysOf = (schema: unknown) => Object.keys((schema as { properties?: object }).properties ?? {});
+    const inCode = page.match(/`[^`\n]+`/g)!.join(" ");
+    for (const key of [...keysOf(executor.inputSchema), ...keysOf(executor.outputSchema)]) {
+      expect(inCode).toMatch(new RegExp(`\\b${key}\\b`));
+    }
+    const [, example = ""] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
+    expect(parseWorkflow(example).tasks.map(({ capability }) => capability)).toContain(executor.capability);
+  },
+);

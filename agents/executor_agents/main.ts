@@ -93,7 +93,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 async function allExecutors({ config, modules = [] }: RunExecutorOptions): Promise<Executor[]> {
-  const executors = [...builtinExecutors({ httpAllow: config.executor.httpAllow })];
+  const executors = [...builtinExecutors(config.executor)];
   for (const name of modules) executors.push(...(await loadExecutors(name)));
   return executors;
 }

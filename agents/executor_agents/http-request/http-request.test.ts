@@ -39,6 +39,20 @@ const routes: Record<string, Route> = {
     openResponses.add(response);
     response.on("close", () => openResponses.delete(response));
   },
+  "/drip": (_request, response) => {
+    openResponses.add(response);
+    response.on("close", () => openResponses.delete(response));
+    const more = () => void (response.destroyed || response.write("x", () => setTimeout(more, 10)));
+    more();
+  },
+  "/endless-error": (request, response) => {
+    response.writeHead(500);
+    void routes["/endless"]!(request, response);
+  },
+  "/many-headers": (_request, response) =>
+    send(response, Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`x-${i}`, "x".repeat(100)])), ""),
+  "/layers": (_request, response) =>
+    send(response, { "content-encoding": Array(20).fill("gzip").join(", ") }, gzipSync("x")),
   "/stalls": (_request, response) => void response.writeHead(200, { "content-length": 10 }).write("half"),
   "/truncated": (_request, response) => {
     response.writeHead(200, { "content-length": 10 }).write("half", () => response.destroy());
@@ -128,6 +142,15 @@ describe("the body of a response", () => {
     await expect.poll(() => openResponses.size).toBe(0);
   });
 
+  it("of a failure is read no further than it is quoted", async () => {
+    await expect(get("/endless-error")).rejects.toMatchObject({ name: "TaskError", code: "HTTP_STATUS" });
+    await expect.poll(() => openResponses.size).toBe(0);
+  });
+
+  it.each(["/many-headers", "/layers"])("of %s is refused for what comes before it", async (path) => {
+    await expect(get(path)).rejects.toMatchObject({ code: "HTTP_NETWORK" });
+  });
+
   it("keeps cookies apart", async () => {
     const { headers } = (await get("/cookies")) as { headers: Record<string, Json> };
     expect(headers["set-cookie"]).toEqual(["a=1", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT"]);
@@ -177,6 +200,7 @@ describe("a request", () => {
     [{ headers: { "x\r\ny": "1" } }, "/headers"],
     [{ method: "CONNECT" }, "/method"],
     [{ method: "GET", body: {} }, "/body"],
+    [{ retry_on: [99] }, "/retry_on/0"],
     [{ timeout_ms: 0 }, "/timeout_ms"],
     [{ timeout_ms: 600_001 }, "/timeout_ms"],
     [{ max_bytes: EIGHT_MIB + 1 }, "/max_bytes"],
@@ -213,6 +237,22 @@ describe("a status that means failure", () => {
   it("is explained with the server's words, without the query and without control characters", async () => {
     const failure = get("/status?code=404&token=hush");
     await expect(failure).rejects.toThrow(`GET ${base}/status answered 404: because [31m of this`);
+  });
+
+  it.each([
+    [404, [404], "TaskError"],
+    [503, [404], "NonRetryableError"],
+    [500, [], "NonRetryableError"],
+    [302, [302], "TaskError"],
+  ])("%i with retry_on %j is a %s", async (code, retry_on, name) => {
+    await expect(get(`/status?code=${code}`, { retry_on })).rejects.toMatchObject({ name, code: "HTTP_STATUS" });
+  });
+
+  it("honours Retry-After with a status of retry_on, too, and expect_status comes first", async () => {
+    const answer = { expect_status: 200, retry_on: [404] };
+    const failure = get("/status?code=404&retry-after=2", answer);
+    await expect(failure).rejects.toMatchObject({ name: "RetryAfterError", retryAfterMs: 2_000 });
+    expect(await get("/status?code=404", { expect_status: 404, retry_on: [404] })).toMatchObject({ status: 404 });
   });
 
   it("is decided by expect_status when that is given", async () => {
@@ -285,7 +325,7 @@ describe("a redirect", () => {
 });
 
 describe("when no whole response comes", () => {
-  it.each(["/never", "/stalls", "/endless"])("%s ends at the time limit", async (path) => {
+  it.each(["/never", "/stalls", "/drip", "/endless"])("%s ends at the time limit", async (path) => {
     const failure = get(path, { timeout_ms: 100, max_bytes: path === "/endless" ? 0 : EIGHT_MIB });
     const code = path === "/endless" ? "HTTP_BODY_TOO_LARGE" : "HTTP_TIMEOUT";
     await expect(failure).rejects.toMatchObject({ code });

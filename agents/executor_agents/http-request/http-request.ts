@@ -6,21 +6,25 @@
  * nothing about who asks. Limits: time, bytes (after decompression), redirects; targets: ssrf-guard.ts.
  *
  * Errors, final: HTTP_STATUS (4xx, or an unexpected status), HTTP_TARGET_REFUSED, HTTP_REDIRECT_INVALID,
- * HTTP_BODY_TOO_LARGE. Retried: HTTP_STATUS (408, 425, 429, 5xx; `Retry-After` is honoured), HTTP_NETWORK, HTTP_TIMEOUT,
+ * HTTP_BODY_TOO_LARGE. Retried: HTTP_STATUS (408, 425, 429, 5xx, or what `retry_on` says; `Retry-After` is honoured), HTTP_NETWORK, HTTP_TIMEOUT,
  * HTTP_BODY_INVALID (not the JSON it claims to be).
  */
 
-import { Agent, fetch, type Response } from "undici";
+import { type Agent, fetch, type Response } from "undici";
 import { z } from "zod";
+import { defineExecutor, type ExecutorContext, NonRetryableError, TaskError } from "../../../sdk/executor.ts";
 import {
-  defineExecutor,
-  type ExecutorContext,
-  NonRetryableError,
-  RetryAfterError,
-  TaskError,
-} from "../../../sdk/executor.ts";
-import { decodeBody, excerptOf, readBody } from "./response-body.ts";
-import { type GuardOptions, guardedConnector } from "./ssrf-guard.ts";
+  guardedAgent,
+  httpHeaders,
+  httpUrl,
+  isTransientStatus,
+  networkFailure,
+  shownUrl,
+  statusFailure,
+  urlFlaw,
+} from "./guarded-fetch.ts";
+import { decodeBody, readBody } from "./response-body.ts";
+import type { GuardOptions } from "./ssrf-guard.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 const MAX_TIMEOUT_MS = 600_000;
@@ -28,15 +32,9 @@ const DEFAULT_MAX_BYTES = 1024 * 1024;
 /** The engine's limit for one output (contract.md §1). */
 const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_REDIRECTS = 5;
-const MAX_URL_CHARS = 8_192;
-/** A server may ask for more patience than makes sense. */
-const MAX_RETRY_AFTER_MS = 86_400_000;
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
 const SAFE_METHODS: readonly string[] = ["GET", "HEAD", "OPTIONS"];
-/** They belong to the connection, or would make it speak for another host. */
-const OWN_HEADERS =
-  /^(?:host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
 /** All that goes along to another origin: nothing else is known to be no secret. */
 const HEADERS_FOR_ANYONE = new Set([
   "accept",
@@ -48,17 +46,13 @@ const HEADERS_FOR_ANYONE = new Set([
 ]);
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
-const headerName = z
-  .string()
-  .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "is not a header name")
-  .refine((name) => !OWN_HEADERS.test(name), "is set by the connection itself");
 const status = z.int().min(100).max(599);
 
 const input = z
   .strictObject({
-    url: z.string().max(MAX_URL_CHARS).superRefine(refuseUrl).describe("An http or https URL without credentials"),
+    url: httpUrl.describe("An http or https URL without credentials"),
     method: z.enum(METHODS).default("GET"),
-    headers: z.record(headerName, z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "is not a header value")).default({}),
+    headers: httpHeaders.default({}),
     query: z
       .record(z.string(), z.union([scalar, z.array(scalar)]))
       .default({})
@@ -75,6 +69,10 @@ const input = z
       .union([status, z.array(status).min(1)])
       .optional()
       .describe("What counts as success. Default 2xx"),
+    retry_on: z
+      .array(status)
+      .optional()
+      .describe("Which other statuses are worth another attempt. Default 408, 425, 429 and 5xx"),
     follow_redirects: z.boolean().default(true).describe(`At most ${MAX_REDIRECTS}; if false, 3xx counts as success`),
   })
   .refine(({ method, body }) => body === undefined || (method !== "GET" && method !== "HEAD"), {
@@ -97,8 +95,7 @@ type HttpOutput = z.input<typeof output>;
 
 /** The executor. Connections are kept alive and shared by its requests; idle ones do not keep the process alive. */
 export function httpRequest(options: GuardOptions = {}) {
-  // No time limits of undici's own: `timeout_ms` holds for all of it.
-  const agent = new Agent({ connect: guardedConnector(options), headersTimeout: 0, bodyTimeout: 0 });
+  const agent = guardedAgent(options);
   return defineExecutor({
     capability: "http.request",
     description: "Sends one HTTP request to a public address and answers with the response",
@@ -117,7 +114,13 @@ async function perform(context: ExecutorContext<HttpInput>, agent: Agent): Promi
       const { url, ...init } = request;
       return fetch(url, { ...init, redirect: "manual", dispatcher: agent, signal: either });
     });
-    if (!isExpected(response.status, input)) throw await statusFailure(response, input.method, url);
+    if (!isExpected(response.status, input)) {
+      throw await statusFailure(response, {
+        what: `${input.method} ${shownUrl(url)}`,
+        code: "HTTP_STATUS",
+        isTransient: input.retry_on?.includes(response.status) ?? isTransientStatus(response.status),
+      });
+    }
     const body = decodeBody(await readBody(response, input.max_bytes), response.headers.get("content-type"));
     return { status: response.status, headers: headersOf(response), ...body, url: url.href };
   } catch (error) {
@@ -165,7 +168,7 @@ async function follow(first: Request, input: HttpInput, send: (request: Request)
     if (!input.follow_redirects || !isRedirect) return { response, url: request.url };
     await response.body?.cancel();
     if (redirects === MAX_REDIRECTS) {
-      throw new NonRetryableError(`${shown(first.url)} redirected more than ${MAX_REDIRECTS} times`, {
+      throw new NonRetryableError(`${shownUrl(first.url)} redirected more than ${MAX_REDIRECTS} times`, {
         code: "HTTP_REDIRECT_INVALID",
       });
     }
@@ -177,7 +180,9 @@ async function follow(first: Request, input: HttpInput, send: (request: Request)
 function redirected({ body, ...request }: Request, status: number, location: string): Request {
   const flaw = URL.canParse(location, request.url.href) ? urlFlaw(new URL(location, request.url)) : "is not a URL";
   if (flaw)
-    throw new NonRetryableError(`${shown(request.url)} redirects to what ${flaw}`, { code: "HTTP_REDIRECT_INVALID" });
+    throw new NonRetryableError(`${shownUrl(request.url)} redirects to what ${flaw}`, {
+      code: "HTTP_REDIRECT_INVALID",
+    });
 
   const url = new URL(location, request.url);
   const becomesGet = status === 303 ? request.method !== "HEAD" : status <= 302 && request.method === "POST";
@@ -198,56 +203,8 @@ function isExpected(status: number, { expect_status, follow_redirects }: HttpInp
   return status < 300 || (!follow_redirects && status < 400);
 }
 
-async function statusFailure(response: Response, method: string, url: URL): Promise<TaskError> {
-  const { status } = response;
-  const message = `${method} ${shown(url)} answered ${status}: ${await excerptOf(response)}`;
-  const options = { code: "HTTP_STATUS" };
-  if (status < 500 && ![408, 425, 429].includes(status)) return new NonRetryableError(message, options);
-  const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"));
-  return retryAfterMs === undefined
-    ? new TaskError(message, options)
-    : new RetryAfterError(message, retryAfterMs, options);
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. */
-function parseRetryAfter(value: string | null): number | undefined {
-  if (value === null) return undefined;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
-}
-
-/** `fetch` wraps what the connector, the parser or the socket said. */
-function networkFailure(error: unknown, url: URL): unknown {
-  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error;
-  if (cause instanceof TaskError || !(cause instanceof Error)) return cause;
-  if (cause.message === "bad port") {
-    return new NonRetryableError("The port belongs to another protocol and is refused", {
-      code: "HTTP_TARGET_REFUSED",
-    });
-  }
-  return new TaskError(`No response from ${url.host}: ${cause.message || (cause as { code?: string }).code}`, {
-    code: "HTTP_NETWORK",
-    cause,
-  });
-}
-
 function headersOf(response: Response): HttpOutput["headers"] {
   const headers: HttpOutput["headers"] = Object.fromEntries(response.headers);
   const cookies = response.headers.getSetCookie();
   return cookies.length > 0 ? { ...headers, "set-cookie": cookies } : headers;
-}
-
-function refuseUrl(text: string, context: z.core.$RefinementCtx<string>): void {
-  const flaw = URL.canParse(text) ? urlFlaw(new URL(text)) : "is not a URL";
-  if (flaw) context.addIssue({ code: "custom", message: flaw });
-}
-
-function urlFlaw(url: URL): string | undefined {
-  if (url.protocol !== "http:" && url.protocol !== "https:") return "is not an http or https URL";
-  return url.username || url.password ? "holds credentials; send them in the authorization header" : undefined;
-}
-
-/** Without the query, which often holds keys. */
-function shown(url: URL): string {
-  return url.origin + url.pathname;
 }
