@@ -16,3 +16,9 @@ export interface BuiltinOptions {
 export function builtinExecutors({ httpAllow = [] }: BuiltinOptions = {}): readonly Executor[] {
   return [coreEcho, coreSleep, httpRequest({ allow: httpAllow }), transformJsonata, codeJavascript];
 }
+
+/** `own` executors and the built-in ones; one of the same capability takes the built-in's place. */
+export function withBuiltin(own: readonly Executor[], options: BuiltinOptions): Executor[] {
+  const names = new Set(own.map(({ capability }) => capability));
+  return [...builtinExecutors(options).filter(({ capability }) => !names.has(capability)), ...own];
+}

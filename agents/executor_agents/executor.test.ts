@@ -706,6 +706,24 @@ describe("stopping", () => {
     expect(server.requests("/report")).toHaveLength(0);
   });
 
+  it("waits without end when asked to, and no longer when asked again", async () => {
+    const server = await bed.server();
+    const { executor, signals } = holding();
+    const { running } = await bed.executor(server, [executor]);
+    const task = server.add("hold");
+    await eventually(() => expect(signals).toHaveLength(1));
+    const stopping = running.stop(Number.POSITIVE_INFINITY);
+    const unwanted = server.add("hold");
+    await eventually(() => expect(server.agents()[0]?.presented).toBeGreaterThan(0));
+    expect(signals[0]?.aborted).toBe(false);
+    expect(running.stop(0)).toBe(stopping);
+    await stopping;
+    expect([task, unwanted]).toMatchObject([
+      { status: "ready", released: 1 },
+      { status: "ready", attempt: 0 },
+    ]);
+  });
+
   it("gives back what a claim had taken whose answer was lost", async () => {
     const server = await bed.server();
     server.fail({ path: "/claim", cut: "after" });
