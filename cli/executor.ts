@@ -1,6 +1,5 @@
 /** `skein executor`: an executor process, with the built-in executors and your own. */
 import { pino } from "pino";
-import type { RunningExecutor } from "../agents/executor_agents/executor.ts";
 import { loadConfig } from "../config.ts";
 import type { Context } from "./context.ts";
 import type { Order, Word } from "./hot-executors.ts";
@@ -66,7 +65,7 @@ function environmentOf({ server, apiKey, env }: Context, { slots, name }: Execut
 }
 
 /** A replaced executor has all the time its tasks need; one whose supervisor is gone has none. */
-function obeySupervisor(running: RunningExecutor): void {
+function obeySupervisor(running: { stop(drainMs?: number): Promise<void> }): void {
   process.on("message", (order: Order) => {
     void running.stop(order === "retire" ? Number.POSITIVE_INFINITY : undefined);
     // From here on it takes no work.

@@ -1,10 +1,14 @@
 /** Progress, items and tasks of a handler's, on the whole embedded system. */
+import { readFileSync } from "node:fs";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { z } from "zod";
 import { loadConfig } from "../../config.ts";
 import type { JsonObject } from "../../core/json.ts";
+import { parseWorkflow } from "../../core/workflow.ts";
 import { type Embedded, startEmbedded } from "../../embedded.ts";
+import { crawl } from "../../examples/executors/crawl.ts";
+import { countWords } from "../../examples/executors/words.ts";
 import { createClient } from "../../sdk/client.ts";
 import { defineExecutor } from "../../sdk/executor.ts";
 import { eventually } from "./running.suite.ts";
@@ -60,7 +64,7 @@ beforeAll(async () => {
   system = await startEmbedded({
     config: loadConfig({ PORT: "0" }),
     logger: pino({ level: "silent" }),
-    executors: [scout, pushy, planner, slow],
+    executors: [scout, pushy, planner, slow, crawl, countWords],
     inMemory: true,
   });
 });
@@ -122,6 +126,19 @@ it("spawns tasks with the attempt that completes, and with no other", async () =
 it("fails for good over spawned tasks that are not valid", async () => {
   const { error } = await run([{ id: "plan", capability: "test.plan", input: { counted: "nobody" } }], "none");
   expect(error).toMatchObject({ code: "spawn_invalid", task: "plan", retryable: false });
+});
+
+it("runs what docs/executors.md shows", async () => {
+  const client = createClient({ url: system.url });
+  const outputsOf = async (name: string, inputs: JsonObject) => {
+    const text = readFileSync(new URL(`../../examples/executors/${name}.yaml`, import.meta.url), "utf8");
+    const { id } = await client.runs.submit({ definition: { ...parseWorkflow(text) }, inputs }, { wait: 30 });
+    return { id, ...(await client.runs.result(id)) };
+  };
+  expect(await outputsOf("words", { text: "one two" })).toMatchObject({ status: "completed", outputs: 2 });
+  const { id, outputs } = await outputsOf("crawl", {});
+  expect(outputs).toEqual([{ words: 1 }, { words: 1 }, { words: 2 }, { words: 1 }]);
+  expect((await client.runs.task(id, "crawl/review")).output).toBe("many pages");
 });
 
 it("shows its progress while it runs", async () => {

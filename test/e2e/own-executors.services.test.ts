@@ -1,4 +1,6 @@
 /** Executors of one's own, imported by an executor process. A handler that blocks its thread for three leases: it keeps its lease, and its neighbours in the process keep theirs. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployment, startDeployment } from "../deployment.ts";
 import { amqpUrl, freshDatabase } from "../services.ts";
@@ -6,7 +8,12 @@ import { amqpUrl, freshDatabase } from "../services.ts";
 const LEASE_MS = 3_000;
 
 const fixtures = "./test/e2e/fixtures";
-const modules = [`${fixtures}/blocking.mjs`, `${fixtures}/growing.mjs`, "./examples/greeter.mjs"];
+const modules = [
+  `${fixtures}/blocking.mjs`,
+  `${fixtures}/growing.mjs`,
+  "./examples/greeter.mjs",
+  "./examples/executors/words.mjs",
+];
 
 describe("an executor process with modules of its users", () => {
   let deployment: Deployment;
@@ -29,6 +36,18 @@ describe("an executor process with modules of its users", () => {
     });
     const { data } = await deployment.client().runs.logs(run.id);
     expect(data).toContainEqual(expect.objectContaining({ source: "handler", message: "greeting somebody" }));
+  });
+
+  it("runs the executor in JavaScript of docs/executors.md, and its tests", async () => {
+    const tasks = [{ id: "count", capability: "text.count", input: { text: "one two" } }];
+    const run = await deployment.client().runs.submit({ definition: { name: "words", tasks } }, { wait: 30 });
+    expect(await deployment.client().runs.result(run.id)).toMatchObject({ outputs: { count: { words: 2 } } });
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      "--test",
+      "--test-reporter=tap",
+      "examples/executors/words.test.mjs",
+    ]);
+    expect(stdout).toMatch(/^# pass 2$/m);
   });
 
   it("emits into an open map and spawns tasks", async () => {
