@@ -3,7 +3,7 @@
  * the servers that DATABASE_URL and AMQP_URL name.
  */
 import type { Logger } from "pino";
-import { builtinExecutors } from "./agents/executor_agents/builtin.ts";
+import { withBuiltin } from "./agents/executor_agents/builtin.ts";
 import { startExecutor } from "./agents/executor_agents/executor.ts";
 import { serve } from "./agents/orchestrator_agent/main.ts";
 import type { Config } from "./config.ts";
@@ -21,6 +21,8 @@ export interface EmbeddedOptions {
   logger: Logger;
   /** Executors beside the built-in ones; one of the same capability takes the built-in's place. */
   executors?: readonly Executor[];
+  /** Start no executor: agents come from elsewhere. */
+  withoutExecutor?: boolean;
   /** Keep the database in memory instead of at `config.databaseUrl` or in `config.dataDir`. */
   inMemory?: boolean;
 }
@@ -36,7 +38,8 @@ const loopbackHosts = new Set(["127.0.0.1", "localhost", "::1"]);
  * Starts everything and resolves once it serves. On loopback no key is needed; on any other host SKEIN_ADMIN_KEY is. A
  * server that does not answer is an error, never a fall-back.
  */
-export async function startEmbedded({ config, logger, executors = [], inMemory }: EmbeddedOptions): Promise<Embedded> {
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { config, logger, executors = [], inMemory } = options;
   const requireKey = !loopbackHosts.has(config.host);
   if (requireKey && !config.adminKey) {
     throw new SkeinError(
@@ -60,10 +63,11 @@ export async function startEmbedded({ config, logger, executors = [], inMemory }
     const transport = await connect();
     const served = await serve({ store, transport, config, logger, requireKey });
     opened.push(() => served.stop());
+    if (options.withoutExecutor) return { url: served.url, stop: closeAll };
     const executor = await startExecutor({
       client: { url: served.url, ...(config.adminKey && { apiKey: config.adminKey }) },
       transport: await connect(),
-      executors: withBuiltin(executors, config),
+      executors: withBuiltin(executors, config.executor),
       name: config.executor.name,
       slots: config.executor.slots,
       drainMs: config.executor.drainMs,
@@ -92,10 +96,4 @@ function dialer({ amqpUrl }: Config, logger: Logger): () => Promise<Transport> {
   if (amqpUrl) return () => connectRabbitMq(amqpUrl, { log: logger });
   const broker = memoryBroker();
   return async () => broker.connect(logger);
-}
-
-function withBuiltin(own: readonly Executor[], { executor }: Config): Executor[] {
-  const names = new Set(own.map(({ capability }) => capability));
-  const builtin = builtinExecutors(executor);
-  return [...builtin.filter(({ capability }) => !names.has(capability)), ...own];
 }

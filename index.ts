@@ -26,11 +26,14 @@ export {
 } from "./sdk/client.ts";
 export {
   defineExecutor,
+  type EmitOptions,
+  type EmittedItem,
   type Executor,
   type ExecutorContext,
   type ExecutorDefinition,
   NonRetryableError,
   RetryAfterError,
+  type SpawnedTask,
   TaskError,
   type TaskLogger,
 } from "./sdk/executor.ts";

@@ -10,6 +10,7 @@
  */
 
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig } from "vitest/config";
 
 const notOurs = [...configDefaults.exclude, "dist/**", ".skein/**"];
@@ -18,6 +19,13 @@ const servicesFiles = "**/*.services.test.ts";
 /** Suites wait for servers as often as they compute: on two cores Vitest by itself would run one file at a time. */
 const maxWorkers = Math.max(2, availableParallelism());
 
+/** The examples import the package by its name, as a project of one's own does. */
+const sourceOf = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const alias = [
+  { find: /^skein$/, replacement: sourceOf("index.ts") },
+  { find: /^skein\/testing$/, replacement: sourceOf("agents/executor_agents/perform-task.ts") },
+];
+
 export default defineConfig({
   test: {
     maxWorkers,
@@ -25,6 +33,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          alias,
           include: ["**/*.test.ts"],
           exclude: [...notOurs, servicesFiles],
           // The first start of PGlite took 10 s on a busy 2-core machine.
@@ -35,6 +44,7 @@ export default defineConfig({
       {
         test: {
           name: "services",
+          alias,
           include: [servicesFiles],
           exclude: notOurs,
           globalSetup: "test/global-setup.ts",

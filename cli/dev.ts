@@ -28,7 +28,7 @@ export async function dev(context: Context, options: DevOptions): Promise<number
     ...(host !== undefined && { HOST: host }),
   };
   const say = (text: string) => context.json || context.stdout.write(text);
-  await withLocalSystem(context, { ...options, env }, async ({ url, client }) => {
+  await withLocalSystem(context, { ...options, hotReload: true, env }, async ({ url, client }) => {
     if (context.json) printJson(context, { url, pid: process.pid });
     say(heading(context, url, options));
     if (options.example && !signal.aborted) await runExample(context, client, signal);

@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { loadConfig } from "../config.ts";
 import type { Context } from "./context.ts";
+import type { Order, Word } from "./hot-executors.ts";
 import { exitCodes } from "./problem.ts";
 import { survivingStrays } from "./strays.ts";
 
@@ -11,6 +12,8 @@ export interface ExecutorOptions {
   slots?: number;
   name?: string;
   import?: string[];
+  /** Started by hot-executors.ts, to be told over IPC when to stop. */
+  supervised?: boolean;
 }
 
 /** Runs until SIGTERM or Ctrl-C, and waits for a server that is not there yet. */
@@ -21,13 +24,16 @@ export async function executor(context: Context, options: ExecutorOptions): Prom
   const output = pino.destination({ dest: 1, sync: false });
   const log = pino({ level: config.logLevel }, output);
   const broken = new AbortController();
+  const orphaned = new AbortController();
+  if (options.supervised) process.on("disconnect", () => orphaned.abort());
   const run = () =>
     runExecutor({
       config,
       capabilities: options.capability?.flatMap((names) => names.split(",")),
       modules: options.import ?? [],
       log,
-      signal: AbortSignal.any([context.interrupt(), broken.signal]),
+      signal: AbortSignal.any([context.interrupt(), broken.signal, orphaned.signal]),
+      ...(options.supervised && { onStarted: obeySupervisor }),
     });
   try {
     await survivingStrays(run, {
@@ -38,6 +44,10 @@ export async function executor(context: Context, options: ExecutorOptions): Prom
         broken.abort();
       },
     });
+  } catch (error) {
+    if (!options.supervised) throw error;
+    await tellSupervisor({ type: "failed", message: messageOf(error) });
+    return exitCodes.bug;
   } finally {
     output.flushSync();
   }
@@ -52,4 +62,27 @@ function environmentOf({ server, apiKey, env }: Context, { slots, name }: Execut
     ...(slots !== undefined && { SKEIN_SLOTS: String(slots) }),
     ...(name !== undefined && { SKEIN_AGENT_NAME: name }),
   };
+}
+
+/** A replaced executor has all the time its tasks need; one whose supervisor is gone has none. */
+function obeySupervisor(running: { stop(drainMs?: number): Promise<void> }): void {
+  process.on("message", (order: Order) => {
+    void running.stop(order === "retire" ? Number.POSITIVE_INFINITY : undefined);
+    // From here on it takes no work.
+    void tellSupervisor({ type: "stopping" });
+  });
+  process.on("disconnect", () => void running.stop(0));
+  void tellSupervisor({ type: "started" });
+}
+
+/** Resolves when it has been sent, or cannot be. */
+function tellSupervisor(word: Word): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send) process.send(word, () => resolve());
+    else resolve();
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

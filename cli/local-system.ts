@@ -2,11 +2,12 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { pino } from "pino";
-import { loadConfig } from "../config.ts";
+import { type Config, loadConfig } from "../config.ts";
 import { SkeinError } from "../core/errors.ts";
 import { type Client, createClient } from "../sdk/client.ts";
 import { loadExecutors } from "../sdk/load-executors.ts";
 import { type Context, type Environment, isLive } from "./context.ts";
+import { startHotExecutors } from "./hot-executors.ts";
 import { visible } from "./output.ts";
 import { UsageError } from "./problem.ts";
 import { survivingStrays } from "./strays.ts";
@@ -20,6 +21,8 @@ export interface LocalSystemOptions {
   inMemory?: boolean;
   /** Modules that export executors. */
   executors?: readonly string[];
+  /** Load them again whenever their files change. */
+  hotReload?: boolean;
   /** Every log line, as JSON, on stderr. Default: warnings and errors, as people read them. */
   verbose?: boolean;
 }
@@ -46,22 +49,68 @@ export async function withLocalSystem<T>(
 
 async function start(context: Context, options: LocalSystemOptions) {
   const config = loadConfig(environmentOf(context, options));
-  const executors = (await Promise.all((options.executors ?? []).map(loadExecutors))).flat();
+  const isHot = options.hotReload === true && options.executors !== undefined;
+  const executors = isHot ? [] : (await Promise.all((options.executors ?? []).map(loadExecutors))).flat();
   const started = announceStart(context);
   try {
     const { startEmbedded } = await import("../embedded.ts");
     const { url, stop } = await startEmbedded({
       config,
       executors,
+      withoutExecutor: isHot,
       logger: createLogger(context, options.verbose ? config.logLevel : undefined),
       ...(options.inMemory && { inMemory: true }),
     });
-    return { client: createClient({ url, ...(config.adminKey && { apiKey: config.adminKey }) }), stop };
+    const client = createClient({ url, ...(config.adminKey && { apiKey: config.adminKey }) });
+    if (!isHot) return { client, stop };
+    return { client, stop: await withHotExecutors(context, options, config, { url, stop }) };
   } catch (error) {
     throw clearer(error);
   } finally {
     started();
   }
+}
+
+/** Adds them to the system that runs. Answers with how to stop both. */
+async function withHotExecutors(
+  context: Context,
+  { executors = [], verbose }: LocalSystemOptions,
+  config: Config,
+  system: { url: string; stop(): Promise<void> },
+): Promise<() => Promise<void>> {
+  const { note, stdout, stderr, paint, json } = context;
+  try {
+    const hot = await startHotExecutors({
+      modules: executors,
+      // Empty means unset, also where a file .env would set it.
+      env: {
+        SKEIN_URL: system.url,
+        SKEIN_API_KEY: config.adminKey ?? "",
+        AMQP_URL: config.amqpUrl ?? "",
+        SKEIN_CAPABILITIES: "",
+        LOG_LEVEL: verbose ? config.logLevel : "warn",
+      },
+      drainMs: config.executor.drainMs,
+      onLine: (line, stream) => {
+        if (!isLogLine(line)) (stream === "stdout" && !json ? stdout : stderr).write(`${line}\n`);
+        else if (verbose) stderr.write(`${line}\n`);
+        else noteLine(context, line);
+      },
+      tell: (line) => note(paint.yellow(visible(`! ${line}`))),
+    });
+    return async () => {
+      await hot.stop();
+      await system.stop();
+    };
+  } catch (error) {
+    await system.stop();
+    throw error;
+  }
+}
+
+/** Of ours; handlers write what they like. */
+function isLogLine(line: string): boolean {
+  return /^\{"level":\d+,"time":.*\}$/.test(line);
 }
 
 /** With a folder named there is no server of the environment's to look for, so its broker is not one either. */

@@ -96,7 +96,11 @@ function addProcesses(program: Command, does: Does): void {
     .option("--data-dir <folder>", "where to keep the database (SKEIN_DATA_DIR, .skein)")
     .option("--in-memory", "keep nothing")
     .option("--example", "run an example workflow first")
-    .option("--executors <file>", "a module that exports executors of yours; repeatable", collect)
+    .option(
+      "--executors <file>",
+      "a module that exports executors of yours, reloaded when it changes; repeatable",
+      collect,
+    )
     .option("--verbose", "write the log to stderr")
     .action(does(async () => (await import("./dev.ts")).dev));
   program
@@ -112,6 +116,7 @@ function addProcesses(program: Command, does: Does): void {
     .option("--slots <n>", "tasks at once (SKEIN_SLOTS, 16)", wholeNumber(1, 100_000))
     .option("--name <name>", "the agent's name (SKEIN_AGENT_NAME, host and process id)")
     .option("--import <file>", "a module that exports executors of yours; repeatable", collect)
+    .addOption(new Option("--supervised").hideHelp())
     .action(does(async () => (await import("./executor.ts")).executor));
   program
     .command("mcp")

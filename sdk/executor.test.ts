@@ -1,6 +1,7 @@
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { z } from "zod";
 import type { Json } from "../core/json.ts";
+import type { TaskDefinition } from "../core/workflow.ts";
 import { defineExecutor, NonRetryableError, RetryAfterError, TaskError } from "./executor.ts";
 
 const greet = defineExecutor({
@@ -10,6 +11,8 @@ const greet = defineExecutor({
   output: z.strictObject({ text: z.string() }),
   run: ({ input }) => ({ text: `Hello ${input.name}`.repeat(input.times) }),
 });
+
+type Returned<T> = T | Promise<T>;
 
 const any = defineExecutor({ capability: "demo.any", run: () => undefined });
 
@@ -24,6 +27,30 @@ describe("defineExecutor", () => {
   it("types the handler's input by the zod schema and leaves it Json otherwise", () => {
     expectTypeOf(greet.parseInput).returns.toEqualTypeOf<{ name: string; times: number }>();
     expectTypeOf(any.parseInput).returns.toEqualTypeOf<Json>();
+  });
+
+  it("types the handler's output by what the zod schema accepts", () => {
+    type Run = NonNullable<Parameters<typeof defineExecutor<undefined, typeof textSchema>>[0]["run"]>;
+    const textSchema = z.strictObject({ text: z.string(), at: z.int().default(0) });
+    expectTypeOf<Run>().returns.toEqualTypeOf<Returned<{ text: string; at?: number | undefined }>>();
+    expectTypeOf(greet.run).returns.toEqualTypeOf<Returned<{ text: string }>>();
+    expectTypeOf(any.run).returns.toEqualTypeOf<unknown>();
+    // @ts-expect-error: a number is no text
+    defineExecutor({ capability: "a.b", output: textSchema, run: () => ({ text: 1 }) });
+  });
+
+  it("types what a handler adds to its run", () => {
+    defineExecutor({
+      capability: "a.b",
+      run({ emit, spawn, progress }) {
+        expectTypeOf(emit).parameter(1).toEqualTypeOf<readonly { item: Json; key?: string }[]>();
+        expectTypeOf(emit).returns.resolves.toEqualTypeOf<{ added: number; repeated: number }>();
+        expectTypeOf(spawn).parameter(0).toEqualTypeOf<readonly TaskDefinition[]>();
+        expectTypeOf(progress).parameter(0).toEqualTypeOf<Json>();
+        // @ts-expect-error: a task has no `run`
+        spawn([{ id: "a", run: "core.echo" }]);
+      },
+    });
   });
 
   it("parses the input with its defaults", () => {

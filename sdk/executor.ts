@@ -3,8 +3,9 @@
 import { z } from "zod";
 import { SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
+import type { EmitAnswer } from "../core/protocol/tasks.ts";
 import { compileSchema } from "../core/schema.ts";
-import { idPattern } from "../core/workflow-schema.ts";
+import { idPattern, type TaskDefinition } from "../core/workflow-schema.ts";
 
 /** A contract: a zod schema (typed) or a JSON Schema 2020-12 object (untyped). */
 export type ContractSchema = z.ZodType | JsonObject;
@@ -40,8 +41,19 @@ export interface ExecutorContext<Input = unknown> {
   /** Aborted on cancel, lost lease, timeout or drain: stop soon, the result will not be accepted. */
   signal: AbortSignal;
   log: TaskLogger;
-  /** Leaves a progress note. The lease itself is kept by the runtime, calling this is never needed. */
-  heartbeat(progress?: Json): void;
+  /** Leaves a note that others see while the task runs; a later one takes its place. It does not end with an error. */
+  progress(note: Json): void;
+  /**
+   * Adds items to an open map of the run, named as where the task stands, at once: they stay when the attempt fails. Await
+   * it; it resolves when the map has them. Throws a `NonRetryableError` with code `emit_refused` when the map is closed,
+   * settled or not there. With a `key`, an item is added once however often the task is tried.
+   */
+  emit(map: string, items: readonly EmittedItem[], options?: EmitOptions): Promise<EmitAnswer>;
+  /**
+   * Adds tasks to the run when this attempt completes; when it fails they are dropped. They may need one another, and are
+   * named `<key>/<id>`. Tasks that are not valid fail this one for good (`spawn_invalid`).
+   */
+  spawn(tasks: readonly SpawnedTask[]): void;
   /** The same for every attempt of the task: send it along with outside effects. */
   idempotencyKey: string;
   taskId: string;
@@ -57,6 +69,20 @@ export interface ExecutorContext<Input = unknown> {
   /** How long the whole attempt may take. */
   timeoutMs?: number;
 }
+
+/** An item for an open map. One whose `key` the map has already is ignored. */
+export interface EmittedItem {
+  item: Json;
+  key?: string;
+}
+
+export interface EmitOptions {
+  /** No more will come, from anybody. Default false. */
+  close?: boolean;
+}
+
+/** A task as in a workflow. */
+export type SpawnedTask = TaskDefinition;
 
 /** Lines are stored with the attempt and written to the process log. */
 export interface TaskLogger {
@@ -206,11 +232,9 @@ function contractBroken(capability: string, side: Side, flaws: readonly Flaw[]) 
   return new NonRetryableError(`The ${side} of "${capability}" is not valid: ${shown.join("; ")}${more}`, { code });
 }
 
-/** The value as it will arrive: `toJSON` applied, undefined fields dropped. What JSON would silently change is refused. */
 function toJson(value: unknown, capability: string): Json {
-  if (value === undefined) return null;
   try {
-    return JSON.parse(JSON.stringify(value, refuseLossy)) as Json;
+    return plainJson(value);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new NonRetryableError(`The output of "${capability}" is not JSON: ${reason}`, {
@@ -218,6 +242,14 @@ function toJson(value: unknown, capability: string): Json {
       cause,
     });
   }
+}
+
+/**
+ * The value as it will arrive: `toJSON` applied, undefined fields dropped, undefined itself as null. Throws a TypeError
+ * for what JSON would silently change.
+ */
+export function plainJson(value: unknown): Json {
+  return value === undefined ? null : (JSON.parse(JSON.stringify(value, refuseLossy)) as Json);
 }
 
 function refuseLossy(key: string, value: unknown): unknown {

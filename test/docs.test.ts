@@ -1,12 +1,14 @@
 /** What the documents of the workflow file promise is there, and what is there is in the documents. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { performTask } from "../agents/executor_agents/perform-task.ts";
 import { triggerRules } from "../core/join.ts";
 import { defaultLimits, formatCount, type LimitName, limitKey } from "../core/limits.ts";
 import { workflowSchema } from "../core/workflow.ts";
 import { promises } from "../examples/promises.suite.ts";
+import { defineExecutor } from "../sdk/executor.ts";
 
 const docs = join(dirname(import.meta.dirname), "docs");
 const patterns = readFileSync(join(docs, "patterns.md"), "utf8");
@@ -64,7 +66,7 @@ describe("docs/patterns.md", () => {
   });
 });
 
-describe.each(["patterns.md", "runs.md", "workflow-file.md"])("docs/%s", (file) => {
+describe.each(["executors.md", "patterns.md", "runs.md", "workflow-file.md"])("docs/%s", (file) => {
   it("links only to what exists", () => {
     const links = linksIn(readFileSync(join(docs, file), "utf8"));
     expect(links.length).toBeGreaterThan(0);
@@ -88,3 +90,35 @@ describe("docs/workflow-file.md", () => {
     },
   );
 });
+
+describe("docs/executors.md", () => {
+  const text = readFileSync(join(docs, "executors.md"), "utf8");
+  const folder = join(dirname(docs), "examples", "executors");
+  const files = readdirSync(folder).map((name) => ({ name, content: readFileSync(join(folder, name), "utf8") }));
+  const blocks = [...text.matchAll(/^```(ts|js|yaml)\n(.*?)^```$/gms)].map(([, , code]) => code!);
+
+  it("shows every file of examples/executors, which tests run, from its first line to its last", () => {
+    const shown = files.filter(({ content }) => blocks.some((block) => withoutPragma(content) === block));
+    expect(shown.map(({ name }) => name)).toEqual(files.map(({ name }) => name));
+    expect(blocks).toHaveLength(files.length);
+  });
+
+  it("names everything that a handler is given, and every part of a test's result", async () => {
+    let given: string[] = [];
+    const curious = defineExecutor({
+      capability: "test.curious",
+      run: (context) => {
+        given = Object.keys(context);
+      },
+    });
+    const result = await performTask(curious, null);
+    for (const name of [...given, ...Object.keys(result), "error", "retryable", "thrown", "traceparent"]) {
+      expect(text).toMatch(new RegExp(`\\|.*\`(await )?${name}\\b.*\\|`));
+    }
+  });
+});
+
+/** The first line of a module that imports the package as JavaScript: only a comment for our compiler. */
+function withoutPragma(content: string): string {
+  return content.replace(/^\/\/ @ts-nocheck.*\n/, "");
+}

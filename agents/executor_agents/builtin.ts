@@ -42,3 +42,9 @@ export function builtinExecutors({
     ...(webhookSecrets ? [webhookSend(webhookSecrets, guard)] : []),
   ];
 }
+
+/** `own` executors and the built-in ones; one of the same capability takes the built-in's place. */
+export function withBuiltin(own: readonly Executor[], options: BuiltinOptions): Executor[] {
+  const names = new Set(own.map(({ capability }) => capability));
+  return [...builtinExecutors(options).filter(({ capability }) => !names.has(capability)), ...own];
+}

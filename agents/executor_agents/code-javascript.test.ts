@@ -221,10 +221,8 @@ describe("the way out", () => {
   });
 
   it("does not lead through the result either", async () => {
-    const result = await run(
-      `return JSON.parse('{"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}}')`,
-    );
+    const polluting = `return JSON.parse('{"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}}')`;
+    await expect(run(polluting)).rejects.toMatchObject({ code: "OUTPUT_UNSTORABLE" });
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
-    expect(Object.keys(result as object)).toEqual(["__proto__", "constructor"]);
   });
 });

@@ -1,7 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { defineExecutor, NonRetryableError, RetryAfterError, TaskError } from "../../sdk/executor.ts";
+import {
+  defineExecutor,
+  type ExecutorContext,
+  NonRetryableError,
+  RetryAfterError,
+  TaskError,
+} from "../../sdk/executor.ts";
 import { startExecutor } from "./executor.ts";
 import { collectLines, deferred, eventually, testBed } from "./running.suite.ts";
 
@@ -106,7 +112,7 @@ describe("taking work by long-poll", () => {
     const seen = deferred<unknown>();
     const curious = defineExecutor({
       capability: "curious",
-      run: ({ signal, log, heartbeat, ...rest }) => seen.resolve(rest),
+      run: ({ signal, log, progress, emit, spawn, ...rest }) => seen.resolve(rest),
     });
     const { running } = await bed.executor(server, [curious]);
     const task = server.add("curious", { x: 1 }, { timeoutMs: 1_234 });
@@ -520,8 +526,8 @@ describe("being told to stop", () => {
     const gate = deferred();
     const talkative = defineExecutor({
       capability: "talkative",
-      run: async ({ input, heartbeat }) => {
-        heartbeat(input);
+      run: async ({ input, progress }) => {
+        progress(input);
         await gate.promise;
       },
     });
@@ -531,6 +537,141 @@ describe("being told to stop", () => {
     await eventually(() => expect(good.progress).toEqual({ percent: 40 }));
     expect(bad.progress).toBeUndefined();
     expect(lines).toContainEqual(expect.objectContaining({ step: "progress", task_id: bad.id }));
+    gate.resolve();
+  });
+});
+
+describe("what a handler adds to its run", () => {
+  it("emits each item once, in order, though answers are lost, and closes the map", async () => {
+    const server = await bed.server();
+    const scout = defineExecutor({
+      capability: "scout",
+      run: async ({ emit }) => {
+        const first = emit("visit", [{ item: 1 }, { item: 2, key: "two" }]);
+        // Neither awaited nor in the way: the report waits for it.
+        void emit("visit", [{ item: 3 }], { close: true });
+        return await first;
+      },
+    });
+    server.fail({ path: "/emit", cut: "after", containing: '"items":[{' });
+    server.fail({ path: "/emit", cut: "after", containing: '"close":true' });
+    await bed.executor(server, [scout]);
+    const task = server.add("scout");
+    await eventually(() => expect(task.report).toMatchObject({ outcome: "completed" }));
+    expect(task).toMatchObject({ emitted: [1, 2, 3], closed: ["visit"] });
+  });
+
+  it("divides what one request cannot carry", async () => {
+    const server = await bed.server();
+    const scout = defineExecutor({
+      capability: "scout",
+      run: async ({ emit }) => {
+        await emit(
+          "many",
+          Array.from({ length: 2_500 }, (_, item) => ({ item })),
+        );
+        return emit("large", Array.from({ length: 4 }).fill({ item: "x".repeat(400_000) }) as { item: string }[]);
+      },
+    });
+    await bed.executor(server, [scout]);
+    const task = server.add("scout");
+    await eventually(() => expect(task.report?.output).toEqual({ added: 4, repeated: 0 }));
+    const sent = server.requests("/emit").map(({ body }) => (body as { items: [] }).items.length);
+    expect(sent).toEqual([1_000, 1_000, 500, 2, 2]);
+  });
+
+  it("fails the attempt over what was emitted and not awaited", async () => {
+    const server = await bed.server();
+    const careless = defineExecutor({
+      capability: "careless",
+      run: ({ emit }) => {
+        void emit("visit", [], { close: true });
+        void emit("visit", [{ item: 1 }]);
+      },
+    });
+    await bed.executor(server, [careless]);
+    const task = server.add("careless");
+    await eventually(() => expect(task.report?.error).toMatchObject({ code: "emit_refused", retryable: false }));
+  });
+
+  it("leaves it to the handler to go on after a refusal, and drops no other report over it", async () => {
+    const server = await bed.server();
+    const careful = defineExecutor({
+      capability: "careful",
+      run: async ({ emit }) => {
+        await emit("visit", [], { close: true });
+        return emit("visit", [{ item: 1 }]).catch((error) => error.code);
+      },
+    });
+    await bed.executor(server, [careful]);
+    const task = server.add("careful");
+    await eventually(() => expect(task.report).toMatchObject({ outcome: "completed", output: "emit_refused" }));
+  });
+
+  it.each<[string, (context: ExecutorContext) => unknown, string]>([
+    ["emits no list", ({ emit }) => emit("visit", "abc" as never), "emit_refused"],
+    ["emits bare items", ({ emit }) => emit("visit", [1] as never), "emit_refused"],
+    ["emits what is not JSON", ({ emit }) => emit("visit", [{ item: 1n as never }]), "emit_refused"],
+    ["emits what cannot be stored", ({ emit }) => emit("visit", [{ item: "\u0000" }]), "OUTPUT_UNSTORABLE"],
+    ["spawns what is not JSON", ({ spawn }) => spawn([() => {}] as never), "spawn_invalid"],
+    ["spawns what cannot be stored", ({ spawn }) => spawn([{ id: "\ud800" }]), "OUTPUT_UNSTORABLE"],
+    [
+      "spawns too many",
+      ({ spawn }) => spawn(Array.from({ length: 1_001 }, (_, i) => ({ id: `t${i}` }))),
+      "spawn_invalid",
+    ],
+    ["spawns too much", ({ spawn }) => spawn([{ id: "a", input: "x".repeat(5_000_000) }]), "spawn_invalid"],
+  ])("fails for good a handler that %s", async (_, run, code) => {
+    const server = await bed.server();
+    await bed.executor(server, [defineExecutor({ capability: "bad", run })]);
+    const task = server.add("bad");
+    await eventually(() => expect(task.report?.error).toMatchObject({ code, retryable: false }));
+    expect(server.requests("/emit")).toHaveLength(0);
+  });
+
+  it("sends what was spawned with the report of a success, as it was when it was spawned", async () => {
+    const server = await bed.server();
+    const planner = defineExecutor({
+      capability: "planner",
+      run: ({ input, spawn }) => {
+        const task = { id: "a", capability: "core.echo", input: 1 };
+        spawn([task]);
+        task.input = 2;
+        spawn([{ id: "b", needs: ["a"], capability: "core.echo" }]);
+        if (input === "fail") throw new Error("after all");
+      },
+    });
+    await bed.executor(server, [planner]);
+    const [good, bad] = [server.add("planner"), server.add("planner", "fail")];
+    await eventually(() => expect([good.status, bad.status]).toEqual(["completed", "failed"]));
+    expect(good.report?.effects).toEqual({
+      spawn: [
+        { id: "a", capability: "core.echo", input: 1 },
+        { id: "b", needs: ["a"], capability: "core.echo" },
+      ],
+    });
+    expect(bad.report).not.toHaveProperty("effects");
+    expect(bad.report?.logs).toMatchObject([{ level: "warn", message: expect.stringContaining("dropped: 2") }]);
+  });
+
+  it("is over with the attempt", async () => {
+    const server = await bed.server({ leaseMs: LEASE_MS });
+    const seen = deferred<ExecutorContext>();
+    const gate = deferred();
+    const late = defineExecutor({
+      capability: "late",
+      run: async (context) => {
+        seen.resolve(context);
+        await gate.promise;
+      },
+    });
+    await bed.executor(server, [late]);
+    const cancelled = server.add("late");
+    const { signal, emit, spawn } = await seen.promise;
+    cancelled.status = "cancelled";
+    await eventually(() => expect(signal.aborted).toBe(true));
+    await expect(emit("visit", [{ item: 1 }])).rejects.toBe(signal.reason);
+    expect(() => spawn([])).toThrow(signal.reason);
     gate.resolve();
   });
 });
@@ -563,6 +704,24 @@ describe("stopping", () => {
     expect(signals[0]?.reason).toMatchObject({ code: "DRAINED" });
     expect(task).toMatchObject({ status: "ready", released: 1, lost: 0 });
     expect(server.requests("/report")).toHaveLength(0);
+  });
+
+  it("waits without end when asked to, and no longer when asked again", async () => {
+    const server = await bed.server();
+    const { executor, signals } = holding();
+    const { running } = await bed.executor(server, [executor]);
+    const task = server.add("hold");
+    await eventually(() => expect(signals).toHaveLength(1));
+    const stopping = running.stop(Number.POSITIVE_INFINITY);
+    const unwanted = server.add("hold");
+    await eventually(() => expect(server.agents()[0]?.presented).toBeGreaterThan(0));
+    expect(signals[0]?.aborted).toBe(false);
+    expect(running.stop(0)).toBe(stopping);
+    await stopping;
+    expect([task, unwanted]).toMatchObject([
+      { status: "ready", released: 1 },
+      { status: "ready", attempt: 0 },
+    ]);
   });
 
   it("gives back what a claim had taken whose answer was lost", async () => {

@@ -46,8 +46,11 @@ export interface ExecutorOptions {
 export interface RunningExecutor {
   /** Changes when the server forgot the agent and it registered again. */
   readonly agentId: string;
-  /** Takes no new work, gives handlers `drainMs` to finish, gives back what is left, reports the rest, leaves. Idempotent. */
-  stop(): Promise<void>;
+  /**
+   * Takes no new work, gives handlers `drainMs` to finish (default: that of the options), gives back what is left, reports
+   * the rest, leaves. Called again it may shorten the time, and answers with the same promise.
+   */
+  stop(drainMs?: number): Promise<void>;
   /** Resolves when stopped. */
   readonly closed: Promise<void>;
 }
@@ -116,6 +119,7 @@ class Runtime implements RunningExecutor {
   readonly #ticker: NodeJS.Timeout;
   #agentId: string;
   #stopping: Promise<void> | undefined;
+  readonly #drained = new AbortController();
   #tellClosed!: () => void;
 
   constructor(options: ExecutorOptions, parts: Parts) {
@@ -201,13 +205,14 @@ class Runtime implements RunningExecutor {
     this.#pollDoor?.change();
   }
 
-  stop(): Promise<void> {
+  stop(drainMs = this.#options.drainMs ?? DEFAULT_DRAIN_MS): Promise<void> {
     this.#stopping ??= this.#stop();
+    void within(drainMs, aborted(this.#drained.signal)).then(() => this.#drained.abort());
     return this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    const { drainMs = DEFAULT_DRAIN_MS, logger: log } = this.#options;
+    const { logger: log } = this.#options;
     const { membership, http } = this.#parts;
     log.info(
       { step: "drain", agent_id: this.#agentId, running: [...this.#attempts.running].length },
@@ -216,7 +221,8 @@ class Runtime implements RunningExecutor {
     const idle = this.#attempts.drain();
     membership.close();
     const doorsClosed = Promise.all([this.#queueDoor?.close(), this.#pollDoor?.close()]);
-    await within(drainMs, idle);
+    await Promise.race([idle, aborted(this.#drained.signal)]);
+    this.#drained.abort();
     this.#attempts.releaseAll();
     await within(FLUSH_MS, this.#flush(doorsClosed));
     this.#reporter.close();
@@ -304,8 +310,16 @@ function byCapability(executors: readonly Executor[]): ReadonlyMap<string, Execu
 
 /** Resolves with `work`, or when `ms` have passed. */
 async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  if (ms === Number.POSITIVE_INFINITY) return void (await work);
   const over = new AbortController();
   const patience = delay(ms, undefined, { signal: over.signal }).catch(() => {});
   await Promise.race([work, patience]);
   over.abort();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve());
+  });
 }

@@ -10,6 +10,8 @@ import { registerAgentBody } from "../../core/protocol/agents.ts";
 import {
   type ClaimBody,
   claimBody,
+  type EmitBody,
+  emitBody,
   type HeartbeatBody,
   heartbeatBody,
   type LeaseBody,
@@ -37,6 +39,10 @@ export interface FakeTask {
   claimedAt: number;
   report: ReportItem | undefined;
   progress: Json | undefined;
+  /** Each key once. */
+  emitted: Json[];
+  /** Maps that it has closed. */
+  closed: string[];
 }
 
 /** What happens to the next `times` requests whose path ends with `path`. */
@@ -70,6 +76,7 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
   const agents = new Map<string, FakeAgent>();
   const tasks = new Map<string, FakeTask>();
   const claims = new Map<string, string[]>();
+  const emittedKeys = new Set<string>();
   const faults: Fault[] = [];
   const requests: { path: string; body: never }[] = [];
   const waiting = new Set<() => void>();
@@ -93,6 +100,8 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
       claimedAt: 0,
       report: undefined,
       progress: undefined,
+      emitted: [],
+      closed: [],
       ...more,
     };
     tasks.set(task.id, task);
@@ -205,6 +214,16 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
     return { reports, ...(body.claim && { tasks: take(agent, body.request_id, body.claim) }) };
   }
 
+  function emit(agent: FakeAgent, { map, items = [], close = false, ...proof }: EmitBody) {
+    const task = holds(agent, proof);
+    if (task?.status !== "running") throw new Refusal(409, "LEASE_LOST");
+    if (task.closed.includes(map)) throw new Refusal(409, "EMIT_REFUSED");
+    const fresh = items.filter(({ key }) => !emittedKeys.has(`${map} ${key}`) && emittedKeys.add(`${map} ${key}`));
+    task.emitted.push(...fresh.map(({ item }) => item as Json));
+    if (close) task.closed.push(map);
+    return { added: fresh.length, repeated: items.length - fresh.length };
+  }
+
   function release(agent: FakeAgent, { leases }: ReleaseBody) {
     return {
       leases: leases.map((proof) => {
@@ -236,6 +255,7 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
     if (path === "/v1/tasks/claim") return claim(agent, claimBody.parse(body), response);
     if (path === "/v1/tasks/heartbeat") return heartbeat(agent, heartbeatBody.parse(body));
     if (path === "/v1/tasks/report") return report(agent, reportBody.parse(body));
+    if (path === "/v1/tasks/emit") return emit(agent, emitBody.parse(body));
     if (path === "/v1/tasks/release") return release(agent, releaseBody.parse(body));
     if (path !== `/v1/agents/${agent.id}/heartbeat`) throw new Refusal(404, "ROUTE_NOT_FOUND");
     agent.presented += 1;

@@ -10,7 +10,7 @@ import type { Executor } from "../../sdk/executor.ts";
 import { loadExecutors } from "../../sdk/load-executors.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import type { Logger } from "../../transport/transport.ts";
-import { builtinExecutors } from "./builtin.ts";
+import { withBuiltin } from "./builtin.ts";
 import { type ExecutorOptions, type RunningExecutor, startExecutor } from "./executor.ts";
 import { connectEventually } from "./runtime/eventual-transport.ts";
 import { isTransient, messageOf, pauseAfter } from "./runtime/repeat.ts";
@@ -19,11 +19,13 @@ export interface RunExecutorOptions {
   config: Config;
   /** Default: those of the config; without them, all. */
   capabilities?: readonly string[] | undefined;
-  /** Modules (paths or package names) whose exported executors are run beside the built-in ones. */
+  /** Modules (paths or package names) whose exported executors are run beside the built-in ones, or in their place. */
   modules?: readonly string[];
   log: Logger;
   /** Aborted, the executor drains. */
   signal: AbortSignal;
+  /** Is told once it takes work. */
+  onStarted?: (running: RunningExecutor) => void;
 }
 
 /** Longest pause between attempts to reach the server at the start. */
@@ -64,7 +66,8 @@ export async function runExecutor(options: RunExecutorOptions): Promise<void> {
       signal,
     );
     if (!running) return;
-    await aborted(signal);
+    options.onStarted?.(running);
+    await Promise.race([aborted(signal), running.closed]);
     await running.stop();
     failed.signal.throwIfAborted();
   } finally {
@@ -93,9 +96,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 async function allExecutors({ config, modules = [] }: RunExecutorOptions): Promise<Executor[]> {
-  const executors = [...builtinExecutors(config.executor)];
-  for (const name of modules) executors.push(...(await loadExecutors(name)));
-  return executors;
+  const own: Executor[] = [];
+  for (const name of modules) own.push(...(await loadExecutors(name)));
+  return withBuiltin(own, config.executor);
 }
 
 function chosen(executors: Executor[], capabilities: readonly string[] | undefined): Executor[] {

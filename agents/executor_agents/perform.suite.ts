@@ -1,24 +1,14 @@
-/** Runs an executor on a wire input as the runtime does, for tests. */
-
+/** Runs an executor on a wire input as the runtime does, for tests that want the output, or what was thrown. */
 import type { Json } from "../../core/json.ts";
 import type { Executor, ExecutorContext, TaskLogger } from "../../sdk/executor.ts";
+import { performTask } from "./perform-task.ts";
 
+/** The handler sees `rest` in the place of the runtime's own. */
 export async function perform(executor: Executor, input: Json, rest: Partial<ExecutorContext> = {}): Promise<Json> {
-  const context: ExecutorContext = {
-    input: executor.parseInput(input),
-    signal: new AbortController().signal,
-    log: collectLog().log,
-    heartbeat: () => {},
-    idempotencyKey: "idempotency-1",
-    taskId: "task-1",
-    key: "a",
-    runId: "run-1",
-    attempt: 1,
-    agentId: "agent-1",
-    capability: executor.capability,
-    ...rest,
-  };
-  return executor.parseOutput(await executor.run(context));
+  const run = (context: ExecutorContext) => executor.run({ ...context, ...rest });
+  const { output = null, outcome, thrown } = await performTask({ ...executor, run }, input);
+  if (outcome === "completed") return output;
+  throw thrown;
 }
 
 /** A log to pass along, and the lines written to it so far. */

@@ -1,8 +1,9 @@
 /** One attempt in this process: its lease, its place in the log, and how its handler is told to stop. */
 import type { Json } from "../../../core/json.ts";
 import type { LeaseBody, LeaseProofBody } from "../../../core/protocol/tasks.ts";
-import { type Executor, type ExecutorContext, TaskError } from "../../../sdk/executor.ts";
+import type { Executor } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
+import type { Growth } from "./growth.ts";
 import type { HeldHint } from "./hint.ts";
 import type { Session } from "./membership.ts";
 import { createTaskLog, type TaskLog } from "./task-log.ts";
@@ -38,13 +39,15 @@ export interface Attempt {
   /** Nothing more is expected of the handler: its outcome is known, or wanted by nobody. */
   isEnded: boolean;
   /** Set when the handler was told to stop. `at` is of `performance.now()`. */
-  stopped: { reason: Error; at: number; wasNamed: boolean } | undefined;
+  stopped: { reason: unknown; at: number; wasNamed: boolean } | undefined;
   /** The latest progress note that is not on its way yet. */
   note: Json | undefined;
   /** Of `performance.now()`: when a note last went. */
   notedAt: number;
   /** Created when the handler first looks at its signal. */
   abort: AbortController | undefined;
+  /** Created when the handler first adds something to its run. */
+  growth: Growth | undefined;
 }
 
 export interface NewAttempt {
@@ -83,39 +86,12 @@ export function newAttempt({ id, session, executor, lease, hint, log }: NewAttem
     note: undefined,
     notedAt: Number.NEGATIVE_INFINITY,
     abort: undefined,
+    growth: undefined,
   };
 }
 
-/** What the handler sees. Most handlers look at neither log nor signal. */
-export function contextOf<Input>(
-  attempt: Attempt,
-  input: Input,
-  heartbeat: (progress: Json | undefined) => void,
-): ExecutorContext<Input> {
-  const { lease, fields } = attempt;
-  return {
-    input,
-    get log() {
-      attempt.log ??= createTaskLog(attempt.processLog, attempt.fields);
-      return attempt.log;
-    },
-    get signal() {
-      return signalOf(attempt);
-    },
-    heartbeat,
-    idempotencyKey: lease.idempotency_key,
-    taskId: lease.task_id,
-    key: lease.key,
-    runId: lease.run_id,
-    attempt: lease.attempt,
-    agentId: fields.agent_id,
-    capability: lease.capability,
-    ...(lease.traceparent !== null && { traceparent: lease.traceparent }),
-    timeoutMs: lease.timeout_ms,
-  };
-}
-
-function signalOf(attempt: Attempt): AbortSignal {
+/** Created when the handler first looks at it: most never do. */
+export function signalOf(attempt: Attempt): AbortSignal {
   if (!attempt.abort) {
     attempt.abort = new AbortController();
     if (attempt.stopped) attempt.abort.abort(attempt.stopped.reason);
@@ -124,12 +100,16 @@ function signalOf(attempt: Attempt): AbortSignal {
 }
 
 /** Tells the handler to stop. Whatever it answers from now on is dropped. */
-export function stopAttempt(attempt: Attempt, code: string, message: string): void {
-  const reason = new TaskError(message, { code });
+export function stopAttempt(attempt: Attempt, reason: unknown): void {
   attempt.isEnded = true;
   attempt.stopped = { reason, at: performance.now(), wasNamed: false };
   attempt.log?.close();
   attempt.abort?.abort(reason);
+}
+
+export function logOf(attempt: Attempt): TaskLog {
+  attempt.log ??= createTaskLog(attempt.processLog, attempt.fields);
+  return attempt.log;
 }
 
 export function proofOf({ task_id, attempt, lease_token }: LeaseBody): LeaseProofBody {

@@ -1,15 +1,15 @@
 /** From lease to outcome: runs handlers in the slots, stops those that must stop, and hands outcomes to the reporter. */
-import { failureKinds } from "../../../core/errors.ts";
 import { findJsonFlaw, type Json } from "../../../core/json.ts";
 import type { LeaseBody } from "../../../core/protocol/tasks.ts";
-import type { Executor } from "../../../sdk/executor.ts";
+import { type Executor, TaskError } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
-import { type Attempt, contextOf, newAttempt, stopAttempt } from "./attempt.ts";
+import { type Attempt, newAttempt, stopAttempt } from "./attempt.ts";
 import type { Claimed } from "./claim.ts";
+import { perform } from "./handler.ts";
 import type { Ending, Heartbeat, Lease } from "./heartbeat.ts";
 import type { HeldHint } from "./hint.ts";
 import type { Session } from "./membership.ts";
-import { completed, failed, type Outcome } from "./outcome.ts";
+import { type Outcome, timeoutOf } from "./outcome.ts";
 import type { Slots } from "./slots.ts";
 
 /** A started task's hint is acked after this long: from then on the task lives on its lease. */
@@ -137,19 +137,12 @@ export class Attempts {
   }
 
   async #perform(attempt: Attempt): Promise<void> {
-    const { executor, lease, fields } = attempt;
+    const { fields } = attempt;
     const { log, report, slots } = this.#options;
     log.info({ step: "start", ...fields }, "task started");
-    let outcome: Outcome;
-    try {
-      const input = executor.parseInput(lease.input);
-      const context = contextOf(attempt, input, (progress) => this.#note(attempt, progress));
-      outcome = completed(executor, await executor.run(context));
-    } catch (thrown) {
-      const failure = failed(thrown);
-      outcome = failure.outcome;
-      const { code } = failure.outcome.error;
-      if (!attempt.isEnded) log.warn({ step: "fail", ...fields, code, stack: failure.stack }, "task failed");
+    const { outcome, stack } = await perform(attempt, (note) => this.#note(attempt, note));
+    if ("error" in outcome && !attempt.isEnded) {
+      log.warn({ step: "fail", ...fields, code: outcome.error.code, stack }, "task failed");
     }
     this.#forget(attempt);
     if (!attempt.isEnded) {
@@ -173,19 +166,16 @@ export class Attempts {
   /** Nobody wants an outcome of this attempt any more. */
   #giveUp(attempt: Attempt, { level, code, message }: Reason): void {
     this.#options.log[level]({ step: "stop", ...attempt.fields, code }, message);
-    stopAttempt(attempt, code, message);
+    stopAttempt(attempt, new TaskError(message, { code }));
     this.#options.heartbeat.drop([attempt.id]);
     ackHint(attempt);
   }
 
   /** The server has a clock for this too; whoever notices first says so. */
   #timeOut(attempt: Attempt): void {
-    const error = {
-      code: failureKinds.timeout,
-      message: `The handler did not return within ${attempt.lease.timeout_ms} ms`,
-    };
+    const error = timeoutOf(attempt.lease);
     this.#options.log.warn({ step: "stop", ...attempt.fields, code: error.code }, error.message);
-    stopAttempt(attempt, error.code, error.message);
+    stopAttempt(attempt, new TaskError(error.message, error));
     this.#options.report(attempt, { error });
   }
 
@@ -198,9 +188,9 @@ export class Attempts {
     return true;
   }
 
-  #note(attempt: Attempt, progress: Json | undefined): void {
-    if (attempt.isEnded || progress === undefined) return;
-    attempt.note = progress;
+  #note(attempt: Attempt, note: Json): void {
+    if (attempt.isEnded || note === undefined) return;
+    attempt.note = note;
     // At once if it may be: a handler that blocks this thread keeps the sweep from running.
     if (performance.now() - attempt.notedAt >= NOTE_GAP_MS) this.#sendNote(attempt);
   }
@@ -242,7 +232,7 @@ function toHold(attempt: Attempt, leasedAt: number): Lease {
 }
 
 /** The note as JSON, or what is wrong with it: a bad note would fail the heartbeats of all. */
-function noteOf(progress: Json): { json: string } | { flaw: string } {
+export function noteOf(progress: Json): { json: string } | { flaw: string } {
   const flaw = findJsonFlaw(progress);
   if (flaw) return { flaw: flaw.reason };
   const json = JSON.stringify(progress);

@@ -2,8 +2,9 @@
 import { failureKinds } from "../../../core/errors.ts";
 import { findJsonFlaw, type Json } from "../../../core/json.ts";
 import { defaultLimits, formatCount } from "../../../core/limits.ts";
-import type { ReportItem } from "../../../core/protocol/tasks.ts";
+import type { LeaseBody, ReportItem } from "../../../core/protocol/tasks.ts";
 import { type Executor, NonRetryableError, RetryAfterError, TaskError } from "../../../sdk/executor.ts";
+import type { Attempt } from "./attempt.ts";
 import { storable } from "./storable.ts";
 
 export type ReportedError = NonNullable<ReportItem["error"]>;
@@ -14,6 +15,8 @@ export type Outcome = { output: Json; bytes: number } | { error: ReportedError }
 const HANDLER_FAILED = "HANDLER_FAILED";
 const MAX_MESSAGE_CHARS = 4_096;
 const MAX_CODE_CHARS = 128;
+/** What an item takes beside its output, error, log lines and spawned tasks, generously. */
+const ITEM_BYTES = 1_024;
 
 /**
  * The outcome of a handler that returned. Throws a NonRetryableError for a result that breaks its contract, is larger
@@ -68,7 +71,55 @@ function codeOf(code: unknown): string {
   return typeof code === "string" && code !== "" ? storable(code.slice(0, MAX_CODE_CHARS)) : HANDLER_FAILED;
 }
 
+export function timeoutOf({ timeout_ms }: LeaseBody): ReportedError {
+  return { code: failureKinds.timeout, message: `The handler did not return within ${timeout_ms} ms` };
+}
+
+/** What the server is told, and its size as JSON, roughly. */
+export function reportOf(attempt: Attempt, outcome: Outcome): { item: ReportItem; bytes: number } {
+  const { task_id, attempt: number, lease_token } = attempt.lease;
+  const isFailed = "error" in outcome;
+  const item: ReportItem = {
+    task_id,
+    attempt: number,
+    lease_token,
+    outcome: isFailed ? "failed" : "completed",
+    delivered_at: toTimestamp(attempt.deliveredAt),
+    started_at: toTimestamp(attempt.startedAt),
+  };
+  let bytes = ITEM_BYTES + (isFailed ? Buffer.byteLength(JSON.stringify(outcome.error)) : outcome.bytes);
+  if (isFailed) item.error = outcome.error;
+  else {
+    item.output = outcome.output;
+    const { tasks, bytes: spawnedBytes } = attempt.growth?.spawned ?? { tasks: [], bytes: 0 };
+    if (tasks.length > 0) item.effects = { spawn: tasks };
+    bytes += spawnedBytes;
+  }
+  if (!attempt.log) return { item, bytes };
+  const { lines, bytes: logBytes } = attempt.log.kept();
+  if (lines.length > 0) item.logs = lines;
+  return { item, bytes: bytes + logBytes };
+}
+
+/** What is said instead of an outcome that the server refuses: without the parts of which one is to blame. */
+export function refusalOf(item: ReportItem, code: string, reason: string): { item: ReportItem; bytes: number } {
+  const { output: _, logs: __, effects: ___, ...rest } = item;
+  const message = shortened(`The server refused the report: ${reason}`);
+  return {
+    item: { ...rest, outcome: "failed", error: { code, message, retryable: false } },
+    bytes: ITEM_BYTES + message.length,
+  };
+}
+
+let lastTime = { ms: 0, text: "" };
+
+/** RFC 3339. Many tasks share a millisecond, and the text costs more than all else about their times. */
+function toTimestamp(ms: number): string {
+  if (ms !== lastTime.ms) lastTime = { ms, text: new Date(ms).toISOString() };
+  return lastTime.text;
+}
+
 /** At most as long as an error's message may be. */
-export function shortened(text: string): string {
+function shortened(text: string): string {
   return text.length <= MAX_MESSAGE_CHARS ? text : `${storable(text.slice(0, MAX_MESSAGE_CHARS - 1))}…`;
 }

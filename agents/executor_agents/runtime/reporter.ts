@@ -7,14 +7,12 @@ import type { Attempt } from "./attempt.ts";
 import type { Claimed } from "./claim.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { Session } from "./membership.ts";
-import { type Outcome, shortened } from "./outcome.ts";
+import { type Outcome, refusalOf, reportOf } from "./outcome.ts";
 import { isForgotten, isTransient, messageOf, untilAnswered } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
 
 /** One body; the server's limit is 16 MiB. */
 const MAX_BODY_BYTES = 15 * 1_024 * 1_024;
-/** What an item takes beside its output, error and log lines, generously. */
-const ITEM_BYTES = 1_024;
 /** Reports that have failed and are being repeated at once: others go on beside them. */
 const MAX_FAILING = 4;
 /** After so many failures inside the server a report is sent in halves, in case it fails over one item. */
@@ -66,7 +64,7 @@ export class Reporter {
   }
 
   add(attempt: Attempt, outcome: Outcome): void {
-    this.#waiting.push(toFinished(attempt, outcome));
+    this.#waiting.push({ attempt, ...reportOf(attempt, outcome) });
     this.#schedule();
   }
 
@@ -216,34 +214,6 @@ export class Reporter {
   }
 }
 
-function toFinished(attempt: Attempt, outcome: Outcome): Finished {
-  const { task_id, attempt: number, lease_token } = attempt.lease;
-  const isFailed = "error" in outcome;
-  const item: ReportItem = {
-    task_id,
-    attempt: number,
-    lease_token,
-    outcome: isFailed ? "failed" : "completed",
-    delivered_at: toTimestamp(attempt.deliveredAt),
-    started_at: toTimestamp(attempt.startedAt),
-  };
-  if (isFailed) item.error = outcome.error;
-  else item.output = outcome.output;
-  const bytes = ITEM_BYTES + (isFailed ? Buffer.byteLength(JSON.stringify(outcome.error)) : outcome.bytes);
-  if (!attempt.log) return { attempt, item, bytes };
-  const { lines, bytes: logBytes } = attempt.log.kept();
-  if (lines.length > 0) item.logs = lines;
-  return { attempt, item, bytes: bytes + logBytes };
-}
-
-let lastTime = { ms: 0, text: "" };
-
-/** RFC 3339. Many tasks share a millisecond, and the text costs more than all else about their times. */
-function toTimestamp(ms: number): string {
-  if (ms !== lastTime.ms) lastTime = { ms, text: new Date(ms).toISOString() };
-  return lastTime.text;
-}
-
 /** Takes from the front what one report can carry: of one agent, within the server's limits. */
 function takeBatch(waiting: Finished[]): Finished[] {
   const { session } = waiting[0]!.attempt;
@@ -263,15 +233,7 @@ function mayBeOneItem(error: unknown, batch: Finished[]): boolean {
   return batch.length > 1 && error instanceof SkeinError && error.code === "INTERNAL";
 }
 
-/** What is said instead of an outcome that cannot be: without its output and its log lines, one of which is to blame. */
 function refusal({ attempt, item }: Finished, cause: unknown): Finished {
-  const { output: _, logs: __, ...rest } = item;
   const code = cause instanceof SkeinError ? cause.code : "INTERNAL";
-  const message = shortened(`The server refused the report: ${messageOf(cause)}`);
-  return {
-    attempt,
-    item: { ...rest, outcome: "failed", error: { code, message, retryable: false } },
-    bytes: ITEM_BYTES + message.length,
-    isRefusal: true,
-  };
+  return { attempt, ...refusalOf(item, code, messageOf(cause)), isRefusal: true };
 }

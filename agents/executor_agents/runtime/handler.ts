@@ -1,0 +1,54 @@
+/** Runs the handler of one attempt: what it sees, and what that came to. */
+import type { Json } from "../../../core/json.ts";
+import type { ExecutorContext } from "../../../sdk/executor.ts";
+import { type Attempt, logOf, signalOf } from "./attempt.ts";
+import { growthOf } from "./growth.ts";
+import { completed, failed, type Outcome } from "./outcome.ts";
+
+export interface Performed {
+  outcome: Outcome;
+  /** What the handler, or a check of its input or output, threw. */
+  thrown?: unknown;
+  /** For the process log. */
+  stack?: string | undefined;
+}
+
+/** Resolves when the handler has returned and what it emitted has arrived. Never rejects. */
+export async function perform(attempt: Attempt, progress: (note: Json) => void): Promise<Performed> {
+  const { executor, lease } = attempt;
+  try {
+    const result = await executor.run(contextOf(attempt, executor.parseInput(lease.input), progress));
+    await attempt.growth?.settled();
+    return { outcome: completed(executor, result) };
+  } catch (thrown) {
+    const dropped = attempt.growth?.spawned.tasks.length ?? 0;
+    if (dropped > 0) logOf(attempt).warn(`the attempt failed, so what it spawned is dropped: ${dropped} task(s)`);
+    return { ...failed(thrown), thrown };
+  }
+}
+
+/** Most handlers look at neither log nor signal, and add nothing to their run. */
+function contextOf<Input>(attempt: Attempt, input: Input, progress: (note: Json) => void): ExecutorContext<Input> {
+  const { lease, fields } = attempt;
+  return {
+    input,
+    get log() {
+      return logOf(attempt);
+    },
+    get signal() {
+      return signalOf(attempt);
+    },
+    progress,
+    emit: (map, items, options) => growthOf(attempt).emit(map, items, options),
+    spawn: (tasks) => growthOf(attempt).spawn(tasks),
+    idempotencyKey: lease.idempotency_key,
+    taskId: lease.task_id,
+    key: lease.key,
+    runId: lease.run_id,
+    attempt: lease.attempt,
+    agentId: fields.agent_id,
+    capability: lease.capability,
+    ...(lease.traceparent !== null && { traceparent: lease.traceparent }),
+    timeoutMs: lease.timeout_ms,
+  };
+}
