@@ -204,7 +204,7 @@ class Conversation {
     const text = textOf(status?.message?.parts);
     const isNews = status?.state !== this.#task?.status?.state || text !== textOf(this.#task?.status?.message?.parts);
     this.#task = { id: task.id, status };
-    if (isNews) this.#context.heartbeat({ task_id: task.id, state: stateName(status), ...(text !== "" && { text }) });
+    if (isNews) this.#context.progress({ task_id: task.id, state: stateName(status), ...(text !== "" && { text }) });
   }
 
   #request() {
