@@ -33,6 +33,7 @@ export {
   RetryAfterError,
   TaskError,
   type TaskLogger,
+  type Usage,
 } from "./sdk/executor.ts";
 export { type TaskHandle, type WorkflowBuilder, workflow } from "./sdk/workflow.ts";
 export { version } from "./version.ts";

@@ -32,6 +32,8 @@ export interface ExecutorDefinition<
    * when. Returning nothing means the output `null`. It may run more than once: use `idempotencyKey` for outside effects.
    */
   run(context: ExecutorContext<HandlerInput<Input>>): HandlerOutput<Output> | Promise<HandlerOutput<Output>>;
+  /** Called after the last handler when an executor process stops: gives back connections. It may run again later. */
+  close?(): void | Promise<void>;
 }
 
 /** Everything a handler knows about the attempt it performs. */
@@ -42,6 +44,10 @@ export interface ExecutorContext<Input = unknown> {
   log: TaskLogger;
   /** Leaves a progress note. The lease itself is kept by the runtime, calling this is never needed. */
   heartbeat(progress?: Json): void;
+  /** Counts what the attempt uses up. Calls add up by name; the sums go with its report, also when it fails. */
+  usage(more: Usage): void;
+  /** All that this process performs, by capability: a handler may have another one do a part of its work. */
+  executors: ReadonlyMap<string, Executor>;
   /** The same for every attempt of the task: send it along with outside effects. */
   idempotencyKey: string;
   taskId: string;
@@ -57,6 +63,9 @@ export interface ExecutorContext<Input = unknown> {
   /** How long the whole attempt may take. */
   timeoutMs?: number;
 }
+
+/** Amounts by name, such as `input_tokens` or `cost_usd`. */
+export type Usage = Record<string, number>;
 
 /** Lines are stored with the attempt and written to the process log. */
 export interface TaskLogger {
@@ -78,6 +87,7 @@ export interface Executor<Input = unknown, Output = unknown> {
   /** The result as JSON; undefined becomes null. Throws a `NonRetryableError` with code OUTPUT_INVALID. */
   parseOutput(value: unknown): Json;
   run(context: ExecutorContext<Input>): Output | Promise<Output>;
+  close?(): void | Promise<void>;
 }
 
 /**
@@ -106,6 +116,7 @@ export function defineExecutor<
     parseInput: (value: Json) => (input ? input.parse(value) : value) as HandlerInput<Input>,
     parseOutput: (value: unknown) => toJson(output ? output.parse(value) : value, capability),
     run: (context: ExecutorContext<HandlerInput<Input>>) => definition.run(context),
+    ...(definition.close && { close: () => definition.close?.() }),
   });
 }
 

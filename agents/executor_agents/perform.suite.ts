@@ -9,6 +9,8 @@ export async function perform(executor: Executor, input: Json, rest: Partial<Exe
     signal: new AbortController().signal,
     log: collectLog().log,
     heartbeat: () => {},
+    usage: () => {},
+    executors: new Map(),
     idempotencyKey: "idempotency-1",
     taskId: "task-1",
     key: "a",

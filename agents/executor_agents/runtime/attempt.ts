@@ -1,7 +1,7 @@
 /** One attempt in this process: its lease, its place in the log, and how its handler is told to stop. */
 import type { Json } from "../../../core/json.ts";
 import type { LeaseBody, LeaseProofBody } from "../../../core/protocol/tasks.ts";
-import { type Executor, type ExecutorContext, TaskError } from "../../../sdk/executor.ts";
+import { type Executor, type ExecutorContext, TaskError, type Usage } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import type { HeldHint } from "./hint.ts";
 import type { Session } from "./membership.ts";
@@ -27,6 +27,8 @@ export interface Attempt {
   readonly fields: TaskFields;
   /** Created when the handler first looks at it. */
   log: TaskLog | undefined;
+  /** What the handler has counted so far. */
+  usage: Usage | undefined;
   readonly processLog: Logger;
   /** Undefined once acked, or when the lease came another way. */
   hint: HeldHint | undefined;
@@ -73,6 +75,7 @@ export function newAttempt({ id, session, executor, lease, hint, log }: NewAttem
     lease,
     fields,
     log: undefined,
+    usage: undefined,
     processLog: log,
     hint,
     deliveredAt: hint?.deliveredAt ?? startedAt,
@@ -90,7 +93,7 @@ export function newAttempt({ id, session, executor, lease, hint, log }: NewAttem
 export function contextOf<Input>(
   attempt: Attempt,
   input: Input,
-  heartbeat: (progress: Json | undefined) => void,
+  surroundings: Pick<ExecutorContext, "heartbeat" | "executors">,
 ): ExecutorContext<Input> {
   const { lease, fields } = attempt;
   return {
@@ -102,7 +105,8 @@ export function contextOf<Input>(
     get signal() {
       return signalOf(attempt);
     },
-    heartbeat,
+    ...surroundings,
+    usage: (more) => addUsage(attempt, more),
     idempotencyKey: lease.idempotency_key,
     taskId: lease.task_id,
     key: lease.key,
@@ -113,6 +117,14 @@ export function contextOf<Input>(
     ...(lease.traceparent !== null && { traceparent: lease.traceparent }),
     timeoutMs: lease.timeout_ms,
   };
+}
+
+/** What is no number is left out: counting must never fail a task. */
+function addUsage(attempt: Attempt, more: Usage): void {
+  attempt.usage ??= {};
+  for (const [name, amount] of Object.entries(more)) {
+    if (Number.isFinite(amount)) attempt.usage[name] = (attempt.usage[name] ?? 0) + amount;
+  }
 }
 
 function signalOf(attempt: Attempt): AbortSignal {

@@ -143,7 +143,10 @@ export class Attempts {
     let outcome: Outcome;
     try {
       const input = executor.parseInput(lease.input);
-      const context = contextOf(attempt, input, (progress) => this.#note(attempt, progress));
+      const context = contextOf(attempt, input, {
+        heartbeat: (progress) => this.#note(attempt, progress),
+        executors: this.#options.executors,
+      });
       outcome = completed(executor, await executor.run(context));
     } catch (thrown) {
       const failure = failed(thrown);

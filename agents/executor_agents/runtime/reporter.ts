@@ -229,6 +229,7 @@ function toFinished(attempt: Attempt, outcome: Outcome): Finished {
   };
   if (isFailed) item.error = outcome.error;
   else item.output = outcome.output;
+  if (attempt.usage) item.usage = attempt.usage;
   const bytes = ITEM_BYTES + (isFailed ? Buffer.byteLength(JSON.stringify(outcome.error)) : outcome.bytes);
   if (!attempt.log) return { attempt, item, bytes };
   const { lines, bytes: logBytes } = attempt.log.kept();
