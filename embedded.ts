@@ -96,6 +96,6 @@ function dialer({ amqpUrl }: Config, logger: Logger): () => Promise<Transport> {
 
 function withBuiltin(own: readonly Executor[], { executor }: Config): Executor[] {
   const names = new Set(own.map(({ capability }) => capability));
-  const builtin = builtinExecutors({ httpAllow: executor.httpAllow });
+  const builtin = builtinExecutors(executor);
   return [...builtin.filter(({ capability }) => !names.has(capability)), ...own];
 }

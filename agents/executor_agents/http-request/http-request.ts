@@ -19,6 +19,7 @@ import {
   RetryAfterError,
   TaskError,
 } from "../../../sdk/executor.ts";
+import { parseRetryAfter } from "../retry-after.ts";
 import { decodeBody, excerptOf, readBody } from "./response-body.ts";
 import { type GuardOptions, guardedConnector } from "./ssrf-guard.ts";
 
@@ -29,8 +30,6 @@ const DEFAULT_MAX_BYTES = 1024 * 1024;
 const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_REDIRECTS = 5;
 const MAX_URL_CHARS = 8_192;
-/** A server may ask for more patience than makes sense. */
-const MAX_RETRY_AFTER_MS = 86_400_000;
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const;
 const SAFE_METHODS: readonly string[] = ["GET", "HEAD", "OPTIONS"];
@@ -207,13 +206,6 @@ async function statusFailure(response: Response, method: string, url: URL): Prom
   return retryAfterMs === undefined
     ? new TaskError(message, options)
     : new RetryAfterError(message, retryAfterMs, options);
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. */
-function parseRetryAfter(value: string | null): number | undefined {
-  if (value === null) return undefined;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
 }
 
 /** `fetch` wraps what the connector, the parser or the socket said. */
