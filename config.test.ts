@@ -25,7 +25,7 @@ describe("loadConfig", () => {
       allowedHosts: [],
       databaseConnections: 10,
       maxStreams: 1_000,
-      executor: { slots: 16, capabilities: undefined, handOff: false, drainMs: 20_000 },
+      executor: { slots: 16, capabilities: undefined, llm: undefined, mcpServers: {}, handOff: false, drainMs: 20_000 },
       limits: defaultLimits,
     });
     expect(config.executor.name).toMatch(new RegExp(`-${process.pid}$`));
@@ -96,6 +96,29 @@ describe("loadConfig", () => {
     expect(flawsOf({ SKEIN_SMTP_URL: "smtp://h" })).toEqual([expect.stringMatching("^SKEIN_SMTP_FROM must be set")]);
   });
 
+  it("reads where models are asked, at what price, and which MCP servers there are", () => {
+    const files = { command: "files", args: ["/data"] };
+    const search = { url: "https://search.example/mcp", headers: { authorization: "Bearer x" } };
+    const { executor } = loadConfig({
+      OPENAI_BASE_URL: "http://models.example/v1",
+      OPENAI_API_KEY: "sk-1",
+      SKEIN_LLM_MODEL: "small",
+      SKEIN_LLM_PRICES: "small=0.15:0.6, llama:8b=0:0",
+      SKEIN_MCP_SERVERS: JSON.stringify({ files, search }),
+    });
+    expect(executor.llm).toEqual({
+      baseUrl: "http://models.example/v1",
+      apiKey: "sk-1",
+      model: "small",
+      prices: new Map([
+        ["small", { input: 0.15, output: 0.6 }],
+        ["llama:8b", { input: 0, output: 0 }],
+      ]),
+    });
+    expect(executor.mcpServers).toEqual({ files: { ...files, env: {} }, search });
+    expect(loadConfig({ OPENAI_API_KEY: "sk-1" }).executor.llm).toBeUndefined();
+  });
+
   it("names every variable that is wrong, and what it should be, but never its value", () => {
     const env = { PORT: "80x", LOG_LEVEL: "loud", DATABASE_URL: "mysql://user:secret@host/db", SKEIN_HANDOFF: "yes" };
     expect(flawsOf(env)).toEqual([
@@ -120,6 +143,16 @@ describe("loadConfig", () => {
     ["SKEIN_MAX_DEFINITION_BYTES", "1000000000"],
     ["SKEIN_ADMIN_KEY", "short"],
     ["SKEIN_ADMIN_KEY", "sixteen and more characters"],
+    ["OPENAI_BASE_URL", "models.example"],
+    ["OPENAI_BASE_URL", "http://user:password@models.example"],
+    ["OPENAI_API_KEY", "two words"],
+    ["SKEIN_LLM_PRICES", "small=1"],
+    ["SKEIN_LLM_PRICES", "small=1:2,=1:2"],
+    ["SKEIN_LLM_PRICES", "small=-1:2"],
+    ["SKEIN_MCP_SERVERS", "files"],
+    ["SKEIN_MCP_SERVERS", '{"a b":{"command":"x"}}'],
+    ["SKEIN_MCP_SERVERS", '{"a":{"command":"x","url":"http://x"}}'],
+    ["SKEIN_MCP_SERVERS", '{"a":{"url":"file:///x"}}'],
     ["SKEIN_AGENT_NAME", "x".repeat(129)],
   ])("refuses %s=%s", (name, value) => {
     expect(flawsOf({ [name]: value })).toEqual([expect.stringMatching(`^${name} must `)]);

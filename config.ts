@@ -18,6 +18,10 @@ const url = (protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   });
+/** Credentials in it would stand in messages; `fetch` refuses them, too. */
+const endpoint = url(["http:", "https:"]).refine((text) => !URL.canParse(text) || !new URL(text).username, {
+  error: "must hold no credentials",
+});
 const list = z.string().transform((text) =>
   text
     .split(",")
@@ -32,6 +36,33 @@ const json = <T>(schema: z.ZodType<T>, shape: string) =>
     context.addIssue({ code: "custom", message: `must be JSON of the form ${shape}` });
     return z.NEVER;
   });
+const prices = list.transform((entries, context) => {
+  const price = /^(.+)=(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/;
+  const found = entries.map((entry) => price.exec(entry));
+  if (found.includes(null)) {
+    context.addIssue("must be a list such as model-a=0.15:0.6,model-b=2:8, in USD per million tokens in and out");
+    return z.NEVER;
+  }
+  return new Map(found.map((parts) => [parts![1]!.trim(), { input: Number(parts![2]), output: Number(parts![3]) }]));
+});
+const mcpServer = z.union([
+  z.strictObject({
+    command: z.string().min(1),
+    args: z.array(z.string()).default([]),
+    env: z.record(z.string(), z.string()).default({}),
+  }),
+  z.strictObject({ url: endpoint, headers: z.record(z.string(), z.string()).default({}) }),
+]);
+const mcpServers = z.string().transform((text, context) => {
+  const parsed = z.record(z.string().regex(/^[A-Za-z0-9_-]{1,32}$/), mcpServer).safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  const where = parsed.error.issues[0]!.path.join("/");
+  context.addIssue(
+    `must be a JSON object from names (letters, digits, "_" and "-", at most 32) to {"command", "args", "env"} or ` +
+      `{"url", "headers"}${where && `; /${where} is not`}`,
+  );
+  return z.NEVER;
+});
 const flag = oneOf("0", "1", "true", "false").transform((text) => text === "1" || text === "true");
 
 const MAX_COUNT = 2 ** 31 - 1;
@@ -108,6 +139,15 @@ const environment = z.object({
     webhookSecrets,
     '{"name": "whsec_…"} or {"name": ["whsec_…new", "whsec_…old"]}, of 24 to 64 bytes in base64',
   ).optional(),
+  OPENAI_BASE_URL: endpoint.optional(),
+  // It has to fit into a header, too.
+  OPENAI_API_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, { error: "must have only letters, digits and signs, without spaces" })
+    .optional(),
+  SKEIN_LLM_MODEL: z.string().optional(),
+  SKEIN_LLM_PRICES: prices.default(new Map()),
+  SKEIN_MCP_SERVERS: mcpServers.default({}),
   SKEIN_HANDOFF: flag.default(false),
   SKEIN_HEALTH_FILE: z.string().min(1).optional(),
   SKEIN_DRAIN_MS: wholeNumber(0, MAX_COUNT).default(20_000),
@@ -145,6 +185,10 @@ export interface Config {
     smtp: { url: string; from: string; recipientDomains: string[] } | undefined;
     /** What `webhook.send` signs with, by the names that tasks use. Undefined: there is no `webhook.send`. */
     webhookSecrets: z.output<typeof webhookSecrets> | undefined;
+    /** Where models are asked. Undefined: nowhere. */
+    llm: LlmConfig | undefined;
+    /** MCP servers that tasks may name, and how to reach each. */
+    mcpServers: z.infer<typeof environment>["SKEIN_MCP_SERVERS"];
     /** Take new work with the answer to a report, past the broker. */
     handOff: boolean;
     drainMs: number;
@@ -152,6 +196,15 @@ export interface Config {
     healthFile: string | undefined;
   };
   limits: Limits;
+}
+
+interface LlmConfig {
+  baseUrl: string;
+  apiKey: string | undefined;
+  /** For tasks that name none. */
+  model: string | undefined;
+  /** USD per million tokens, by model. */
+  prices: ReadonlyMap<string, { input: number; output: number }>;
 }
 
 /** Throws CONFIG_INVALID listing every variable that is wrong. Empty variables count as unset. */
@@ -190,6 +243,15 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
           ? undefined
           : { url: smtpUrl, from: from!, recipientDomains: values.SKEIN_SMTP_RECIPIENT_DOMAINS },
       webhookSecrets: values.SKEIN_WEBHOOK_SECRETS,
+      llm: values.OPENAI_BASE_URL
+        ? {
+            baseUrl: values.OPENAI_BASE_URL,
+            apiKey: values.OPENAI_API_KEY,
+            model: values.SKEIN_LLM_MODEL,
+            prices: values.SKEIN_LLM_PRICES,
+          }
+        : undefined,
+      mcpServers: values.SKEIN_MCP_SERVERS,
       handOff: values.SKEIN_HANDOFF,
       drainMs: values.SKEIN_DRAIN_MS,
       healthFile: values.SKEIN_HEALTH_FILE,

@@ -36,6 +36,7 @@ export {
   type SpawnedTask,
   TaskError,
   type TaskLogger,
+  type Usage,
 } from "./sdk/executor.ts";
 export { type TaskHandle, type WorkflowBuilder, workflow } from "./sdk/workflow.ts";
 export { version } from "./version.ts";

@@ -33,6 +33,8 @@ export interface ExecutorDefinition<
    * when. Returning nothing means the output `null`. It may run more than once: use `idempotencyKey` for outside effects.
    */
   run(context: ExecutorContext<HandlerInput<Input>>): HandlerOutput<Output> | Promise<HandlerOutput<Output>>;
+  /** Called after the last handler when an executor process stops: gives back connections. It may run again later. */
+  close?(): void | Promise<void>;
 }
 
 /** Everything a handler knows about the attempt it performs. */
@@ -43,6 +45,10 @@ export interface ExecutorContext<Input = unknown> {
   log: TaskLogger;
   /** Leaves a note that others see while the task runs; a later one takes its place. It does not end with an error. */
   progress(note: Json): void;
+  /** Counts what the attempt uses up. Calls add up by name; the sums go with its report, also when it fails. */
+  usage(more: Usage): void;
+  /** All that this process performs, by capability: a handler may have another one do a part of its work. */
+  executors: ReadonlyMap<string, Executor>;
   /**
    * Adds items to an open map of the run, named as where the task stands, at once: they stay when the attempt fails. Await
    * it; it resolves when the map has them. Throws a `NonRetryableError` with code `emit_refused` when the map is closed,
@@ -83,6 +89,8 @@ export interface EmitOptions {
 
 /** A task as in a workflow. */
 export type SpawnedTask = TaskDefinition;
+/** Amounts by name, such as `input_tokens` or `cost_usd`. */
+export type Usage = Record<string, number>;
 
 /** Lines are stored with the attempt and written to the process log. */
 export interface TaskLogger {
@@ -104,6 +112,7 @@ export interface Executor<Input = unknown, Output = unknown> {
   /** The result as JSON; undefined becomes null. Throws a `NonRetryableError` with code OUTPUT_INVALID. */
   parseOutput(value: unknown): Json;
   run(context: ExecutorContext<Input>): Output | Promise<Output>;
+  close?(): void | Promise<void>;
 }
 
 /**
@@ -132,6 +141,7 @@ export function defineExecutor<
     parseInput: (value: Json) => (input ? input.parse(value) : value) as HandlerInput<Input>,
     parseOutput: (value: unknown) => toJson(output ? output.parse(value) : value, capability),
     run: (context: ExecutorContext<HandlerInput<Input>>) => definition.run(context),
+    ...(definition.close && { close: () => definition.close?.() }),
   });
 }
 

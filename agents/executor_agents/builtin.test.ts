@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { compileSchema } from "../../core/schema.ts";
 import { parseWorkflow } from "../../core/workflow.ts";
-import { builtinExecutors } from "./builtin.ts";
+import { builtinExecutors, neededSetting } from "./builtin.ts";
 
 it("the built-in executors are the ones the documentation names", () => {
   expect(builtinExecutors().map(({ capability }) => capability)).toEqual([
@@ -20,11 +20,14 @@ const allOptions = {
   sqlDatabases: { orders: { url: "postgres://localhost/orders", write: false, privileged: false } },
   smtp: { url: "smtp://localhost", from: "skein@example.org", recipientDomains: [] },
   webhookSecrets: { partner: [`whsec_${Buffer.alloc(32).toString("base64")}`] },
+  llm: { baseUrl: "http://127.0.0.1:1/v1", prices: new Map() },
+  mcpServers: { files: { url: "http://127.0.0.1:1/mcp", headers: {} } },
 };
 
 it("what needs settings is offered where it has them", () => {
-  const added = builtinExecutors(allOptions).slice(builtinExecutors().length);
-  expect(added.map(({ capability }) => capability)).toEqual(["sql.query", "email.send", "webhook.send"]);
+  const plain = new Set(builtinExecutors().map(({ capability }) => capability));
+  const all = builtinExecutors(allOptions).map(({ capability }) => capability);
+  expect(all.filter((capability) => !plain.has(capability))).toEqual([...neededSetting.keys()]);
 });
 
 it("every built-in contract is a schema that Skein itself accepts", () => {

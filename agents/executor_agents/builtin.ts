@@ -7,6 +7,12 @@ import { coreEcho } from "./core-echo.ts";
 import { coreSleep } from "./core-sleep.ts";
 import { emailSend, type SmtpSettings } from "./email-send.ts";
 import { httpRequest } from "./http-request/http-request.ts";
+import { createLlm, type LlmSettings } from "./llm/llm.ts";
+import { llmAgent } from "./llm/llm-agent.ts";
+import { llmGenerate } from "./llm/llm-generate.ts";
+import { llmObject } from "./llm/llm-object.ts";
+import { mcpCall } from "./mcp/mcp-call.ts";
+import { type McpServerSettings, mcpServers } from "./mcp/servers.ts";
 import { type SqlDatabase, sqlQuery } from "./sql-query/sql-query.ts";
 import { transformJsonata } from "./transform-jsonata.ts";
 import { webhookSend } from "./webhook-send.ts";
@@ -20,16 +26,29 @@ export interface BuiltinOptions {
   smtp?: SmtpSettings | undefined;
   /** Without them, there is no `webhook.send`. */
   webhookSecrets?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** The endpoint that models are asked at. Without it, no `llm.*` is offered. */
+  llm?: LlmSettings | undefined;
+  /** MCP servers by name. Without any, `mcp.call` is not offered. */
+  mcpServers?: Readonly<Record<string, McpServerSettings>>;
 }
 
+/** The variable that a built-in executor is not offered without. */
+export const neededSetting: ReadonlyMap<string, string> = new Map([
+  ["sql.query", "SKEIN_SQL_DATABASES"],
+  ["email.send", "SKEIN_SMTP_URL"],
+  ["webhook.send", "SKEIN_WEBHOOK_SECRETS"],
+  ["llm.generate", "OPENAI_BASE_URL"],
+  ["llm.object", "OPENAI_BASE_URL"],
+  ["llm.agent", "OPENAI_BASE_URL"],
+  ["mcp.call", "SKEIN_MCP_SERVERS"],
+]);
+
 /** Those that the options allow, as the executor agent offers them. Throws CONFIG_INVALID for an unusable `httpAllow` entry. */
-export function builtinExecutors({
-  httpAllow = [],
-  sqlDatabases,
-  smtp,
-  webhookSecrets,
-}: BuiltinOptions = {}): readonly Executor[] {
+export function builtinExecutors(options: BuiltinOptions = {}): readonly Executor[] {
+  const { httpAllow = [], sqlDatabases, smtp, webhookSecrets } = options;
   const guard = { allow: httpAllow };
+  const servers = mcpServers(options.mcpServers ?? {});
+  const llm = options.llm && createLlm(options.llm);
   return [
     coreEcho,
     coreSleep,
@@ -40,6 +59,8 @@ export function builtinExecutors({
     ...(sqlDatabases ? [sqlQuery(sqlDatabases)] : []),
     ...(smtp ? [emailSend(smtp)] : []),
     ...(webhookSecrets ? [webhookSend(webhookSecrets, guard)] : []),
+    ...(llm ? [llmGenerate(llm), llmObject(llm), llmAgent(llm, servers)] : []),
+    ...(servers.names.length > 0 ? [mcpCall(servers)] : []),
   ];
 }
 

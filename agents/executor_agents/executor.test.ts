@@ -112,7 +112,8 @@ describe("taking work by long-poll", () => {
     const seen = deferred<unknown>();
     const curious = defineExecutor({
       capability: "curious",
-      run: ({ signal, log, progress, emit, spawn, ...rest }) => seen.resolve(rest),
+      run: ({ signal, log, progress, emit, spawn, usage, executors, ...rest }) =>
+        seen.resolve({ ...rest, executors: [...executors.keys()] }),
     });
     const { running } = await bed.executor(server, [curious]);
     const task = server.add("curious", { x: 1 }, { timeoutMs: 1_234 });
@@ -126,6 +127,7 @@ describe("taking work by long-poll", () => {
       agentId: running.agentId,
       capability: "curious",
       timeoutMs: 1_234,
+      executors: ["curious"],
     });
   });
 
@@ -372,6 +374,48 @@ describe("what handlers come to", () => {
     await bed.executor(server, [defineExecutor({ capability: "quiet", run: () => {} })]);
     const task = server.add("quiet");
     await eventually(() => expect(task.report).toMatchObject({ outcome: "completed", output: null }));
+  });
+});
+
+describe("what handlers use up", () => {
+  it("is added up by name and goes with the report, whatever came of the attempt", async () => {
+    const server = await bed.server();
+    const spender = defineExecutor({
+      capability: "spender",
+      run: ({ input, usage }) => {
+        usage({ tokens: 2, cost_usd: 0.5 });
+        usage({ tokens: 3, nonsense: Number.NaN });
+        if (input === "fail") throw new Error("no");
+      },
+    });
+    await bed.executor(server, [spender, echo]);
+    const tasks = [server.add("spender"), server.add("spender", "fail"), server.add("echo")];
+    await eventually(() => expect(tasks.every(({ report }) => report)).toBe(true));
+    const spent = { tokens: 5, cost_usd: 0.5 };
+    expect(tasks.map(({ report }) => report?.usage)).toEqual([spent, spent, undefined]);
+  });
+});
+
+describe("the executors of a process", () => {
+  it("are in each other's reach, and are closed when it stops, even if one of them cannot be", async () => {
+    const server = await bed.server();
+    const closed: string[] = [];
+    const caller = defineExecutor({
+      capability: "caller",
+      run: (context) => context.executors.get("echo")!.run(context),
+      close: () => {
+        closed.push("caller");
+        throw new Error("no");
+      },
+    });
+    const other = defineExecutor({ capability: "other", run: () => 1, close: async () => void closed.push("other") });
+    const { running, lines } = await bed.executor(server, [caller, echo, other]);
+    const task = server.add("caller", "hello");
+    await eventually(() => expect(task.report?.output).toBe("hello"));
+    expect(closed).toEqual([]);
+    await running.stop();
+    expect(closed).toEqual(["caller", "other"]);
+    expect(lines).toContainEqual(expect.objectContaining({ level: "warn", step: "drain", capability: "caller" }));
   });
 });
 

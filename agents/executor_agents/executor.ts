@@ -226,7 +226,7 @@ class Runtime implements RunningExecutor {
     this.#attempts.releaseAll();
     await within(FLUSH_MS, this.#flush(doorsClosed));
     this.#reporter.close();
-    await within(LEAVE_WITHIN_MS, this.#leave());
+    await within(LEAVE_WITHIN_MS, Promise.all([this.#leave(), this.#closeExecutors()]));
     clearInterval(this.#ticker);
     await this.#heartbeat.stop();
     await http?.close();
@@ -245,6 +245,16 @@ class Runtime implements RunningExecutor {
       await this.#parts.membership.current?.client.leave();
     } catch (error) {
       this.#options.logger.warn({ step: "drain" }, `could not say goodbye: ${messageOf(error)}`);
+    }
+  }
+
+  async #closeExecutors(): Promise<void> {
+    for (const { capability, close } of this.#parts.executors.values()) {
+      try {
+        await close?.();
+      } catch (error) {
+        this.#options.logger.warn({ step: "drain", capability }, `could not close it: ${messageOf(error)}`);
+      }
     }
   }
 

@@ -90,6 +90,7 @@ describe("the executor process", { timeout: 60_000 }, () => {
 
   it.each([
     [["--capability", "no.such"], "There is no executor for no.such"],
+    [["--capability", "llm.generate"], "There is no executor for llm.generate (it needs OPENAI_BASE_URL)"],
     [["--import", "./no-such-file.js"], "Cannot load the executors of ./no-such-file.js"],
   ])("exits 1 and says why when started with %j", async (args, message) => {
     const { child, output } = start("http://127.0.0.1:9", args);

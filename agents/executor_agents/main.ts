@@ -10,7 +10,7 @@ import type { Executor } from "../../sdk/executor.ts";
 import { loadExecutors } from "../../sdk/load-executors.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import type { Logger } from "../../transport/transport.ts";
-import { withBuiltin } from "./builtin.ts";
+import { neededSetting, withBuiltin } from "./builtin.ts";
 import { type ExecutorOptions, type RunningExecutor, startExecutor } from "./executor.ts";
 import { connectEventually } from "./runtime/eventual-transport.ts";
 import { isTransient, messageOf, pauseAfter } from "./runtime/repeat.ts";
@@ -106,9 +106,13 @@ function chosen(executors: Executor[], capabilities: readonly string[] | undefin
   const names = executors.map((executor) => executor.capability);
   const unknown = capabilities.filter((name) => !names.includes(name));
   if (unknown.length === 0) return executors.filter((executor) => capabilities.includes(executor.capability));
+  const missing = unknown.map((name) => {
+    const setting = neededSetting.get(name);
+    return setting ? `${name} (it needs ${setting})` : name;
+  });
   throw new SkeinError(
     "CONFIG_INVALID",
-    `There is no executor for ${unknown.join(", ")}; there are ${names.join(", ")}. Give more with --import <module>.`,
+    `There is no executor for ${missing.join(", ")}; there are ${names.join(", ")}. Give more with --import <module>.`,
   );
 }
 

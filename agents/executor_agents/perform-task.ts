@@ -4,7 +4,7 @@ import { defaultLimits } from "../../core/limits.ts";
 import type { EmitAnswer, EmitBody, LeaseBody, ReportedLogBody } from "../../core/protocol/tasks.ts";
 import { seedSpawned } from "../../core/spawn.ts";
 import { createAgentClient } from "../../sdk/client.ts";
-import { type EmittedItem, type Executor, type SpawnedTask, TaskError } from "../../sdk/executor.ts";
+import { type EmittedItem, type Executor, type SpawnedTask, TaskError, type Usage } from "../../sdk/executor.ts";
 import type { Logger } from "../../transport/transport.ts";
 import { type Attempt, newAttempt, stopAttempt } from "./runtime/attempt.ts";
 import { noteOf } from "./runtime/attempts.ts";
@@ -22,6 +22,8 @@ export interface PerformTaskOptions {
   idempotencyKey?: string;
   /** The task's key. Default "task". */
   key?: string;
+  /** Others that the handler can reach, as those of its process. */
+  executors?: readonly Executor[];
   /** Maps that take no items, as if they were closed. All others are open. */
   closedMaps?: readonly string[];
 }
@@ -41,6 +43,8 @@ export interface PerformedTask {
   /** False for a handler that was told to stop and did not, within 5 s. */
   hasReturned: boolean;
   logs: ReportedLogBody[];
+  /** What the handler counted, by name. */
+  usage: Usage;
   /** Every note, also those that a later one would have replaced before anybody saw it. */
   progress: Json[];
   /** By map: what it was given, each `key` once. */
@@ -68,8 +72,11 @@ export async function performTask(
   const attempt = attemptOf(executor, input, options, send);
   const progress: Json[] = [];
   const stop = stopper(attempt, options.signal);
-  const performing = perform(attempt, (note) => {
-    if (!attempt.isEnded && "json" in noteOf(note)) progress.push(structuredClone(note));
+  const performing = perform(attempt, {
+    progress: (note) => {
+      if (!attempt.isEnded && "json" in noteOf(note)) progress.push(structuredClone(note));
+    },
+    executors: new Map((options.executors ?? []).map((other) => [other.capability, other])),
   });
   let performed = await Promise.race([performing, stop.happened]);
   stop.forget();
@@ -84,6 +91,7 @@ export async function performTask(
     ...(performed && "thrown" in performed && { thrown: performed.thrown }),
     hasReturned: performed !== undefined,
     logs: attempt.log?.kept().lines ?? [],
+    usage: attempt.usage ?? {},
     progress,
     emitted,
     spawned: (report?.effects?.spawn ?? []) as unknown as SpawnedTask[],

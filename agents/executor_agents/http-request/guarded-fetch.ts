@@ -3,12 +3,11 @@
 import { Agent, type Response } from "undici";
 import { z } from "zod";
 import { NonRetryableError, RetryAfterError, TaskError } from "../../../sdk/executor.ts";
+import { parseRetryAfter } from "../retry-after.ts";
 import { excerptOf } from "./response-body.ts";
 import { type GuardOptions, guardedConnector } from "./ssrf-guard.ts";
 
 const MAX_URL_CHARS = 8_192;
-/** A server may ask for more patience than makes sense. */
-const MAX_RETRY_AFTER_MS = 86_400_000;
 
 /** An `http` or `https` URL without credentials. */
 export const httpUrl = z.string().max(MAX_URL_CHARS).superRefine(refuseUrl);
@@ -63,13 +62,6 @@ export async function statusFailure(
   return retryAfterMs === undefined
     ? new TaskError(message, { code })
     : new RetryAfterError(message, retryAfterMs, { code });
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. */
-function parseRetryAfter(value: string | null): number | undefined {
-  if (value === null) return undefined;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
 }
 
 /** What the connector, the parser or the socket said, which `fetch` wraps. A TaskError stays what it is. */

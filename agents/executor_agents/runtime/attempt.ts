@@ -1,7 +1,7 @@
 /** One attempt in this process: its lease, its place in the log, and how its handler is told to stop. */
 import type { Json } from "../../../core/json.ts";
 import type { LeaseBody, LeaseProofBody } from "../../../core/protocol/tasks.ts";
-import type { Executor } from "../../../sdk/executor.ts";
+import type { Executor, Usage } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import type { Growth } from "./growth.ts";
 import type { HeldHint } from "./hint.ts";
@@ -28,6 +28,8 @@ export interface Attempt {
   readonly fields: TaskFields;
   /** Created when the handler first looks at it. */
   log: TaskLog | undefined;
+  /** What the handler has counted so far. */
+  usage: Usage | undefined;
   readonly processLog: Logger;
   /** Undefined once acked, or when the lease came another way. */
   hint: HeldHint | undefined;
@@ -76,6 +78,7 @@ export function newAttempt({ id, session, executor, lease, hint, log }: NewAttem
     lease,
     fields,
     log: undefined,
+    usage: undefined,
     processLog: log,
     hint,
     deliveredAt: hint?.deliveredAt ?? startedAt,
@@ -88,6 +91,14 @@ export function newAttempt({ id, session, executor, lease, hint, log }: NewAttem
     abort: undefined,
     growth: undefined,
   };
+}
+
+/** What is no number is left out: counting must never fail a task. */
+export function addUsage(attempt: Attempt, more: Usage): void {
+  attempt.usage ??= {};
+  for (const [name, amount] of Object.entries(more)) {
+    if (Number.isFinite(amount)) attempt.usage[name] = (attempt.usage[name] ?? 0) + amount;
+  }
 }
 
 /** Created when the handler first looks at it: most never do. */

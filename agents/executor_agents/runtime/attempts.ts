@@ -140,7 +140,10 @@ export class Attempts {
     const { fields } = attempt;
     const { log, report, slots } = this.#options;
     log.info({ step: "start", ...fields }, "task started");
-    const { outcome, stack } = await perform(attempt, (note) => this.#note(attempt, note));
+    const { outcome, stack } = await perform(attempt, {
+      progress: (note) => this.#note(attempt, note),
+      executors: this.#options.executors,
+    });
     if ("error" in outcome && !attempt.isEnded) {
       log.warn({ step: "fail", ...fields, code: outcome.error.code, stack }, "task failed");
     }

@@ -1,7 +1,6 @@
 /** Runs the handler of one attempt: what it sees, and what that came to. */
-import type { Json } from "../../../core/json.ts";
 import type { ExecutorContext } from "../../../sdk/executor.ts";
-import { type Attempt, logOf, signalOf } from "./attempt.ts";
+import { type Attempt, addUsage, logOf, signalOf } from "./attempt.ts";
 import { growthOf } from "./growth.ts";
 import { completed, failed, type Outcome } from "./outcome.ts";
 
@@ -13,11 +12,14 @@ export interface Performed {
   stack?: string | undefined;
 }
 
+/** What the handler reaches beyond its own attempt. */
+export type Surroundings = Pick<ExecutorContext, "progress" | "executors">;
+
 /** Resolves when the handler has returned and what it emitted has arrived. Never rejects. */
-export async function perform(attempt: Attempt, progress: (note: Json) => void): Promise<Performed> {
+export async function perform(attempt: Attempt, surroundings: Surroundings): Promise<Performed> {
   const { executor, lease } = attempt;
   try {
-    const result = await executor.run(contextOf(attempt, executor.parseInput(lease.input), progress));
+    const result = await executor.run(contextOf(attempt, executor.parseInput(lease.input), surroundings));
     await attempt.growth?.settled();
     return { outcome: completed(executor, result) };
   } catch (thrown) {
@@ -28,7 +30,7 @@ export async function perform(attempt: Attempt, progress: (note: Json) => void):
 }
 
 /** Most handlers look at neither log nor signal, and add nothing to their run. */
-function contextOf<Input>(attempt: Attempt, input: Input, progress: (note: Json) => void): ExecutorContext<Input> {
+function contextOf<Input>(attempt: Attempt, input: Input, surroundings: Surroundings): ExecutorContext<Input> {
   const { lease, fields } = attempt;
   return {
     input,
@@ -38,7 +40,8 @@ function contextOf<Input>(attempt: Attempt, input: Input, progress: (note: Json)
     get signal() {
       return signalOf(attempt);
     },
-    progress,
+    ...surroundings,
+    usage: (more) => addUsage(attempt, more),
     emit: (map, items, options) => growthOf(attempt).emit(map, items, options),
     spawn: (tasks) => growthOf(attempt).spawn(tasks),
     idempotencyKey: lease.idempotency_key,

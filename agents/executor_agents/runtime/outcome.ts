@@ -95,6 +95,7 @@ export function reportOf(attempt: Attempt, outcome: Outcome): { item: ReportItem
     if (tasks.length > 0) item.effects = { spawn: tasks };
     bytes += spawnedBytes;
   }
+  if (attempt.usage) item.usage = attempt.usage;
   if (!attempt.log) return { item, bytes };
   const { lines, bytes: logBytes } = attempt.log.kept();
   if (lines.length > 0) item.logs = lines;
