@@ -62,6 +62,7 @@ const environment = z.object({
     .max(128, { error: "must have at most 128 characters" })
     .default(`${hostname()}-${process.pid}`),
   SKEIN_HTTP_ALLOW: list.default([]),
+  SKEIN_SANDBOX: oneOf("off", "bubblewrap").default("off"),
   SKEIN_HANDOFF: flag.default(false),
   SKEIN_HEALTH_FILE: z.string().min(1).optional(),
   SKEIN_DRAIN_MS: wholeNumber(0, MAX_COUNT).default(20_000),
@@ -93,6 +94,8 @@ export interface Config {
     capabilities: string[] | undefined;
     /** Hosts, host:port or CIDR ranges that `http.request` may reach though they are internal. */
     httpAllow: string[];
+    /** What `code.python` and `shell.command` run in; off, they are not offered. */
+    sandbox: "off" | "bubblewrap";
     /** Take new work with the answer to a report, past the broker. */
     handOff: boolean;
     drainMs: number;
@@ -127,6 +130,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       slots: values.SKEIN_SLOTS,
       capabilities: values.SKEIN_CAPABILITIES,
       httpAllow: values.SKEIN_HTTP_ALLOW,
+      sandbox: values.SKEIN_SANDBOX,
       handOff: values.SKEIN_HANDOFF,
       drainMs: values.SKEIN_DRAIN_MS,
       healthFile: values.SKEIN_HEALTH_FILE,

@@ -3,6 +3,7 @@
  * the servers that DATABASE_URL and AMQP_URL name.
  */
 import type { Logger } from "pino";
+import { sandboxedExecutors } from "./agents/executor_agents/bubblewrap/offer.ts";
 import { builtinExecutors } from "./agents/executor_agents/builtin.ts";
 import { startExecutor } from "./agents/executor_agents/executor.ts";
 import { serve } from "./agents/orchestrator_agent/main.ts";
@@ -63,7 +64,7 @@ export async function startEmbedded({ config, logger, executors = [], inMemory }
     const executor = await startExecutor({
       client: { url: served.url, ...(config.adminKey && { apiKey: config.adminKey }) },
       transport: await connect(),
-      executors: withBuiltin(executors, config),
+      executors: await withBuiltin(executors, config, logger),
       name: config.executor.name,
       slots: config.executor.slots,
       drainMs: config.executor.drainMs,
@@ -94,8 +95,9 @@ function dialer({ amqpUrl }: Config, logger: Logger): () => Promise<Transport> {
   return async () => broker.connect(logger);
 }
 
-function withBuiltin(own: readonly Executor[], { executor }: Config): Executor[] {
+async function withBuiltin(own: readonly Executor[], { executor }: Config, logger: Logger): Promise<Executor[]> {
   const names = new Set(own.map(({ capability }) => capability));
-  const builtin = builtinExecutors({ httpAllow: executor.httpAllow });
+  const { httpAllow, sandbox } = executor;
+  const builtin = [...builtinExecutors({ httpAllow }), ...(await sandboxedExecutors(sandbox, logger))];
   return [...builtin.filter(({ capability }) => !names.has(capability)), ...own];
 }

@@ -10,6 +10,7 @@ import type { Executor } from "../../sdk/executor.ts";
 import { loadExecutors } from "../../sdk/load-executors.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import type { Logger } from "../../transport/transport.ts";
+import { sandboxedExecutors } from "./bubblewrap/offer.ts";
 import { builtinExecutors } from "./builtin.ts";
 import { type ExecutorOptions, type RunningExecutor, startExecutor } from "./executor.ts";
 import { connectEventually } from "./runtime/eventual-transport.ts";
@@ -92,8 +93,9 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-async function allExecutors({ config, modules = [] }: RunExecutorOptions): Promise<Executor[]> {
-  const executors = [...builtinExecutors({ httpAllow: config.executor.httpAllow })];
+async function allExecutors({ config, modules = [], log }: RunExecutorOptions): Promise<Executor[]> {
+  const { httpAllow, sandbox } = config.executor;
+  const executors = [...builtinExecutors({ httpAllow }), ...(await sandboxedExecutors(sandbox, log))];
   for (const name of modules) executors.push(...(await loadExecutors(name)));
   return executors;
 }
@@ -105,7 +107,7 @@ function chosen(executors: Executor[], capabilities: readonly string[] | undefin
   if (unknown.length === 0) return executors.filter((executor) => capabilities.includes(executor.capability));
   throw new SkeinError(
     "CONFIG_INVALID",
-    `There is no executor for ${unknown.join(", ")}; there are ${names.join(", ")}. Give more with --import <module>.`,
+    `There is no executor for ${unknown.join(", ")}; there are ${names.join(", ")}. Give more with --import <module>; code.python and shell.command come with SKEIN_SANDBOX=bubblewrap.`,
   );
 }
 
