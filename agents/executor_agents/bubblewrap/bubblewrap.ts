@@ -11,7 +11,7 @@ import { SkeinError } from "../../../core/errors.ts";
 import { NonRetryableError, TaskError } from "../../../sdk/executor.ts";
 import { createTurns } from "../turns.ts";
 import { ANSWER_FD, commandLine, type Program, STARTED, WRITABLE_FOLDERS } from "./command-line.ts";
-import { canSeeChildren, killTree, memoryOf } from "./process-tree.ts";
+import { canSeeChildren, killTree, usesMoreThan } from "./process-tree.ts";
 import { isSupported, seccompFilter } from "./seccomp.ts";
 
 export interface Bubblewrap {
@@ -128,9 +128,7 @@ async function perform(bwrap: string, filter: Buffer, job: Job): Promise<Ended> 
     };
     let timer = setTimeout(() => end(crashed(`it did not stand after ${STARTUP_LIMIT_MS} ms`)), STARTUP_LIMIT_MS);
     const onAbort = () => end(job.signal.reason);
-    const watch = setInterval(() => {
-      if (pid !== undefined && memoryOf(pid, WRITABLE_FOLDERS) > job.memoryBytes) end(outOfMemory());
-    }, MEMORY_CHECK_MS);
+    let watch: NodeJS.Timeout | undefined;
 
     const [stdout, stderr, answer] = [
       collect(child, 1, job.maxOutputBytes, () => end(tooMuchOutput(job.maxOutputBytes))),
@@ -140,6 +138,10 @@ async function perform(bwrap: string, filter: Buffer, job: Job): Promise<Ended> 
     child.stdio[ANSWER_FD]!.once("data", () => {
       clearTimeout(timer);
       timer = setTimeout(() => end(timedOut(job.timeoutMs)), job.timeoutMs);
+      // Not earlier: until the sandbox stands, its first process sees the files of the host.
+      watch = setInterval(() => {
+        if (usesMoreThan(job.memoryBytes, pid!, WRITABLE_FOLDERS)) end(outOfMemory());
+      }, MEMORY_CHECK_MS);
     });
     send(child, 0, job.stdin ?? "");
     for (const [i, content] of data.entries()) send(child, ANSWER_FD + 1 + i, content);

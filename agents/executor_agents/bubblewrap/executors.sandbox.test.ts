@@ -1,11 +1,17 @@
+import { spawn } from "node:child_process";
 import { setMaxListeners } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import type { Json } from "../../../core/json.ts";
 import type { Executor, ExecutorContext } from "../../../sdk/executor.ts";
 import { collectLog, perform } from "../perform.suite.ts";
+import { eventually, testBed } from "../running.suite.ts";
 import { openBubblewrap } from "./bubblewrap.ts";
 import { codePython } from "./code-python.ts";
+import { processesWith } from "./process-list.suite.ts";
 import { shellCommand } from "./shell-command.ts";
 
 let executors: { python: Executor; shell: Executor };
@@ -20,19 +26,6 @@ const python = (code: string, more: Record<string, Json> = {}, rest: Rest = {}) 
   perform(executors.python, { code, ...more }, rest);
 const shell = (command: string, more: Record<string, Json> = {}, rest: Rest = {}) =>
   perform(executors.shell, { command, ...more }, rest);
-
-/** Command lines of all processes of this machine. */
-function commandLines(): string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-      } catch {
-        return "";
-      }
-    });
-}
 
 describe.skipIf(!inject("canSandbox"))("code.python", () => {
   it.each<[string, Json, Json]>([
@@ -193,7 +186,7 @@ describe.skipIf(!inject("canSandbox"))("both", () => {
     const command = `sleep ${seconds} & setsid sleep ${seconds} & sleep ${seconds}`;
     const attempts = Array.from({ length: 12 }, () => shell(command, {}, { signal: abort.signal }));
     const outcomes = Promise.allSettled(attempts);
-    const sleepers = () => commandLines().filter((line) => line.startsWith(`sleep\0${seconds}\0`));
+    const sleepers = () => processesWith(`sleep\0${seconds}\0`);
     await expect.poll(sleepers, { timeout: 10_000 }).not.toEqual([]);
     abort.abort(new Error("lease lost"));
     for (const outcome of await outcomes) {
@@ -206,5 +199,37 @@ describe.skipIf(!inject("canSandbox"))("both", () => {
   it("many at once each get their own answer", async () => {
     const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => shell("cat", { stdin: String(i) })));
     expect(answers).toEqual(Array.from({ length: 12 }, (_, i) => ({ exit_code: 0, stdout: String(i), stderr: "" })));
+  });
+});
+
+describe.skipIf(!inject("canSandbox"))("an executor process with SKEIN_SANDBOX=bubblewrap", () => {
+  const bed = testBed();
+  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+  it("offers both, passes on nothing it has inherited, and takes its sandboxes along when it is killed", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "skein-inherited-"));
+    bed.after(async () => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, "secret.txt"), "the-secret");
+    const inherited = openSync(join(folder, "secret.txt"), "r");
+    const server = await bed.server();
+    const child = spawn(process.execPath, ["--import", "tsx", main], {
+      env: { PATH: process.env.PATH, SKEIN_URL: server.url, SKEIN_SANDBOX: "bubblewrap" },
+      // As a shell or a service manager may leave it open; no file of the sandbox has this number.
+      stdio: ["ignore", "ignore", "inherit", ...Array(26).fill("ignore"), inherited],
+    });
+    bed.after(async () => void child.kill("SIGKILL"));
+    const looking = server.add("shell.command", {
+      command: "cat /proc/self/fd/29 /proc/1/fd/29 2>&1; readlink /proc/self/fd/29",
+    });
+    await eventually(() => expect(looking.status).toBe("completed"), 20_000);
+    expect(server.agents()[0]?.capabilities).toEqual(expect.arrayContaining(["code.python", "shell.command"]));
+    expect(looking.report?.output).toMatchObject({ stdout: expect.stringMatching(/\/dev\/null\n$/) });
+    expect(JSON.stringify(looking.report?.output)).not.toContain("the-secret");
+
+    const seconds = "65432.5";
+    server.add("shell.command", { command: `setsid sleep ${seconds} & sleep ${seconds}` });
+    await eventually(() => expect(processesWith(`sleep\0${seconds}`)).toHaveLength(2), 20_000);
+    child.kill("SIGKILL");
+    await eventually(() => expect(processesWith(`sleep\0${seconds}`)).toEqual([]), 20_000);
   });
 });

@@ -11,18 +11,34 @@ export function canSeeChildren(): boolean {
 const INODE_BYTES = 1024;
 
 /**
- * Bytes of memory that nothing but the descendants of `root` needs; pages they share count once for each. With it what
- * the number of files takes in `folders`, file systems in memory that the descendants see; their contents have limits.
+ * Whether the descendants of `root` use more memory than `limit` bytes. With it counts what the number of files takes in
+ * `folders`, file systems in memory that the descendants see; their contents have limits of their own.
  */
-export function memoryOf(root: number, folders: readonly string[]): number {
+export function usesMoreThan(limit: number, root: number, folders: readonly string[]): boolean {
   const [, ...pids] = treeOf(root);
-  let bytes = 0;
-  for (const pid of pids) {
-    for (const [, kibibytes] of (read(`/proc/${pid}/status`) ?? "").matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)) {
-      bytes += Number(kibibytes) * 1024;
-    }
-  }
-  return bytes + INODE_BYTES * folders.reduce((sum, folder) => sum + inodesIn(folder, pids), 0);
+  const forFiles = INODE_BYTES * folders.reduce((sum, folder) => sum + inodesIn(folder, pids), 0);
+  // After a fork nearly all pages are shared, and a simple sum counts them twice; telling them apart takes longer.
+  return forFiles + sumOf(pids, resident) > limit && forFiles + sumOf(pids, proportional) > limit;
+}
+
+function sumOf(pids: readonly number[], bytesOf: (pid: number) => number): number {
+  return pids.reduce((sum, pid) => sum + bytesOf(pid), 0);
+}
+
+/** Pages of files are the system's to take back. */
+function resident(pid: number): number {
+  return kibibytesIn(read(`/proc/${pid}/status`), /^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm) * 1024;
+}
+
+/** Of a page that several processes share, each counts its part. */
+function proportional(pid: number): number {
+  const summary = read(`/proc/${pid}/smaps_rollup`);
+  if (summary === undefined) return resident(pid);
+  return kibibytesIn(summary, /^Pss_(?:Anon|Shmem):\s+(\d+) kB$/gm) * 1024;
+}
+
+function kibibytesIn(text = "", pattern: RegExp): number {
+  return [...text.matchAll(pattern)].reduce((sum, [, number]) => sum + Number(number), 0);
 }
 
 /** As the youngest sees it that can be asked: one may have ended just now. */
