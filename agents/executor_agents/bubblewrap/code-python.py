@@ -1,11 +1,9 @@
 """Inside the sandbox of code.python: runs main(input) of main.py and answers with what it returned, or why it did not."""
 
-import asyncio
-import inspect
+# Modules that take long to load are only where they are needed.
 import json
 import os
 import sys
-import traceback
 import types
 
 ANSWER_FD = 3
@@ -34,6 +32,8 @@ def fail(code, message):
 
 def describe(error):
     """The error in a line, with the line of the code that it came from."""
+    import traceback
+
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == NAME]
     text = traceback.format_exception_only(error)[-1].strip()
     return f"{text} (line {lines[-1]})" if lines else text
@@ -52,6 +52,8 @@ def run():
     try:
         program = compile(source, NAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError) as error:
+        import traceback
+
         line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         fail("CODE_SYNTAX", traceback.format_exception_only(error)[-1].strip() + line)
     exec(program, module.__dict__)
@@ -59,7 +61,9 @@ def run():
     if not callable(main):
         fail("CODE_FAILED", "The code does not define main(input)")
     result = main(value)
-    if inspect.iscoroutine(result):
+    if isinstance(result, types.CoroutineType):
+        import asyncio
+
         result = asyncio.run(result)
     text = json.dumps({"value": result}, allow_nan=False)
     if len(text) > MAX_VALUE_BYTES:
@@ -74,5 +78,5 @@ except MemoryError:
 except SystemExit as error:
     fail("CODE_FAILED", f"The code exited with {error.code!r} before main returned")
 except BaseException as error:
-    traceback.print_exc()
+    sys.excepthook(type(error), error, error.__traceback__)
     fail("CODE_FAILED", describe(error))
