@@ -10,8 +10,16 @@ import { delimiter, join } from "node:path";
 import { SkeinError } from "../../../core/errors.ts";
 import { NonRetryableError, TaskError } from "../../../sdk/executor.ts";
 import { createTurns } from "../turns.ts";
-import { ANSWER_FD, commandLine, type Program, STARTED, WRITABLE_FOLDERS } from "./command-line.ts";
-import { canSeeChildren, killTree, usesMoreThan } from "./process-tree.ts";
+import {
+  ANSWER_FD,
+  commandLine,
+  FIRST_DATA_FD,
+  INFO_FD,
+  type Program,
+  STARTED,
+  WRITABLE_FOLDERS,
+} from "./command-line.ts";
+import { canSeeChildren, killTree, untilGone, usesMoreThan } from "./process-tree.ts";
 import { isSupported, seccompFilter } from "./seccomp.ts";
 
 export interface Bubblewrap {
@@ -52,6 +60,7 @@ const STARTUP_LIMIT_MS = 10_000;
 const MEMORY_CHECK_MS = 100;
 /** `nobody`: no process of the system, and not root, for which the kernel does not limit the number of processes. */
 const NOBODY_ID = 65_534;
+const MAX_INFO_BYTES = 64 * 1024;
 const MAX_REASON_CHARS = 500;
 
 const REMEDY = "docs/executors/shell.command.md says what it needs, also in containers";
@@ -117,11 +126,11 @@ function probe(argv: string[]): Job {
 
 async function perform(bwrap: string, filter: Buffer, job: Job): Promise<Ended> {
   const { args, data } = commandLine(job, filter);
-  const child = start(bwrap, args, ANSWER_FD + 1 + data.length);
+  const child = start(bwrap, args, FIRST_DATA_FD + data.length);
   const { pid } = child;
   return new Promise((resolve, reject) => {
     let failure: unknown;
-    /** The first reason counts. Whether anything is left is for `close` to say: it comes when the last pipe is closed. */
+    /** The first reason counts. */
     const end = (reason: unknown) => {
       failure ??= reason;
       if (pid !== undefined) killTree(pid);
@@ -130,7 +139,8 @@ async function perform(bwrap: string, filter: Buffer, job: Job): Promise<Ended> 
     const onAbort = () => end(job.signal.reason);
     let watch: NodeJS.Timeout | undefined;
 
-    const [stdout, stderr, answer] = [
+    const [info, stdout, stderr, answer] = [
+      collect(child, INFO_FD, MAX_INFO_BYTES, () => {}),
       collect(child, 1, job.maxOutputBytes, () => end(tooMuchOutput(job.maxOutputBytes))),
       collect(child, 2, job.maxOutputBytes, () => end(tooMuchOutput(job.maxOutputBytes))),
       collect(child, ANSWER_FD, job.maxAnswerBytes + STARTED.length, () => end(tooMuchOutput(job.maxAnswerBytes))),
@@ -144,17 +154,19 @@ async function perform(bwrap: string, filter: Buffer, job: Job): Promise<Ended> 
       }, MEMORY_CHECK_MS);
     });
     send(child, 0, job.stdin ?? "");
-    for (const [i, content] of data.entries()) send(child, ANSWER_FD + 1 + i, content);
+    for (const [i, content] of data.entries()) send(child, FIRST_DATA_FD + i, content);
     job.signal.addEventListener("abort", onAbort, { once: true });
     if (job.signal.aborted) onAbort();
 
     child.on("error", (cause) =>
       end(new TaskError(`bwrap cannot be run: ${cause.message}`, { code: UNAVAILABLE, cause })),
     );
-    child.on("close", (code, signal) => {
+    child.on("close", async (code, signal) => {
       clearTimeout(timer);
       clearInterval(watch);
       job.signal.removeEventListener("abort", onAbort);
+      const first = /"child-pid": (\d+)/.exec(info().toString())?.[1];
+      if (first !== undefined) await untilGone(Number(first));
       const answered = answer();
       if (failure === undefined && answered.length === 0) failure = crashed(reasonIn(stderr()));
       if (failure === undefined && code === null) failure = crashed(`it was ended by ${signal}`);

@@ -8,7 +8,11 @@ export const WORK_FOLDER = "/tmp";
 export const OWN_FOLDER = "/skein";
 /** The descriptor on which a program answers, beside its output. */
 export const ANSWER_FD = 3;
-/** The first byte that arrives there says that the sandbox stands, and the limits with it. */
+/** On which bwrap itself tells what it has started, as JSON. */
+export const INFO_FD = 4;
+/** From here on bwrap is sent what it needs, each on a descriptor of its own. */
+export const FIRST_DATA_FD = 5;
+/** The first byte that arrives on the answer's descriptor says that the sandbox stands, and the limits with it. */
 export const STARTED = "+";
 
 const USER_ID = "1000";
@@ -55,14 +59,14 @@ export interface Program {
 
 export interface CommandLine {
   args: string[];
-  /** What is to be sent on the descriptors that follow the answer's, in order. */
+  /** What is to be sent on the descriptors from `FIRST_DATA_FD` on, in order. */
   data: (string | Buffer)[];
 }
 
 /** The arguments of `bwrap`. Each file costs a descriptor: no content stands in an argument or comes to lie on the disk. */
 export function commandLine(program: Program, filter: Buffer): CommandLine {
   const data: CommandLine["data"] = [];
-  const descriptor = (content: string | Buffer) => String(ANSWER_FD + data.push(content));
+  const descriptor = (content: string | Buffer) => String(FIRST_DATA_FD + data.push(content) - 1);
   const file = (path: string, content: string) => ["--file", descriptor(content), path];
   const limits = [
     `--as=${program.memoryBytes}`,
@@ -87,7 +91,7 @@ export function commandLine(program: Program, filter: Buffer): CommandLine {
     ...["--size", String(SHARED_MEMORY_BYTES), "--tmpfs", SHARED_MEMORY_FOLDER, "--remount-ro", "/dev"],
     ...["--size", String(WORK_BYTES), "--tmpfs", WORK_FOLDER],
     ...[...program.files].flatMap(([path, content]) => file(path, content)),
-    ...["--remount-ro", "/", "--chdir", WORK_FOLDER, "--seccomp", descriptor(filter)],
+    ...["--remount-ro", "/", "--chdir", WORK_FOLDER, "--seccomp", descriptor(filter), "--info-fd", String(INFO_FD)],
     ...["--", "/bin/sh", "-c", launch(program.answers, limits), "sh", ...program.argv],
   ];
   return { args, data };

@@ -1,6 +1,7 @@
 /** A process and all that descend from it, as Linux shows them in /proc. */
 
 import { readdirSync, readFileSync, statfsSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** Whether this kernel tells the children of a process. */
 export function canSeeChildren(): boolean {
@@ -61,6 +62,22 @@ export function killTree(root: number): void {
   for (const pid of treeOf(root)) signal(pid, "SIGKILL");
 }
 
+const GONE_CHECK_MS = 5;
+
+/**
+ * Resolves when the first process of a PID namespace has ended, and with it all others: the kernel ends them before it is
+ * done with the first, which is after `bwrap` itself has ended.
+ */
+export async function untilGone(first: number): Promise<void> {
+  while (isFirstInside(first)) await delay(GONE_CHECK_MS);
+}
+
+/** A zombie is one that nobody has asked about yet. */
+function isFirstInside(pid: number): boolean {
+  const status = read(`/proc/${pid}/status`) ?? "";
+  return /^NSpid:.*\t1$/m.test(status) && !/^State:\t[ZX]/m.test(status);
+}
+
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
@@ -69,12 +86,14 @@ function signal(pid: number, name: NodeJS.Signals): void {
 
 function treeOf(root: number): number[] {
   const pids = [root];
-  for (const pid of pids) {
-    for (const thread of list(`/proc/${pid}/task`)) {
-      pids.push(...(read(`/proc/${pid}/task/${thread}/children`) ?? "").split(" ").filter(Boolean).map(Number));
-    }
-  }
+  for (const pid of pids) pids.push(...childrenOf(pid));
   return pids;
+}
+
+function childrenOf(pid: number): number[] {
+  return list(`/proc/${pid}/task`).flatMap((thread) =>
+    (read(`/proc/${pid}/task/${thread}/children`) ?? "").split(" ").filter(Boolean).map(Number),
+  );
 }
 
 function list(folder: string): string[] {
