@@ -13,7 +13,7 @@ RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build && chmod +x dist/cli/main.js
 
-FROM node:24-slim
+FROM node:24-slim AS runtime
 WORKDIR /app
 # The data directory is for `skein dev` and embedded runs; the orchestrator and executors write no files.
 RUN install -d -o node -g node /var/lib/skein && ln -s /app/dist/cli/main.js /usr/local/bin/skein
@@ -39,3 +39,13 @@ LABEL org.opencontainers.image.title="Skein" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+
+# An executor that can also run code.python and shell.command; docs/executors/shell.command.md says what its container needs.
+FROM runtime AS sandbox
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends bubblewrap python3 && rm -rf /var/lib/apt/lists/*
+USER node
+ENV SKEIN_SANDBOX=bubblewrap
+
+# What is built without --target.
+FROM runtime

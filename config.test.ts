@@ -25,7 +25,15 @@ describe("loadConfig", () => {
       allowedHosts: [],
       databaseConnections: 10,
       maxStreams: 1_000,
-      executor: { slots: 16, capabilities: undefined, llm: undefined, mcpServers: {}, handOff: false, drainMs: 20_000 },
+      executor: {
+        slots: 16,
+        capabilities: undefined,
+        llm: undefined,
+        mcpServers: {},
+        sandbox: "off",
+        handOff: false,
+        drainMs: 20_000,
+      },
       limits: defaultLimits,
     });
     expect(config.executor.name).toMatch(new RegExp(`-${process.pid}$`));
@@ -120,11 +128,18 @@ describe("loadConfig", () => {
   });
 
   it("names every variable that is wrong, and what it should be, but never its value", () => {
-    const env = { PORT: "80x", LOG_LEVEL: "loud", DATABASE_URL: "mysql://user:secret@host/db", SKEIN_HANDOFF: "yes" };
+    const env = {
+      PORT: "80x",
+      LOG_LEVEL: "loud",
+      DATABASE_URL: "mysql://user:secret@host/db",
+      SKEIN_HANDOFF: "yes",
+      SKEIN_SANDBOX: "docker",
+    };
     expect(flawsOf(env)).toEqual([
       "DATABASE_URL must be a URL that begins with postgres:// or postgresql://",
       "PORT must be a whole number from 0 to 65,535",
       "LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent",
+      "SKEIN_SANDBOX must be one of off, bubblewrap",
       "SKEIN_HANDOFF must be one of 0, 1, true, false",
     ]);
     expect(flawsOf(env).join()).not.toContain("secret");

@@ -148,6 +148,7 @@ const environment = z.object({
   SKEIN_LLM_MODEL: z.string().optional(),
   SKEIN_LLM_PRICES: prices.default(new Map()),
   SKEIN_MCP_SERVERS: mcpServers.default({}),
+  SKEIN_SANDBOX: oneOf("off", "bubblewrap").default("off"),
   SKEIN_HANDOFF: flag.default(false),
   SKEIN_HEALTH_FILE: z.string().min(1).optional(),
   SKEIN_DRAIN_MS: wholeNumber(0, MAX_COUNT).default(20_000),
@@ -189,6 +190,8 @@ export interface Config {
     llm: LlmConfig | undefined;
     /** MCP servers that tasks may name, and how to reach each. */
     mcpServers: z.infer<typeof environment>["SKEIN_MCP_SERVERS"];
+    /** What `code.python` and `shell.command` run in; off, they are not offered. */
+    sandbox: "off" | "bubblewrap";
     /** Take new work with the answer to a report, past the broker. */
     handOff: boolean;
     drainMs: number;
@@ -252,6 +255,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
           }
         : undefined,
       mcpServers: values.SKEIN_MCP_SERVERS,
+      sandbox: values.SKEIN_SANDBOX,
       handOff: values.SKEIN_HANDOFF,
       drainMs: values.SKEIN_DRAIN_MS,
       healthFile: values.SKEIN_HEALTH_FILE,

@@ -67,7 +67,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const executor = await startExecutor({
       client: { url: served.url, ...(config.adminKey && { apiKey: config.adminKey }) },
       transport: await connect(),
-      executors: withBuiltin(executors, config.executor),
+      executors: await withBuiltin(executors, config.executor, logger),
       name: config.executor.name,
       slots: config.executor.slots,
       drainMs: config.executor.drainMs,

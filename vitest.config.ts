@@ -1,10 +1,11 @@
 /**
- * Two kinds of test files, told apart by name:
+ * Three kinds of test files, told apart by name:
  *
  * - `x.test.ts` (project "unit") needs nothing but Node; PGlite and the in-process transport count as nothing.
  * - `x.services.test.ts` (project "services") runs on a real PostgreSQL, RabbitMQ and Redis. They are started once, and
  *   only if such a file is among those to run; `test/services.ts` hands each file its own piece of them.
  *   `SKEIN_TEST_SERVICES=none` skips these files, `SKEIN_TEST_SERVICES=postgres` starts one server and not three.
+ * - `x.sandbox.test.ts` (project "sandbox") needs bubblewrap and Debian's python3 (`test/sandbox-setup.ts`).
  *
  * `npx vitest run core` runs one folder, `npx vitest run --project unit` everything that needs no servers.
  */
@@ -15,6 +16,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 
 const notOurs = [...configDefaults.exclude, "dist/**", ".skein/**"];
 const servicesFiles = "**/*.services.test.ts";
+const sandboxFiles = "**/*.sandbox.test.ts";
 
 /** Suites wait for servers as often as they compute: on two cores Vitest by itself would run one file at a time. */
 const maxWorkers = Math.max(2, availableParallelism());
@@ -35,7 +37,7 @@ export default defineConfig({
           name: "unit",
           alias,
           include: ["**/*.test.ts"],
-          exclude: [...notOurs, servicesFiles],
+          exclude: [...notOurs, servicesFiles, sandboxFiles],
           // The first start of PGlite took 10 s on a busy 2-core machine.
           testTimeout: 30_000,
           hookTimeout: 60_000,
@@ -52,6 +54,16 @@ export default defineConfig({
           // A restart of RabbitMQ took 20 s on a busy 2-core machine.
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "sandbox",
+          include: [sandboxFiles],
+          exclude: notOurs,
+          globalSetup: "test/sandbox-setup.ts",
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
         },
       },
     ],

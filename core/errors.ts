@@ -79,6 +79,7 @@ export const errorTitles = {
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   SERVER_UNREACHABLE: "The Skein server cannot be reached",
+  SANDBOX_UNAVAILABLE: "This machine cannot sandbox programs",
   FEATURE_UNAVAILABLE: "This needs something that is not configured",
   INTERNAL: "Something failed inside Skein",
 } as const;

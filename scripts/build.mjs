@@ -17,7 +17,7 @@ await run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.
 
 /** By folder: SQL of the migrations, worker scripts' and pages' companions, the workflows of `skein dev --example`. */
 const assetFolders = ["store", "api", "cli", "mcp", "agents", "examples"];
-const assetTypes = [".sql", ".html", ".css", ".svg", ".yaml", ".yml", ".json"];
+const assetTypes = [".sql", ".html", ".css", ".svg", ".yaml", ".yml", ".json", ".py"];
 
 for (const folder of assetFolders) {
   if (!existsSync(join(root, folder))) continue;
@@ -48,5 +48,5 @@ function isSourceFolder(name) {
 
 /** @param {string} name */
 function isSourceFile(name) {
-  return /\.(ts|js|json|sql|ya?ml|html|css|svg)$/.test(name) && !/\.(test|suite)\.ts$/.test(name);
+  return /\.(ts|js|json|sql|ya?ml|html|css|svg|py)$/.test(name) && !/\.(test|suite)\.ts$/.test(name);
 }

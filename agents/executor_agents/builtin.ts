@@ -1,7 +1,9 @@
 /** The executors that come with Skein. */
 
 import type { Executor } from "../../sdk/executor.ts";
+import type { Logger } from "../../transport/transport.ts";
 import { a2aSend } from "./a2a-send/a2a-send.ts";
+import { sandboxedExecutors } from "./bubblewrap/offer.ts";
 import { codeJavascript } from "./code-javascript.ts";
 import { coreEcho } from "./core-echo.ts";
 import { coreSleep } from "./core-sleep.ts";
@@ -41,6 +43,8 @@ export const neededSetting: ReadonlyMap<string, string> = new Map([
   ["llm.object", "OPENAI_BASE_URL"],
   ["llm.agent", "OPENAI_BASE_URL"],
   ["mcp.call", "SKEIN_MCP_SERVERS"],
+  ["code.python", "SKEIN_SANDBOX"],
+  ["shell.command", "SKEIN_SANDBOX"],
 ]);
 
 /** Those that the options allow, as the executor agent offers them. Throws CONFIG_INVALID for an unusable `httpAllow` entry. */
@@ -64,8 +68,14 @@ export function builtinExecutors(options: BuiltinOptions = {}): readonly Executo
   ];
 }
 
-/** `own` executors and the built-in ones; one of the same capability takes the built-in's place. */
-export function withBuiltin(own: readonly Executor[], options: BuiltinOptions): Executor[] {
+export interface OfferedOptions extends BuiltinOptions {
+  /** What `code.python` and `shell.command` run in; off, or where it does not work here, they are not offered. */
+  sandbox: "off" | "bubblewrap";
+}
+
+/** `own` executors and those that come with Skein; one of the same capability takes the place of Skein's. */
+export async function withBuiltin(own: readonly Executor[], options: OfferedOptions, log: Logger): Promise<Executor[]> {
   const names = new Set(own.map(({ capability }) => capability));
-  return [...builtinExecutors(options).filter(({ capability }) => !names.has(capability)), ...own];
+  const builtin = [...builtinExecutors(options), ...(await sandboxedExecutors(options.sandbox, log))];
+  return [...builtin.filter(({ capability }) => !names.has(capability)), ...own];
 }

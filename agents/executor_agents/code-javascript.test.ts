@@ -90,7 +90,7 @@ describe("code.javascript", () => {
   });
 
   it("a result longer than an output may be is refused", async () => {
-    const failure = expect(run("return 'x'.repeat(9_000_000)", { memory_mb: 128 })).rejects;
+    const failure = expect(run("return 'x'.repeat(9_000_000)", { memory_mb: 128, timeout_ms: 30_000 })).rejects;
     await failure.toMatchObject({
       code: "CODE_OUTPUT_TOO_LARGE",
       message: expect.stringContaining("9000002 characters"),
@@ -152,6 +152,29 @@ describe("code.javascript", () => {
     await expect.poll(() => lines).toEqual(["info busy"]);
     abort.abort(new Error("cancelled"));
     await failure;
+  });
+
+  it.each([
+    ["process.exit(1)", "CODE_FAILED"],
+    ["globalThis.process?.kill(0); quit()", "CODE_FAILED"],
+    ["for (;;);", "SANDBOX_TIMEOUT"],
+    ["Array.prototype.push = () => { for (;;); }; for (;;) [].push(1)", "SANDBOX_TIMEOUT"],
+    ["let all = ['x']; for (;;) all = [...all, ...all]", "SANDBOX_MEMORY"],
+    ["let all = 'x'; for (;;) all += all", "CODE_FAILED"],
+    ["return new Proxy({}, { ownKeys: () => { throw new Proxy({}, {}) } })", "CODE_FAILED"],
+    ["throw { toString() { throw this }, get message() { throw this } }", "CODE_FAILED"],
+    ["(function f() { try { f() } finally { f() } })()", "SANDBOX_TIMEOUT"],
+    ["await new Promise(() => { (function again() { Promise.resolve().then(again) })() })", "SANDBOX_TIMEOUT"],
+    ["await new Promise(() => {})", "CODE_UNSETTLED"],
+  ])("%j ends the attempt, not the executor", async (code, errorCode) => {
+    const exits: unknown[] = [];
+    const onExit = (exitCode: number) => exits.push(exitCode);
+    process.once("exit", onExit);
+    const limits = { timeout_ms: errorCode === "SANDBOX_TIMEOUT" ? 300 : 30_000 };
+    await expect(run(code, limits)).rejects.toMatchObject({ code: errorCode });
+    process.off("exit", onExit);
+    expect(exits).toEqual([]);
+    expect(await run("return 'alive'")).toBe("alive");
   });
 
   it("nothing of one call is left for the next", async () => {

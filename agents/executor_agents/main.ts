@@ -95,10 +95,10 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-async function allExecutors({ config, modules = [] }: RunExecutorOptions): Promise<Executor[]> {
+async function allExecutors({ config, modules = [], log }: RunExecutorOptions): Promise<Executor[]> {
   const own: Executor[] = [];
   for (const name of modules) own.push(...(await loadExecutors(name)));
-  return withBuiltin(own, config.executor);
+  return withBuiltin(own, config.executor, log);
 }
 
 function chosen(executors: Executor[], capabilities: readonly string[] | undefined): Executor[] {

@@ -7,6 +7,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { NonRetryableError, TaskError, type TaskLogger } from "../../sdk/executor.ts";
+import { createTurns, deferred } from "./turns.ts";
 
 export interface Sandbox {
   /** The JSON text the script answered with. Waits its turn: time limits mean little when threads share a core. */
@@ -122,47 +123,4 @@ function crash(cause: Error & { code?: string }): TaskError {
 /** Time depends on how busy the machine is, so it may be tried again; all else would only happen again. */
 function scriptFailure(code: string, message: string): TaskError {
   return code === "SANDBOX_TIMEOUT" ? new TaskError(message, { code }) : new NonRetryableError(message, { code });
-}
-
-/** A first-come-first-served limit on how many hold a turn at once. */
-function createTurns(count: number) {
-  let free = count;
-  const waiting = new Set<() => void>();
-  return {
-    async take(signal: AbortSignal): Promise<void> {
-      signal.throwIfAborted();
-      if (free > 0) {
-        free--;
-        return;
-      }
-      const { promise, resolve, reject } = deferred<void>();
-      const onAbort = () => {
-        waiting.delete(resolve);
-        reject(signal.reason);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      waiting.add(resolve);
-      await promise;
-      signal.removeEventListener("abort", onAbort);
-    },
-    giveBack(): void {
-      const [next] = waiting;
-      if (!next) {
-        free++;
-        return;
-      }
-      waiting.delete(next);
-      next();
-    },
-  };
-}
-
-function deferred<T>() {
-  let resolve!: (value: T) => void;
-  let reject!: (reason: unknown) => void;
-  const promise = new Promise<T>((res, rej) => {
-    resolve = res;
-    reject = rej;
-  });
-  return { promise, resolve, reject };
 }

@@ -82,6 +82,7 @@ async function inspectMachine(names: readonly ServiceName[], env: Machine["env"]
   return { env, binaries, canApt: !complete && isDebianRoot(), canDocker: !complete && (await dockerAnswers()) };
 }
 
+/** Root on Debian or a relative of it, where `aptInstall` works. */
 export function isDebianRoot(): boolean {
   return process.getuid?.() === 0 && existsSync("/etc/debian_version") && existsSync("/usr/bin/apt-get");
 }
@@ -104,6 +105,7 @@ async function pull(image: string, log: (line: string) => void): Promise<boolean
   }
 }
 
+/** Installs packages, without starting what is in them; whether they are there afterwards is for the caller to see. */
 export async function aptInstall(packages: readonly string[], log: (line: string) => void): Promise<void> {
   log(`Installing ${packages.join(", ")} with apt-get …`);
   await withoutServiceStart(async () => {
