@@ -36,6 +36,7 @@ describe("performTask", () => {
       hasReturned: true,
       logs: [{ at: expect.any(String), level: "info", message: "crawling", fields: { depth: 2 } }],
       progress: ["half way", { percent: 90 }],
+      usage: {},
       emitted: { pages: { items: [{ item: "u", key: "a" }, { item: 2 }], isClosed: true } },
       spawned: [{ id: "index", capability: "core.echo", input: "{{ tasks.crawl.output.found }}" }],
     });

@@ -209,7 +209,7 @@ describe.each(agents)("a message to the agent at %s", (path) => {
     const notes: Json[] = [];
     const output = await send(
       { agent_url: agent_url(), message: "echo this" },
-      { heartbeat: (note: Json) => notes.push(note) },
+      { progress: (note: Json) => notes.push(note) },
     );
     expect(output).toEqual({
       state: "completed",
@@ -257,7 +257,7 @@ describe.each(agents)("a message to the agent at %s", (path) => {
     const failure = expect(
       send(
         { agent_url: agent_url(), message: "hang" },
-        { signal: abort.signal, heartbeat: (note: { state?: string }) => notes.push(note) },
+        { signal: abort.signal, progress: (note: { state?: string }) => notes.push(note) },
       ),
     ).rejects.toThrow("lease lost");
     await expect.poll(() => notes.at(-1)?.state).toBe("working");
@@ -353,8 +353,8 @@ describe("an agent in trouble", () => {
       if (method === "GetTask") worker.finish();
       return false;
     };
-    const heartbeat = (note: { state?: string }) => void (note.state === "working" && stream?.destroy());
-    expect(await send({ message: "hang" }, { heartbeat })).toMatchObject({
+    const progress = (note: { state?: string }) => void (note.state === "working" && stream?.destroy());
+    expect(await send({ message: "hang" }, { progress })).toMatchObject({
       state: "completed",
       text: "hang\ndone\nfinished",
     });
