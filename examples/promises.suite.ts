@@ -34,6 +34,9 @@ async function happened(client: Client, runId: string, event: string): Promise<v
   throw new Error(`the run ended without "${event}"`);
 }
 
+/** Often enough for a lease of 3 s. */
+const BEAT_MS = 500;
+
 /** Agent of one's own that performs `scout`: it emits each item, and sees it visited, before the next. With `closes` it closes the map. */
 async function scout(client: Client, runId: string, items: string[], closes: boolean): Promise<void> {
   const { id } = await client.runs.task(runId, "scout");
@@ -42,14 +45,20 @@ async function scout(client: Client, runId: string, items: string[], closes: boo
   const [lease] = (await agent.claim({ request_id: randomUUID(), task_ids: [id], max: 1 })).tasks;
   const { task_id, attempt, lease_token } = lease!;
   const proof = { task_id, attempt, lease_token };
-  for (const [index, item] of items.entries()) {
-    await agent.emit({ ...proof, map: "visit", items: [{ item, key: item }] });
-    await happened(client, runId, `visit[${index}] completed`);
+  const beating = setInterval(() => agent.heartbeat({ leases: [proof] }).catch(() => {}), BEAT_MS);
+  try {
+    for (const [index, item] of items.entries()) {
+      await agent.emit({ ...proof, map: "visit", items: [{ item, key: item }] });
+      await happened(client, runId, `visit[${index}] completed`);
+    }
+  } finally {
+    clearInterval(beating);
   }
   const effects = { emit: closes ? [{ map: "visit", items: [], close: true }] : [] };
   const report = { ...proof, outcome: "completed" as const, output: null, effects };
-  await agent.report({ request_id: randomUUID(), reports: [report] });
+  const { reports } = await agent.report({ request_id: randomUUID(), reports: [report] });
   await agent.leave();
+  if (reports[0]!.result !== "accepted") throw new Error(`the report was ${reports[0]!.result}`);
 }
 
 /** The bell rings before anybody listens for it. */

@@ -17,6 +17,8 @@ const LANES = 8;
 const KILLS = 4;
 /** A lost task comes back when its lease has run out, and may be lost again. */
 const TIMEOUT_MS = 300_000;
+/** For one of them, so that the one that hangs is named. */
+const PATIENCE_MS = 120_000;
 
 /** Decided by which task is faster: when a kill takes that one, another wins. They are run until no kill meets them. */
 const races = new Set([
@@ -101,8 +103,8 @@ async function keepsPromise(
 ): Promise<boolean> {
   const { status = "completed", outputs = null, error, order = [], during } = promised;
   const id = await start(name, run, promised);
-  if (during) await until(() => during(client(), id), `the world has played its part in ${name}`);
-  const story = await until(() => storyOf(id), `${name} has ended`, TIMEOUT_MS);
+  if (during) await until(() => during(client(), id), `the world has played its part in ${name}`, PATIENCE_MS);
+  const story = await until(() => storyOf(id), `${name} has ended`, PATIENCE_MS);
   const result = await until(() => client().runs.result(id), `${name} gives its result`);
   if (races.has(name) && !isUndisturbed()) return false;
   expect([name, result]).toEqual([name, { status, outputs, error: error ? expect.objectContaining(error) : null }]);
@@ -126,7 +128,7 @@ async function start(name: string, run: number, { inputs, isCancelled, isRegiste
 /** Throws when the stream breaks off before the end, as it does when its orchestrator is killed. */
 async function storyOf(runId: string): Promise<string[]> {
   const story: string[] = [];
-  for await (const event of client().runs.events(runId)) {
+  for await (const event of client().runs.events(runId, undefined, AbortSignal.timeout(PATIENCE_MS))) {
     story.push("key" in event ? event.type.replace("task.", `${event.key} `) : event.type.replace("run.", "run "));
   }
   return story;
