@@ -9,6 +9,7 @@ import { errorTitles } from "../../core/errors.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Problem } from "../../core/protocol/common.ts";
 import type { LeaseBody } from "../../core/protocol/tasks.ts";
+import { until } from "../deployment.ts";
 import {
   type Answer,
   adminKey,
@@ -46,8 +47,17 @@ afterAll(async () => {
   expect(failures).toEqual([]);
 });
 
+/** A cancelled run comes down after the answer, in steps that write events. */
+async function cancelsAreOver(): Promise<void> {
+  const underWay = `select id from run where ending is not null and finished_at is null
+    union all select id from run where status = 'cancelled' and exists (select from task
+      where run_id = run.id and task.status not in ('completed', 'failed', 'skipped', 'cancelled'))`;
+  await until(async () => expect(await server.sql.query(underWay)).toEqual([]), "cancelled runs are down");
+}
+
 /** How many rows there are of everything a request could make. */
 async function rows(): Promise<Record<string, number>> {
+  await cancelsAreOver();
   const tables = [
     "run",
     "task",
