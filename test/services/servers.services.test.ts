@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfirmChannel, connect } from "amqplib";
@@ -66,6 +66,15 @@ function processesIn(folder: string): string[] {
   });
 }
 
+/** All that Mnesia, which keeps RabbitMQ's declarations, has written down. */
+function mnesiaLogs(folder: string): string {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return files
+    .filter((file) => /\.(LOG|DC[DL])$/.test(file))
+    .map((file) => readFileSync(join(folder, file), "latin1"))
+    .join("");
+}
+
 describe("the shared servers", () => {
   it("give every caller a database of its own", async () => {
     const [a, b] = await Promise.all([freshDatabase(), freshDatabase()]);
@@ -114,13 +123,16 @@ describe("startServices", () => {
   });
 
   it("brings a killed RabbitMQ back with its durable queues", async () => {
-    const services = await ownServices({ rabbitmq: true });
+    const folder = folderForServers();
+    const services = await ownServices({ rabbitmq: true, folder });
     const url = await amqpUrl(services.access);
     const before = await channelTo(url);
     // Classic, because RabbitMQ 3.10 never recovers a quorum queue that it declared less than a second before a SIGKILL.
     await before.assertQueue("kept", { durable: true });
     before.sendToQueue("kept", Buffer.from("hint"), { persistent: true });
     await before.waitForConfirms();
+    // A declaration is answered before Mnesia has written it down.
+    await vi.waitFor(() => expect(mnesiaLogs(folder)).toContain("kept"), { timeout: 30_000 });
 
     await services.kill("rabbitmq");
     await expect(connect(url)).rejects.toThrow(/ECONNREFUSED/);
