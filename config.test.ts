@@ -28,6 +28,7 @@ describe("loadConfig", () => {
       executor: {
         slots: 16,
         capabilities: undefined,
+        labels: {},
         llm: undefined,
         mcpServers: {},
         sandbox: "off",

@@ -63,6 +63,12 @@ const mcpServers = z.string().transform((text, context) => {
   );
   return z.NEVER;
 });
+const labels = list.transform((entries, context) => {
+  const pairs = entries.map((entry) => /^([^=]+)=(.*)$/.exec(entry));
+  if (!pairs.includes(null)) return Object.fromEntries(pairs.map((pair) => [pair![1]!.trim(), pair![2]!.trim()]));
+  context.addIssue("must be a list such as gpu=true,region=eu");
+  return z.NEVER;
+});
 const flag = oneOf("0", "1", "true", "false").transform((text) => text === "1" || text === "true");
 
 const MAX_COUNT = 2 ** 31 - 1;
@@ -120,6 +126,7 @@ const environment = z.object({
   SKEIN_MAX_STREAMS: wholeNumber(1, 1_000_000).default(1_000),
   SKEIN_SLOTS: wholeNumber(1, 100_000).default(16),
   SKEIN_CAPABILITIES: list.optional(),
+  SKEIN_LABELS: labels.default({}),
   SKEIN_AGENT_NAME: z
     .string()
     .max(128, { error: "must have at most 128 characters" })
@@ -178,6 +185,8 @@ export interface Config {
     slots: number;
     /** Undefined: all that are built in. */
     capabilities: string[] | undefined;
+    /** What tasks can choose this agent by. */
+    labels: Record<string, string>;
     /** Hosts, host:port or CIDR ranges that `http.request` may reach though they are internal. */
     httpAllow: string[];
     /** What `sql.query` may reach, by the names that tasks use. Undefined: there is no `sql.query`. */
@@ -239,6 +248,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       name: values.SKEIN_AGENT_NAME,
       slots: values.SKEIN_SLOTS,
       capabilities: values.SKEIN_CAPABILITIES,
+      labels: values.SKEIN_LABELS,
       httpAllow: values.SKEIN_HTTP_ALLOW,
       sqlDatabases: values.SKEIN_SQL_DATABASES,
       smtp:

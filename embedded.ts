@@ -69,6 +69,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       transport: await connect(),
       executors: await withBuiltin(executors, config.executor, logger),
       name: config.executor.name,
+      labels: config.executor.labels,
       slots: config.executor.slots,
       drainMs: config.executor.drainMs,
       logger,

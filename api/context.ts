@@ -17,6 +17,8 @@ export interface ApiContext {
   maxStreams: number;
   /** The queue that carries the hints of a capability; undefined where there is no broker. */
   queueOf: ((namespace: string, capability: string) => string) | undefined;
+  /** The queue of one agent alone; undefined without a broker. */
+  ownQueueOf: ((namespace: string, agentId: string) => string) | undefined;
   /** Makes sure queues exist before an agent is told to consume them. */
   declareQueues: (queues: string[]) => Promise<void>;
   /** An agent has come or gone: more, or less, can be dispatched. */

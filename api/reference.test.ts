@@ -24,6 +24,7 @@ beforeAll(async () => {
       limits: defaultLimits,
       maxStreams: 1,
       queueOf: undefined,
+      ownQueueOf: undefined,
       declareQueues: async () => {},
       agentsChanged: () => {},
       checks,

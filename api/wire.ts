@@ -127,6 +127,8 @@ export function agentBody(agent: Agent): AgentBody {
     kind: agent.kind,
     door: agent.door,
     status: agent.status,
+    cordoned: agent.isCordoned,
+    draining: agent.isDraining,
     capabilities: agent.capabilities,
     labels: agent.labels,
     slots: agent.slots,
@@ -148,6 +150,7 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     output_schema: offer.outputSchema ?? null,
     agents: offer.agents,
     slots: offer.slots,
+    policy: offer.policy,
   };
 }
 

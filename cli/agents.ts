@@ -1,6 +1,7 @@
 /** `skein agents list`, `skein capabilities`: who is there, and what can be asked of them. */
+import type { AgentBody, AllocationBody, CordonBody } from "../core/protocol/agents.ts";
 import type { Context } from "./context.ts";
-import { formatMs, printJson, printTable } from "./output.ts";
+import { counted, formatMs, printJson, printTable, visible } from "./output.ts";
 import { firstItems } from "./pages.ts";
 
 export async function listAgents(context: Context, { limit }: { limit: number }): Promise<void> {
@@ -9,17 +10,56 @@ export async function listAgents(context: Context, { limit }: { limit: number })
   if (context.json) return printJson(context, agents);
   printTable(
     context,
-    ["AGENT", "NAME", "STATUS", "DOOR", "BUSY", "SEEN", "CAPABILITIES"],
+    ["AGENT", "NAME", "STATUS", "DOOR", "BUSY", "SEEN", "LABELS", "CAPABILITIES"],
     agents.map((agent) => [
       agent.id,
       agent.name,
-      agent.status,
+      statusOf(agent),
       agent.door,
       `${agent.running}/${agent.slots}`,
       `${formatMs(Date.now() - Date.parse(agent.last_seen_at))} ago`,
+      Object.entries(agent.labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(","),
       agent.capabilities.join(", "),
     ]),
   );
+}
+
+function statusOf({ status, cordoned, draining }: AgentBody): string {
+  if (status !== "live") return status;
+  return draining ? "draining" : cordoned ? "cordoned" : status;
+}
+
+export function cordon(context: Context, id: string): Promise<void> {
+  return setCordon(context, id, { cordoned: true });
+}
+
+export function uncordon(context: Context, id: string): Promise<void> {
+  return setCordon(context, id, { cordoned: false });
+}
+
+export function drain(context: Context, id: string): Promise<void> {
+  return setCordon(context, id, { cordoned: true, draining: true });
+}
+
+async function setCordon(context: Context, id: string, body: CordonBody): Promise<void> {
+  const client = await context.client();
+  const agent = await client.agents.cordon(id, body);
+  if (context.json) return printJson(context, agent);
+  context.stdout.write(`${visible(agent.name)} is ${statusOf(agent)}; it runs ${counted(agent.running, "task")}\n`);
+}
+
+/** For tasks that are added from now on. */
+export async function allocate(
+  context: Context,
+  capability: string,
+  { policy }: { policy: AllocationBody["policy"] },
+): Promise<void> {
+  const client = await context.client();
+  const answer = await client.allocate(capability, policy);
+  if (context.json) return printJson(context, answer);
+  context.stdout.write(`Tasks for ${visible(capability)} are given to agents by ${answer.policy} from now on\n`);
 }
 
 export async function listCapabilities(context: Context): Promise<void> {

@@ -10,6 +10,7 @@ export interface ExecutorOptions {
   /** Names, alone or with commas between them. */
   capability?: string[];
   slots?: number;
+  label?: string[];
   name?: string;
   import?: string[];
   /** Started by hot-executors.ts, to be told over IPC when to stop. */
@@ -54,12 +55,13 @@ export async function executor(context: Context, options: ExecutorOptions): Prom
   return broken.signal.aborted ? exitCodes.bug : exitCodes.ok;
 }
 
-function environmentOf({ server, apiKey, env }: Context, { slots, name }: ExecutorOptions) {
+function environmentOf({ server, apiKey, env }: Context, { slots, label, name }: ExecutorOptions) {
   return {
     ...env,
     ...(server !== undefined && { SKEIN_URL: server }),
     ...(apiKey !== undefined && { SKEIN_API_KEY: apiKey }),
     ...(slots !== undefined && { SKEIN_SLOTS: String(slots) }),
+    ...(label && { SKEIN_LABELS: label.join(",") }),
     ...(name !== undefined && { SKEIN_AGENT_NAME: name }),
   };
 }

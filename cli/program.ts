@@ -1,5 +1,6 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { allocationPolicies } from "../core/routing.ts";
 import { version } from "../version.ts";
 import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
 import { exitCodes, explain, UsageError } from "./problem.ts";
@@ -114,6 +115,7 @@ function addProcesses(program: Command, does: Does): void {
     .description("start an executor (SKEIN_URL, SKEIN_API_KEY, AMQP_URL)")
     .option("--capability <names>", "offer only these; repeatable, or with commas", collect)
     .option("--slots <n>", "tasks at once (SKEIN_SLOTS, 16)", wholeNumber(1, 100_000))
+    .option("--label <key=value>", "what tasks can choose it by (SKEIN_LABELS); repeatable", collect)
     .option("--name <name>", "the agent's name (SKEIN_AGENT_NAME, host and process id)")
     .option("--import <file>", "a module that exports executors of yours; repeatable", collect)
     .addOption(new Option("--supervised").hideHelp())
@@ -275,17 +277,7 @@ function addWorkflow(program: Command, does: Does): void {
 const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "messages", "admin"];
 
 function addRest(program: Command, does: Does): void {
-  program
-    .command("agents")
-    .description("who is there")
-    .command("list")
-    .description("agents, the newest first")
-    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
-    .action(does(async () => (await import("./agents.ts")).listAgents));
-  program
-    .command("capabilities")
-    .description("what tasks can ask for, and how many offer it")
-    .action(does(async () => (await import("./agents.ts")).listCapabilities));
+  addAgents(program, does);
   addKeys(program, does);
   program
     .command("import")
@@ -314,6 +306,39 @@ function addRest(program: Command, does: Does): void {
     .option("--listen <port>", "where the kit stands between executor and server; default: any free port", port)
     .option("--case <name>", "only this one; repeatable", collect)
     .action(does(async () => (await import("./certify.ts")).certify));
+}
+
+function addAgents(program: Command, does: Does): void {
+  const agents = program.command("agents").description("who is there, and who is given work");
+  const load = () => import("./agents.ts");
+  agents
+    .command("list")
+    .description("agents, the newest first")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listAgents));
+  agents
+    .command("cordon <agent>")
+    .description("give it nothing new; what it has it finishes")
+    .action(does(async () => (await load()).cordon));
+  agents
+    .command("uncordon <agent>")
+    .description("give it work again")
+    .action(does(async () => (await load()).uncordon));
+  agents
+    .command("drain <agent>")
+    .description("cordon it, and have it leave when it has finished")
+    .action(does(async () => (await load()).drain));
+  const capabilities = program
+    .command("capabilities")
+    .description("what tasks can ask for, and how many offer it")
+    .action(does(async () => (await load()).listCapabilities));
+  capabilities
+    .command("allocate <capability>")
+    .description("how agents are chosen for its tasks")
+    .addOption(
+      new Option("--policy <policy>", "push is the shared queue").choices(allocationPolicies).makeOptionMandatory(),
+    )
+    .action(does(async () => (await load()).allocate));
 }
 
 function addKeys(program: Command, does: Does): void {

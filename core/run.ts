@@ -4,6 +4,7 @@ import type { Failure } from "./errors.ts";
 import type { Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { RouteSpec } from "./routing.ts";
 
 export const runStatuses = ["pending", "running", "paused", "completed", "failed", "cancelled"] as const;
 export type RunStatus = (typeof runStatuses)[number];
@@ -40,6 +41,8 @@ export interface TaskSpec {
   join?: Join;
   /** What the engine does itself; absent: a handler of the capability runs. */
   engine?: EngineSpec;
+  /** What is asked of the agent beyond the plain capability. */
+  route?: RouteSpec;
   /** What undoes the task when the run fails or is cancelled. */
   compensate?: { capability: string; input?: Json };
   retry: RetryPolicy;

@@ -8,6 +8,7 @@ import { type JoinExpression, parseJoin } from "./join-expression.ts";
 import type { Json } from "./json.ts";
 import type { MapSpec } from "./map.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
+import type { LabelTests, RouteSpec, WantedCapability } from "./routing.ts";
 import type { TaskSeed, TaskSpec } from "./run.ts";
 import type { RetryDefinition, TaskDefinition, Workflow } from "./workflow.ts";
 
@@ -40,9 +41,11 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   const { input, engine } = work(task, join, defaults);
   if (input !== undefined) spec.input = input;
   if (engine) spec.engine = engine;
+  const route = engine ? undefined : routeOf(task);
+  if (route) spec.route = route;
   return {
     key: task.id,
-    capability: task.capability ?? kindOf(task),
+    capability: task.capability === undefined ? kindOf(task) : wanted(task.capability).name,
     ...(task.group !== undefined && { group: task.group }),
     needs: task.needs ?? [],
     spec,
@@ -55,6 +58,26 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
     ),
     deadlineMs: optionalDuration(task.deadline ?? defaults.deadline),
   };
+}
+
+/** What a task asks of its agent beyond one plain capability; undefined where that is nothing. */
+function routeOf({ capability, requires = [], labels, prefer, sticky, agent }: TaskDefinition): RouteSpec | undefined {
+  const capabilities = [capability!, ...requires].map(wanted);
+  const route: RouteSpec = {
+    capabilities,
+    ...(labels && { labels: labels as LabelTests }),
+    ...(prefer && { prefer: prefer as LabelTests }),
+    ...(sticky !== undefined && { sticky }),
+    ...(agent !== undefined && { agent }),
+  };
+  const isNarrow = capabilities.length > 1 || capabilities[0]!.range !== undefined || Object.keys(route).length > 1;
+  return isNarrow ? route : undefined;
+}
+
+/** `name` or `name@range`. */
+function wanted(capability: string): WantedCapability {
+  const [name, range] = capability.split("@") as [string, string | undefined];
+  return range === undefined ? { name } : { name, range };
 }
 
 function isPlain({ join, when, engine, input }: TaskSpec): boolean {

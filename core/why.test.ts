@@ -18,6 +18,7 @@ const facts: TaskFacts = {
   tally: null,
   childRun: null,
   heldBy: null,
+  routing: null,
   wakeAt: null,
   availableAt: NOW,
   deadlineAt: null,

@@ -5,6 +5,7 @@ import { defaultJoin, describeJoin, type Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import { settledIn, type Tally } from "./map.ts";
 import { nearest } from "./near-miss.ts";
+import { type Candidate, misfits, nearestMatch, type RouteSpec } from "./routing.ts";
 import { isTerminalTask, type RunStatus, type TaskStatus } from "./run.ts";
 import { describeWait } from "./wait.ts";
 
@@ -36,6 +37,8 @@ export interface TaskFacts {
   offers: { agents: number; slots: number; running: number };
   /** What live agents offer. */
   capabilities: string[];
+  /** Of a task that is matched to agents one by one: what it asks for, and the live agents. */
+  routing: { route: RouteSpec; agents: Candidate[] } | null;
   now: number;
 }
 
@@ -117,6 +120,7 @@ function ready(facts: TaskFacts): Reason[] {
     const message = `Attempt ${facts.attempt} failed; the next may start at ${new Date(availableAt).toISOString()}.`;
     return [{ code: "backing_off", message, until: availableAt }];
   }
+  if (facts.routing && !isPublished) return [routed(facts, facts.routing)];
   if (offers.agents === 0) {
     const near = nearest(capability, facts.capabilities);
     const hint = near ? ` The nearest that is offered is ${near}.` : "";
@@ -130,6 +134,23 @@ function ready(facts: TaskFacts): Reason[] {
   return isPublished
     ? [{ code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }]
     : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
+}
+
+function routed({ deadlineAt }: TaskFacts, { route, agents }: NonNullable<TaskFacts["routing"]>): Reason {
+  const near = nearestMatch(route, agents);
+  if (near && near.lacks.length === 0) {
+    const able = agents.filter((agent) => misfits(route, agent).length === 0);
+    const message = `${listedNames(able)} could run it, but ${able.length === 1 ? "has" : "have"} no slot free for it.`;
+    return { code: "agents_busy", message };
+  }
+  const hint = near ? ` The nearest, ${near.agent.name}, ${near.lacks.join(" and ")}.` : " No agent is live.";
+  const message = `No live agent can run it.${hint}`;
+  return { code: "no_agent", message, ...(deadlineAt !== null && { until: deadlineAt }) };
+}
+
+function listedNames(agents: readonly Candidate[]): string {
+  const names = agents.slice(0, MAX_NAMED).map(({ name }) => name);
+  return agents.length > MAX_NAMED ? `${names.join(", ")} and ${agents.length - MAX_NAMED} more` : names.join(", ");
 }
 
 function waiting({ engine, definition, tally, childRun, wakeAt, key }: TaskFacts): Reason {

@@ -72,6 +72,8 @@ interface OuterScope {
 }
 
 const names: ExpressionScope["names"] = new Set(["inputs", "tasks", "run"]);
+/** An agent is chosen whatever the needs gave. */
+const stickyNames: ExpressionScope["names"] = new Set(["inputs", "run"]);
 const topScope: OuterScope = { taskIds: new Set(), needs: new Set(), names };
 
 function checkTasks(
@@ -268,6 +270,11 @@ const onlyWith: Record<string, readonly string[]> = {
   schedule_timeout: ["capability"],
   compensate: ["capability", "workflow"],
   detached: ["workflow"],
+  requires: ["capability"],
+  labels: ["capability"],
+  prefer: ["capability"],
+  sticky: ["capability"],
+  agent: ["capability"],
 };
 const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
 
@@ -390,6 +397,10 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
     for (const key of ["input", "wait", "terminate"] as const) {
       const template = raw[key] as Json | undefined;
       if (template !== undefined) issues.push(...checkTemplate(template, ofInstance, pointerTo(at, key)));
+    }
+    if (typeof raw.sticky === "string") {
+      const inputsAlone = { taskIds: new Set<string>(), needs: new Set<string>(), names: stickyNames };
+      issues.push(...checkTemplate(raw.sticky, inputsAlone, pointerTo(at, "sticky")));
     }
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {

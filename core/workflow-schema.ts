@@ -25,7 +25,26 @@ function optional<T extends z.ZodType>(schema: T): z.ZodExactOptional<T> {
 const id = z.string().regex(idPattern);
 /** `name` or `name@version`. */
 export const workflowReference = /^[A-Za-z_][A-Za-z0-9_.-]{0,127}(@[1-9]\d{0,8})?$/;
+/** `name` or `name@range`. */
+const capabilityReference = z
+  .string()
+  .regex(/^(?!__proto__(?:@|$))[A-Za-z_][A-Za-z0-9_.-]{0,127}(?:@[\^~]?\d{1,9}(?:\.\d{1,9}){0,2})?$/);
 const percentage = /^(?:100|\d{1,2})%$/;
+
+const labelValue = z.union([z.string(), z.number(), z.boolean()]);
+const bound = z.number();
+const labelTests = z.record(
+  z.string().regex(labelKeyPattern),
+  z.union([
+    labelValue,
+    z.strictObject({ in: z.array(z.union([z.string(), z.number()])).min(1) }),
+    z.strictObject({ exists: z.boolean() }),
+    z.strictObject({ gt: bound }),
+    z.strictObject({ gte: bound }),
+    z.strictObject({ lt: bound }),
+    z.strictObject({ lte: bound }),
+  ]),
+);
 
 /** Takes any value, so that `timeout: 30` is told to be no duration rather than no string. */
 function duration(description: string) {
@@ -129,8 +148,26 @@ export const taskSchema = z
     depends_on: optional(z.array(z.string()).describe("Another word for `needs`.")),
     group: optional(id.describe("A name that several tasks share, to cancel them by.")),
     capability: optional(
-      id.describe(`What an agent must offer to run the task, such as \`llm.generate\`: ${ID_FORM}.`),
+      capabilityReference.describe(
+        "What an agent must offer to run the task: `name`, or `name@range` for some of its versions, such as `llm.generate@^2`.",
+      ),
     ),
+    requires: optional(
+      z.array(capabilityReference).min(1).describe("Further capabilities that the same agent must offer."),
+    ),
+    labels: optional(
+      labelTests.describe("What the agent's labels must be: `{ gpu: true, region: { in: [eu, us] } }`."),
+    ),
+    prefer: optional(labelTests.describe("What the agent's labels should be; agents that meet more of it come first.")),
+    sticky: optional(
+      z
+        .string()
+        .min(1)
+        .describe(
+          "Tasks with the same text, with `{{ expressions }}` over inputs, go to the same agent; `run`: those of the run.",
+        ),
+    ),
+    agent: optional(z.string().min(1).describe("The id or the name of the only agent that may run the task.")),
     wait: optional(waitSchema),
     loop: optional(loopSchema),
     workflow: optional(

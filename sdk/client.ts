@@ -5,7 +5,9 @@ import type { Json, JsonObject } from "../core/json.ts";
 import type {
   AgentBody,
   AgentHeartbeatAnswer,
+  AllocationBody,
   CapabilityBody,
+  CordonBody,
   RegisterAgentBody,
   RegisteredAgent,
 } from "../core/protocol/agents.ts";
@@ -138,8 +140,13 @@ export function createClient(options: ClientOptions) {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
       list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),
       get: (id: string) => http.get<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`),
+      /** Gives it nothing new, or something again. `draining`: it leaves when it has finished what it has. */
+      cordon: (id: string, body: CordonBody) => http.patch<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`, body),
     },
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
+    /** How agents are chosen for tasks of the capability that are added from now on. */
+    allocate: (capability: string, policy: AllocationBody["policy"]) =>
+      http.put<AllocationBody>(`/v1/capabilities/${encodeURIComponent(capability)}/allocation`, { policy }),
     keys: {
       create: (body: CreateKeyBody) => http.post<CreatedKey>("/v1/keys", body),
       list: (page: PageOptions = {}) => http.get<PageOf<KeyBody>>("/v1/keys", page),
@@ -218,7 +225,14 @@ function connection(options: ClientOptions, token: string | undefined) {
           ...(signal && { signal }),
         }),
       ),
-    patch: async <T>(path: string, body: unknown, headers: Record<string, string>) =>
+    put: async <T>(path: string, body: unknown) =>
+      read<T>(
+        await request("PUT", path, {
+          body: JSON.stringify(body),
+          headers: { "content-type": "application/json" },
+        }),
+      ),
+    patch: async <T>(path: string, body: unknown, headers: Record<string, string> = {}) =>
       read<T>(
         await request("PATCH", path, {
           body: JSON.stringify(body),

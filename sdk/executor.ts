@@ -24,6 +24,8 @@ export interface ExecutorDefinition<
   /** Version of the contract. Default "1". */
   version?: string;
   description?: string;
+  /** What one task costs here, in a unit that the agents of the capability share, for `cheapest-fit`. Default 0. */
+  cost?: number;
   /** Default: any JSON. */
   input?: Input;
   /** Default: any JSON. */
@@ -105,6 +107,7 @@ export interface Executor<Input = unknown, Output = unknown> {
   readonly capability: string;
   readonly version: string;
   readonly description: string;
+  readonly cost?: number;
   readonly inputSchema?: JsonObject;
   readonly outputSchema?: JsonObject;
   /** The typed input. Throws a `NonRetryableError` with code INPUT_INVALID that names each pointer. */
@@ -136,6 +139,7 @@ export function defineExecutor<
     capability,
     version,
     description,
+    ...(definition.cost !== undefined && { cost: definition.cost }),
     ...(input && { inputSchema: input.jsonSchema }),
     ...(output && { outputSchema: output.jsonSchema }),
     parseInput: (value: Json) => (input ? input.parse(value) : value) as HandlerInput<Input>,

@@ -1,9 +1,18 @@
 /** The registry: who is there, what they offer, and how long a silent agent still counts as present. */
 import { uuidv7 } from "uuidv7";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Sql } from "./sql.ts";
-import type { Agent, AgentIdentity, AgentRegistration, AgentStore, CapabilityOffer } from "./store.ts";
+import type {
+  Agent,
+  AgentIdentity,
+  AgentRegistration,
+  AgentStore,
+  CapabilityContract,
+  CapabilityOffer,
+  CordonState,
+} from "./store.ts";
 
 /** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
 export const AGENT_TTL = "interval '30 seconds'";
@@ -16,13 +25,32 @@ export function agentStore(sql: Sql): AgentStore {
     register: (registration, tokenHash) => sql.transaction((tx) => register(tx, registration, tokenHash)),
     authenticate: (tokenHash) => authenticate(sql, tokenHash),
     heartbeat: async (namespace, agentId, load) => {
-      const rows = await sql.query(
+      const [row] = await sql.query<CordonState>(
         `update agent set last_seen_at = clock_timestamp(), load = $3
          where namespace = $1 and id = $2 and left_at is null
-         returning id`,
+         returning cordoned_at is not null as "isCordoned", is_draining as "isDraining"`,
         [namespace, agentId, JSON.stringify(load)],
       );
-      return rows.length > 0;
+      return row;
+    },
+    cordon: async (namespace, agentId, { isCordoned, isDraining }) => {
+      const [row] = await sql.query<AgentRow>(
+        `update agent a
+         set cordoned_at = case when $3 then coalesce(cordoned_at, clock_timestamp()) end, is_draining = $4
+         where namespace = $1 and id = $2 and left_at is null
+         returning ${agentColumns},
+           (select count(*)::int from task t where t.status = 'running' and t.agent_id = a.id) as running`,
+        [namespace, agentId, isCordoned, isDraining],
+      );
+      return row && toAgent(row);
+    },
+    allocate: async (namespace, capability, policy) => {
+      const write =
+        policy === DEFAULT_POLICY
+          ? "delete from allocation where namespace = $1 and capability = $2 and policy <> $3"
+          : `insert into allocation (namespace, capability, policy) values ($1, $2, $3)
+             on conflict (namespace, capability) do update set policy = excluded.policy`;
+      await sql.query(write, [namespace, capability, policy]);
     },
     leave: async (namespace, agentId) => {
       const rows = await sql.query(
@@ -54,7 +82,7 @@ export function agentStore(sql: Sql): AgentStore {
       sql.query<{ namespace: string; capability: string; slots: number }>(
         `select a.namespace, c.capability, least(sum(a.slots), 2147483647)::int as slots
          from agent a cross join lateral unnest(a.capabilities) as c(capability)
-         where a.left_at is null and a.door = 'queue' and a.last_seen_at > now() - ${AGENT_TTL}
+         where a.left_at is null and a.door = 'queue' and a.cordoned_at is null and a.last_seen_at > now() - ${AGENT_TTL}
          group by a.namespace, c.capability`,
       ),
   };
@@ -64,8 +92,8 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
   const { namespace, name, kind, door, labels, slots, version } = registration;
   // The conflict is with ourselves, repeated after a connection was lost in COMMIT: nobody else has this token.
   const [row] = await tx.query<AgentRow>(
-    `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash, offers)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
      on conflict (token_hash) do update set last_seen_at = clock_timestamp()
      returning ${agentColumns}, 0 as running`,
     [
@@ -79,6 +107,7 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
       slots,
       version,
       tokenHash,
+      JSON.stringify(registration.capabilities.map(offerOf)),
     ],
   );
   await tx.query(
@@ -106,17 +135,29 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
 }
 
 const DEFAULT_CAPABILITY_VERSION = "1";
+/** The shared queue. */
+const DEFAULT_POLICY: AllocationPolicy = "push";
+
+function offerOf({ name, version = DEFAULT_CAPABILITY_VERSION, cost }: CapabilityContract): OfferedCapability {
+  return { name, version, ...(cost !== undefined && { cost }) };
+}
 
 /** Being seen is a side effect of any authenticated call, so that a busy agent needs no heartbeat of its own. */
 async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity | undefined> {
-  const [row] = await sql.query<{ id: string; namespace: string; capabilities: string[]; stale: boolean }>(
-    `select id, namespace, capabilities, last_seen_at < clock_timestamp() - ${SEEN_RESOLUTION} as stale
+  const [row] = await sql.query<{
+    id: string;
+    namespace: string;
+    capabilities: string[];
+    cordoned: boolean;
+    stale: boolean;
+  }>(
+    `select id, namespace, capabilities, cordoned_at is not null as cordoned, last_seen_at < clock_timestamp() - ${SEEN_RESOLUTION} as stale
      from agent where token_hash = $1 and left_at is null`,
     [tokenHash],
   );
   if (!row) return undefined;
   if (row.stale) await sql.query("update agent set last_seen_at = clock_timestamp() where id = $1", [row.id]);
-  return { id: row.id, namespace: row.namespace, capabilities: row.capabilities };
+  return { id: row.id, namespace: row.namespace, capabilities: row.capabilities, isCordoned: row.cordoned };
 }
 
 async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffer[]> {
@@ -128,8 +169,10 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     output_schema: JsonObject | null;
     agents: number;
     slots: number;
+    policy: AllocationPolicy | null;
   }>(
-    `select c.name, c.version, c.description, c.input_schema, c.output_schema, o.agents, o.slots
+    `select c.name, c.version, c.description, c.input_schema, c.output_schema, o.agents, o.slots,
+       (select l.policy from allocation l where l.namespace = c.namespace and l.capability = c.name) as policy
      from capability c cross join lateral (
        select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
        from agent a
@@ -148,6 +191,7 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     ...(row.output_schema && { outputSchema: row.output_schema }),
     agents: row.agents,
     slots: row.slots,
+    policy: row.policy ?? DEFAULT_POLICY,
   }));
 }
 
@@ -163,6 +207,8 @@ interface AgentRow {
   version: string | null;
   load: Json;
   running: number;
+  is_cordoned: boolean;
+  is_draining: boolean;
   status: "live" | "lost" | "left";
   registered_at: Date;
   last_seen_at: Date;
@@ -172,7 +218,7 @@ interface AgentRow {
 const agentColumns = `a.id, a.namespace, a.name, a.kind, a.door, a.capabilities, a.labels, a.slots, a.version, a.load,
   case when a.left_at is not null then 'left' when a.last_seen_at > now() - ${AGENT_TTL} then 'live' else 'lost' end
     as status,
-  a.registered_at, a.last_seen_at, a.left_at`;
+  a.cordoned_at is not null as is_cordoned, a.is_draining, a.registered_at, a.last_seen_at, a.left_at`;
 
 /** What runs is counted once for all agents, not once for each. */
 const selectAgents = `
@@ -195,6 +241,8 @@ function toAgent(row: AgentRow): Agent {
     version: row.version,
     load: row.load,
     running: row.running,
+    isCordoned: row.is_cordoned,
+    isDraining: row.is_draining,
     status: row.status,
     registeredAt: row.registered_at,
     lastSeenAt: row.last_seen_at,

@@ -14,6 +14,7 @@ import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
+import { routeTasks } from "./routing.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
   ClaimedTask,
@@ -42,6 +43,7 @@ import {
 export function leaseStore(store: StoreContext): LeaseStore {
   return {
     dispatch: (windows, limit) => dispatch(store, windows, limit),
+    route: (limit) => routeTasks(store, limit),
     undispatch: (tasks) => undispatch(store, tasks),
     claim: (request) => claim(store, request),
     heartbeat: (beats) => heartbeat(store, beats),
@@ -92,14 +94,14 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
        select w.namespace, w.capability, least($2, w.max_outstanding - (
          select count(*) from task o
          where o.namespace = w.namespace and o.capability = w.capability
-           and o.status = 'ready' and o.dispatched_at is not null)) as free
+           and o.status = 'ready' and o.dispatched_at is not null and not o.is_routed)) as free
        from json_to_recordset($1) as w(namespace text, capability text, max_outstanding int)
      ), picked as (
        select p.id
        from room cross join lateral (
          select t.id from task t
          where t.namespace = room.namespace and t.capability = room.capability
-           and t.status = 'ready' and t.dispatched_at is null and not t.held and t.available_at <= now()
+           and t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at <= now()
          order by t.priority desc, t.available_at, t.id
          limit greatest(room.free, 0)
          for no key update skip locked
@@ -191,6 +193,7 @@ const pickHinted = `
   select t.id from task t
   where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3)
     and (t.status = 'ready') is not false and not t.held and t.available_at <= now()
+    and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
   order by t.id
   limit $4
   for no key update skip locked`;
@@ -233,9 +236,19 @@ const claimBy = (pick: string) => `
   )
   ${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}`;
 
+/** What the router has assigned to this agent. */
+const pickAssigned = `
+  select t.id from task t
+  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3) and cardinality($1::uuid[]) = 0
+    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null
+  order by t.priority desc, t.available_at, t.id
+  limit $4
+  for no key update skip locked`;
+
 const claimHinted = claimBy(pickHinted);
-const claimUnpublished = claimBy(pickReady("c.dispatched_at is null and not c.held"));
-const claimPublished = claimBy(pickReady(`c.dispatched_at < now() - ${HINT_HEAD_START}`));
+const claimAssigned = claimBy(pickAssigned);
+const claimUnpublished = claimBy(pickReady("c.dispatched_at is null and not c.held and not c.is_routed"));
+const claimPublished = claimBy(pickReady(`c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`));
 
 async function claim(store: StoreContext, request: ClaimRequest): Promise<ClaimedTask[]> {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
@@ -261,7 +274,7 @@ async function claimOrRepeat(store: StoreContext, request: ClaimRequest, token: 
     request.taskIds.length > 0
       ? [claimHinted]
       : request.door === "poll"
-        ? [claimUnpublished, claimPublished]
+        ? [claimAssigned, claimUnpublished, claimPublished]
         : [claimUnpublished];
   const params = [
     request.taskIds,

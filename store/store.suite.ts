@@ -22,6 +22,7 @@ import { pauseCases } from "./suite/pause.ts";
 import { reportCases } from "./suite/reports.ts";
 import { rerunCases } from "./suite/reruns.ts";
 import { retryCases } from "./suite/retries.ts";
+import { routingCases } from "./suite/routing.ts";
 import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
 import { upkeepCases } from "./suite/upkeep.ts";
@@ -36,6 +37,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   submit: submitCases,
   dispatch: dispatchCases,
   claim: claimCases,
+  "a task for one agent": routingCases,
   "inputs of tasks": inputCases,
   heartbeat: heartbeatCases,
   report: reportCases,

@@ -9,6 +9,7 @@ import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
 import type { GraphDiff } from "../core/patch.ts";
+import type { AllocationPolicy } from "../core/routing.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
 import type { Workflow } from "../core/workflow.ts";
@@ -317,6 +318,12 @@ export interface DispatchedTask {
   traceparent: string | null;
 }
 
+/** A task for one agent, which hears of it by its own queue, or when it next claims. */
+export interface RoutedTask extends DispatchedTask {
+  agentId: string;
+  door: "queue" | "poll";
+}
+
 export interface ClaimRequest {
   namespace: string;
   agentId: string;
@@ -391,6 +398,11 @@ export type EmissionOutcome =
 export interface LeaseStore {
   /** Marks ready tasks as dispatched, within the windows, highest priority and oldest first. At most `limit`. */
   dispatch(windows: DispatchWindow[], limit: number): Promise<DispatchedTask[]>;
+  /**
+   * Gives ready tasks that one shared queue is too wide for to agents, and marks them as dispatched; fails those that no
+   * live agent has been able to run for their `schedule_timeout`. At most `limit` are looked at in one transaction.
+   */
+  route(limit: number): Promise<RoutedTask[]>;
   /** Takes the mark off tasks whose hint was not taken by the broker, or came back dead; `dispatchCount` guards. */
   undispatch(tasks: { taskId: string; dispatchCount?: number }[]): Promise<void>;
   /** Ready → running, by compare-and-set. Repeating a `requestId` answers with the same leases under a new token. */
@@ -461,6 +473,8 @@ export interface CapabilityContract {
   name: string;
   version?: string;
   description?: string;
+  /** What one task costs, in a unit that its agents share. */
+  cost?: number;
   inputSchema?: JsonObject;
   outputSchema?: JsonObject;
 }
@@ -478,19 +492,30 @@ export interface Agent {
   load: Json;
   /** Running tasks it holds. */
   running: number;
+  isCordoned: boolean;
+  isDraining: boolean;
   status: "live" | "lost" | "left";
   registeredAt: Date;
   lastSeenAt: Date;
   leftAt: Date | null;
 }
 
+/** Whether an agent is given anything new, and whether it is to leave when it is done. */
+export interface CordonState {
+  isCordoned: boolean;
+  isDraining: boolean;
+}
+
 export interface AgentIdentity {
   id: string;
   namespace: string;
   capabilities: string[];
+  /** Takes nothing new. */
+  isCordoned: boolean;
 }
 
 export interface CapabilityOffer extends CapabilityContract {
+  policy: AllocationPolicy;
   agents: number;
   slots: number;
 }
@@ -498,8 +523,12 @@ export interface CapabilityOffer extends CapabilityContract {
 export interface AgentStore {
   register(registration: AgentRegistration, tokenHash: Buffer): Promise<Agent>;
   authenticate(tokenHash: Buffer): Promise<AgentIdentity | undefined>;
-  /** False: no such agent, or it has left. */
-  heartbeat(namespace: string, agentId: string, load: Json): Promise<boolean>;
+  /** Undefined: no such agent, or it has left. */
+  heartbeat(namespace: string, agentId: string, load: Json): Promise<CordonState | undefined>;
+  /** Undefined: no such agent, or it has left. */
+  cordon(namespace: string, agentId: string, state: CordonState): Promise<Agent | undefined>;
+  /** For tasks that are added from now on. */
+  allocate(namespace: string, capability: string, policy: AllocationPolicy): Promise<void>;
   leave(namespace: string, agentId: string): Promise<boolean>;
   find(namespace: string, agentId: string): Promise<Agent | undefined>;
   list(namespace: string, page: Page): Promise<PageOf<Agent>>;

@@ -454,7 +454,10 @@ async function expireTasks(store: StoreContext, limit: number): Promise<number> 
 }
 
 /** Ready tasks stand in two indexes. */
-const readyIndexes = { unpublished: "dispatched_at is null and not held", published: "dispatched_at is not null" };
+const readyIndexes = {
+  unpublished: "dispatched_at is null and not held and not is_routed",
+  published: "dispatched_at is not null and not is_routed",
+};
 
 /**
  * The distinct capabilities of ready tasks, as a part of a `with recursive`: each is found by one step into the index
@@ -520,7 +523,7 @@ async function overdueHints(store: StoreContext, olderThanMs: number): Promise<O
     `select namespace, capability, count(*)::int as outstanding,
        (count(*) filter (where dispatched_at < clock_timestamp() - $1 * interval '1 millisecond'))::int as overdue
      from task
-     where status = 'ready' and dispatched_at is not null
+     where status = 'ready' and dispatched_at is not null and not is_routed
      group by namespace, capability
      having min(dispatched_at) < clock_timestamp() - $1 * interval '1 millisecond'`,
     [olderThanMs],
@@ -535,7 +538,7 @@ async function redispatch(
     `with stale as (
        select id from task
        where status = 'ready' and dispatched_at is not null
-         and ($4::text is null or (namespace = $4 and capability = $5))
+         and ($4::text is null or (namespace = $4 and capability = $5 and not is_routed))
          and dispatched_at < clock_timestamp()
            - least($1 * power(2, least(dispatch_count, 20) - 1), $2) * interval '1 millisecond'
        order by dispatched_at, id

@@ -4,9 +4,11 @@ import type { Failure } from "../core/errors.ts";
 import type { Join } from "../core/join.ts";
 import type { Json } from "../core/json.ts";
 import type { Tally } from "../core/map.ts";
+import type { RouteSpec } from "../core/routing.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
 import { AGENT_TTL } from "./agents.ts";
+import { candidatesIn } from "./routing.ts";
 import { isCalled } from "./rows.ts";
 import type { Queryable } from "./sql.ts";
 
@@ -36,6 +38,8 @@ interface Row {
   slots: number;
   running: number;
   capabilities: string[] | null;
+  is_routed: boolean;
+  route: RouteSpec | null;
   now_ms: number;
 }
 
@@ -66,7 +70,7 @@ export async function factsOf(
        ${ms("t.wake_at")} as wake_ms, ${ms("t.available_at")} as available_ms, ${ms("t.deadline_at")} as deadline_ms,
        t.dispatched_at is not null as is_published, t.attempt,
        (select json_build_object('id', a.id, 'name', a.name) from agent a where a.id = t.agent_id) as agent,
-       o.agents, o.slots, o.running,
+       o.agents, o.slots, o.running, t.is_routed, t.spec -> 'route' as route,
        (select array_agg(distinct c.name) from live l cross join lateral unnest(l.capabilities) as c(name)) as capabilities,
        ${ms("clock_timestamp()")} as now_ms
      from task t join run r on r.id = t.run_id
@@ -77,10 +81,15 @@ export async function factsOf(
      where t.namespace = $1 and t.run_id = $2 and ${isCalled(keyOrId, "$3")}`,
     [namespace, runId, keyOrId],
   );
-  return row && toFacts(row);
+  if (!row) return undefined;
+  const routing = row.is_routed && {
+    route: row.route ?? { capabilities: [{ name: row.capability }] },
+    agents: await candidatesIn(db, namespace),
+  };
+  return toFacts(row, routing || null);
 }
 
-function toFacts(row: Row): TaskFacts {
+function toFacts(row: Row, routing: TaskFacts["routing"]): TaskFacts {
   const { key, capability, status, reason, error, join, engine, definition, tally, attempt, agent } = row;
   const isUnstarted = status === "pending" && (row.needs ?? []).length === 0;
   return {
@@ -105,6 +114,7 @@ function toFacts(row: Row): TaskFacts {
     agent,
     offers: { agents: row.agents, slots: row.slots, running: row.running },
     capabilities: row.capabilities ?? [],
+    routing,
     now: row.now_ms,
   };
 }

@@ -23,7 +23,7 @@ const allowedFolders: Record<string, string[]> = {
 };
 
 /** Only core is limited in its packages: it stays free of I/O. Of node:crypto it uses hashes. */
-const corePackages = ["zod", "@marcbachmann/cel-js", "yaml", "ajv", "ajv-formats", "node:crypto"];
+const corePackages = ["zod", "@marcbachmann/cel-js", "yaml", "ajv", "ajv-formats", "semver", "node:crypto"];
 
 /** A file named like its folder is its port. The rest are adapters, and only those below choose one. */
 const ports = ["store", "transport", "memory"];

@@ -293,6 +293,7 @@ class Runtime implements RunningExecutor {
     const { membership } = this.#parts;
     if (news.type === "ended") this.#attempts.end(news.endings);
     else if (news.type === "queues") void this.#queueDoor?.consume(news.queues).then(() => this.#pollDoor?.change());
+    else if (news.type === "draining") void this.stop();
     else if (news.type === "trouble") this.#options.logger.warn({ step: "heartbeat" }, news.message);
     else if (membership.current?.token === news.token) membership.forgotten(membership.current);
   }

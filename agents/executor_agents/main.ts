@@ -57,6 +57,7 @@ export async function runExecutor(options: RunExecutorOptions): Promise<void> {
         },
         executors,
         name: config.executor.name,
+        labels: config.executor.labels,
         slots: config.executor.slots,
         drainMs: config.executor.drainMs,
         ...(config.executor.healthFile !== undefined && { healthFile: config.executor.healthFile }),

@@ -56,20 +56,8 @@ export function createDispatcher({ leases, agents, transport, logger }: Dispatch
       };
     });
     // Not waited for: the next batch is marked while the broker confirms this one.
-    void publish(hints);
+    void publishHints({ leases, transport, logger }, hints);
     return tasks.length === BATCH;
-  }
-
-  async function publish(hints: OutgoingHint[]): Promise<void> {
-    const refused = await transport.publish(hints).catch((error) => {
-      logger.warn({ err: error }, "hints could not be published");
-      return hints;
-    });
-    if (refused.length === 0) return;
-    logger.warn({ hints: refused.length }, "the broker did not take some hints; their tasks will be dispatched again");
-    await leases
-      .undispatch(refused.map(({ messageId, hint }) => ({ taskId: hint.taskId, dispatchCount: dispatchOf(messageId) })))
-      .catch((error) => logger.warn({ err: error }, "the reconciler will find the hints that the broker did not take"));
   }
 
   return {
@@ -78,6 +66,24 @@ export function createDispatcher({ leases, agents, transport, logger }: Dispatch
       rememberedUntil = 0;
     },
   };
+}
+
+/** Takes the mark off tasks whose hint the broker did not take. Never rejects. */
+export async function publishHints(
+  { leases, transport, logger }: { leases: LeaseStore; transport: Transport | undefined; logger: Logger },
+  hints: OutgoingHint[],
+): Promise<void> {
+  const refused = transport
+    ? await transport.publish(hints).catch((error) => {
+        logger.warn({ err: error }, "hints could not be published");
+        return hints;
+      })
+    : hints;
+  if (refused.length === 0) return;
+  logger.warn({ hints: refused.length }, "the broker did not take some hints; their tasks will be dispatched again");
+  await leases
+    .undispatch(refused.map(({ messageId, hint }) => ({ taskId: hint.taskId, dispatchCount: dispatchOf(messageId) })))
+    .catch((error) => logger.warn({ err: error }, "the reconciler will find the hints that the broker did not take"));
 }
 
 function dispatchOf(messageId: string): number {

@@ -12,7 +12,7 @@ import { mountMcp } from "../../mcp/main.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
-import { capabilityQueue, type Transport } from "../../transport/transport.ts";
+import { agentQueue, capabilityQueue, type Transport } from "../../transport/transport.ts";
 import { version } from "../../version.ts";
 import { stopOnSignals } from "../stop-on-signals.ts";
 import { startOrchestrator } from "./orchestrator.ts";
@@ -59,6 +59,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
       limits: config.limits,
       maxStreams: config.maxStreams,
       queueOf: transport && capabilityQueue,
+      ownQueueOf: transport && agentQueue,
       declareQueues: async (queues) => {
         await transport?.declareQueues(queues);
       },

@@ -9,6 +9,7 @@ import { createDispatcher } from "./dispatch.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import { createReaper } from "./reaper.ts";
 import { createReconciler } from "./reconcile.ts";
+import { createRouter } from "./route.ts";
 
 export interface OrchestratorOptions {
   store: Store;
@@ -27,6 +28,7 @@ export interface Orchestrator {
 /** How often each loop looks when nothing wakes it: what was missed in a crash, on another replica, or by time alone. */
 const everyMs = {
   dispatch: 500,
+  route: 500,
   upkeep: 1_000,
   finish: 60_000,
   sweep: 5_000,
@@ -52,6 +54,8 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     startLoop({ name, everyMs: everyMs[name], work, logger });
 
   const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
+  const router = createRouter({ leases: store.leases, transport, logger });
+  const route = loop("route", router);
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
     const told = await upkeep.cascade(UPKEEP_BATCH);
@@ -81,6 +85,11 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
       : []),
   ];
 
+  function handOut(): void {
+    dispatch?.wake();
+    route.wake();
+  }
+
   function afterCommit(committed: CommittedFacts[]): void {
     logCommitted(logger, committed);
     announcer?.announce(committed);
@@ -92,12 +101,11 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
       if (needsUpkeep) move.wake();
       // Longer waits end when the loop looks anyway.
       if (wakesInMs !== undefined && wakesInMs < everyMs.upkeep) setTimeout(move.wake, wakesInMs).unref();
-      if (!dispatch) continue;
       for (const fact of facts) {
-        // Longer delays end when the loop looks anyway.
+        // Longer delays end when the loops look anyway.
         const delayMs = "delay_ms" in fact ? (fact.delay_ms ?? 0) : 0;
-        if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(dispatch.wake, delayMs).unref();
-        else if (wakesDispatch.has(fact.type)) dispatch.wake();
+        if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
+        else if (wakesDispatch.has(fact.type)) handOut();
       }
     }
   }
@@ -119,7 +127,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   async function stop(): Promise<void> {
     offState?.();
     await deadLetters?.cancel();
-    await Promise.all([dispatch, move, finish, ...background].map((one) => one?.stop()));
+    await Promise.all([dispatch, route, move, finish, ...background].map((one) => one?.stop()));
     unsubscribe();
     announcer?.close();
   }
@@ -127,7 +135,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   return {
     agentsChanged: () => {
       dispatcher?.forgetWindows();
-      dispatch?.wake();
+      handOut();
     },
     stop: () => {
       stopping ??= stop();

@@ -4,11 +4,13 @@ import {
   agent,
   agentHeartbeatAnswer,
   agentHeartbeatBody,
+  allocationBody,
   capability,
+  cordonBody,
   registerAgentBody,
   registeredAgent,
 } from "../../core/protocol/agents.ts";
-import { pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
+import { name, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import type { CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
 import type { ApiContext, App } from "../context.ts";
@@ -16,17 +18,21 @@ import { checkedLabels } from "../submit.ts";
 import { agentBody, capabilityBody, pageBody } from "../wire.ts";
 
 const agentParams = z.object({ agent: uuid });
+const capabilityParams = z.object({ capability: name });
+/** No capability has this name. */
+const OWN_QUEUE = "*";
 
 /** The lease of tasks that ask for no other (contract.md §1); agents pace their heartbeats by it. */
 const DEFAULT_LEASE_MS = 30_000;
 
 export async function agentRoutes(app: App, context: ApiContext): Promise<void> {
-  const { store, limits, queueOf, declareQueues, agentsChanged } = context;
+  const { store, limits, queueOf, ownQueueOf, declareQueues, agentsChanged } = context;
 
-  /** Queue names by capability: clients never compute them. */
-  function queuesOf(namespace: string, capabilities: string[]): Record<string, string> {
-    if (!queueOf) return {};
-    return Object.fromEntries(capabilities.map((name) => [name, queueOf(namespace, name)]));
+  /** Queue names by capability, and the agent's own: clients never compute them. */
+  function queuesOf(namespace: string, agentId: string, capabilities: string[]): Record<string, string> {
+    if (!queueOf || !ownQueueOf) return {};
+    const shared = capabilities.map((name) => [name, queueOf(namespace, name)]);
+    return { ...Object.fromEntries(shared), [OWN_QUEUE]: ownQueueOf(namespace, agentId) };
   }
 
   app.post(
@@ -44,16 +50,14 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     async (request, reply) => {
       const { namespace } = request.principal;
       const { token, hash } = newAgentToken();
-      const { name, kind, door, labels, slots, version, capabilities } = request.body;
+      const { kind, door, labels, slots, version, capabilities } = request.body;
       const contracts = capabilities.map(contractOf);
-      const queues = door === "queue" ? queuesOf(namespace, namesOf(contracts)) : {};
-      await declareQueues(Object.values(queues));
       const registered = await store.agents.register(
         {
           namespace,
-          name,
+          name: request.body.name,
           kind,
-          door: Object.keys(queues).length > 0 ? "queue" : "poll",
+          door: queueOf ? door : "poll",
           labels: checkedLabels(labels ?? {}, limits),
           slots,
           version: version ?? null,
@@ -61,6 +65,8 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
         },
         hash,
       );
+      const queues = registered.door === "queue" ? queuesOf(namespace, registered.id, namesOf(contracts)) : {};
+      await declareQueues(Object.values(queues));
       agentsChanged();
       return reply
         .code(201)
@@ -113,10 +119,57 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     async (request) => {
       const self = actingAgent(request);
       const isSelf = self.id === request.params.agent;
-      if (!isSelf || !(await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null))) {
-        throw agentNotFound(request.params.agent);
-      }
-      return { queues: queuesOf(self.namespace, self.capabilities) };
+      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null));
+      if (!state) throw agentNotFound(request.params.agent);
+      const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
+      return { queues, draining: state.isDraining };
+    },
+  );
+
+  app.patch(
+    "/agents/:agent",
+    {
+      config: { scope: "agents" },
+      schema: {
+        tags: ["agents"],
+        summary: "Cordon or drain an agent",
+        description:
+          "A cordoned agent finishes what it has and is given nothing new. One that is draining leaves when it has finished.",
+        params: agentParams,
+        body: cordonBody,
+        response: { 200: agent },
+      },
+    },
+    async (request) => {
+      const { cordoned, draining = false } = request.body;
+      const { namespace } = request.principal;
+      const found = await store.agents.cordon(namespace, request.params.agent, {
+        isCordoned: cordoned || draining,
+        isDraining: draining,
+      });
+      if (!found) throw agentNotFound(request.params.agent);
+      agentsChanged();
+      return agentBody(found);
+    },
+  );
+
+  app.put(
+    "/capabilities/:capability/allocation",
+    {
+      config: { scope: "agents" },
+      schema: {
+        tags: ["agents"],
+        summary: "Choose how agents are chosen",
+        description:
+          "For tasks of the capability that are added from now on. `push`: the shared queue, whoever takes it first. The others match each task to one agent.",
+        params: capabilityParams,
+        body: allocationBody,
+        response: { 200: allocationBody },
+      },
+    },
+    async (request) => {
+      await store.agents.allocate(request.principal.namespace, request.params.capability, request.body.policy);
+      return request.body;
     },
   );
 
@@ -165,9 +218,10 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
 
 function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][number]): CapabilityContract {
   if (typeof offered === "string") return { name: offered };
-  const { name, version, description, input_schema, output_schema } = offered;
+  const { version, description, cost, input_schema, output_schema } = offered;
   return {
-    name,
+    name: offered.name,
+    ...(cost !== undefined && { cost }),
     ...(version !== undefined && { version }),
     ...(description !== undefined && { description }),
     ...(input_schema !== undefined && { inputSchema: input_schema }),

@@ -213,7 +213,9 @@ function offered(
       `The agent did not register the capability ${strange}; register again with it, or leave it out.`,
     );
   }
-  return { namespace: agent.namespace, agentId: agent.id, capabilities: asked ?? agent.capabilities };
+  // Repeating a request still answers with the leases that it took before the agent was cordoned.
+  const capabilities = agent.isCordoned ? [] : (asked ?? agent.capabilities);
+  return { namespace: agent.namespace, agentId: agent.id, capabilities };
 }
 
 function leaseProof(agentId: string, lease: LeaseProofBody): LeaseProof {

@@ -27,6 +27,7 @@ interface Agent {
   child: ChildProcess;
   output(): string;
   signal(name: NodeJS.Signals): Promise<number | null>;
+  exited(): Promise<number | null>;
 }
 
 const agents: Agent[] = [];
@@ -48,10 +49,13 @@ function startAgent(name: string, sources: string[], env: Record<string, string>
   const agent: Agent = {
     child,
     output: () => text,
-    async signal(signal) {
-      const exited = child.exitCode === null ? once(child, "exit") : undefined;
+    signal(signal) {
+      const exited = agent.exited();
       child.kill(signal);
-      await exited;
+      return exited;
+    },
+    async exited() {
+      if (child.exitCode === null) await once(child, "exit");
       return child.exitCode;
     },
   };
@@ -300,6 +304,15 @@ describe.skipIf(!python)("the Python client in trouble", () => {
     expect(await agent.signal("SIGTERM")).toBe(0);
     expect(await settled(id)).toMatchObject({ status: "completed", attempt: 1, output: { counted: 3 } });
     expect(await agentsNamed("drained")).toMatchObject([{ status: "left" }]);
+  });
+
+  it("leaves when somebody drains it", async () => {
+    const agent = startAgent("unwanted", [example]);
+    await until(async () => expect(await agentsNamed("unwanted")).toHaveLength(1), "it has registered");
+    const [{ id } = { id: "" }] = await agentsNamed("unwanted");
+    await deployment.client().agents.cordon(id, { cordoned: true, draining: true });
+    expect(await agent.exited()).toBe(0);
+    expect(await agentsNamed("unwanted")).toMatchObject([{ status: "left" }]);
   });
 
   it("gives back what does not finish in time", async () => {

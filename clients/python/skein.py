@@ -1011,13 +1011,18 @@ class Agent:
     def _present(self, session: _Session, within: float) -> None:
         body = _dumps({"load": {"running": len(self._running), "slots": self._slots}})
         try:
-            self._http.call("POST", f"{_agent_path(session)}/heartbeat", body, session.token, max(MIN_ANSWER_S, within))
+            path = f"{_agent_path(session)}/heartbeat"
+            answer = self._http.call("POST", path, body, session.token, max(MIN_ANSWER_S, within))
         except SkeinError as error:
             _tell(logging.WARNING, f"no answer to an agent heartbeat: {error}", agent_id=session.agent_id)
             self._heed(session, error)
             return
         if self._settings["health_file"]:
             pathlib.Path(self._settings["health_file"]).touch()
+        if answer.get("draining") and not self._stopping.is_set():
+            _tell(logging.INFO, "somebody wants this agent drained", agent_id=session.agent_id)
+            threading.Thread(target=self.stop, name="skein-drain").start()
+            self._news.put(signal.SIGTERM)
 
     def _heed(self, session: _Session, error: SkeinError) -> None:
         """If the server does not know the agent any more, nothing that the session holds can be reported."""

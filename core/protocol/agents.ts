@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { allocationPolicies } from "../routing.ts";
 import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
 
 export const capabilityContract = z
@@ -9,6 +10,11 @@ export const capabilityContract = z
       .regex(/^\d+(\.\d+){0,2}$/, { error: "must be a version such as 2, 2.1 or 2.1.0" })
       .optional(),
     description: z.string().max(4096).optional(),
+    cost: z
+      .number()
+      .min(0)
+      .optional()
+      .meta({ description: "What one task costs, in a unit that the agents of the capability share; default 0" }),
     input_schema: jsonObject.optional(),
     output_schema: jsonObject.optional(),
   })
@@ -37,9 +43,10 @@ export const registerAgentBody = z
   .meta({ id: "RegisterAgent" });
 export type RegisterAgentBody = z.input<typeof registerAgentBody>;
 
-const queues = z
-  .record(z.string(), z.string())
-  .meta({ description: "Queue to consume for each capability; empty where there is no broker" });
+const queues = z.record(z.string(), z.string()).meta({
+  description:
+    "Queue to consume for each capability, and as `*` the one of hints for this agent alone; empty where there is no broker, and while the agent is cordoned",
+});
 
 export const registeredAgent = z
   .object({
@@ -52,7 +59,12 @@ export const registeredAgent = z
 export type RegisteredAgent = z.infer<typeof registeredAgent>;
 
 export const agentHeartbeatBody = z.strictObject({ load: json.optional() }).nullish().meta({ id: "AgentHeartbeat" });
-export const agentHeartbeatAnswer = z.object({ queues }).meta({ id: "AgentHeartbeatAnswer" });
+export const agentHeartbeatAnswer = z
+  .object({
+    queues,
+    draining: z.boolean().meta({ description: "The agent should finish what it has, take nothing new and leave" }),
+  })
+  .meta({ id: "AgentHeartbeatAnswer" });
 export type AgentHeartbeatAnswer = z.infer<typeof agentHeartbeatAnswer>;
 
 export const agent = z
@@ -62,6 +74,8 @@ export const agent = z
     kind: z.enum(["executor", "external"]),
     door: z.enum(["queue", "poll"]),
     status: z.enum(["live", "lost", "left"]),
+    cordoned: z.boolean().meta({ description: "It is given nothing new" }),
+    draining: z.boolean().meta({ description: "It has been told to leave when it is done" }),
     capabilities: z.array(z.string()),
     labels,
     slots: z.number().int(),
@@ -75,6 +89,14 @@ export const agent = z
   .meta({ id: "Agent" });
 export type AgentBody = z.infer<typeof agent>;
 
+export const cordonBody = z
+  .strictObject({ cordoned: z.boolean(), draining: z.boolean().optional() })
+  .meta({ id: "Cordon" });
+export type CordonBody = z.input<typeof cordonBody>;
+
+export const allocationBody = z.strictObject({ policy: z.enum(allocationPolicies) }).meta({ id: "Allocation" });
+export type AllocationBody = z.infer<typeof allocationBody>;
+
 export const capability = z
   .object({
     name: z.string(),
@@ -84,6 +106,9 @@ export const capability = z
     output_schema: jsonObject.nullable(),
     agents: z.number().int().meta({ description: "Live agents that offer it" }),
     slots: z.number().int(),
+    policy: z
+      .enum(allocationPolicies)
+      .meta({ description: "How an agent is chosen for its tasks; push is the shared queue" }),
   })
   .meta({ id: "Capability" });
 export type CapabilityBody = z.infer<typeof capability>;

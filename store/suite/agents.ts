@@ -47,9 +47,17 @@ export function agentCases(open: OpenTeam): void {
     });
     expect(await team.store.agents.find(team.namespace, agent.id)).toEqual(agent);
     expect(await team.store.agents.capabilities(team.namespace)).toEqual([
-      { name: "read", version: "1", agents: 1, slots: 3 },
-      { name: "work", version: "1", agents: 1, slots: 10 },
-      { name: "write", version: "2.0.0", description: "Writes.", inputSchema: { type: "object" }, agents: 1, slots: 3 },
+      { name: "read", version: "1", agents: 1, slots: 3, policy: "push" },
+      { name: "work", version: "1", agents: 1, slots: 10, policy: "push" },
+      {
+        name: "write",
+        version: "2.0.0",
+        description: "Writes.",
+        inputSchema: { type: "object" },
+        agents: 1,
+        slots: 3,
+        policy: "push",
+      },
     ]);
   });
 
@@ -57,13 +65,13 @@ export function agentCases(open: OpenTeam): void {
     const team = await open();
     const token = randomBytes(16);
     const agent = await team.store.agents.register(registration(team), token);
-    const identity = { id: agent.id, namespace: team.namespace, capabilities: ["write", "read"] };
+    const identity = { id: agent.id, namespace: team.namespace, capabilities: ["write", "read"], isCordoned: false };
     expect(await team.store.agents.authenticate(token)).toEqual(identity);
     expect(await team.store.agents.authenticate(randomBytes(16))).toBeUndefined();
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(true);
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(false);
     expect(await team.store.agents.authenticate(token)).toBeUndefined();
-    expect(await team.store.agents.heartbeat(team.namespace, agent.id, null)).toBe(false);
+    expect(await team.store.agents.heartbeat(team.namespace, agent.id, null)).toBeUndefined();
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "left" });
   });
 
@@ -81,7 +89,10 @@ export function agentCases(open: OpenTeam): void {
     const agent = await team.store.agents.register(registration(team), token);
     await age(team, agent.id, 31);
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "lost" });
-    expect(await team.store.agents.heartbeat(team.namespace, agent.id, { busy: 1 })).toBe(true);
+    expect(await team.store.agents.heartbeat(team.namespace, agent.id, { busy: 1 })).toEqual({
+      isCordoned: false,
+      isDraining: false,
+    });
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "live", load: { busy: 1 } });
     await age(team, agent.id, 31);
     await team.store.agents.authenticate(token);
@@ -117,12 +128,12 @@ export function agentCases(open: OpenTeam): void {
       { namespace: team.namespace, capability: "write", slots: 7 },
     ]);
     const offers = await agents.capabilities(team.namespace);
-    expect(offers).toContainEqual({ name: "read", version: "1", agents: 3, slots: 15 });
+    expect(offers).toContainEqual({ name: "read", version: "1", agents: 3, slots: 15, policy: "push" });
   });
 
   it("are not found under an id that does not exist", async () => {
     const team = await open();
     expect(await team.store.agents.find(team.namespace, uuidv7())).toBeUndefined();
-    expect(await team.store.agents.heartbeat(team.namespace, uuidv7(), null)).toBe(false);
+    expect(await team.store.agents.heartbeat(team.namespace, uuidv7(), null)).toBeUndefined();
   });
 }

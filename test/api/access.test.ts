@@ -111,6 +111,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postTasksRelease: ({ lease }) => ({ leases: [proof(lease)] }),
   postAgents: () => ({ name: "new", capabilities: ["work"] }),
   postAgentsAgentHeartbeat: () => ({}),
+  patchAgentsAgent: () => ({ cordoned: false }),
+  putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
@@ -122,6 +124,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     agent: agent.id,
     key,
     name: workflow,
+    capability: "work",
     code: "INTERNAL",
   };
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
@@ -232,7 +235,8 @@ describe("every operation", () => {
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {
         const { status, body, text } = await server.call({ ...requestTo(operation, resources), key });
         const name = `${nameOf(operation)} → ${status} ${body?.code ?? ""}`;
-        const isNamed = /\{/.test(operation.path);
+        // Names of capabilities are each namespace's own.
+        const isNamed = /\{(?!capability\})/.test(operation.path);
         const isStale = status === 409 && body.code === "LEASE_LOST";
         if (isNamed ? !(status === 404 && /NOT_FOUND$/.test(body.code)) : status >= 300 && !isStale) leaks.push(name);
         if (!isNamed && text.includes(resources.marker)) leaks.push(`${name}: marker`);

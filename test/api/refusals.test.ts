@@ -638,6 +638,8 @@ describe("mutations of every request", () => {
       priority: 1,
     }),
     postRunsRunCancel: () => ({ reason: "x" }),
+    patchAgentsAgent: () => ({ cordoned: false, draining: false }),
+    putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
     postTasksClaim: () => ({ request_id: "fixed", max: 1, wait: 0, capabilities: ["work"], task_ids: [nowhere] }),
     postTasksHeartbeat: () => ({ leases: [{ ...proof(lease), lease_token: "other", progress: { x: 1 } }] }),
     postTasksReport: () => ({
@@ -809,7 +811,8 @@ describe("mutations of every request", () => {
       .replace("{task}", "a")
       .replace("{agent}", agent.id)
       .replace("{key}", nowhere)
-      .replace("{name}", "flow");
+      .replace("{name}", "flow")
+      .replace("{capability}", "work");
 
   it("are answered or refused, never failed, and a refused one leaves nothing behind", async () => {
     const { paths } = (await server.call<Document>({ path: "/openapi.json" })).body;

@@ -163,7 +163,7 @@ describe("a heartbeat", () => {
     const other = await space.join();
     const beat = (id: string, body?: object) =>
       agent.call<object>({ method: "POST", path: `/v1/agents/${id}/heartbeat`, ...(body && { body }) });
-    expect((await beat(agent.id)).body).toEqual({ queues: {} });
+    expect((await beat(agent.id)).body).toEqual({ queues: {}, draining: false });
     expect((await beat(agent.id, { load: { cpu: 0.5 } })).status).toBe(200);
     expect((await space.call({ path: `/v1/agents/${agent.id}` })).body).toMatchObject({ load: { cpu: 0.5 } });
     expect((await beat(other.id)).body).toMatchObject({ code: "AGENT_NOT_FOUND", status: 404 });

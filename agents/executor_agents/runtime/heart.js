@@ -22,6 +22,7 @@
  *
  * @typedef {{ type: "ended", endings: [id: number, ending: Ending][] }
  *   | { type: "queues", queues: Record<string, string> }
+ *   | { type: "draining" }
  *   | { type: "forgotten", token: string }
  *   | { type: "trouble", message: string }} News
  *
@@ -188,6 +189,7 @@ export function startHeart({ url, slots, send, tell }) {
     const heard = JSON.stringify(answer.queues);
     if (heard !== queues) tell({ type: "queues", queues: answer.queues });
     queues = heard;
+    if (answer.draining) tell({ type: "draining" });
   }
 
   /**

@@ -105,9 +105,10 @@ async function register({ client, registration, log }: MembershipOptions): Promi
 
 /** What `executors` offer, as the registry stores it. */
 export function contractsOf(executors: Iterable<Executor>): RegisterAgentBody["capabilities"] {
-  return Array.from(executors, ({ capability, version, description, inputSchema, outputSchema }) => ({
+  return Array.from(executors, ({ capability, version, description, cost, inputSchema, outputSchema }) => ({
     name: capability,
     version,
+    ...(cost !== undefined && { cost }),
     ...(description !== "" && { description }),
     ...(inputSchema && { input_schema: inputSchema }),
     ...(outputSchema && { output_schema: outputSchema }),

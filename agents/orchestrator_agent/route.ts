@@ -1,0 +1,40 @@
+/**
+ * Matches tasks to agents, one by one, where the shared queue of a capability is too wide. The hint goes to the agent's own
+ * queue; losing it costs a re-dispatch. Agents that long-poll find what is theirs when they next claim.
+ */
+import type { LeaseStore } from "../../store/store.ts";
+import { agentQueue, type Logger, type OutgoingHint, type Transport } from "../../transport/transport.ts";
+import { publishHints } from "./dispatch.ts";
+
+export interface RouterOptions {
+  leases: LeaseStore;
+  transport: Transport | undefined;
+  logger: Logger;
+}
+
+/** Tasks looked at in one transaction. */
+const BATCH = 500;
+
+/** One look at all tasks that are to be matched; the next is due when something has changed. */
+export function createRouter({ leases, transport, logger }: RouterOptions): () => Promise<boolean> {
+  return async () => {
+    const routed = await leases.route(BATCH);
+    const hints = routed
+      .filter(({ door }) => door === "queue")
+      .map(
+        ({ namespace, agentId, ...task }): OutgoingHint => ({
+          queue: agentQueue(namespace, agentId),
+          messageId: `${task.taskId}:${task.dispatchCount}`,
+          hint: {
+            taskId: task.taskId,
+            runId: task.runId,
+            capability: task.capability,
+            attemptHint: task.attempt + 1,
+            ...(task.traceparent && { traceparent: task.traceparent }),
+          },
+        }),
+      );
+    if (hints.length > 0) void publishHints({ leases, transport, logger }, hints);
+    return false;
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * Which agents can run a task that asks for more than one plain capability, and which of them gets it. Decided from facts
+ * alone: the same tasks and agents give the same answer.
+ */
+import { createHash } from "node:crypto";
+import { coerce, satisfies } from "semver";
+
+/** A capability, in any version or in one that fits a range such as `^2`, `~2.1` or `2`. */
+export interface WantedCapability {
+  name: string;
+  range?: string;
+}
+
+/** A value that a label has to have, or what it has to be. Numbers compare numerically. */
+export type LabelTest =
+  | string
+  | number
+  | boolean
+  | { in: (string | number)[] }
+  | { exists: boolean }
+  | { gt: number }
+  | { gte: number }
+  | { lt: number }
+  | { lte: number };
+export type LabelTests = Record<string, LabelTest>;
+
+/** What a task asks of its agent beyond one plain capability. */
+export interface RouteSpec {
+  /** That of the task first; one agent has to offer all of them. */
+  capabilities: WantedCapability[];
+  labels?: LabelTests;
+  /** Agents that meet more of these come first. */
+  prefer?: LabelTests;
+  /** `run`: tasks of a run that say so stay with one agent. Else a text: tasks with the same one do, in all runs. */
+  sticky?: string;
+  /** The id or the name of the only agent that will do. */
+  agent?: string;
+}
+
+/** A live agent, as the registry has it. */
+export interface Candidate {
+  id: string;
+  name: string;
+  labels: Record<string, string>;
+  capabilities: OfferedCapability[];
+  slots: number;
+  /** Slots with a task in them or on its way to them. */
+  busy: number;
+  /** Takes nothing new. */
+  isCordoned: boolean;
+}
+
+export interface OfferedCapability {
+  name: string;
+  version: string;
+  /** What one task costs, in a unit that the agents of a capability share. Default 0. */
+  cost?: number;
+}
+
+/** How one agent is chosen among those that can. */
+export const allocationPolicies = ["push", "least-loaded", "sticky", "cheapest-fit"] as const;
+export type AllocationPolicy = (typeof allocationPolicies)[number];
+
+/** Why the agent cannot run the task, whether or not it is busy, in words that follow its name. None: it can. */
+export function misfits(route: RouteSpec, agent: Candidate): string[] {
+  const flaws = route.capabilities.flatMap((wanted) => capabilityFlaw(wanted, agent.capabilities) ?? []);
+  for (const [key, test] of Object.entries(route.labels ?? {})) {
+    const flaw = labelFlaw(key, test, agent.labels[key]);
+    if (flaw) flaws.push(flaw);
+  }
+  if (route.agent !== undefined && route.agent !== agent.id && route.agent !== agent.name) {
+    flaws.push(`is not ${route.agent}`);
+  }
+  if (agent.isCordoned) flaws.push("is cordoned");
+  return flaws;
+}
+
+function capabilityFlaw({ name, range }: WantedCapability, offered: readonly OfferedCapability[]): string | undefined {
+  const versions = offered.filter((one) => one.name === name).map((one) => one.version);
+  if (versions.length === 0) return `does not offer ${name}`;
+  if (range === undefined || versions.some((version) => fits(version, range))) return undefined;
+  return `offers ${name} in version ${versions.join(", ")}, not ${range}`;
+}
+
+/** `2`, `2.1` and `2.1.0` are versions; a range means what it does for npm. */
+function fits(version: string, range: string): boolean {
+  const whole = coerce(version);
+  return whole !== null && satisfies(whole, range);
+}
+
+function labelFlaw(key: string, test: LabelTest, value: string | undefined): string | undefined {
+  if (typeof test !== "object") return isEqual(test, value) ? undefined : `${said(key, value)}, not ${test}`;
+  if ("exists" in test) {
+    if (test.exists === (value !== undefined)) return undefined;
+    return test.exists ? `has no label ${key}` : `has the label ${key}`;
+  }
+  if ("in" in test) {
+    return test.in.some((one) => isEqual(one, value))
+      ? undefined
+      : `${said(key, value)}, not one of ${test.in.join(", ")}`;
+  }
+  const [operator, bound] = Object.entries(test)[0] as [keyof typeof comparisons, number];
+  const { holds, sign } = comparisons[operator];
+  const number = value === undefined || value.trim() === "" ? Number.NaN : Number(value);
+  return holds(number, bound) ? undefined : `${said(key, value)}, not ${sign} ${bound}`;
+}
+
+const comparisons = {
+  gt: { holds: (a: number, b: number) => a > b, sign: ">" },
+  gte: { holds: (a: number, b: number) => a >= b, sign: "≥" },
+  lt: { holds: (a: number, b: number) => a < b, sign: "<" },
+  lte: { holds: (a: number, b: number) => a <= b, sign: "≤" },
+};
+
+function isEqual(wanted: string | number | boolean, value: string | undefined): boolean {
+  if (value === undefined) return false;
+  return typeof wanted === "number" ? value.trim() !== "" && Number(value) === wanted : String(wanted) === value;
+}
+
+function said(key: string, value: string | undefined): string {
+  return value === undefined ? `has no label ${key}` : `has ${key}=${value}`;
+}
+
+/** A ready task that the shared queue of its capability is too wide for. */
+export interface RoutedTask {
+  id: string;
+  route: RouteSpec;
+  /** What its stickiness hangs on; undefined where it is not sticky. */
+  stickyKey: string | undefined;
+  policy: AllocationPolicy;
+}
+
+/**
+ * Gives each task in turn to an agent that can run it and has a slot free; those that find none stay. Sticky tasks wait
+ * for their agent as long as it is there. Ties go to the agent with the smallest id.
+ */
+export function allocate(tasks: readonly RoutedTask[], agents: readonly Candidate[]): Map<string, string> {
+  const free = new Map(agents.map((agent) => [agent.id, agent.slots - agent.busy]));
+  const assigned = new Map<string, string>();
+  for (const task of tasks) {
+    const able = agents.filter((agent) => misfits(task.route, agent).length === 0);
+    const chosen = choose(task, able, (agent) => free.get(agent.id)!);
+    if (!chosen) continue;
+    free.set(chosen.id, free.get(chosen.id)! - 1);
+    assigned.set(task.id, chosen.id);
+  }
+  return assigned;
+}
+
+function choose(
+  { route, stickyKey, policy }: RoutedTask,
+  able: readonly Candidate[],
+  freeSlots: (agent: Candidate) => number,
+): Candidate | undefined {
+  if (stickyKey !== undefined) {
+    const own = best(able, (agent) => [rendezvous(stickyKey, agent.id)]);
+    return own && freeSlots(own) > 0 ? own : undefined;
+  }
+  const room = able.filter((agent) => freeSlots(agent) > 0);
+  const wishes = (agent: Candidate) =>
+    Object.entries(route.prefer ?? {}).filter(([key, test]) => !labelFlaw(key, test, agent.labels[key])).length;
+  const load = (agent: Candidate) => -freeSlots(agent) / agent.slots;
+  const cost = (agent: Candidate) =>
+    agent.capabilities.find(({ name }) => name === route.capabilities[0]!.name)?.cost ?? 0;
+  return best(room, (agent) => [
+    -wishes(agent),
+    ...(policy === "cheapest-fit" ? [cost(agent)] : []),
+    ...(policy === "push" ? [-freeSlots(agent)] : [load(agent)]),
+  ]);
+}
+
+/** The one whose first differing number is the smallest. */
+function best(agents: readonly Candidate[], rank: (agent: Candidate) => (number | string)[]): Candidate | undefined {
+  const ranked = agents.map((agent) => ({ agent, key: [...rank(agent), agent.id] }));
+  ranked.sort((a, b) => {
+    const at = a.key.findIndex((part, i) => part !== b.key[i]);
+    return at < 0 ? 0 : a.key[at]! < b.key[at]! ? -1 : 1;
+  });
+  return ranked[0]?.agent;
+}
+
+/**
+ * Rendezvous hashing (Thaler and Ravishankar, 1998): each key has an order of its own over the agents, so that one that
+ * comes or goes moves only the keys whose first it is.
+ */
+function rendezvous(key: string, agentId: string): string {
+  return createHash("sha256")
+    .update(JSON.stringify([key, agentId]))
+    .digest("hex");
+}
+
+/**
+ * The live agent that comes nearest to what the task asks for, and what it lacks; undefined when there is none. One that is
+ * only cordoned comes nearer than any that lacks something.
+ */
+export function nearestMatch(
+  route: RouteSpec,
+  agents: readonly Candidate[],
+): { agent: Candidate; lacks: string[] } | undefined {
+  const found = agents.map((agent) => ({ agent, lacks: misfits(route, agent) }));
+  const rank = ({ agent, lacks }: (typeof found)[number]) => (agent.isCordoned ? lacks.length - 1 / 2 : lacks.length);
+  return found.sort((a, b) => rank(a) - rank(b) || (a.agent.id < b.agent.id ? -1 : 1))[0];
+}

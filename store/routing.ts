@@ -1,0 +1,224 @@
+/** Matches ready tasks to agents one by one, where one shared queue of a capability is too wide. */
+import { compileTemplate } from "../core/binding.ts";
+import { failureKinds } from "../core/errors.ts";
+import type { JsonObject } from "../core/json.ts";
+import {
+  type AllocationPolicy,
+  allocate,
+  type Candidate,
+  nearestMatch,
+  type RouteSpec,
+  type RoutedTask as TaskToRoute,
+} from "../core/routing.ts";
+import { AGENT_TTL } from "./agents.ts";
+import { type FactLog, recording, type StoreContext } from "./facts.ts";
+import type { Queryable, Transaction } from "./sql.ts";
+import type { RoutedTask } from "./store.ts";
+import { lockRuns, lockTasks, settle } from "./transitions.ts";
+
+interface ReadyRow {
+  id: string;
+  priority: number;
+  run_id: string;
+  namespace: string;
+  key: string;
+  capability: string;
+  attempt: number;
+  dispatch_count: number;
+  traceparent: string | null;
+  route: RouteSpec | null;
+  policy: AllocationPolicy | null;
+  inputs: JsonObject;
+  run_attempt: number;
+  is_overdue: boolean;
+}
+
+type AgentRow = Candidate & { namespace: string; door: "queue" | "poll" };
+
+/** How fresh `routable_at` is kept. */
+const ROUTABLE_RESOLUTION = "interval '5 seconds'";
+
+/** Goes through all of them, a chunk in each transaction, so that none is in the way of another. */
+export async function routeTasks(store: StoreContext, limit: number): Promise<RoutedTask[]> {
+  await takeBack(store);
+  const routed: RoutedTask[] = [];
+  for (let after: Cursor | undefined = { priority: HIGHEST, id: FIRST }; after !== undefined; ) {
+    const from: Cursor = after;
+    const chunk: Chunk = await recording(store, (tx, log) => routeChunk(tx, log, from, limit));
+    if (chunk.unroutable.size > 0) await failUnroutable(store, chunk.unroutable);
+    routed.push(...chunk.routed);
+    after = chunk.last;
+  }
+  return routed;
+}
+
+interface Cursor {
+  priority: number;
+  id: string;
+}
+const HIGHEST = 9;
+const FIRST = "00000000-0000-0000-0000-000000000000";
+
+interface Chunk {
+  routed: RoutedTask[];
+  /** Ids of tasks that nobody could run for too long, and why. */
+  unroutable: Map<string, string>;
+  /** Where the next chunk begins; undefined after the last. */
+  last?: Cursor;
+}
+
+/** What was assigned to an agent that has gone is assigned anew. */
+async function takeBack(store: StoreContext): Promise<void> {
+  await store.query(
+    `with lost as (
+       select t.id from task t
+       where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and not exists (
+         select from agent a
+         where a.id = t.assigned_to and a.left_at is null and a.cordoned_at is null
+           and a.last_seen_at > now() - ${AGENT_TTL})
+       order by t.id
+       for no key update of t skip locked
+     )
+     update task t set dispatched_at = null from lost where t.id = lost.id`,
+  );
+}
+
+async function routeChunk(tx: Transaction, log: FactLog, after: Cursor, limit: number): Promise<Chunk> {
+  const rows = await readyTasks(tx, after, limit);
+  if (rows.length === 0) return { routed: [], unroutable: new Map() };
+  const agents = await candidates(tx, [...new Set(rows.map((row) => row.namespace))]);
+  const agentsFor = ({ namespace }: ReadyRow) => agents.filter((agent) => agent.namespace === namespace);
+  const assigned = new Map<string, string>();
+  for (const namespace of new Set(rows.map((row) => row.namespace))) {
+    const ready = rows.filter((row) => row.namespace === namespace);
+    for (const [task, agent] of allocate(ready.map(toRoute), agentsFor(ready[0]!))) assigned.set(task, agent);
+  }
+  const waiting = rows.filter((row) => !assigned.has(row.id));
+  const lacking = new Map(waiting.map((row) => [row.id, nearestMatch(routeOf(row), agentsFor(row))]));
+  const isRoutable = ({ id }: ReadyRow) => lacking.get(id)?.lacks.length === 0;
+  await stillRoutable(tx, waiting.filter(isRoutable));
+  const overdue = waiting.filter((row) => row.is_overdue && !isRoutable(row));
+  const agentOf = new Map(agents.map((agent) => [agent.id, agent]));
+  const chosen = rows.filter((row) => assigned.has(row.id));
+  const routed = await mark(tx, log, chosen, (row) => agentOf.get(assigned.get(row.id)!)!);
+  const unroutable = new Map(overdue.map(({ id }) => [id, complaint(lacking.get(id))]));
+  return { routed, unroutable, ...(rows.length === limit && { last: rows.at(-1)! }) };
+}
+
+function complaint(near: ReturnType<typeof nearestMatch>): string {
+  const hint = near ? `the nearest, ${near.agent.name}, ${near.lacks.join(" and ")}` : "there is none";
+  return `No live agent could run the task for the whole schedule_timeout: ${hint}.`;
+}
+
+function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Promise<ReadyRow[]> {
+  return tx.query<ReadyRow>(
+    `select t.id, t.priority, t.run_id, t.namespace, t.key, t.capability, t.attempt, t.dispatch_count, r.traceparent,
+       t.spec -> 'route' as route, a.policy, r.inputs, r.attempt as run_attempt,
+       greatest(t.available_at, t.routable_at) + t.schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()
+         as is_overdue
+     from task t join run r on r.id = t.run_id
+     left join allocation a on a.namespace = t.namespace and a.capability = t.capability
+     where t.status = 'ready' and t.is_routed and t.dispatched_at is null and not t.held and t.available_at <= now()
+       and (t.priority < $1 or (t.priority = $1 and t.id > $2))
+     order by t.priority desc, t.id
+     limit $3
+     for no key update of t skip locked`,
+    [priority, id, limit],
+  );
+}
+
+/** Live agents; a slot is taken by what runs there and by what is on its way. */
+async function candidates(db: Queryable, namespaces: string[]): Promise<AgentRow[]> {
+  return db.query<AgentRow>(
+    `select a.namespace, a.id, a.name, a.door, a.labels, a.offers as capabilities, a.slots,
+       a.cordoned_at is not null as "isCordoned",
+       ((select count(*) from task t where t.status = 'running' and t.agent_id = a.id)
+         + (select count(*) from task t
+            where t.assigned_to = a.id and t.status = 'ready' and t.is_routed and t.dispatched_at is not null))::int as busy
+     from agent a
+     where a.namespace = any($1) and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}
+     order by a.id`,
+    [namespaces],
+  );
+}
+
+/** Live agents of a namespace, for whoever wants to know why none of them is given a task. */
+export function candidatesIn(db: Queryable, namespace: string): Promise<Candidate[]> {
+  return candidates(db, [namespace]);
+}
+
+function routeOf({ route, capability }: ReadyRow): RouteSpec {
+  return route ?? { capabilities: [{ name: capability }] };
+}
+
+function toRoute(row: ReadyRow): TaskToRoute {
+  const route = routeOf(row);
+  return { id: row.id, route, stickyKey: stickyKeyOf(row, route), policy: row.policy ?? "push" };
+}
+
+function stickyKeyOf({ run_id, inputs, run_attempt, policy }: ReadyRow, { sticky }: RouteSpec): string | undefined {
+  if (sticky === "run" || (sticky === undefined && policy === "sticky")) return run_id;
+  if (sticky === undefined) return undefined;
+  try {
+    const text = compileTemplate(sticky).evaluate({ inputs, tasks: {}, run: { id: run_id, attempt: run_attempt } });
+    return typeof text === "string" ? text : JSON.stringify(text);
+  } catch {
+    // An input that is not there: the text as it stands is as good a key as any.
+    return sticky;
+  }
+}
+
+/** Somebody could run them, but has no slot free: their `schedule_timeout` begins anew. */
+async function stillRoutable(tx: Transaction, rows: ReadyRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query(
+    `update task set routable_at = clock_timestamp()
+     where id = any($1::uuid[]) and coalesce(routable_at, '-infinity') < now() - ${ROUTABLE_RESOLUTION}`,
+    [rows.map((row) => row.id)],
+  );
+}
+
+/** In a transaction of its own, which locks runs before tasks. */
+async function failUnroutable(store: StoreContext, messages: ReadonlyMap<string, string>): Promise<void> {
+  const ids = [...messages.keys()];
+  await recording(store, async (tx, log) => {
+    lockRuns(tx, ids, "key share");
+    await settle(tx, log, await lockTasks(tx, ids), ({ id, status }) => {
+      if (status !== "ready") return undefined;
+      const failure = { code: failureKinds.unroutable, message: messages.get(id)!, retryable: false };
+      return { type: "doomed", failure };
+    });
+  });
+}
+
+async function mark(
+  tx: Transaction,
+  log: FactLog,
+  rows: ReadyRow[],
+  agentFor: (row: ReadyRow) => AgentRow,
+): Promise<RoutedTask[]> {
+  if (rows.length === 0) return [];
+  const marks = rows.map((row) => ({ id: row.id, agent: agentFor(row).id }));
+  await tx.query(
+    `update task t
+     set assigned_to = u.agent, dispatched_at = clock_timestamp(), dispatch_count = t.dispatch_count + 1
+     from json_to_recordset($1) as u(id uuid, agent uuid)
+     where t.id = u.id`,
+    [JSON.stringify(marks)],
+  );
+  return rows.map((row) => {
+    const { id: agentId, door } = agentFor(row);
+    const { run_id: runId, namespace, key, capability, attempt, traceparent } = row;
+    const fact = {
+      type: "task.published" as const,
+      task_id: row.id,
+      key,
+      attempt: attempt + 1,
+      agent_id: agentId,
+      capability,
+    };
+    log.add({ runId, namespace }, fact);
+    const dispatchCount = row.dispatch_count + 1;
+    return { taskId: row.id, runId, namespace, key, capability, attempt, dispatchCount, traceparent, agentId, door };
+  });
+}
