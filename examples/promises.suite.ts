@@ -39,7 +39,9 @@ const BEAT_MS = 500;
 
 /** Agent of one's own that performs `scout`: it emits each item, and sees it visited, before the next. With `closes` it closes the map. */
 async function scout(client: Client, runId: string, items: string[], closes: boolean): Promise<void> {
-  const { id } = await client.runs.task(runId, "scout");
+  const { id, status } = await client.runs.task(runId, "scout");
+  // A repetition: the answer to the report was lost, not the report.
+  if (status === "completed") return;
   const registered = await client.agents.register({ name: `scout of ${runId}`, capabilities: ["example.scout"] });
   const agent = createAgentClient({ url: client.url }, registered);
   const [lease] = (await agent.claim({ request_id: randomUUID(), task_ids: [id], max: 1 })).tasks;
@@ -48,7 +50,10 @@ async function scout(client: Client, runId: string, items: string[], closes: boo
   const beating = setInterval(() => agent.heartbeat({ leases: [proof] }).catch(() => {}), BEAT_MS);
   try {
     for (const [index, item] of items.entries()) {
-      await agent.emit({ ...proof, map: "visit", items: [{ item, key: item }] });
+      await agent.emit({ ...proof, map: "visit", items: [{ item, key: item }] }).catch((error) => {
+        // The map takes no more once an attempt before this one, which was lost, has brought enough.
+        if (attempt === 1 || error.code !== "EMIT_REFUSED") throw error;
+      });
       await happened(client, runId, `visit[${index}] completed`);
     }
   } finally {
