@@ -921,12 +921,14 @@ class Agent:
         self._abort_claim.set()
         with self._may_stop:
             self._may_stop.wait_for(lambda: not self._running, self._settings["drain"])
+        # First the claim that was ended and is asked once more: it would take what is given back.
+        self._poller.join(FLUSH_WITHIN_S)
+        with self._may_stop:
             left = [attempt for attempt in self._running if not attempt.is_ended]
             for attempt in left:
                 self._give_up(attempt, "drain")
         for session in {attempt.session for attempt in left}:
             self._release(session, [attempt.proof() for attempt in left if attempt.session is session])
-        self._poller.join(FLUSH_WITHIN_S)
         with self._may_stop:
             self._may_stop.wait_for(lambda: not self._finished and not self._is_reporting, FLUSH_WITHIN_S)
         self._closed.set()
