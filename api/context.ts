@@ -15,10 +15,13 @@ export interface ApiContext {
   limits: Limits;
   /** Event streams served at a time. */
   maxStreams: number;
-  /** The queue that carries the hints of a capability; undefined where there is no broker. */
-  queueOf: ((namespace: string, capability: string) => string) | undefined;
-  /** The queue of one agent alone; undefined without a broker. */
-  ownQueueOf: ((namespace: string, agentId: string) => string) | undefined;
+  /** The queues that carry the hints of a capability, and those for one agent alone; undefined where there is no broker. */
+  queueNames:
+    | {
+        ofCapability(namespace: string, capability: string): string;
+        ofAgent(namespace: string, agentId: string): string;
+      }
+    | undefined;
   /** Makes sure queues exist before an agent is told to consume them. */
   declareQueues: (queues: string[]) => Promise<void>;
   /** An agent has come or gone: more, or less, can be dispatched. */

@@ -11,6 +11,7 @@ import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
+import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
@@ -75,17 +76,6 @@ function tokenHash(token: string): Buffer {
 
 // --- dispatch
 
-interface DispatchedRow {
-  id: string;
-  run_id: string;
-  namespace: string;
-  key: string;
-  capability: string;
-  attempt: number;
-  dispatch_count: number;
-  traceparent: string | null;
-}
-
 async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: number): Promise<DispatchedTask[]> {
   if (windows.length === 0) return [];
   const rows = await cells<DispatchedRow>(
@@ -128,16 +118,7 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
     ],
   );
   if (rows.length > 0) announceDispatch(store, rows);
-  return rows.map((row) => ({
-    taskId: row.id,
-    runId: row.run_id,
-    namespace: row.namespace,
-    key: row.key,
-    capability: row.capability,
-    attempt: row.attempt,
-    dispatchCount: row.dispatch_count,
-    traceparent: row.traceparent,
-  }));
+  return rows.map(toDispatchedTask);
 }
 
 function announceDispatch(store: StoreContext, rows: DispatchedRow[]): void {

@@ -11,21 +11,14 @@ import {
   type RoutedTask as TaskToRoute,
 } from "../core/routing.ts";
 import { AGENT_TTL } from "./agents.ts";
+import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { RoutedTask } from "./store.ts";
 import { lockRuns, lockTasks, settle } from "./transitions.ts";
 
-interface ReadyRow {
-  id: string;
+interface ReadyRow extends DispatchedRow {
   priority: number;
-  run_id: string;
-  namespace: string;
-  key: string;
-  capability: string;
-  attempt: number;
-  dispatch_count: number;
-  traceparent: string | null;
   route: RouteSpec | null;
   policy: AllocationPolicy | null;
   inputs: JsonObject;
@@ -40,7 +33,7 @@ const ROUTABLE_RESOLUTION = "interval '5 seconds'";
 
 /** Goes through all of them, a chunk in each transaction, so that none is in the way of another. */
 export async function routeTasks(store: StoreContext, limit: number): Promise<RoutedTask[]> {
-  await takeBack(store);
+  if (!(await takeBack(store))) return [];
   const routed: RoutedTask[] = [];
   for (let after: Cursor | undefined = { priority: HIGHEST, id: FIRST }; after !== undefined; ) {
     const from: Cursor = after;
@@ -67,9 +60,12 @@ interface Chunk {
   last?: Cursor;
 }
 
-/** What was assigned to an agent that has gone is assigned anew. */
-async function takeBack(store: StoreContext): Promise<void> {
-  await store.query(
+/**
+ * What was assigned to an agent that has gone is assigned anew. Answers whether there is anything to assign: asked whenever
+ * a task is ready, most of which are not for one agent, so it has to cost one statement alone.
+ */
+async function takeBack(store: StoreContext): Promise<boolean> {
+  const [answer] = await store.query<{ is_due: boolean }>(
     `with lost as (
        select t.id from task t
        where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and not exists (
@@ -78,9 +74,15 @@ async function takeBack(store: StoreContext): Promise<void> {
            and a.last_seen_at > now() - ${AGENT_TTL})
        order by t.id
        for no key update of t skip locked
+     ), taken as (
+       update task t set dispatched_at = null from lost where t.id = lost.id returning t.id
      )
-     update task t set dispatched_at = null from lost where t.id = lost.id`,
+     select exists (select from taken) or exists (
+       select from task t
+       where t.status = 'ready' and t.is_routed and t.dispatched_at is null and not t.held
+         and t.available_at <= now()) as is_due`,
   );
+  return answer!.is_due;
 }
 
 async function routeChunk(tx: Transaction, log: FactLog, after: Cursor, limit: number): Promise<Chunk> {
@@ -208,17 +210,12 @@ async function mark(
   );
   return rows.map((row) => {
     const { id: agentId, door } = agentFor(row);
-    const { run_id: runId, namespace, key, capability, attempt, traceparent } = row;
-    const fact = {
-      type: "task.published" as const,
-      task_id: row.id,
-      key,
-      attempt: attempt + 1,
-      agent_id: agentId,
-      capability,
-    };
-    log.add({ runId, namespace }, fact);
-    const dispatchCount = row.dispatch_count + 1;
-    return { taskId: row.id, runId, namespace, key, capability, attempt, dispatchCount, traceparent, agentId, door };
+    const task = toDispatchedTask({ ...row, dispatch_count: row.dispatch_count + 1 });
+    const { taskId, runId, namespace, key, capability, attempt } = task;
+    log.add(
+      { runId, namespace },
+      { type: "task.published", task_id: taskId, key, attempt: attempt + 1, agent_id: agentId, capability },
+    );
+    return { ...task, agentId, door };
   });
 }

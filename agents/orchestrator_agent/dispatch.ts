@@ -2,7 +2,7 @@
  * Hands ready tasks to the broker. Queues stay short: a few hints a live slot, so that priority, cancel and fairness act
  * on the backlog in Postgres at once. Marked before published: whatever dies in between, the reconciler finds the mark.
  */
-import type { AgentStore, DispatchWindow, LeaseStore } from "../../store/store.ts";
+import type { AgentStore, DispatchedTask, DispatchWindow, LeaseStore } from "../../store/store.ts";
 import { capabilityQueue, type Logger, type OutgoingHint, type Transport } from "../../transport/transport.ts";
 
 export interface DispatchOptions {
@@ -47,14 +47,7 @@ export function createDispatcher({ leases, agents, transport, logger }: Dispatch
     if (transport.state !== "connected") return false;
     const tasks = await leases.dispatch(await currentWindows(), BATCH);
     if (tasks.length === 0) return false;
-    const hints = tasks.map((task): OutgoingHint => {
-      const { taskId, runId, capability, attempt, dispatchCount, namespace, traceparent } = task;
-      return {
-        queue: capabilityQueue(namespace, capability),
-        messageId: `${taskId}:${dispatchCount}`,
-        hint: { taskId, runId, capability, attemptHint: attempt + 1, ...(traceparent && { traceparent }) },
-      };
-    });
+    const hints = tasks.map((task) => hintOf(task, capabilityQueue(task.namespace, task.capability)));
     // Not waited for: the next batch is marked while the broker confirms this one.
     void publishHints({ leases, transport, logger }, hints);
     return tasks.length === BATCH;
@@ -65,6 +58,15 @@ export function createDispatcher({ leases, agents, transport, logger }: Dispatch
     forgetWindows: () => {
       rememberedUntil = 0;
     },
+  };
+}
+
+export function hintOf(task: DispatchedTask, queue: string): OutgoingHint {
+  const { taskId, runId, capability, attempt, dispatchCount, traceparent } = task;
+  return {
+    queue,
+    messageId: `${taskId}:${dispatchCount}`,
+    hint: { taskId, runId, capability, attemptHint: attempt + 1, ...(traceparent && { traceparent }) },
   };
 }
 

@@ -58,8 +58,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
       definitions: createDefinitions(config.limits),
       limits: config.limits,
       maxStreams: config.maxStreams,
-      queueOf: transport && capabilityQueue,
-      ownQueueOf: transport && agentQueue,
+      queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
       declareQueues: async (queues) => {
         await transport?.declareQueues(queues);
       },

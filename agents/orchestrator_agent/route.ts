@@ -3,8 +3,8 @@
  * queue; losing it costs a re-dispatch. Agents that long-poll find what is theirs when they next claim.
  */
 import type { LeaseStore } from "../../store/store.ts";
-import { agentQueue, type Logger, type OutgoingHint, type Transport } from "../../transport/transport.ts";
-import { publishHints } from "./dispatch.ts";
+import { agentQueue, type Logger, type Transport } from "../../transport/transport.ts";
+import { hintOf, publishHints } from "./dispatch.ts";
 
 export interface RouterOptions {
   leases: LeaseStore;
@@ -21,19 +21,7 @@ export function createRouter({ leases, transport, logger }: RouterOptions): () =
     const routed = await leases.route(BATCH);
     const hints = routed
       .filter(({ door }) => door === "queue")
-      .map(
-        ({ namespace, agentId, ...task }): OutgoingHint => ({
-          queue: agentQueue(namespace, agentId),
-          messageId: `${task.taskId}:${task.dispatchCount}`,
-          hint: {
-            taskId: task.taskId,
-            runId: task.runId,
-            capability: task.capability,
-            attemptHint: task.attempt + 1,
-            ...(task.traceparent && { traceparent: task.traceparent }),
-          },
-        }),
-      );
+      .map((task) => hintOf(task, agentQueue(task.namespace, task.agentId)));
     if (hints.length > 0) void publishHints({ leases, transport, logger }, hints);
     return false;
   };

@@ -26,13 +26,13 @@ const OWN_QUEUE = "*";
 const DEFAULT_LEASE_MS = 30_000;
 
 export async function agentRoutes(app: App, context: ApiContext): Promise<void> {
-  const { store, limits, queueOf, ownQueueOf, declareQueues, agentsChanged } = context;
+  const { store, limits, queueNames, declareQueues, agentsChanged } = context;
 
   /** Queue names by capability, and the agent's own: clients never compute them. */
   function queuesOf(namespace: string, agentId: string, capabilities: string[]): Record<string, string> {
-    if (!queueOf || !ownQueueOf) return {};
-    const shared = capabilities.map((name) => [name, queueOf(namespace, name)]);
-    return { ...Object.fromEntries(shared), [OWN_QUEUE]: ownQueueOf(namespace, agentId) };
+    if (!queueNames) return {};
+    const shared = capabilities.map((name) => [name, queueNames.ofCapability(namespace, name)]);
+    return { ...Object.fromEntries(shared), [OWN_QUEUE]: queueNames.ofAgent(namespace, agentId) };
   }
 
   app.post(
@@ -57,7 +57,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
           namespace,
           name: request.body.name,
           kind,
-          door: queueOf ? door : "poll",
+          door: queueNames ? door : "poll",
           labels: checkedLabels(labels ?? {}, limits),
           slots,
           version: version ?? null,
