@@ -359,7 +359,11 @@ describe("the store on PostgreSQL, when things happen at once", () => {
           const tasks = await claimFrom(replicas(n), { max: 10 });
           await replicas(n + 1).leases.report(tasks.map((task) => team.completion(task)));
         }),
-        ...times(5, (n) => replicas(n).leases.dispatch([window], 20)),
+        ...times(5, (n) =>
+          replicas(n)
+            .leases.dispatch([window], 20)
+            .then(({ tasks }) => tasks),
+        ),
         ...ids.map((runId, n) => replicas(n).runs.cancel(team.namespace, runId, "test")),
         ...times(10, (n) => replicas(n).upkeep.endRuns(4)),
       ]);
@@ -421,7 +425,7 @@ describe("the store on PostgreSQL, when things happen at once", () => {
       const taskIds = Object.values(await team.tasks(runId)).map((task) => task.id);
       const window = { namespace: team.namespace, capability: "work", maxOutstanding: 100 };
       const open = await gate.close(runId);
-      const dispatching = store.leases.dispatch([window], 100);
+      const dispatching = store.leases.dispatch([window], 100).then(({ tasks }) => tasks);
       await gate.arrivals(1);
       const pausing = replica.runs.pause(team.namespace, runId, "ann");
       await gate.waiting(2);
@@ -430,7 +434,7 @@ describe("the store on PostgreSQL, when things happen at once", () => {
       await pausing;
       expect(await claimFrom(store, { taskIds })).toEqual([]);
       expect(await replica.runs.resume(team.namespace, runId, "ann")).toBe("done");
-      expect(await store.leases.dispatch([window], 100)).toHaveLength(3);
+      expect((await store.leases.dispatch([window], 100)).tasks).toHaveLength(3);
     });
 
     it("in its COMMIT makes claims go without, and reports wait, whose dependants it then holds", async () => {
@@ -467,7 +471,7 @@ describe("the store on PostgreSQL, when things happen at once", () => {
         while (pausers > 0) {
           const before = new Map(paused);
           const wasPaused = (runId: string) => before.has(runId) && before.get(runId) === paused.get(runId);
-          const hints = n % 2 === 0 ? await replicas(n).leases.dispatch([window], 10) : [];
+          const hints = n % 2 === 0 ? (await replicas(n).leases.dispatch([window], 10)).tasks : [];
           const taskIds = hints.map((hint) => hint.taskId);
           const tasks = await claimFrom(replicas(n), { max: 1, ...(taskIds.length > 0 && { taskIds }) });
           breaches.push(...[...hints, ...tasks].map((task) => task.runId).filter(wasPaused));
@@ -555,8 +559,16 @@ describe("the store on PostgreSQL, when things happen at once", () => {
       await begin();
       const runId = await team.submit(flat(200));
       const window = { namespace: team.namespace, capability: "work", maxOutstanding: 1_000 };
-      const hints = (await Promise.all(times(20, (n) => replicas(n).leases.dispatch([window], 30)))).flat();
-      hints.push(...(await store.leases.dispatch([window], 1_000)));
+      const hints = (
+        await Promise.all(
+          times(20, (n) =>
+            replicas(n)
+              .leases.dispatch([window], 30)
+              .then(({ tasks }) => tasks),
+          ),
+        )
+      ).flat();
+      hints.push(...(await store.leases.dispatch([window], 1_000)).tasks);
       expect(hints).toHaveLength(200);
       expect(new Set(hints.map((hint) => hint.taskId)).size).toBe(200);
       expect(count(await typesOf(runId), "task.published")).toBe(200);
@@ -566,12 +578,12 @@ describe("the store on PostgreSQL, when things happen at once", () => {
       await begin();
       const runId = await team.submit(flat(100));
       const window = { namespace: team.namespace, capability: "work", maxOutstanding: 1_000 };
-      const hints = await store.leases.dispatch([window], 1_000);
+      const hints = (await store.leases.dispatch([window], 1_000)).tasks;
       const [claimed] = await Promise.all([
         Promise.all(chunks(hints, 10).map((batch) => claimFrom(store, { taskIds: batch.map((hint) => hint.taskId) }))),
         Promise.all(chunks(hints, 7).map((batch) => replica.leases.undispatch(batch))),
       ]);
-      const again = await store.leases.dispatch([window], 1_000);
+      const again = (await store.leases.dispatch([window], 1_000)).tasks;
       const stillOut = await sql.query("select id from task where run_id = $1 and dispatched_at is not null", [runId]);
       expect(claimed.flat().length + again.length).toBe(100);
       expect(stillOut).toHaveLength(again.length);

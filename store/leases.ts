@@ -15,12 +15,12 @@ import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
-import { routeTasks } from "./routing.ts";
+import { routedWait, routeTasks } from "./routing.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
   ClaimedTask,
   ClaimRequest,
-  DispatchedTask,
+  Dispatch,
   DispatchWindow,
   Emission,
   EmissionOutcome,
@@ -76,10 +76,8 @@ function tokenHash(token: string): Buffer {
 
 // --- dispatch
 
-async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: number): Promise<DispatchedTask[]> {
-  if (windows.length === 0) return [];
-  const rows = await cells<DispatchedRow>(
-    store,
+async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: number): Promise<Dispatch> {
+  const [answer] = await store.query<{ rows: DispatchedRow[] | null; is_full: boolean; has_routed: boolean }>(
     `with room as (
        select w.namespace, w.capability, least($2, w.max_outstanding - (
          select count(*) from task o
@@ -109,7 +107,10 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
          'type', 'task.published', 'task_id', id, 'key', key, 'attempt', attempt + 1) order by id)
        from marked group by run_id
      )
-     ${asOneCell("select m.*, r.traceparent from marked m join run r on r.id = m.run_id")}`,
+     select (${asOneCell("select m.*, r.traceparent from marked m join run r on r.id = m.run_id")}) as rows,
+       exists (select from room where room.free <= (
+         select count(*) from marked m where m.namespace = room.namespace and m.capability = room.capability)) as is_full,
+       exists (${routedWait}) as has_routed`,
     [
       JSON.stringify(
         windows.map((w) => ({ namespace: w.namespace, capability: w.capability, max_outstanding: w.maxOutstanding })),
@@ -117,8 +118,9 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
       limit,
     ],
   );
-  if (rows.length > 0) announceDispatch(store, rows);
-  return rows.map(toDispatchedTask);
+  const { rows, is_full, has_routed } = answer!;
+  if (rows) announceDispatch(store, rows);
+  return { tasks: (rows ?? []).map(toDispatchedTask), isFull: is_full, hasRouted: has_routed };
 }
 
 function announceDispatch(store: StoreContext, rows: DispatchedRow[]): void {

@@ -151,7 +151,7 @@ function newWorld(team: Team, replicas: readonly Store[], random: () => number) 
     async work(): Promise<void> {
       while (!isStopped) {
         const window = { namespace: team.namespace, capability: "work", maxOutstanding: 20 };
-        const hints = chance(50) ? await anyReplica().leases.dispatch([window], 5) : [];
+        const hints = chance(50) ? (await anyReplica().leases.dispatch([window], 5)).tasks : [];
         const tasks = await claim(chance(80) ? hints.map((hint) => hint.taskId) : []);
         if (tasks.length === 0) await sleep(5);
         await Promise.all(tasks.map(perform));

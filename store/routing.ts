@@ -60,10 +60,12 @@ interface Chunk {
   last?: Cursor;
 }
 
-/**
- * What was assigned to an agent that has gone is assigned anew. Answers whether there is anything to assign: asked whenever
- * a task is ready, most of which are not for one agent, so it has to cost one statement alone.
- */
+/** Ready tasks that are to be matched. */
+export const routedWait = `
+  select from task t
+  where t.status = 'ready' and t.is_routed and t.dispatched_at is null and not t.held and t.available_at <= now()`;
+
+/** What was assigned to an agent that has gone is assigned anew. Answers whether there is anything to assign. */
 async function takeBack(store: StoreContext): Promise<boolean> {
   const [answer] = await store.query<{ is_due: boolean }>(
     `with lost as (
@@ -78,9 +80,7 @@ async function takeBack(store: StoreContext): Promise<boolean> {
        update task t set dispatched_at = null from lost where t.id = lost.id returning t.id
      )
      select exists (select from taken) or exists (
-       select from task t
-       where t.status = 'ready' and t.is_routed and t.dispatched_at is null and not t.held
-         and t.available_at <= now()) as is_due`,
+       ${routedWait}) as is_due`,
   );
   return answer!.is_due;
 }

@@ -395,9 +395,17 @@ export type EmissionOutcome =
   | { outcome: "refused"; failure: Failure }
   | { outcome: "stale" };
 
+export interface Dispatch {
+  tasks: DispatchedTask[];
+  /** A window is used up: a claim makes room in it, where more may be waiting. */
+  isFull: boolean;
+  /** Tasks wait for `route`. */
+  hasRouted: boolean;
+}
+
 export interface LeaseStore {
   /** Marks ready tasks as dispatched, within the windows, highest priority and oldest first. At most `limit`. */
-  dispatch(windows: DispatchWindow[], limit: number): Promise<DispatchedTask[]>;
+  dispatch(windows: DispatchWindow[], limit: number): Promise<Dispatch>;
   /**
    * Gives ready tasks that one shared queue is too wide for to agents, and marks them as dispatched; fails those that no
    * live agent has been able to run for their `schedule_timeout`. At most `limit` are looked at in one transaction.

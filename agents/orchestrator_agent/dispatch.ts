@@ -10,6 +10,8 @@ export interface DispatchOptions {
   agents: AgentStore;
   transport: Transport;
   logger: Logger;
+  /** Told when tasks wait that are for one agent. */
+  wakeRouter: () => void;
 }
 
 /** Hints in the queue for each live slot: enough that no slot waits for the next one, few enough to stay fair. */
@@ -22,13 +24,16 @@ const REMEMBER_WINDOWS_MS = 500;
 export interface Dispatcher {
   /** Publishes a batch of what is ready; true when there may be more. */
   dispatch(): Promise<boolean>;
+  /** The last look used a window up, so a claim makes room for more. */
+  isFull(): boolean;
   /** Agents have come or gone. */
   forgetWindows(): void;
 }
 
-export function createDispatcher({ leases, agents, transport, logger }: DispatchOptions): Dispatcher {
+export function createDispatcher({ leases, agents, transport, logger, wakeRouter }: DispatchOptions): Dispatcher {
   let windows: DispatchWindow[] = [];
   let rememberedUntil = 0;
+  let isFull = true;
 
   async function currentWindows(): Promise<DispatchWindow[]> {
     if (Date.now() < rememberedUntil) return windows;
@@ -44,8 +49,13 @@ export function createDispatcher({ leases, agents, transport, logger }: Dispatch
 
   async function dispatch(): Promise<boolean> {
     // A broker that takes nothing must not drain the backlog into marks; executors claim by long-poll meanwhile.
-    if (transport.state !== "connected") return false;
-    const tasks = await leases.dispatch(await currentWindows(), BATCH);
+    if (transport.state !== "connected") {
+      wakeRouter();
+      return false;
+    }
+    const { tasks, hasRouted, ...left } = await leases.dispatch(await currentWindows(), BATCH);
+    isFull = left.isFull;
+    if (hasRouted) wakeRouter();
     if (tasks.length === 0) return false;
     const hints = tasks.map((task) => hintOf(task, capabilityQueue(task.namespace, task.capability)));
     // Not waited for: the next batch is marked while the broker confirms this one.
@@ -55,6 +65,7 @@ export function createDispatcher({ leases, agents, transport, logger }: Dispatch
 
   return {
     dispatch,
+    isFull: () => isFull,
     forgetWindows: () => {
       rememberedUntil = 0;
     },

@@ -46,16 +46,17 @@ const FINISH_BATCH = 100;
 
 export async function startOrchestrator({ store, transport, logger }: OrchestratorOptions): Promise<Orchestrator> {
   const { upkeep } = store;
-  const dispatcher = transport && createDispatcher({ leases: store.leases, agents: store.agents, transport, logger });
   const announcer = transport && createAnnouncer((events) => transport.publishEvents(events));
   const maybeFinished = new Set<string>();
 
   const loop = (name: keyof typeof everyMs, work: () => Promise<boolean>): Loop =>
     startLoop({ name, everyMs: everyMs[name], work, logger });
 
+  const { leases, agents } = store;
+  const route = loop("route", createRouter({ leases, transport, logger }));
+  const dispatcher =
+    transport && createDispatcher({ leases, agents, transport, logger, wakeRouter: () => route.wake() });
   const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
-  const router = createRouter({ leases: store.leases, transport, logger });
-  const route = loop("route", router);
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
     const told = await upkeep.cascade(UPKEEP_BATCH);
@@ -85,9 +86,13 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
       : []),
   ];
 
+  /** The dispatcher wakes the router when it sees work for it: most tasks are not for one agent. */
   function handOut(): void {
-    dispatch?.wake();
-    route.wake();
+    (dispatch ?? route).wake();
+  }
+
+  function afterClaim(): void {
+    if (dispatcher?.isFull()) dispatch?.wake();
   }
 
   function afterCommit(committed: CommittedFacts[]): void {
@@ -105,7 +110,8 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
         // Longer delays end when the loops look anyway.
         const delayMs = "delay_ms" in fact ? (fact.delay_ms ?? 0) : 0;
         if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
-        else if (wakesDispatch.has(fact.type)) handOut();
+        else if (fact.type === "task.claimed") afterClaim();
+        else if (makesReady.has(fact.type)) handOut();
       }
     }
   }
@@ -135,7 +141,8 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   return {
     agentsChanged: () => {
       dispatcher?.forgetWindows();
-      handOut();
+      dispatch?.wake();
+      route.wake();
     },
     stop: () => {
       stopping ??= stop();
@@ -144,5 +151,4 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   };
 }
 
-/** More is ready, or a claim made room in a queue. */
-const wakesDispatch = new Set(["task.ready", "task.retrying", "task.released", "task.claimed", "run.resumed"]);
+const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed"]);

@@ -7,7 +7,7 @@ import type { Team } from "./team.ts";
 export function claimCases(open: OpenTeam): void {
   async function publish(team: Team): Promise<string[]> {
     const window = { namespace: team.namespace, capability: "work", maxOutstanding: 100 };
-    return (await team.store.leases.dispatch([window], 100)).map((hint) => hint.taskId);
+    return (await team.store.leases.dispatch([window], 100)).tasks.map((hint) => hint.taskId);
   }
 
   it("makes a ready task running, with a new attempt and a lease", async () => {

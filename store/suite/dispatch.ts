@@ -4,7 +4,9 @@ import type { Team } from "./team.ts";
 
 export function dispatchCases(open: OpenTeam): void {
   function dispatch(team: Team, maxOutstanding = 100, limit = 100, capability = "work") {
-    return team.store.leases.dispatch([{ namespace: team.namespace, capability, maxOutstanding }], limit);
+    return team.store.leases
+      .dispatch([{ namespace: team.namespace, capability, maxOutstanding }], limit)
+      .then(({ tasks }) => tasks);
   }
 
   it("marks ready tasks and says what a hint needs to say", async () => {
@@ -67,9 +69,9 @@ export function dispatchCases(open: OpenTeam): void {
       capability,
       maxOutstanding: 10,
     }));
-    expect(await team.store.leases.dispatch(windows, 3)).toHaveLength(3);
-    expect(await team.store.leases.dispatch(windows, 3)).toHaveLength(1);
-    expect(await team.store.leases.dispatch([], 3)).toEqual([]);
+    expect((await team.store.leases.dispatch(windows, 3)).tasks).toHaveLength(3);
+    expect((await team.store.leases.dispatch(windows, 3)).tasks).toHaveLength(1);
+    expect((await team.store.leases.dispatch([], 3)).tasks).toEqual([]);
   });
 
   it("leaves alone other capabilities, other namespaces and what is not available yet", async () => {

@@ -8,7 +8,7 @@ export function upkeepCases(open: OpenTeam): void {
 
   async function published(team: Team): Promise<string[]> {
     const window = { namespace: team.namespace, capability: "work", maxOutstanding: 100 };
-    return (await team.store.leases.dispatch([window], 100)).map((hint) => hint.taskId);
+    return (await team.store.leases.dispatch([window], 100)).tasks.map((hint) => hint.taskId);
   }
 
   it("publishes a hint again that nobody has taken, waiting twice as long each time", async () => {
@@ -56,7 +56,7 @@ export function upkeepCases(open: OpenTeam): void {
     const of = { namespace: team.namespace, capability: "work" };
     const again = { afterMs: seconds(30), maxAfterMs: seconds(30), limit: 2, of };
     expect(await team.store.upkeep.redispatch(again)).toBe(2);
-    expect((await team.store.leases.dispatch(windows, 9)).map((hint) => hint.key).sort()).toEqual(["b", "c"]);
+    expect((await team.store.leases.dispatch(windows, 9)).tasks.map((hint) => hint.key).sort()).toEqual(["b", "c"]);
   });
 
   it("does not publish again what was claimed", async () => {
