@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createWakeups, lookUntil, type News, newsOf } from "./wakeups.ts";
 
-const news: News = { namespace: "n", runId: "r", capabilities: ["work"] };
+const news: News = { namespace: "n", runId: "r", capabilities: ["work"], agents: [] };
 const anything = () => true;
 const never = new AbortController().signal;
 /** Long enough that only what is tested can end the wait. */
@@ -39,6 +39,16 @@ describe("a listener", () => {
     await wakeups.listen(anything).news(FOREVER_MS);
     expect(wakeups.isClosed).toBe(true);
   });
+});
+
+it("keeps the news of an agent until it is taken", () => {
+  const wakeups = createWakeups();
+  expect(wakeups.takeNewsOf("a")).toBe(false);
+  wakeups.announce({ ...news, agents: ["a", "b"] });
+  wakeups.announce({ ...news, agents: ["a"] });
+  expect(wakeups.takeNewsOf("a")).toBe(true);
+  expect(wakeups.takeNewsOf("a")).toBe(false);
+  expect(wakeups.takeNewsOf("b")).toBe(true);
 });
 
 describe("lookUntil", () => {
@@ -98,14 +108,19 @@ describe("lookUntil", () => {
   });
 });
 
-it("the news of a commit names each capability once", () => {
+it("the news of a commit names each capability once, and the agents that have lost a lease", () => {
   const ready = { type: "task.ready", task_id: "t", key: "k", attempt: 0 } as const;
   const facts = [
     { ...ready, capability: "a" },
     { ...ready, capability: "b" },
     { ...ready, capability: "a" },
+    { ...ready, type: "task.claimed" as const, agent_id: "agent-1", via: "poll" as const },
+    { ...ready, type: "task.failed" as const, agent_id: "agent-2", error: { code: "HANDLER_FAILED", message: "" } },
+    { ...ready, type: "task.failed" as const, agent_id: "agent-3", error: { code: "deadline_exceeded", message: "" } },
+    { ...ready, type: "task.cancelled" as const, agent_id: "agent-3" },
+    { ...ready, type: "task.cancelled" as const },
     { type: "run.completed" as const },
   ];
   const committed = { runId: "r", namespace: "n", facts, mayBeFinished: false, needsUpkeep: false };
-  expect(newsOf(committed)).toEqual({ namespace: "n", runId: "r", capabilities: ["a", "b"] });
+  expect(newsOf(committed)).toEqual({ namespace: "n", runId: "r", capabilities: ["a", "b"], agents: ["agent-3"] });
 });

@@ -1,4 +1,6 @@
 /** Wakes whoever waits for something to happen to a run or a capability, on this replica or another. Hints only. */
+import { failureKinds } from "../core/errors.ts";
+import { type Fact, isTaskFact, type TaskFact } from "../core/event.ts";
 import type { CommittedFacts } from "../store/store.ts";
 
 /** What a commit may have changed for those who wait. */
@@ -7,27 +9,44 @@ export interface News {
   runId: string;
   /** Capabilities that have new ready tasks. */
   capabilities: string[];
+  /** Agents of which a lease has been cancelled, or which are to leave. */
+  agents: string[];
 }
 
 export interface Wakeups {
   /** Tell everybody who listens. */
   announce(news: News): void;
   listen(matches: (news: News) => boolean): Listener;
+  /** Whether there has been news of the agent that it has not taken yet. Kept for a minute, of those who never ask. */
+  takeNewsOf(agentId: string): boolean;
   /** Stops all listeners, also those that come later: the server is about to stop. */
   close(): void;
   readonly isClosed: boolean;
 }
 
 export interface Listener {
-  /** Resolves at the first news that matches since the last call, when `timeoutMs` have passed, or once stopped. */
-  news(timeoutMs: number): Promise<void>;
+  /** Resolves with true at the first news that matches since the last call, with false after `timeoutMs` or once stopped. */
+  news(timeoutMs: number): Promise<boolean>;
   /** Idempotent. */
   stop(): void;
 }
 
+/** Agents ask every 10 s or so, and with the next heartbeat of a lease they hear of everything anyway. */
+const KEEP_NEWS_MS = 60_000;
+
 export function createWakeups(): Wakeups {
   const listeners = new Set<{ matches: (news: News) => boolean; tell: () => void; stop: () => void }>();
+  const untaken = new Map<string, number>();
   let isClosed = false;
+
+  /** What nobody has taken for so long is forgotten, the oldest first. */
+  function forgetOld(): void {
+    const before = performance.now() - KEEP_NEWS_MS;
+    for (const [agent, at] of untaken) {
+      if (at > before) return;
+      untaken.delete(agent);
+    }
+  }
 
   function listen(matches: (news: News) => boolean): Listener {
     let isTold = false;
@@ -52,8 +71,8 @@ export function createWakeups(): Wakeups {
           wake = () => {
             clearTimeout(timer);
             wake = undefined;
+            resolve(isTold);
             isTold = false;
-            resolve();
           };
           if (isTold || isStopped) wake();
         }),
@@ -65,7 +84,16 @@ export function createWakeups(): Wakeups {
     get isClosed() {
       return isClosed;
     },
+    takeNewsOf: (agentId) => {
+      forgetOld();
+      return untaken.delete(agentId);
+    },
     announce: (news) => {
+      forgetOld();
+      for (const agent of news.agents) {
+        untaken.delete(agent); // so that it becomes the youngest
+        untaken.set(agent, performance.now());
+      }
       for (const { matches, tell } of listeners) if (matches(news)) tell();
     },
     close: () => {
@@ -78,11 +106,19 @@ export function createWakeups(): Wakeups {
 /** The news in what was committed. */
 export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
   const capabilities = new Set<string>();
+  const agents = new Set<string>();
   for (const fact of facts) {
     if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
     if ("capabilities" in fact) for (const capability of fact.capabilities ?? []) capabilities.add(capability);
+    if (isStop(fact)) agents.add(fact.agent_id);
   }
-  return { namespace, runId, capabilities: [...capabilities] };
+  return { namespace, runId, capabilities: [...capabilities], agents: [...agents] };
+}
+
+/** A running attempt was ended by somebody else than its agent, which has to be told. */
+function isStop(fact: Fact): fact is TaskFact & { agent_id: string } {
+  if (!isTaskFact(fact) || !fact.agent_id) return false;
+  return fact.type === "task.cancelled" || fact.error?.code === failureKinds.deadlineExceeded;
 }
 
 /** Waiting requests look again this often, in case the news was lost. */

@@ -29,6 +29,9 @@ export interface SystemOptions {
 export interface System {
   client: Client;
   url: string;
+  apiKey: string;
+  /** Of mode `queue`. */
+  amqpUrl: string | undefined;
   databaseUrl: string;
   /** The roots of all process trees. `client` is this process. */
   trees: Trees;
@@ -53,6 +56,7 @@ export function startDurableServices(mode: Mode): Promise<Services> {
 /** Starts an orchestrator and executors on an empty database; resolves when all executors have registered. */
 export async function startSystem(services: Services, options: SystemOptions): Promise<System> {
   const { databaseUrl } = await freshDatabase(services.access);
+  const broker = options.mode === "queue" ? await amqpUrl(services.access) : undefined;
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const env = {
@@ -64,7 +68,7 @@ export async function startSystem(services: Services, options: SystemOptions): P
     SKEIN_URL: url,
     SKEIN_SLOTS: String(options.slots),
     SKEIN_HANDOFF: options.handOff ? "1" : "0",
-    ...(options.mode === "queue" && { AMQP_URL: await amqpUrl(services.access) }),
+    ...(broker !== undefined && { AMQP_URL: broker }),
   };
   const orchestrator = start("orchestrator", { ...env, DATABASE_URL: databaseUrl, PORT: String(port) }, options);
   const executors = Array.from({ length: options.executors }, (_, n) =>
@@ -75,6 +79,8 @@ export async function startSystem(services: Services, options: SystemOptions): P
   return {
     client,
     url,
+    apiKey: adminKey,
+    amqpUrl: broker,
     databaseUrl,
     trees: {
       orchestrator: [orchestrator.pid!],

@@ -1,4 +1,4 @@
-/** Progress, items and tasks of a handler's, on the whole embedded system. */
+/** Progress, items, tasks and the end of a handler's, on the whole embedded system. */
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -11,7 +11,7 @@ import { crawl } from "../../examples/executors/crawl.ts";
 import { countWords } from "../../examples/executors/words.ts";
 import { createClient } from "../../sdk/client.ts";
 import { defineExecutor } from "../../sdk/executor.ts";
-import { eventually } from "./running.suite.ts";
+import { deferred, eventually } from "./running.suite.ts";
 
 /** Emits keyed items one after another; the first attempt fails after the second. */
 const scout = defineExecutor({
@@ -59,12 +59,27 @@ const slow = defineExecutor({
   },
 });
 
+/** Its lease is long: the next heartbeat would be sent 100 s after the first. */
+let stopped = deferred<unknown>();
+const patient = defineExecutor({
+  capability: "test.patient",
+  run: ({ progress, signal }) => {
+    progress("waiting");
+    return new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => {
+        stopped.resolve(signal.reason);
+        resolve();
+      });
+    });
+  },
+});
+
 let system: Embedded;
 beforeAll(async () => {
   system = await startEmbedded({
     config: loadConfig({ PORT: "0" }),
     logger: pino({ level: "silent" }),
-    executors: [scout, pushy, planner, slow, crawl, countWords],
+    executors: [scout, pushy, planner, slow, patient, crawl, countWords],
     inMemory: true,
   });
 });
@@ -149,4 +164,15 @@ it("shows its progress while it runs", async () => {
   await eventually(async () => expect((await client.runs.task(id, "a")).progress).toEqual({ percent: 40 }), 20_000);
   finish();
   await eventually(async () => expect((await client.runs.get(id)).status).toBe("completed"));
+});
+
+it("hears of a cancel when it happens, not with the next heartbeat", async () => {
+  const client = createClient({ url: system.url });
+  stopped = deferred();
+  const tasks = [{ id: "wait", capability: "test.patient", heartbeat: "5m" }];
+  const run = await client.runs.submit({ definition: { name: "patient", tasks } });
+  // The note has come with the first heartbeat.
+  await eventually(async () => expect((await client.runs.task(run.id, "wait")).progress).toBe("waiting"));
+  await client.runs.cancel(run.id);
+  expect(await stopped.promise).toMatchObject({ code: "CANCELLED" });
 });

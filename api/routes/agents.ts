@@ -13,7 +13,7 @@ import {
 import { name, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import type { CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
-import type { ApiContext, App } from "../context.ts";
+import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { checkedLabels } from "../submit.ts";
 import { agentBody, capabilityBody, pageBody } from "../wire.ts";
 
@@ -26,7 +26,7 @@ const OWN_QUEUE = "*";
 const DEFAULT_LEASE_MS = 30_000;
 
 export async function agentRoutes(app: App, context: ApiContext): Promise<void> {
-  const { store, limits, queueNames, declareQueues, agentsChanged } = context;
+  const { store, wakeups, limits, queueNames, declareQueues, agentsChanged } = context;
 
   /** Queue names by capability, and the agent's own: clients never compute them. */
   function queuesOf(namespace: string, agentId: string, capabilities: string[]): Record<string, string> {
@@ -110,19 +110,30 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
         tags: ["agents"],
         summary: "Say that the agent is there",
         description:
-          "Every 10 s or so; an agent not heard of for 30 s is lost. The answer names the queues to consume.",
+          "Every 10 s or so; an agent not heard of for 30 s is lost. The answer names the queues to consume. With `wait` it comes when there is news of a cancelled lease, or after so many seconds.",
         params: agentParams,
         body: agentHeartbeatBody,
         response: { 200: agentHeartbeatAnswer },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const self = actingAgent(request);
       const isSelf = self.id === request.params.agent;
-      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null));
-      if (!state) throw agentNotFound(request.params.agent);
-      const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
-      return { queues, draining: state.isDraining };
+      // Listens before it looks: what happens in between is heard.
+      const listener = wakeups.listen(({ agents }) => agents.includes(self.id));
+      const gone = goneSignal(reply);
+      gone.addEventListener("abort", listener.stop, { once: true });
+      try {
+        const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null));
+        if (!state) throw agentNotFound(request.params.agent);
+        const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
+        const wait = (request.body?.wait ?? 0) * 1000;
+        const news = wakeups.takeNewsOf(self.id) || (await listener.news(wait));
+        if (news) wakeups.takeNewsOf(self.id);
+        return { queues, draining: state.isDraining, news };
+      } finally {
+        listener.stop();
+      }
     },
   );
 
@@ -149,6 +160,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       });
       if (!found) throw agentNotFound(request.params.agent);
       agentsChanged();
+      wakeups.announce({ namespace, runId: "", capabilities: [], agents: [found.id] });
       return agentBody(found);
     },
   );

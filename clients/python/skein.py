@@ -79,6 +79,8 @@ TOGETHER_SHARE = 1 / 6
 BEAT_RETRY_SHARE = 1 / 30
 MIN_BEAT_RETRY_S = 0.05
 PRESENCE_S = 10.0
+# After news, so that much news does not become many requests.
+NEWS_GAP_S = 0.2
 TICK_S = 0.1
 ANSWER_WITHIN_S = 10.0
 MIN_ANSWER_S = 0.25
@@ -890,6 +892,8 @@ class Agent:
         self._is_reporting = False
         self._stopping = threading.Event()
         self._abort_claim = _Abort()
+        # Of the sign of presence, which the server keeps waiting until there is news.
+        self._abort_presence = _Abort()
         # Wakes the thread that registers.
         self._attend = threading.Event()
         self._closed = threading.Event()
@@ -935,6 +939,7 @@ class Agent:
         self._attend.set()
         with self._lock:
             session = self._session
+            self._abort_presence.set()
             self._may_report.notify_all()
         if session:
             try:
@@ -977,8 +982,11 @@ class Agent:
                 failures = failures + 1 if not self._join(failures + 1) else 0
                 pause = _pause_after(failures, LAST_REGISTER_PAUSE_S) if failures else 0.0
             else:
-                pause = min(PRESENCE_S, session.lease_s / BEATS_PER_LEASE)
-                self._present(session, pause)
+                every = min(PRESENCE_S, session.lease_s / BEATS_PER_LEASE)
+                begun_at = time.monotonic()
+                has_news = self._present(session, every)
+                # Once more soon: the answer was made before the news.
+                pause = NEWS_GAP_S if has_news else max(0.0, every - (time.monotonic() - begun_at))
             # Forgotten meanwhile: at once.
             if pause and (self._session is not None or session is None):
                 self._attend.wait(pause)
@@ -1010,21 +1018,35 @@ class Agent:
             self._news.put("registered")
         return True
 
-    def _present(self, session: _Session, within: float) -> None:
-        body = _dumps({"load": {"running": len(self._running), "slots": self._slots}})
+    def _present(self, session: _Session, wait: float) -> bool:
+        """Answers whether there was news while the server kept it waiting: then leases are to be looked after at once."""
+        body = _dumps({"load": {"running": len(self._running), "slots": self._slots}, "wait": wait})
+        with self._lock:
+            if session is not self._session or self._closed.is_set():
+                return False
+            abort = self._abort_presence = _Abort()
         try:
             path = f"{_agent_path(session)}/heartbeat"
-            answer = self._http.call("POST", path, body, session.token, max(MIN_ANSWER_S, within))
+            # The wait, and as long again for the answer.
+            answer = self._http.call("POST", path, body, session.token, max(MIN_ANSWER_S, 2 * wait), abort)
         except SkeinError as error:
+            if abort.is_set:
+                return False
             _tell(logging.WARNING, f"no answer to an agent heartbeat: {error}", agent_id=session.agent_id)
             self._heed(session, error)
-            return
+            return False
         if self._settings["health_file"]:
             pathlib.Path(self._settings["health_file"]).touch()
         if answer.get("draining") and not self._stopping.is_set():
             _tell(logging.INFO, "somebody wants this agent drained", agent_id=session.agent_id)
             threading.Thread(target=self.stop, name="skein-drain").start()
             self._news.put(signal.SIGTERM)
+        if not answer.get("news"):
+            return False
+        with self._lock:
+            for attempt in self._held:
+                attempt.due_at = time.monotonic()
+        return True
 
     def _heed(self, session: _Session, error: SkeinError) -> None:
         """If the server does not know the agent any more, nothing that the session holds can be reported."""
@@ -1035,6 +1057,7 @@ class Agent:
             for attempt in [one for one in self._running if one.session is session and not one.is_ended]:
                 self._give_up(attempt, "lost")
             self._held = {one for one in self._held if one.session is not session}
+            self._abort_presence.set()
         _tell(logging.WARNING, "the server forgot this agent; registering again", agent_id=session.agent_id)
         self._attend.set()
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { allocationPolicies } from "../routing.ts";
 import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
+import { MAX_WAIT_SECONDS } from "./tasks.ts";
 
 export const capabilityContract = z
   .strictObject({
@@ -58,11 +59,26 @@ export const registeredAgent = z
   .meta({ id: "RegisteredAgent" });
 export type RegisteredAgent = z.infer<typeof registeredAgent>;
 
-export const agentHeartbeatBody = z.strictObject({ load: json.optional() }).nullish().meta({ id: "AgentHeartbeat" });
+export const agentHeartbeatBody = z
+  .strictObject({
+    load: json.optional(),
+    wait: z
+      .number()
+      .min(0)
+      .max(MAX_WAIT_SECONDS)
+      .default(0)
+      .meta({ description: "Seconds for which the answer may be kept back until there is news" }),
+  })
+  .nullish()
+  .meta({ id: "AgentHeartbeat" });
 export const agentHeartbeatAnswer = z
   .object({
     queues,
     draining: z.boolean().meta({ description: "The agent should finish what it has, take nothing new and leave" }),
+    news: z.boolean().meta({
+      description:
+        "Something of the agent's was stopped or changed while this waited: heartbeat the leases and ask again, now",
+    }),
   })
   .meta({ id: "AgentHeartbeatAnswer" });
 export type AgentHeartbeatAnswer = z.infer<typeof agentHeartbeatAnswer>;

@@ -163,10 +163,33 @@ describe("a heartbeat", () => {
     const other = await space.join();
     const beat = (id: string, body?: object) =>
       agent.call<object>({ method: "POST", path: `/v1/agents/${id}/heartbeat`, ...(body && { body }) });
-    expect((await beat(agent.id)).body).toEqual({ queues: {}, draining: false });
+    expect((await beat(agent.id)).body).toEqual({ queues: {}, draining: false, news: false });
     expect((await beat(agent.id, { load: { cpu: 0.5 } })).status).toBe(200);
     expect((await space.call({ path: `/v1/agents/${agent.id}` })).body).toMatchObject({ load: { cpu: 0.5 } });
     expect((await beat(other.id)).body).toMatchObject({ code: "AGENT_NOT_FOUND", status: 404 });
+    expect((await beat(agent.id, { wait: 31 })).body).toMatchObject({ code: "REQUEST_INVALID", status: 400 });
+  });
+
+  it("of the agent is kept waiting until a lease of its own is cancelled, or it is drained", async () => {
+    const { space, agent } = await newSpace();
+    const other = await space.join();
+    const { id } = await space.submit([{ id: "a" }]);
+    await agent.claim();
+    const kept = (who: typeof agent) =>
+      who.call<object>({ method: "POST", path: `/v1/agents/${who.id}/heartbeat`, body: { wait: 30, load: "kept" } });
+    const answers: string[] = [];
+    const own = kept(agent).finally(() => answers.push("own"));
+    const others = kept(other).finally(() => answers.push("other"));
+    for (const { id } of [agent, other]) {
+      await vi.waitFor(async () => {
+        expect((await space.call({ path: `/v1/agents/${id}` })).body).toMatchObject({ load: "kept" });
+      });
+    }
+    await space.call({ method: "POST", path: `/v1/runs/${id}/cancel` });
+    expect((await own).body).toMatchObject({ news: true });
+    expect(answers).toEqual(["own"]);
+    await space.call({ method: "PATCH", path: `/v1/agents/${other.id}`, body: { cordoned: true, draining: true } });
+    expect((await others).body).toMatchObject({ news: true, draining: false });
   });
 });
 

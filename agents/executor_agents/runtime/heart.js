@@ -74,6 +74,8 @@ export function startHeart({ url, slots, send, tell }) {
   /** No request begins before. */
   let nextBeatAt = 0;
   let presentAt = Number.POSITIVE_INFINITY;
+  /** Of the sign of presence that the server keeps waiting until there is news. @type {AbortController | undefined} */
+  let presence;
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
   let timerAt = Number.POSITIVE_INFINITY;
@@ -91,8 +93,8 @@ export function startHeart({ url, slots, send, tell }) {
     timerAt = Number.POSITIVE_INFINITY;
     endSilent();
     if (!isBeating) void beat();
-    if (performance.now() >= presentAt) void present();
-    wakeBy(presentAt);
+    if (!presence && performance.now() >= presentAt) void present();
+    if (!presence) wakeBy(presentAt);
     for (const lease of held.values()) attend(lease);
   }
 
@@ -140,7 +142,7 @@ export function startHeart({ url, slots, send, tell }) {
       const proof = JSON.stringify({ task_id, attempt, lease_token });
       return progress === undefined ? proof : `${proof.slice(0, -1)},"progress":${progress}}`;
     });
-    const withinMs = shortestOf(leases) / BEATS_PER_LEASE;
+    const withinMs = Math.min(ANSWER_WITHIN_MS, shortestOf(leases) / BEATS_PER_LEASE);
     const notes = leases.map((lease) => lease.progress);
     const answer = await post("/v1/tasks/heartbeat", `{"leases":[${body.join()}]}`, withinMs);
     const states = answer?.leases;
@@ -182,9 +184,16 @@ export function startHeart({ url, slots, send, tell }) {
     if (!identity) return;
     const { agentId, leaseMs } = identity;
     const intervalMs = Math.min(PRESENCE_MS, leaseMs / BEATS_PER_LEASE);
+    const current = new AbortController();
+    presence = current;
     presentAt = performance.now() + intervalMs;
-    const load = JSON.stringify({ load: { running: held.size, slots } });
-    const answer = await post(`/v1/agents/${encodeURIComponent(agentId)}/heartbeat`, load, intervalMs);
+    const body = JSON.stringify({ load: { running: held.size, slots }, wait: intervalMs / 1_000 });
+    const withinMs = 2 * intervalMs; // the wait, and as long again for the answer
+    const answer = await post(`/v1/agents/${encodeURIComponent(agentId)}/heartbeat`, body, withinMs, current.signal);
+    if (presence !== current) return;
+    presence = undefined;
+    if (answer?.news) checkNow();
+    wakeBy(presentAt);
     if (!answer?.queues) return;
     const heard = JSON.stringify(answer.queues);
     if (heard !== queues) tell({ type: "queues", queues: answer.queues });
@@ -192,25 +201,37 @@ export function startHeart({ url, slots, send, tell }) {
     if (answer.draining) tell({ type: "draining" });
   }
 
+  /** Something was cancelled or changed: heartbeats say which leases, and the next sign of presence says what else. */
+  function checkNow() {
+    const at = performance.now();
+    presentAt = at + GAP_MS;
+    for (const lease of held.values()) {
+      lease.dueAt = at;
+      attend(lease);
+    }
+  }
+
   /**
-   * The parsed answer; undefined when there is none to use.
-   * @param {string} path @param {string} body @param {number} withinMs
+   * The parsed answer; undefined when there is none to use, or when `signal` ended it.
+   * @param {string} path @param {string} body @param {number} withinMs @param {AbortSignal} [signal]
    * @returns {Promise<any>}
    */
-  async function post(path, body, withinMs) {
+  async function post(path, body, withinMs, signal) {
+    const deadline = AbortSignal.timeout(Math.ceil(Math.max(MIN_ANSWER_MS, withinMs)));
     const token = identity?.token ?? "";
     try {
       const response = await send(base + path, {
         method: "POST",
         headers: { authorization: `Bearer ${token}`, "content-type": "application/json", accept: "application/json" },
         body,
-        signal: AbortSignal.timeout(Math.ceil(Math.max(MIN_ANSWER_MS, Math.min(ANSWER_WITHIN_MS, withinMs)))),
+        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
       });
       if (response.status === 401 || response.status === 404) forget(token);
       if (response.ok) return await response.json();
       await response.text();
       tell({ type: "trouble", message: `the server answered ${response.status} to a heartbeat` });
     } catch (error) {
+      if (signal?.aborted) return;
       tell({ type: "trouble", message: `no answer to a heartbeat: ${error instanceof Error ? error.message : error}` });
     }
   }
@@ -219,13 +240,20 @@ export function startHeart({ url, slots, send, tell }) {
   function forget(token) {
     if (identity?.token !== token) return;
     identity = undefined;
-    presentAt = Number.POSITIVE_INFINITY;
+    endPresence();
     tell({ type: "forgotten", token });
+  }
+
+  function endPresence() {
+    presence?.abort();
+    presence = undefined;
+    presentAt = Number.POSITIVE_INFINITY;
   }
 
   return {
     receive(order) {
       if (order.type === "identity") {
+        endPresence();
         identity = order;
         held.clear();
         queues = "";
@@ -251,6 +279,7 @@ export function startHeart({ url, slots, send, tell }) {
     stop() {
       isStopped = true;
       clearTimeout(timer);
+      endPresence();
       held.clear();
     },
   };
