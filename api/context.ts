@@ -26,6 +26,8 @@ export interface ApiContext {
   declareQueues: (queues: string[]) => Promise<void>;
   /** An agent has come or gone: more, or less, can be dispatched. */
   agentsChanged: () => void;
+  /** Rounds have all their bids: tasks can be awarded. */
+  bidsDecided: () => void;
   /** What `/readyz` asks, by name; each rejects with the reason. */
   checks: Record<string, () => Promise<void>>;
   /** Prometheus text for `/metrics`. */

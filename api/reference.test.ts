@@ -25,6 +25,7 @@ beforeAll(async () => {
       maxStreams: 1,
       queueNames: undefined,
       declareQueues: async () => {},
+      bidsDecided: () => {},
       agentsChanged: () => {},
       checks,
       metrics: async () => "skein_up 1\n",

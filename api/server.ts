@@ -9,6 +9,7 @@ import { checkHosts } from "./hosts.ts";
 import { answerBadUrl, answerBrokenRequest, answerProblems } from "./problems.ts";
 import { serveReference } from "./reference.ts";
 import { agentRoutes } from "./routes/agents.ts";
+import { bidRoutes } from "./routes/bids.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
@@ -87,6 +88,7 @@ const v1Routes = [
   eventRoutes,
   taskRoutes,
   agentRoutes,
+  bidRoutes,
   keyRoutes,
 ];
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createWakeups, lookUntil, type News, newsOf } from "./wakeups.ts";
 
-const news: News = { namespace: "n", runId: "r", capabilities: ["work"], agents: [] };
+const news: News = { namespace: "n", runId: "r", capabilities: ["work"], announced: [], agents: [] };
 const anything = () => true;
 const never = new AbortController().signal;
 /** Long enough that only what is tested can end the wait. */
@@ -119,8 +119,15 @@ it("the news of a commit names each capability once, and the agents that have lo
     { ...ready, type: "task.failed" as const, agent_id: "agent-3", error: { code: "deadline_exceeded", message: "" } },
     { ...ready, type: "task.cancelled" as const, agent_id: "agent-3" },
     { ...ready, type: "task.cancelled" as const },
+    { ...ready, type: "task.announced" as const, capability: "c" },
     { type: "run.completed" as const },
   ];
   const committed = { runId: "r", namespace: "n", facts, mayBeFinished: false, needsUpkeep: false };
-  expect(newsOf(committed)).toEqual({ namespace: "n", runId: "r", capabilities: ["a", "b"], agents: ["agent-3"] });
+  expect(newsOf(committed)).toEqual({
+    namespace: "n",
+    runId: "r",
+    capabilities: ["a", "b"],
+    announced: ["c"],
+    agents: ["agent-3"],
+  });
 });

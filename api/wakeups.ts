@@ -9,6 +9,8 @@ export interface News {
   runId: string;
   /** Capabilities that have new ready tasks. */
   capabilities: string[];
+  /** Capabilities of tasks that are announced for bids. */
+  announced: string[];
   /** Agents of which a lease has been cancelled, or which are to leave. */
   agents: string[];
 }
@@ -106,13 +108,15 @@ export function createWakeups(): Wakeups {
 /** The news in what was committed. */
 export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
   const capabilities = new Set<string>();
+  const announced = new Set<string>();
   const agents = new Set<string>();
   for (const fact of facts) {
-    if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
+    if (fact.type === "task.announced") announced.add(fact.capability!);
+    else if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
     if ("capabilities" in fact) for (const capability of fact.capabilities ?? []) capabilities.add(capability);
     if (isStop(fact)) agents.add(fact.agent_id);
   }
-  return { namespace, runId, capabilities: [...capabilities], agents: [...agents] };
+  return { namespace, runId, capabilities: [...capabilities], announced: [...announced], agents: [...agents] };
 }
 
 /** A running attempt was ended by somebody else than its agent, which has to be told. */

@@ -1,6 +1,7 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
+import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
@@ -9,6 +10,7 @@ import { explain, type TaskFacts } from "../core/why.ts";
 import type {
   Agent,
   ApiKey,
+  BidRound,
   CapabilityOffer,
   ClaimedTask,
   PageOf,
@@ -151,6 +153,25 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     agents: offer.agents,
     slots: offer.slots,
     policy: offer.policy,
+    bid_window_ms: offer.bidWindowMs ?? null,
+  };
+}
+
+export function bidRoundBody(round: BidRound): BidRoundsBody["data"][number] {
+  return {
+    round: round.round,
+    attempt: round.attempt,
+    announced_at: time(round.announcedAt),
+    closes_at: time(round.closesAt),
+    closed_at: time(round.closedAt),
+    awarded_to: round.awardedTo,
+    bids: round.bids.map((bid) => ({
+      agent_id: bid.agentId,
+      agent: bid.agentName,
+      state: bid.state,
+      bid: bid.amount,
+      answered_at: time(bid.answeredAt),
+    })),
   };
 }
 

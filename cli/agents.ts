@@ -54,10 +54,10 @@ async function setCordon(context: Context, id: string, body: CordonBody): Promis
 export async function allocate(
   context: Context,
   capability: string,
-  { policy }: { policy: AllocationBody["policy"] },
+  { policy, bidWindow }: { policy: AllocationBody["policy"]; bidWindow?: number },
 ): Promise<void> {
   const client = await context.client();
-  const answer = await client.allocate(capability, policy);
+  const answer = await client.allocate(capability, policy, bidWindow === undefined ? {} : { bid_window_ms: bidWindow });
   if (context.json) return printJson(context, answer);
   context.stdout.write(`Tasks for ${visible(capability)} are given to agents by ${answer.policy} from now on\n`);
 }

@@ -1,5 +1,6 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { isDuration, parseDuration } from "../core/duration.ts";
 import { allocationPolicies } from "../core/routing.ts";
 import { version } from "../version.ts";
 import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
@@ -86,6 +87,11 @@ function notNegative(text: string): number {
   const number = Number(text);
   if (text.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
   throw new InvalidArgumentError("It must be a number, such as 0.01.");
+}
+
+function duration(text: string): number {
+  if (isDuration(text)) return parseDuration(text);
+  throw new InvalidArgumentError("It must be a duration, such as 500ms or 2s.");
 }
 
 function addProcesses(program: Command, does: Does): void {
@@ -193,6 +199,10 @@ function addRuns(program: Command, does: Does): void {
     .command("why <run> <task>")
     .description("why a task is where it is")
     .action(does(async () => (await load()).why));
+  runs
+    .command("bids <run> <task>")
+    .description("who bid what for a task that is allocated by contract-net")
+    .action(does(async () => (await load()).bids));
   runs
     .command("patch <run> <file>")
     .description("change the graph of a run by a patch in YAML or JSON: add, replace, rewire, remove")
@@ -338,6 +348,7 @@ function addAgents(program: Command, does: Does): void {
     .addOption(
       new Option("--policy <policy>", "push is the shared queue").choices(allocationPolicies).makeOptionMandatory(),
     )
+    .option("--bid-window <duration>", "of contract-net: how long a round waits for bids, default 500ms", duration)
     .action(does(async () => (await load()).allocate));
 }
 

@@ -127,6 +127,8 @@ function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
       return "waiting";
     case "task.approved":
     case "task.rejected":
+    case "task.announced":
+    case "task.awarded":
     case "task.published":
       return undefined;
     default:

@@ -114,6 +114,25 @@ export async function why(context: Context, id: string, task: string): Promise<v
   for (const { message } of answer.reasons) stdout.write(`  ${visible(message)}\n`);
 }
 
+export async function bids(context: Context, id: string, task: string): Promise<void> {
+  const client = await context.client();
+  const { data } = await client.runs.bids(id, task);
+  if (context.json) return printJson(context, data);
+  printTable(
+    context,
+    ["ROUND", "ATTEMPT", "AGENT", "BID", "AWARDED"],
+    data.flatMap(({ round, attempt, awarded_to, bids }) =>
+      bids.map(({ agent_id, agent, state, bid }) => [
+        String(round),
+        String(attempt),
+        agent ?? agent_id,
+        state === "bid" ? String(bid) : state,
+        agent_id === awarded_to ? "yes" : "",
+      ]),
+    ),
+  );
+}
+
 interface PatchOptions {
   revision?: string;
   dryRun?: boolean;

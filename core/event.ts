@@ -39,6 +39,8 @@ export interface TaskFact {
     | "task.waiting"
     | "task.approved"
     | "task.rejected"
+    | "task.announced"
+    | "task.awarded"
     | "task.published"
     | "task.claimed"
     | "task.retrying"
@@ -53,9 +55,15 @@ export interface TaskFact {
   /** On `task.kept`: as what it was taken over, and from which task of an older run. */
   status?: TerminalTaskStatus;
   kept_from?: string;
-  /** On `task.ready`: who wants work may want to look. */
+  /** On `task.ready`: who wants work may want to look. On `task.announced`: who bids for it may. */
   capability?: string;
   agent_id?: string;
+  /** On `task.announced` and `task.awarded`: the round of bids, how many agents were asked, and how long it lasts. */
+  round?: number;
+  agents?: number;
+  window_ms?: number;
+  /** On `task.awarded`: what each agent has bid; null: it declined or was silent. */
+  bids?: { agent_id: string; bid: number | null }[];
   /** How the claim came about: a broker hint, a long-poll, or handed over with the answer to a report. */
   via?: ClaimDoor;
   /** Executor's clock, RFC 3339: when the hint arrived and when the handler began. */

@@ -50,6 +50,8 @@ describe("logLines", () => {
       "orchestrator claim info",
     ]);
     expect(told1({ ...task, type: "task.claimed", via: "poll" })).toEqual(["orchestrator claim info"]);
+    expect(told1({ ...task, type: "task.announced", agents: 2 })).toEqual(["orchestrator announce info"]);
+    expect(told1({ ...task, type: "task.awarded", round: 1, bids: [] })).toEqual(["orchestrator award info"]);
     expect(told1({ ...task, type: "task.published" })).toEqual(["orchestrator publish info"]);
     expect(told1({ ...task, type: "task.released" })).toEqual(["orchestrator release info"]);
   });

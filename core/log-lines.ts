@@ -82,6 +82,10 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
       ];
     case "task.ready":
       return [line("orchestrator", "ready", `task ready for ${event.capability}`)];
+    case "task.announced":
+      return [line("orchestrator", "announce", `task announced to ${event.agents} agents for bids`)];
+    case "task.awarded":
+      return [line("orchestrator", "award", `task awarded by ${event.bids?.length} bids, round ${event.round}`)];
     case "task.published":
       return [line("orchestrator", "publish", "hint published")];
     case "task.claimed":

@@ -84,7 +84,7 @@ describe("allocate", () => {
     policy: "push",
     ...more,
   });
-  const given = (tasks: RoutedTask[], agents: Candidate[]) => Object.fromEntries(allocate(tasks, agents));
+  const given = (tasks: RoutedTask[], agents: Candidate[]) => Object.fromEntries(allocate(tasks, agents).assigned);
 
   it("fills no agent beyond its slots, and leaves the rest", () => {
     expect(
@@ -129,7 +129,7 @@ describe("allocate", () => {
   it("keeps what is sticky with one agent, and has it wait for that one", () => {
     const agents = [agent("a"), agent("b"), agent("c")];
     const sticky = (id: string) => task(id, { stickyKey: "customer 7" });
-    const [own] = [...allocate([sticky("1")], agents).values()];
+    const [own] = [...allocate([sticky("1")], agents).assigned.values()];
     expect(given([sticky("2"), sticky("3"), sticky("4")], agents)).toEqual({ 2: own, 3: own });
     expect(
       given(
@@ -142,8 +142,8 @@ describe("allocate", () => {
   it("moves only the keys of an agent that goes", () => {
     const agents = ["a", "b", "c", "d"].map((id) => agent(id, { slots: 1_000 }));
     const tasks = Array.from({ length: 200 }, (_, n) => task(String(n), { stickyKey: `key ${n}` }));
-    const before = allocate(tasks, agents);
-    const after = allocate(
+    const { assigned: before } = allocate(tasks, agents);
+    const { assigned: after } = allocate(
       tasks,
       agents.filter(({ id }) => id !== "c"),
     );

@@ -4,6 +4,15 @@
  */
 import { createHash } from "node:crypto";
 import { coerce, satisfies } from "semver";
+import {
+  type Bid,
+  type Bidder,
+  DEFAULT_BID_WINDOW_MS,
+  judgeRound,
+  longerWindow,
+  MAX_BIDDERS,
+  type Round,
+} from "./contract-net.ts";
 
 /** A capability, in any version or in one that fits a range such as `^2`, `~2.1` or `2`. */
 export interface WantedCapability {
@@ -55,10 +64,12 @@ export interface OfferedCapability {
   version: string;
   /** What one task costs, in a unit that the agents of a capability share. Default 0. */
   cost?: number;
+  /** It answers announcements; who does not is in each round with its cost. */
+  bids?: boolean;
 }
 
 /** How one agent is chosen among those that can. */
-export const allocationPolicies = ["push", "least-loaded", "sticky", "cheapest-fit"] as const;
+export const allocationPolicies = ["push", "least-loaded", "sticky", "cheapest-fit", "contract-net"] as const;
 export type AllocationPolicy = (typeof allocationPolicies)[number];
 
 /** Why the agent cannot run the task, whether or not it is busy, in words that follow its name. None: it can. */
@@ -128,23 +139,104 @@ export interface RoutedTask {
   /** What its stickiness hangs on; undefined where it is not sticky. */
   stickyKey: string | undefined;
   policy: AllocationPolicy;
+  /** Of `contract-net`: how long a round waits for bids, and the last round, if there was one. */
+  windowMs?: number;
+  round?: Round;
+}
+
+/** A round that is to begin. */
+export type NewRound = Pick<Round, "number" | "windowMs" | "bids">;
+
+export interface Allocation {
+  /** Agents by task. */
+  assigned: Map<string, string>;
+  /** Rounds that begin, by task; one whose bidders have all answered from the start is decided at once. */
+  announced: Map<string, NewRound>;
+  /** Tasks whose round goes on. */
+  open: Set<string>;
+  /** Of those that are announced again: nobody bid for them in the round before. */
+  unbid: Set<string>;
+  /** Slots by agent that rounds speak for. Tell them to the next allocation among the same agents. */
+  spokenFor: Map<string, number>;
 }
 
 /**
  * Gives each task in turn to an agent that can run it and has a slot free; those that find none stay. Sticky tasks wait
  * for their agent as long as it is there. Ties go to the agent with the smallest id.
  */
-export function allocate(tasks: readonly RoutedTask[], agents: readonly Candidate[]): Map<string, string> {
+export function allocate(
+  tasks: readonly RoutedTask[],
+  agents: readonly Candidate[],
+  spokenFor: ReadonlyMap<string, number> = new Map(),
+): Allocation {
   const free = new Map(agents.map((agent) => [agent.id, agent.slots - agent.busy]));
-  const assigned = new Map<string, string>();
+  const freeSlots = (agent: Candidate) => free.get(agent.id)!;
+  const allocation: Allocation = {
+    assigned: new Map(),
+    announced: new Map(),
+    open: new Set(),
+    unbid: new Set(),
+    spokenFor: new Map(spokenFor),
+  };
   for (const task of tasks) {
     const able = agents.filter((agent) => misfits(task.route, agent).length === 0);
-    const chosen = choose(task, able, (agent) => free.get(agent.id)!);
-    if (!chosen) continue;
-    free.set(chosen.id, free.get(chosen.id)! - 1);
-    assigned.set(task.id, chosen.id);
+    const chosen = isBidFor(task) ? negotiate(task, able, freeSlots, allocation) : choose(task, able, freeSlots)?.id;
+    if (chosen === undefined) continue;
+    free.set(chosen, free.get(chosen)! - 1);
+    allocation.assigned.set(task.id, chosen);
   }
-  return assigned;
+  return allocation;
+}
+
+function isBidFor({ policy, stickyKey }: RoutedTask): boolean {
+  return policy === "contract-net" && stickyKey === undefined;
+}
+
+/** The winner, if the task's round is decided; else the round goes on, or another begins. */
+function negotiate(
+  task: RoutedTask,
+  able: readonly Candidate[],
+  freeSlots: (agent: Candidate) => number,
+  { announced, open, unbid, spokenFor }: Allocation,
+): string | undefined {
+  const wishes = (agent: Candidate) => wishesMet(task.route, agent);
+  const bidders = new Map<string, Bidder>(
+    able.map((agent) => [agent.id, { hasRoom: freeSlots(agent) > 0, wishes: wishes(agent) }]),
+  );
+  const { round, windowMs = DEFAULT_BID_WINDOW_MS } = task;
+  const verdict = round && !round.isAwarded ? judgeRound(round, bidders) : undefined;
+  if (verdict?.type === "awarded") return verdict.agentId;
+  if (verdict?.type === "open") open.add(task.id);
+  if (verdict?.type === "open" && !verdict.isAwaited) return undefined;
+  // No more rounds than there are slots to win: a backlog is announced as they come free.
+  const unspoken = (agent: Candidate) => freeSlots(agent) - (spokenFor.get(agent.id) ?? 0);
+  const place = best(able, (agent) => [-unspoken(agent)]);
+  const speakFor = (slots: number) => spokenFor.set(place!.id, (spokenFor.get(place!.id) ?? 0) + slots);
+  const hasPlace = place !== undefined && unspoken(place) > 0;
+  if (hasPlace) speakFor(1);
+  if (!hasPlace || verdict?.type === "open") return undefined;
+  const isUnbid = verdict?.isUnbid === true;
+  if (isUnbid) unbid.add(task.id);
+  const bids = ranked(
+    able.filter((agent) => freeSlots(agent) > 0),
+    (agent) => [-wishes(agent), load(agent, freeSlots)],
+  )
+    .slice(0, MAX_BIDDERS)
+    .map((agent) => firstBid(task, agent));
+  announced.set(task.id, {
+    number: (round?.number ?? 0) + 1,
+    windowMs: isUnbid ? longerWindow(round!.windowMs, windowMs) : windowMs,
+    bids,
+  });
+  const atOnce = judgeRound({ bids, isOver: false }, bidders);
+  if (atOnce.type !== "awarded") return undefined;
+  speakFor(-1);
+  return atOnce.agentId;
+}
+
+function firstBid({ route }: RoutedTask, agent: Candidate): Bid {
+  const { bids = false } = offerFor(route, agent) ?? {};
+  return { agentId: agent.id, amount: bids ? null : costOf(route, agent), isAnswered: !bids };
 }
 
 function choose(
@@ -157,26 +249,41 @@ function choose(
     return own && freeSlots(own) > 0 ? own : undefined;
   }
   const room = able.filter((agent) => freeSlots(agent) > 0);
-  const wishes = (agent: Candidate) =>
-    Object.entries(route.prefer ?? {}).filter(([key, test]) => !labelFlaw(key, test, agent.labels[key])).length;
-  const load = (agent: Candidate) => -freeSlots(agent) / agent.slots;
-  const cost = (agent: Candidate) =>
-    agent.capabilities.find(({ name }) => name === route.capabilities[0]!.name)?.cost ?? 0;
   return best(room, (agent) => [
-    -wishes(agent),
-    ...(policy === "cheapest-fit" ? [cost(agent)] : []),
-    ...(policy === "push" ? [-freeSlots(agent)] : [load(agent)]),
+    -wishesMet(route, agent),
+    ...(policy === "cheapest-fit" ? [costOf(route, agent)] : []),
+    ...(policy === "push" ? [-freeSlots(agent)] : [load(agent, freeSlots)]),
   ]);
+}
+
+function wishesMet({ prefer = {} }: RouteSpec, agent: Candidate): number {
+  return Object.entries(prefer).filter(([key, test]) => !labelFlaw(key, test, agent.labels[key])).length;
+}
+
+function load(agent: Candidate, freeSlots: (agent: Candidate) => number): number {
+  return -freeSlots(agent) / agent.slots;
+}
+
+function offerFor(route: RouteSpec, agent: Candidate): OfferedCapability | undefined {
+  return agent.capabilities.find(({ name }) => name === route.capabilities[0]!.name);
+}
+
+function costOf(route: RouteSpec, agent: Candidate): number {
+  return offerFor(route, agent)?.cost ?? 0;
 }
 
 /** The one whose first differing number is the smallest. */
 function best(agents: readonly Candidate[], rank: (agent: Candidate) => (number | string)[]): Candidate | undefined {
-  const ranked = agents.map((agent) => ({ agent, key: [...rank(agent), agent.id] }));
-  ranked.sort((a, b) => {
+  return ranked(agents, rank)[0];
+}
+
+function ranked(agents: readonly Candidate[], rank: (agent: Candidate) => (number | string)[]): Candidate[] {
+  const keyed = agents.map((agent) => ({ agent, key: [...rank(agent), agent.id] }));
+  keyed.sort((a, b) => {
     const at = a.key.findIndex((part, i) => part !== b.key[i]);
     return at < 0 ? 0 : a.key[at]! < b.key[at]! ? -1 : 1;
   });
-  return ranked[0]?.agent;
+  return keyed.map(({ agent }) => agent);
 }
 
 /**

@@ -30,6 +30,17 @@ const facts: TaskFacts = {
   now: NOW,
 };
 
+const worker = {
+  id: "x",
+  name: "worker",
+  labels: {},
+  capabilities: [{ name: "http.request", version: "1" }],
+  slots: 1,
+  busy: 1,
+  isCordoned: false,
+};
+const routing = { route: { capabilities: [{ name: "http.request" }] }, agents: [worker], round: null };
+
 const tally = { total: 3, completed: 1, failed: 0, skipped: 0, isClosed: true };
 const needs = [
   { key: "a", status: "completed" as const },
@@ -56,6 +67,30 @@ const cases: [string, Partial<TaskFacts>, string, RegExp][] = [
     /No live agent offers http.request;.*nearest that is offered is http.requests/,
   ],
   ["busy agents", { offers: { agents: 1, slots: 2, running: 2 } }, "agents_busy", /All 2 slots of the 1 live agent/],
+  [
+    "bids that are awaited",
+    { routing: { ...routing, round: { asked: 3, bids: 1, declined: 0, closesAt: later } } },
+    "announced",
+    /announced to 3 agents, of which 1 has bid; the window ends at .*12:01:00/,
+  ],
+  [
+    "bids that are declined",
+    { routing: { ...routing, round: { asked: 3, bids: 0, declined: 2, closesAt: later } } },
+    "announced",
+    /of which 0 have bid and 2 declined/,
+  ],
+  [
+    "bids that did not come",
+    { routing: { ...routing, round: { asked: 1, bids: 0, declined: 0, closesAt: NOW } } },
+    "announced",
+    /announced to 1 agent until .*12:00:00.*none has bid; it is announced again/,
+  ],
+  [
+    "those that bid and are busy",
+    { routing: { ...routing, round: { asked: 1, bids: 1, declined: 0, closesAt: NOW } } },
+    "agents_busy",
+    /worker could run it/,
+  ],
   ["a hint on its way", { isPublished: true }, "published", /queue/],
   ["nothing but its turn", {}, "to_be_published", /ready/],
   [

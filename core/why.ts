@@ -38,8 +38,16 @@ export interface TaskFacts {
   /** What live agents offer. */
   capabilities: string[];
   /** Of a task that is matched to agents one by one: what it asks for, and the live agents. */
-  routing: { route: RouteSpec; agents: Candidate[] } | null;
+  routing: { route: RouteSpec; agents: Candidate[]; round: RoundFacts | null } | null;
   now: number;
+}
+
+/** A round of bids that has not been awarded. */
+export interface RoundFacts {
+  asked: number;
+  bids: number;
+  declined: number;
+  closesAt: number;
 }
 
 export type ReasonCode =
@@ -50,6 +58,7 @@ export type ReasonCode =
   | "backing_off"
   | "no_agent"
   | "agents_busy"
+  | "announced"
   | "published"
   | "to_be_published"
   | "running"
@@ -136,7 +145,9 @@ function ready(facts: TaskFacts): Reason[] {
     : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
 }
 
-function routed({ deadlineAt }: TaskFacts, { route, agents }: NonNullable<TaskFacts["routing"]>): Reason {
+function routed({ deadlineAt, now }: TaskFacts, { route, agents, round }: NonNullable<TaskFacts["routing"]>): Reason {
+  const bidding = round && announced(round, now);
+  if (bidding) return bidding;
   const near = nearestMatch(route, agents);
   if (near && near.lacks.length === 0) {
     const able = agents.filter((agent) => misfits(route, agent).length === 0);
@@ -146,6 +157,18 @@ function routed({ deadlineAt }: TaskFacts, { route, agents }: NonNullable<TaskFa
   const hint = near ? ` The nearest, ${near.agent.name}, ${near.lacks.join(" and ")}.` : " No agent is live.";
   const message = `No live agent can run it.${hint}`;
   return { code: "no_agent", message, ...(deadlineAt !== null && { until: deadlineAt }) };
+}
+
+function announced({ asked, bids, declined, closesAt }: RoundFacts, now: number): Reason | undefined {
+  const until = new Date(closesAt).toISOString();
+  if (closesAt > now) {
+    const answers = `${bids} ${bids === 1 ? "has" : "have"} bid${declined > 0 ? ` and ${declined} declined` : ""}`;
+    const message = `It is announced to ${count(asked, "agent")}, of which ${answers}; the window ends at ${until}.`;
+    return { code: "announced", message, until: closesAt };
+  }
+  if (bids > 0) return undefined;
+  const message = `It was announced to ${count(asked, "agent")} until ${until}, and none has bid; it is announced again.`;
+  return { code: "announced", message };
 }
 
 function listedNames(agents: readonly Candidate[]): string {

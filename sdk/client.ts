@@ -11,6 +11,7 @@ import type {
   RegisterAgentBody,
   RegisteredAgent,
 } from "../core/protocol/agents.ts";
+import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
 import type { Problem } from "../core/protocol/common.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type {
@@ -109,6 +110,8 @@ export function createClient(options: ClientOptions) {
       task: (id: string, task: string) => http.get<TaskDetailBody>(`${run(id)}/tasks/${encodeURIComponent(task)}`),
       /** Why a task is where it is, the decisive reason first. */
       why: (id: string, task: string) => http.get<WhyBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/why`),
+      /** Who bid what for a task that is allocated by `contract-net`, the newest round first. */
+      bids: (id: string, task: string) => http.get<BidRoundsBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/bids`),
       logs: (id: string, page: PageOptions = {}) => http.get<PageOf<LogLineBody>>(`${run(id)}/logs`, page),
       graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),
       timeline: (id: string, format: TimelineFormat) => http.text(`${run(id)}/timeline`, { format }),
@@ -145,8 +148,8 @@ export function createClient(options: ClientOptions) {
     },
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
-    allocate: (capability: string, policy: AllocationBody["policy"]) =>
-      http.put<AllocationBody>(`/v1/capabilities/${encodeURIComponent(capability)}/allocation`, { policy }),
+    allocate: (capability: string, policy: AllocationBody["policy"], options: Omit<AllocationBody, "policy"> = {}) =>
+      http.put<AllocationBody>(`/v1/capabilities/${encodeURIComponent(capability)}/allocation`, { policy, ...options }),
     keys: {
       create: (body: CreateKeyBody) => http.post<CreatedKey>("/v1/keys", body),
       list: (page: PageOptions = {}) => http.get<PageOf<KeyBody>>("/v1/keys", page),
@@ -170,6 +173,10 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     release: (body: ReleaseBody) => http.post<ReleaseAnswer>("/v1/tasks/release", body),
     /** Says that the agent is there. Answers with the queues it should consume from now on. */
     present: (load?: Json) => http.post<AgentHeartbeatAnswer>(`${self}/heartbeat`, load === undefined ? {} : { load }),
+    /** What the agent may bid for and has not answered; waits up to `wait` seconds for something. */
+    announcements: (wait: number, signal?: AbortSignal) =>
+      http.get<AnnouncementsAnswer>(`${self}/announcements`, { wait }, signal),
+    bid: (body: BidsBody) => http.post<BidsAnswer>(`${self}/bids`, body),
     leave: () => http.delete(self),
   };
 }
@@ -212,7 +219,8 @@ function connection(options: ClientOptions, token: string | undefined) {
   }
 
   return {
-    get: async <T>(path: string, query: Query = {}) => read<T>(await request("GET", path + queryString(query))),
+    get: async <T>(path: string, query: Query = {}, signal?: AbortSignal) =>
+      read<T>(await request("GET", path + queryString(query), signal && { signal })),
     text: async (path: string, query: Query) => {
       const response = await request("GET", path + queryString(query), { headers: { accept: "*/*" } });
       return response.text();

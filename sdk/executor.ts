@@ -26,6 +26,11 @@ export interface ExecutorDefinition<
   description?: string;
   /** What one task costs here, in a unit that the agents of the capability share, for `cheapest-fit`. Default 0. */
   cost?: number;
+  /**
+   * Bids for tasks that are allocated by `contract-net`: the lowest wins; null, or an error, declines. Called at once for
+   * each task that is announced, so it should answer fast. Without it, `cost` is what is bid.
+   */
+  bid?(task: AnnouncedTask<HandlerInput<Input>>): number | null;
   /** Default: any JSON. */
   input?: Input;
   /** Default: any JSON. */
@@ -78,6 +83,20 @@ export interface ExecutorContext<Input = unknown> {
   timeoutMs?: number;
 }
 
+/** A task that may be bid for, and how busy this process is. */
+export interface AnnouncedTask<Input = unknown> {
+  input: Input;
+  taskId: string;
+  key: string;
+  runId: string;
+  /** The attempt that the winner makes, from 1. */
+  attempt: number;
+  capability: string;
+  /** Slots with a handler in them, of all. */
+  running: number;
+  slots: number;
+}
+
 /** An item for an open map. One whose `key` the map has already is ignored. */
 export interface EmittedItem {
   item: Json;
@@ -115,6 +134,7 @@ export interface Executor<Input = unknown, Output = unknown> {
   /** The result as JSON; undefined becomes null. Throws a `NonRetryableError` with code OUTPUT_INVALID. */
   parseOutput(value: unknown): Json;
   run(context: ExecutorContext<Input>): Output | Promise<Output>;
+  bid?(task: AnnouncedTask<Input>): number | null;
   close?(): void | Promise<void>;
 }
 
@@ -145,6 +165,9 @@ export function defineExecutor<
     parseInput: (value: Json) => (input ? input.parse(value) : value) as HandlerInput<Input>,
     parseOutput: (value: unknown) => toJson(output ? output.parse(value) : value, capability),
     run: (context: ExecutorContext<HandlerInput<Input>>) => definition.run(context),
+    ...(definition.bid && {
+      bid: (task: AnnouncedTask<HandlerInput<Input>>) => definition.bid?.(task) ?? null,
+    }),
     ...(definition.close && { close: () => definition.close?.() }),
   });
 }

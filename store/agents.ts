@@ -44,13 +44,17 @@ export function agentStore(sql: Sql): AgentStore {
       );
       return row && toAgent(row);
     },
-    allocate: async (namespace, capability, policy) => {
-      const write =
-        policy === DEFAULT_POLICY
-          ? "delete from allocation where namespace = $1 and capability = $2 and policy <> $3"
-          : `insert into allocation (namespace, capability, policy) values ($1, $2, $3)
-             on conflict (namespace, capability) do update set policy = excluded.policy`;
-      await sql.query(write, [namespace, capability, policy]);
+    allocate: async (namespace, capability, policy, bidWindowMs) => {
+      if (policy === DEFAULT_POLICY) {
+        await sql.query("delete from allocation where namespace = $1 and capability = $2", [namespace, capability]);
+        return;
+      }
+      await sql.query(
+        `insert into allocation (namespace, capability, policy, bid_window_ms) values ($1, $2, $3, $4)
+         on conflict (namespace, capability) do update
+         set policy = excluded.policy, bid_window_ms = excluded.bid_window_ms`,
+        [namespace, capability, policy, bidWindowMs ?? null],
+      );
     },
     leave: async (namespace, agentId) => {
       const rows = await sql.query(
@@ -138,8 +142,8 @@ const DEFAULT_CAPABILITY_VERSION = "1";
 /** The shared queue. */
 const DEFAULT_POLICY: AllocationPolicy = "push";
 
-function offerOf({ name, version = DEFAULT_CAPABILITY_VERSION, cost }: CapabilityContract): OfferedCapability {
-  return { name, version, ...(cost !== undefined && { cost }) };
+function offerOf({ name, version = DEFAULT_CAPABILITY_VERSION, cost, bids }: CapabilityContract): OfferedCapability {
+  return { name, version, ...(cost !== undefined && { cost }), ...(bids && { bids }) };
 }
 
 /** Being seen is a side effect of any authenticated call, so that a busy agent needs no heartbeat of its own. */
@@ -170,10 +174,11 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     agents: number;
     slots: number;
     policy: AllocationPolicy | null;
+    bid_window_ms: number | null;
   }>(
-    `select c.name, c.version, c.description, c.input_schema, c.output_schema, o.agents, o.slots,
-       (select l.policy from allocation l where l.namespace = c.namespace and l.capability = c.name) as policy
-     from capability c cross join lateral (
+    `select c.name, c.version, c.description, c.input_schema, c.output_schema, o.agents, o.slots, l.policy, l.bid_window_ms
+     from capability c left join allocation l on l.namespace = c.namespace and l.capability = c.name
+     cross join lateral (
        select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
        from agent a
        where a.namespace = c.namespace and a.capabilities @> array[c.name]
@@ -192,6 +197,7 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     agents: row.agents,
     slots: row.slots,
     policy: row.policy ?? DEFAULT_POLICY,
+    ...(row.bid_window_ms !== null && { bidWindowMs: row.bid_window_ms }),
   }));
 }
 

@@ -10,6 +10,7 @@ import type { Failure } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
+import { announcedTo, placeBids } from "./bids.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { FactLog, recording, type StoreContext } from "./facts.ts";
@@ -18,6 +19,7 @@ import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import { routedWait, routeTasks } from "./routing.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
+  Announcement,
   ClaimedTask,
   ClaimRequest,
   Dispatch,
@@ -45,6 +47,8 @@ export function leaseStore(store: StoreContext): LeaseStore {
   return {
     dispatch: (windows, limit) => dispatch(store, windows, limit),
     route: (limit) => routeTasks(store, limit),
+    announcements: (agentId, limit) => announcements(store, agentId, limit),
+    bid: (bidder, bids) => placeBids(store, bidder, bids),
     undispatch: (tasks) => undispatch(store, tasks),
     claim: (request) => claim(store, request),
     heartbeat: (beats) => heartbeat(store, beats),
@@ -374,6 +378,24 @@ async function loadNeeds(db: Queryable, tasks: { id: string; needs: string[] }[]
       ),
     ]),
   );
+}
+
+// --- bids
+
+async function announcements(store: StoreContext, agentId: string, limit: number): Promise<Announcement[]> {
+  const rows = await announcedTo(store, agentId, limit);
+  if (rows.length === 0) return [];
+  const inputs = await buildInputs(store, rows);
+  return rows.map((row) => ({
+    taskId: row.id,
+    runId: row.run_id,
+    key: row.key,
+    capability: row.capability,
+    attempt: row.attempt,
+    round: row.round,
+    windowLeftMs: row.window_left_ms,
+    input: inputs(row),
+  }));
 }
 
 // --- heartbeat

@@ -1,8 +1,10 @@
 /** Matches ready tasks to agents one by one, where one shared queue of a capability is too wide. */
 import { compileTemplate } from "../core/binding.ts";
+import type { Round } from "../core/contract-net.ts";
 import { failureKinds } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
 import {
+  type Allocation,
   type AllocationPolicy,
   allocate,
   type Candidate,
@@ -11,6 +13,7 @@ import {
   type RoutedTask as TaskToRoute,
 } from "../core/routing.ts";
 import { AGENT_TTL } from "./agents.ts";
+import { announce, award, lastRounds } from "./bids.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -21,6 +24,7 @@ interface ReadyRow extends DispatchedRow {
   priority: number;
   route: RouteSpec | null;
   policy: AllocationPolicy | null;
+  bid_window_ms: number | null;
   inputs: JsonObject;
   run_attempt: number;
   is_overdue: boolean;
@@ -35,11 +39,14 @@ const ROUTABLE_RESOLUTION = "interval '5 seconds'";
 export async function routeTasks(store: StoreContext, limit: number): Promise<RoutedTask[]> {
   if (!(await takeBack(store))) return [];
   const routed: RoutedTask[] = [];
+  let spokenFor: SpokenFor = new Map();
   for (let after: Cursor | undefined = { priority: HIGHEST, id: FIRST }; after !== undefined; ) {
     const from: Cursor = after;
-    const chunk: Chunk = await recording(store, (tx, log) => routeChunk(tx, log, from, limit));
+    const spoken: SpokenFor = spokenFor;
+    const chunk: Chunk = await recording(store, (tx, log) => routeChunk(tx, log, from, limit, spoken));
     if (chunk.unroutable.size > 0) await failUnroutable(store, chunk.unroutable);
     routed.push(...chunk.routed);
+    spokenFor = chunk.spokenFor;
     after = chunk.last;
   }
   return routed;
@@ -52,10 +59,14 @@ interface Cursor {
 const HIGHEST = 9;
 const FIRST = "00000000-0000-0000-0000-000000000000";
 
+/** Slots by agent that rounds of bids speak for. */
+type SpokenFor = ReadonlyMap<string, number>;
+
 interface Chunk {
   routed: RoutedTask[];
   /** Ids of tasks that nobody could run for too long, and why. */
   unroutable: Map<string, string>;
+  spokenFor: SpokenFor;
   /** Where the next chunk begins; undefined after the last. */
   last?: Cursor;
 }
@@ -85,26 +96,93 @@ async function takeBack(store: StoreContext): Promise<boolean> {
   return answer!.is_due;
 }
 
-async function routeChunk(tx: Transaction, log: FactLog, after: Cursor, limit: number): Promise<Chunk> {
+async function routeChunk(
+  tx: Transaction,
+  log: FactLog,
+  after: Cursor,
+  limit: number,
+  spokenFor: SpokenFor,
+): Promise<Chunk> {
   const rows = await readyTasks(tx, after, limit);
-  if (rows.length === 0) return { routed: [], unroutable: new Map() };
+  if (rows.length === 0) return { routed: [], unroutable: new Map(), spokenFor };
+  const contested = rows.filter(({ policy }) => policy === "contract-net");
+  const rounds = await lastRounds(
+    tx,
+    contested.map(({ id }) => id),
+  );
   const agents = await candidates(tx, [...new Set(rows.map((row) => row.namespace))]);
   const agentsFor = ({ namespace }: ReadyRow) => agents.filter((agent) => agent.namespace === namespace);
-  const assigned = new Map<string, string>();
+  const allocations: Allocation[] = [];
   for (const namespace of new Set(rows.map((row) => row.namespace))) {
     const ready = rows.filter((row) => row.namespace === namespace);
-    for (const [task, agent] of allocate(ready.map(toRoute), agentsFor(ready[0]!))) assigned.set(task, agent);
+    const tasks = ready.map((row) => toRoute(row, rounds.get(row.id)));
+    allocations.push(allocate(tasks, agentsFor(ready[0]!), allocations.at(-1)?.spokenFor ?? spokenFor));
   }
+  const allocation = merged(allocations);
+  const { assigned, announced, open, unbid } = allocation;
   const waiting = rows.filter((row) => !assigned.has(row.id));
   const lacking = new Map(waiting.map((row) => [row.id, nearestMatch(routeOf(row), agentsFor(row))]));
   const isRoutable = ({ id }: ReadyRow) => lacking.get(id)?.lacks.length === 0;
-  await stillRoutable(tx, waiting.filter(isRoutable));
-  const overdue = waiting.filter((row) => row.is_overdue && !isRoutable(row));
+  await stillRoutable(
+    tx,
+    waiting.filter((row) => isRoutable(row) && !open.has(row.id) && !announced.has(row.id)),
+  );
+  const overdue = waiting.filter((row) => row.is_overdue && (unbid.has(row.id) || !isRoutable(row)));
+  const unroutable = new Map(
+    overdue.map(({ id }) => [id, unbid.has(id) ? unbidComplaint(rounds.get(id)!) : complaint(lacking.get(id))]),
+  );
+  await negotiate(tx, log, { rows: contested, rounds, allocation, isGivenUp: ({ id }) => unroutable.has(id) });
   const agentOf = new Map(agents.map((agent) => [agent.id, agent]));
   const chosen = rows.filter((row) => assigned.has(row.id));
   const routed = await mark(tx, log, chosen, (row) => agentOf.get(assigned.get(row.id)!)!);
-  const unroutable = new Map(overdue.map(({ id }) => [id, complaint(lacking.get(id))]));
-  return { routed, unroutable, ...(rows.length === limit && { last: rows.at(-1)! }) };
+  return { routed, unroutable, spokenFor: allocation.spokenFor, ...(rows.length === limit && { last: rows.at(-1)! }) };
+}
+
+/** Of several namespaces, which have no task in common; each began where the one before ended. */
+function merged(allocations: Allocation[]): Allocation {
+  const all = <T>(part: (one: Allocation) => Iterable<T>) => allocations.flatMap((one) => [...part(one)]);
+  return {
+    assigned: new Map(all(({ assigned }) => assigned)),
+    announced: new Map(all(({ announced }) => announced)),
+    open: new Set(all(({ open }) => open)),
+    unbid: new Set(all(({ unbid }) => unbid)),
+    spokenFor: allocations.at(-1)!.spokenFor,
+  };
+}
+
+/** Writes what has come of rounds of bids, and which begin. */
+async function negotiate(
+  tx: Transaction,
+  log: FactLog,
+  {
+    rows,
+    rounds,
+    allocation: { assigned, announced },
+    isGivenUp,
+  }: {
+    rows: ReadyRow[];
+    rounds: ReadonlyMap<string, Round>;
+    allocation: Allocation;
+    isGivenUp: (row: ReadyRow) => boolean;
+  },
+): Promise<void> {
+  const begun = rows.flatMap((task) => {
+    const round = announced.get(task.id);
+    const winner = assigned.get(task.id);
+    return round && !isGivenUp(task) ? [{ task, begun: round, ...(winner !== undefined && { winner }) }] : [];
+  });
+  await announce(tx, log, begun);
+  const awards = rows.flatMap((task) => {
+    const winner = assigned.get(task.id);
+    const isNew = announced.has(task.id);
+    const round = announced.get(task.id) ?? rounds.get(task.id);
+    return winner !== undefined && round ? [{ task, round, winner, isNew }] : [];
+  });
+  award(tx, log, awards);
+}
+
+function unbidComplaint({ bids }: Round): string {
+  return `No live agent has bid for the task for the whole schedule_timeout, of ${bids.length} that were asked last.`;
 }
 
 function complaint(near: ReturnType<typeof nearestMatch>): string {
@@ -115,7 +193,7 @@ function complaint(near: ReturnType<typeof nearestMatch>): string {
 function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Promise<ReadyRow[]> {
   return tx.query<ReadyRow>(
     `select t.id, t.priority, t.run_id, t.namespace, t.key, t.capability, t.attempt, t.dispatch_count, r.traceparent,
-       t.spec -> 'route' as route, a.policy, r.inputs, r.attempt as run_attempt,
+       t.spec -> 'route' as route, a.policy, a.bid_window_ms, r.inputs, r.attempt as run_attempt,
        greatest(t.available_at, t.routable_at) + t.schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()
          as is_overdue
      from task t join run r on r.id = t.run_id
@@ -153,9 +231,16 @@ function routeOf({ route, capability }: ReadyRow): RouteSpec {
   return route ?? { capabilities: [{ name: capability }] };
 }
 
-function toRoute(row: ReadyRow): TaskToRoute {
+function toRoute(row: ReadyRow, round: Round | undefined): TaskToRoute {
   const route = routeOf(row);
-  return { id: row.id, route, stickyKey: stickyKeyOf(row, route), policy: row.policy ?? "push" };
+  return {
+    id: row.id,
+    route,
+    stickyKey: stickyKeyOf(row, route),
+    policy: row.policy ?? "push",
+    ...(row.bid_window_ms !== null && { windowMs: row.bid_window_ms }),
+    ...(round && { round }),
+  };
 }
 
 function stickyKeyOf({ run_id, inputs, run_attempt, policy }: ReadyRow, { sticky }: RouteSpec): string | undefined {

@@ -4,6 +4,7 @@ import type { Failure } from "../core/errors.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { roundsOf } from "./bids.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./leases.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
@@ -34,6 +35,7 @@ export function runStore(store: StoreContext): RunStore {
     outline: (namespace, runId) => outline(store, namespace, runId),
     task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
     why: (namespace, runId, keyOrId) => factsOf(store, namespace, runId, keyOrId),
+    bids: (namespace, runId, keyOrId) => roundsOf(store, namespace, runId, keyOrId),
     attempts: (namespace, runId) => attempts(store, namespace, runId),
   };
 }

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
 import { agentCases } from "./suite/agents.ts";
 import { auditCases } from "./suite/audit.ts";
+import { bidCases } from "./suite/bids.ts";
 import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
@@ -38,6 +39,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   dispatch: dispatchCases,
   claim: claimCases,
   "a task for one agent": routingCases,
+  "a task for the lowest bid": bidCases,
   "inputs of tasks": inputCases,
   heartbeat: heartbeatCases,
   report: reportCases,

@@ -294,6 +294,8 @@ export interface RunStore {
   task(namespace: string, runId: string, keyOrId: string): Promise<TaskDetail | undefined>;
   /** What explains where a task is (core/why.ts). Undefined: no such task. */
   why(namespace: string, runId: string, keyOrId: string): Promise<TaskFacts | undefined>;
+  /** The rounds in which agents have bid for the task, newest first. Undefined: no such task. */
+  bids(namespace: string, runId: string, keyOrId: string): Promise<BidRound[] | undefined>;
   /** Ended attempts of all tasks of a run, by task id; for timelines. */
   attempts(namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>>;
 }
@@ -322,6 +324,47 @@ export interface DispatchedTask {
 export interface RoutedTask extends DispatchedTask {
   agentId: string;
   door: "queue" | "poll";
+}
+
+/** A task that an agent may bid for. */
+export interface Announcement {
+  taskId: string;
+  runId: string;
+  key: string;
+  capability: string;
+  /** The attempt that the winner would make. */
+  attempt: number;
+  round: number;
+  /** How long bids still count. */
+  windowLeftMs: number;
+  input: Json;
+}
+
+export interface PlacedBid {
+  taskId: string;
+  round: number;
+  /** Null declines. */
+  amount: number | null;
+}
+/** `late`: the round is over, or the task is not to be had any more. `unknown`: the agent was not asked. */
+export type BidAnswer = "accepted" | "late" | "unknown";
+
+export interface BidRound {
+  round: number;
+  attempt: number;
+  announcedAt: Date;
+  closesAt: Date;
+  /** When it was awarded. */
+  closedAt: Date | null;
+  awardedTo: string | null;
+  bids: {
+    agentId: string;
+    /** Null: the agent has been forgotten. */
+    agentName: string | null;
+    state: "bid" | "declined" | "silent";
+    amount: number | null;
+    answeredAt: Date | null;
+  }[];
 }
 
 export interface ClaimRequest {
@@ -411,6 +454,13 @@ export interface LeaseStore {
    * live agent has been able to run for their `schedule_timeout`. At most `limit` are looked at in one transaction.
    */
   route(limit: number): Promise<RoutedTask[]>;
+  /** What the agent has been asked to bid for and has not answered, that which closes first before others. */
+  announcements(agentId: string, limit: number): Promise<Announcement[]>;
+  /** Enters bids, no two of them for the same round of a task. `isDecided`: a round has all its bids, so `route` can award it. */
+  bid(
+    bidder: { namespace: string; agentId: string },
+    bids: readonly PlacedBid[],
+  ): Promise<{ answers: BidAnswer[]; isDecided: boolean }>;
   /** Takes the mark off tasks whose hint was not taken by the broker, or came back dead; `dispatchCount` guards. */
   undispatch(tasks: { taskId: string; dispatchCount?: number }[]): Promise<void>;
   /** Ready → running, by compare-and-set. Repeating a `requestId` answers with the same leases under a new token. */
@@ -483,6 +533,8 @@ export interface CapabilityContract {
   description?: string;
   /** What one task costs, in a unit that its agents share. */
   cost?: number;
+  /** The agent answers announcements of its tasks. */
+  bids?: boolean;
   inputSchema?: JsonObject;
   outputSchema?: JsonObject;
 }
@@ -524,6 +576,8 @@ export interface AgentIdentity {
 
 export interface CapabilityOffer extends CapabilityContract {
   policy: AllocationPolicy;
+  /** Of `contract-net`; absent: the default. */
+  bidWindowMs?: number;
   agents: number;
   slots: number;
 }
@@ -535,8 +589,8 @@ export interface AgentStore {
   heartbeat(namespace: string, agentId: string, load: Json): Promise<CordonState | undefined>;
   /** Undefined: no such agent, or it has left. */
   cordon(namespace: string, agentId: string, state: CordonState): Promise<Agent | undefined>;
-  /** For tasks that are added from now on. */
-  allocate(namespace: string, capability: string, policy: AllocationPolicy): Promise<void>;
+  /** For tasks that are added from now on. `bidWindowMs` is how long a round of `contract-net` waits for bids. */
+  allocate(namespace: string, capability: string, policy: AllocationPolicy, bidWindowMs?: number): Promise<void>;
   leave(namespace: string, agentId: string): Promise<boolean>;
   find(namespace: string, agentId: string): Promise<Agent | undefined>;
   list(namespace: string, page: Page): Promise<PageOf<Agent>>;

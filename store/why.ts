@@ -8,11 +8,13 @@ import type { RouteSpec } from "../core/routing.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
 import { AGENT_TTL } from "./agents.ts";
+import { openRound } from "./bids.ts";
 import { candidatesIn } from "./routing.ts";
 import { isCalled } from "./rows.ts";
 import type { Queryable } from "./sql.ts";
 
 interface Row {
+  id: string;
   key: string;
   capability: string;
   status: TaskStatus;
@@ -59,7 +61,7 @@ export async function factsOf(
        from agent a
        where a.namespace = $1 and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}
      )
-     select t.key, t.capability, t.status, t.reason, t.error, r.status as run_status, r.paused_by,
+     select t.id, t.key, t.capability, t.status, t.reason, t.error, r.status as run_status, r.paused_by,
        r.ending is not null as is_ending,
        (select json_agg(json_build_object('key', n.key, 'status', n.status) order by n.id)
         from task n where n.id = any(t.needs)) as needs,
@@ -85,6 +87,7 @@ export async function factsOf(
   const routing = row.is_routed && {
     route: row.route ?? { capabilities: [{ name: row.capability }] },
     agents: await candidatesIn(db, namespace),
+    round: await openRound(db, row.id),
   };
   return toFacts(row, routing || null);
 }

@@ -7,6 +7,7 @@ import { statusOf } from "../api/problems.ts";
 import { type ErrorCode, errorTitles } from "../core/errors.ts";
 import { defaultLimits, formatCount, type LimitName, limitKey } from "../core/limits.ts";
 import * as agents from "../core/protocol/agents.ts";
+import * as bids from "../core/protocol/bids.ts";
 import * as tasks from "../core/protocol/tasks.ts";
 import { decodeHint } from "../transport/transport.ts";
 
@@ -15,6 +16,9 @@ const text = readFileSync(join(docs, "executor-protocol.md"), "utf8");
 const shapes: Record<string, z.ZodType> = {
   registerAgentBody: agents.registerAgentBody,
   registeredAgent: agents.registeredAgent,
+  announcementsAnswer: bids.announcementsAnswer,
+  bidsBody: bids.bidsBody,
+  bidsAnswer: bids.bidsAnswer,
   claimBody: tasks.claimBody,
   claimAnswer: tasks.claimAnswer,
   heartbeatBody: tasks.heartbeatBody,

@@ -12,6 +12,7 @@ import type { Executor } from "../../sdk/executor.ts";
 import type { Logger } from "../../transport/transport.ts";
 import { proofOf } from "./runtime/attempt.ts";
 import { Attempts } from "./runtime/attempts.ts";
+import { type Bidder, startBidder } from "./runtime/bidder.ts";
 import type { Claimed } from "./runtime/claim.ts";
 import { type Heartbeat, type News, startHeartbeat } from "./runtime/heartbeat.ts";
 import type { HeldHint, HintCarrier } from "./runtime/hint.ts";
@@ -115,6 +116,7 @@ class Runtime implements RunningExecutor {
   readonly #reporter: Reporter;
   readonly #queueDoor: QueueDoor | undefined;
   #pollDoor: PollDoor | undefined;
+  #bidder: Bidder | undefined;
   readonly #releases = new Set<Promise<void>>();
   readonly #ticker: NodeJS.Timeout;
   #agentId: string;
@@ -191,6 +193,13 @@ class Runtime implements RunningExecutor {
       begin: this.#begin.bind(this),
       log,
     });
+    this.#bidder = startBidder({
+      executors: this.#parts.executors,
+      slots,
+      running: () => [...this.#attempts.running].length,
+      membership,
+      log,
+    });
   }
 
   joined(session: Session): void {
@@ -203,6 +212,7 @@ class Runtime implements RunningExecutor {
     this.#attempts.abandon(session);
     this.#queueDoor?.suspend();
     this.#pollDoor?.change();
+    this.#bidder?.change();
   }
 
   stop(drainMs = this.#options.drainMs ?? DEFAULT_DRAIN_MS): Promise<void> {
@@ -220,7 +230,7 @@ class Runtime implements RunningExecutor {
     );
     const idle = this.#attempts.drain();
     membership.close();
-    const doorsClosed = Promise.all([this.#queueDoor?.close(), this.#pollDoor?.close()]);
+    const doorsClosed = Promise.all([this.#queueDoor?.close(), this.#pollDoor?.close(), this.#bidder?.close()]);
     await Promise.race([idle, aborted(this.#drained.signal)]);
     this.#drained.abort();
     this.#attempts.releaseAll();

@@ -26,6 +26,9 @@ const taskStatus: Record<TaskFact["type"], string | undefined> = {
   "task.waiting": "waiting",
   "task.approved": undefined,
   "task.rejected": undefined,
+  // It is ready; executors that wait at another replica have to hear of it.
+  "task.announced": "ready",
+  "task.awarded": undefined,
   "task.published": undefined,
   "task.claimed": "running",
   "task.retrying": "ready",

@@ -63,6 +63,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
         await transport?.declareQueues(queues);
       },
       agentsChanged: orchestrator.agentsChanged,
+      bidsDecided: orchestrator.bidsDecided,
       checks: {
         process: async () => {
           if (isStopping) throw new Error("stopping");

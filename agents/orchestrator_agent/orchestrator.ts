@@ -21,6 +21,8 @@ export interface OrchestratorOptions {
 export interface Orchestrator {
   /** Agents have come or gone: dispatch to what they offer. */
   agentsChanged(): void;
+  /** Rounds have all their bids: award their tasks. */
+  bidsDecided(): void;
   /** Idempotent; resolves when every loop has finished the piece in hand. */
   stop(): Promise<void>;
 }
@@ -108,6 +110,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
       if (wakesInMs !== undefined && wakesInMs < everyMs.upkeep) setTimeout(move.wake, wakesInMs).unref();
       for (const fact of facts) {
         // Longer delays end when the loops look anyway.
+        if (fact.type === "task.announced") setTimeout(route.wake, fact.window_ms).unref();
         const delayMs = "delay_ms" in fact ? (fact.delay_ms ?? 0) : 0;
         if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
         else if (fact.type === "task.claimed") afterClaim();
@@ -144,6 +147,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
       dispatch?.wake();
       route.wake();
     },
+    bidsDecided: route.wake,
     stop: () => {
       stopping ??= stop();
       return stopping;

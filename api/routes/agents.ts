@@ -17,7 +17,7 @@ import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { checkedLabels } from "../submit.ts";
 import { agentBody, capabilityBody, pageBody } from "../wire.ts";
 
-const agentParams = z.object({ agent: uuid });
+export const agentParams = z.object({ agent: uuid });
 const capabilityParams = z.object({ capability: name });
 /** No capability has this name. */
 const OWN_QUEUE = "*";
@@ -180,7 +180,8 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       },
     },
     async (request) => {
-      await store.agents.allocate(request.principal.namespace, request.params.capability, request.body.policy);
+      const { policy, bid_window_ms } = request.body;
+      await store.agents.allocate(request.principal.namespace, request.params.capability, policy, bid_window_ms);
       return request.body;
     },
   );
@@ -230,10 +231,11 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
 
 function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][number]): CapabilityContract {
   if (typeof offered === "string") return { name: offered };
-  const { version, description, cost, input_schema, output_schema } = offered;
+  const { version, description, cost, bids, input_schema, output_schema } = offered;
   return {
     name: offered.name,
     ...(cost !== undefined && { cost }),
+    ...(bids !== undefined && { bids }),
     ...(version !== undefined && { version }),
     ...(description !== undefined && { description }),
     ...(input_schema !== undefined && { inputSchema: input_schema }),
@@ -245,6 +247,6 @@ function namesOf(contracts: CapabilityContract[]): string[] {
   return [...new Set(contracts.map((contract) => contract.name))];
 }
 
-function agentNotFound(id: string): SkeinError {
+export function agentNotFound(id: string): SkeinError {
   return new SkeinError("AGENT_NOT_FOUND", `There is no agent ${id} here, or it has left; register again.`);
 }

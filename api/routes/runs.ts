@@ -2,6 +2,7 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
 import { logLines } from "../../core/log-lines.ts";
+import { bidRounds } from "../../core/protocol/bids.ts";
 import { pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import {
   cancelBody,
@@ -24,7 +25,7 @@ import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { prepareSubmission } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
-import { pageBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
+import { bidRoundBody, pageBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
 
 export const runParams = z.object({ run: uuid });
 export const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
@@ -256,6 +257,28 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
       const { namespace } = request.principal;
       const facts = await store.runs.why(namespace, runId, keyOrId);
       if (facts) return whyBody(facts);
+      await findRun(namespace, runId);
+      throw taskNotFound(keyOrId);
+    },
+  );
+
+  app.get(
+    "/runs/:run/tasks/:task/bids",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "Read who bid what for a task",
+        description: "Of a task that is allocated by contract-net; others have no rounds.",
+        params: taskParams,
+        response: { 200: bidRounds },
+      },
+    },
+    async (request) => {
+      const { run: runId, task: keyOrId } = request.params;
+      const { namespace } = request.principal;
+      const rounds = await store.runs.bids(namespace, runId, keyOrId);
+      if (rounds) return { data: rounds.map(bidRoundBody) };
       await findRun(namespace, runId);
       throw taskNotFound(keyOrId);
     },

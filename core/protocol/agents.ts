@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { bidWindowMs, DEFAULT_BID_WINDOW_MS } from "../contract-net.ts";
 import { allocationPolicies } from "../routing.ts";
 import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
 import { MAX_WAIT_SECONDS } from "./tasks.ts";
@@ -16,6 +17,9 @@ export const capabilityContract = z
       .min(0)
       .optional()
       .meta({ description: "What one task costs, in a unit that the agents of the capability share; default 0" }),
+    bids: z.boolean().optional().meta({
+      description: "The agent answers announcements of its tasks; default false: it is bid for with its cost",
+    }),
     input_schema: jsonObject.optional(),
     output_schema: jsonObject.optional(),
   })
@@ -110,7 +114,22 @@ export const cordonBody = z
   .meta({ id: "Cordon" });
 export type CordonBody = z.input<typeof cordonBody>;
 
-export const allocationBody = z.strictObject({ policy: z.enum(allocationPolicies) }).meta({ id: "Allocation" });
+export const allocationBody = z
+  .strictObject({
+    policy: z.enum(allocationPolicies),
+    bid_window_ms: z
+      .number()
+      .int()
+      .min(bidWindowMs.min)
+      .max(bidWindowMs.max)
+      .optional()
+      .meta({ description: `Of contract-net: how long a round waits for bids; default ${DEFAULT_BID_WINDOW_MS}` }),
+  })
+  .refine(({ policy, bid_window_ms }) => policy === "contract-net" || bid_window_ms === undefined, {
+    error: "is for the policy contract-net; leave it out, or choose that policy",
+    path: ["bid_window_ms"],
+  })
+  .meta({ id: "Allocation" });
 export type AllocationBody = z.infer<typeof allocationBody>;
 
 export const capability = z
@@ -125,6 +144,7 @@ export const capability = z
     policy: z
       .enum(allocationPolicies)
       .meta({ description: "How an agent is chosen for its tasks; push is the shared queue" }),
+    bid_window_ms: z.number().int().nullable().meta({ description: "Of contract-net; null: the default" }),
   })
   .meta({ id: "Capability" });
 export type CapabilityBody = z.infer<typeof capability>;

@@ -215,6 +215,8 @@ export const logLine = z
         "submit",
         "keep",
         "ready",
+        "announce",
+        "award",
         "publish",
         "deliver",
         "claim",

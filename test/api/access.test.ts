@@ -111,6 +111,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postTasksRelease: ({ lease }) => ({ leases: [proof(lease)] }),
   postAgents: () => ({ name: "new", capabilities: ["work"] }),
   postAgentsAgentHeartbeat: () => ({}),
+  postAgentsAgentBids: ({ task }) => ({ bids: [{ task_id: task.id, round: 1, bid: 1 }] }),
   patchAgentsAgent: () => ({ cordoned: false }),
   putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),

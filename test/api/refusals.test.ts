@@ -68,6 +68,7 @@ async function rows(): Promise<Record<string, number>> {
     "api_key",
     "idempotency",
     "event",
+    "bid",
     "attempt",
   ];
   const counts = tables.map((table) => `(select count(*)::int from ${table}) as "${table}"`);
@@ -89,7 +90,7 @@ function expectProblem({ status, headers, body }: Answer<Problem>): void {
   }
 }
 
-const byAgent = /^\/v1\/(tasks\/|agents\/[^/]+\/heartbeat)/;
+const byAgent = /^\/v1\/(tasks\/|agents\/[^/]+\/(heartbeat|announcements|bids))/;
 const call = (one: Call) => server.call({ key: byAgent.test(one.path) ? agent.token : space.key, ...one });
 
 /** Refused, in the form of a problem, without a trace. */
@@ -405,6 +406,12 @@ describe("what is asked of an agent's door is refused", () => {
     body: { request_id: "r", reports: [failure(lease, error)] },
   });
 
+  const bids = (list: object[], agentId = agent.id) => ({
+    path: `/v1/agents/${agentId}/bids`,
+    body: { bids: list.map((one) => ({ task_id: nowhere, round: 1, bid: 1, ...one })) },
+  });
+  const announcements = (agentId: string, query: string) => ({ path: `/v1/agents/${agentId}/announcements${query}` });
+
   it.each<[string, () => Call, string, string?]>([
     ["a request_id with U+0000", () => claim({ request_id: "\u0000" }), "JSON_UNSTORABLE", "/request_id"],
     ["a request_id too long", () => claim({ request_id: "x".repeat(129) }), "REQUEST_INVALID", "/request_id"],
@@ -449,6 +456,23 @@ describe("what is asked of an agent's door is refused", () => {
       "REQUEST_INVALID",
       "/reports/0/effects/spwan",
     ],
+    ["a bid below zero", () => bids([{ bid: -1 }]), "REQUEST_INVALID", "/bids/0/bid"],
+    ["a bid beyond all costs", () => bids([{ bid: 1e16 }]), "REQUEST_INVALID", "/bids/0/bid"],
+    ["a bid that is a text", () => bids([{}, { bid: "1" }]), "REQUEST_INVALID", "/bids/1/bid"],
+    ["a bid that is neither told nor declined", () => bids([{ bid: undefined }]), "REQUEST_INVALID", "/bids/0/bid"],
+    ["a round of 2^31", () => bids([{ round: 2 ** 31 }]), "REQUEST_INVALID", "/bids/0/round"],
+    ["no bids", () => bids([]), "REQUEST_INVALID", "/bids"],
+    ["two bids for one round", () => bids([{}, { bid: 2 }]), "REQUEST_INVALID", "/bids"],
+    ["an unknown key of a bid", () => bids([{ price: 1 }]), "REQUEST_INVALID", "/bids/0/price"],
+    ["bids of another agent", () => bids([{}], nowhere), "AGENT_NOT_FOUND"],
+    ["announcements to another agent", () => announcements(nowhere, ""), "AGENT_NOT_FOUND"],
+    [
+      "announcements waited for too long",
+      () => announcements(agent.id, "?wait=31"),
+      "REQUEST_INVALID",
+      "/querystring/wait",
+    ],
+    ["announcements of a page", () => announcements(agent.id, "?limit=1"), "REQUEST_INVALID", "/querystring/limit"],
   ])("%s", async (_, one, code, pointer) => {
     const problem = await refuse(one());
     expect([problem.code, ...(pointer === undefined ? [] : [problem.errors?.[0]?.pointer])]).toEqual(
@@ -639,6 +663,7 @@ describe("mutations of every request", () => {
     }),
     postRunsRunCancel: () => ({ reason: "x" }),
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
+    postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
     postTasksClaim: () => ({ request_id: "fixed", max: 1, wait: 0, capabilities: ["work"], task_ids: [nowhere] }),
     postTasksHeartbeat: () => ({ leases: [{ ...proof(lease), lease_token: "other", progress: { x: 1 } }] }),

@@ -206,7 +206,7 @@ async function createNamespace(server: TestServer) {
     return answer.body;
   }
 
-  async function join(capabilities: string[] = ["work"]) {
+  async function join(capabilities: (string | { name: string; bids?: boolean })[] = ["work"]) {
     const registered = await call<{ id: string; agent_token: string }>({
       path: "/v1/agents",
       body: { name: "tester", capabilities, slots: 10 },

@@ -105,10 +105,11 @@ async function register({ client, registration, log }: MembershipOptions): Promi
 
 /** What `executors` offer, as the registry stores it. */
 export function contractsOf(executors: Iterable<Executor>): RegisterAgentBody["capabilities"] {
-  return Array.from(executors, ({ capability, version, description, cost, inputSchema, outputSchema }) => ({
+  return Array.from(executors, ({ capability, version, description, cost, bid, inputSchema, outputSchema }) => ({
     name: capability,
     version,
     ...(cost !== undefined && { cost }),
+    ...(bid && { bids: true }),
     ...(description !== "" && { description }),
     ...(inputSchema && { input_schema: inputSchema }),
     ...(outputSchema && { output_schema: outputSchema }),
