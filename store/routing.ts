@@ -17,7 +17,7 @@ import { announce, award, lastRounds } from "./bids.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import type { RoutedTask } from "./store.ts";
+import type { RoutedTask, Routing } from "./store.ts";
 import { lockRuns, lockTasks, settle } from "./transitions.ts";
 
 interface ReadyRow extends DispatchedRow {
@@ -36,20 +36,22 @@ type AgentRow = Candidate & { namespace: string; door: "queue" | "poll" };
 const ROUTABLE_RESOLUTION = "interval '5 seconds'";
 
 /** Goes through all of them, a chunk in each transaction, so that none is in the way of another. */
-export async function routeTasks(store: StoreContext, limit: number): Promise<RoutedTask[]> {
-  if (!(await takeBack(store))) return [];
-  const routed: RoutedTask[] = [];
+export async function routeTasks(store: StoreContext, limit: number): Promise<Routing> {
+  const tasks: RoutedTask[] = [];
+  let isFull = false;
+  if (!(await takeBack(store))) return { tasks, isFull };
   let spokenFor: SpokenFor = new Map();
   for (let after: Cursor | undefined = { priority: HIGHEST, id: FIRST }; after !== undefined; ) {
     const from: Cursor = after;
     const spoken: SpokenFor = spokenFor;
     const chunk: Chunk = await recording(store, (tx, log) => routeChunk(tx, log, from, limit, spoken));
     if (chunk.unroutable.size > 0) await failUnroutable(store, chunk.unroutable);
-    routed.push(...chunk.routed);
+    tasks.push(...chunk.routed);
+    isFull ||= chunk.isFull;
     spokenFor = chunk.spokenFor;
     after = chunk.last;
   }
-  return routed;
+  return { tasks, isFull };
 }
 
 interface Cursor {
@@ -66,6 +68,8 @@ interface Chunk {
   routed: RoutedTask[];
   /** Ids of tasks that nobody could run for too long, and why. */
   unroutable: Map<string, string>;
+  /** Some wait for a slot. */
+  isFull: boolean;
   spokenFor: SpokenFor;
   /** Where the next chunk begins; undefined after the last. */
   last?: Cursor;
@@ -104,7 +108,7 @@ async function routeChunk(
   spokenFor: SpokenFor,
 ): Promise<Chunk> {
   const rows = await readyTasks(tx, after, limit);
-  if (rows.length === 0) return { routed: [], unroutable: new Map(), spokenFor };
+  if (rows.length === 0) return { routed: [], unroutable: new Map(), isFull: false, spokenFor };
   const contested = rows.filter(({ policy }) => policy === "contract-net");
   const rounds = await lastRounds(
     tx,
@@ -123,10 +127,8 @@ async function routeChunk(
   const waiting = rows.filter((row) => !assigned.has(row.id));
   const lacking = new Map(waiting.map((row) => [row.id, nearestMatch(routeOf(row), agentsFor(row))]));
   const isRoutable = ({ id }: ReadyRow) => lacking.get(id)?.lacks.length === 0;
-  await stillRoutable(
-    tx,
-    waiting.filter((row) => isRoutable(row) && !open.has(row.id) && !announced.has(row.id)),
-  );
+  const waitForSlot = waiting.filter((row) => isRoutable(row) && !open.has(row.id) && !announced.has(row.id));
+  await stillRoutable(tx, waitForSlot);
   const overdue = waiting.filter((row) => row.is_overdue && (unbid.has(row.id) || !isRoutable(row)));
   const unroutable = new Map(
     overdue.map(({ id }) => [id, unbid.has(id) ? unbidComplaint(rounds.get(id)!) : complaint(lacking.get(id))]),
@@ -135,7 +137,13 @@ async function routeChunk(
   const agentOf = new Map(agents.map((agent) => [agent.id, agent]));
   const chosen = rows.filter((row) => assigned.has(row.id));
   const routed = await mark(tx, log, chosen, (row) => agentOf.get(assigned.get(row.id)!)!);
-  return { routed, unroutable, spokenFor: allocation.spokenFor, ...(rows.length === limit && { last: rows.at(-1)! }) };
+  return {
+    routed,
+    unroutable,
+    isFull: waitForSlot.length > 0,
+    spokenFor: allocation.spokenFor,
+    ...(rows.length === limit && { last: rows.at(-1)! }),
+  };
 }
 
 /** Of several namespaces, which have no task in common; each began where the one before ended. */

@@ -446,6 +446,12 @@ export interface Dispatch {
   hasRouted: boolean;
 }
 
+export interface Routing {
+  tasks: RoutedTask[];
+  /** Tasks wait for agents that could run them: when a slot comes free, one of them can be routed. */
+  isFull: boolean;
+}
+
 export interface LeaseStore {
   /** Marks ready tasks as dispatched, within the windows, highest priority and oldest first. At most `limit`. */
   dispatch(windows: DispatchWindow[], limit: number): Promise<Dispatch>;
@@ -453,7 +459,7 @@ export interface LeaseStore {
    * Gives ready tasks that one shared queue is too wide for to agents, and marks them as dispatched; fails those that no
    * live agent has been able to run for their `schedule_timeout`. At most `limit` are looked at in one transaction.
    */
-  route(limit: number): Promise<RoutedTask[]>;
+  route(limit: number): Promise<Routing>;
   /** What the agent has been asked to bid for and has not answered, that which closes first before others. */
   announcements(agentId: string, limit: number): Promise<Announcement[]>;
   /** Enters bids, no two of them for the same round of a task. `isDecided`: a round has all its bids, so `route` can award it. */

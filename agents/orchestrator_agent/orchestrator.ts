@@ -55,7 +55,8 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     startLoop({ name, everyMs: everyMs[name], work, logger });
 
   const { leases, agents } = store;
-  const route = loop("route", createRouter({ leases, transport, logger }));
+  const router = createRouter({ leases, transport, logger });
+  const route = loop("route", router.route);
   const dispatcher =
     transport && createDispatcher({ leases, agents, transport, logger, wakeRouter: () => route.wake() });
   const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
@@ -93,6 +94,17 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     (dispatch ?? route).wake();
   }
 
+  let lookingForSlot: NodeJS.Timeout | undefined;
+  function afterAttempt(): void {
+    const pauseMs = lookingForSlot ? undefined : router.pauseMs();
+    // Longer pauses end when the loop looks anyway.
+    if (pauseMs === undefined || pauseMs >= everyMs.route) return;
+    lookingForSlot = setTimeout(() => {
+      lookingForSlot = undefined;
+      route.wake();
+    }, pauseMs).unref();
+  }
+
   function afterClaim(): void {
     if (dispatcher?.isFull()) dispatch?.wake();
   }
@@ -115,6 +127,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
         if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
         else if (fact.type === "task.claimed") afterClaim();
         else if (makesReady.has(fact.type)) handOut();
+        if (endsAttempt.has(fact.type)) afterAttempt();
       }
     }
   }
@@ -155,4 +168,5 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   };
 }
 
+const endsAttempt = new Set(["task.completed", "task.failed", "task.retrying", "task.released", "task.cancelled"]);
 const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed"]);

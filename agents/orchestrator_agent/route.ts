@@ -14,15 +14,32 @@ export interface RouterOptions {
 
 /** Tasks looked at in one transaction. */
 const BATCH = 500;
+/** After a slot came free the next look waits this long, for others to come free, and so many times as long as the last took. */
+const GATHER_MS = 20;
+const REST_FACTOR = 4;
 
-/** One look at all tasks that are to be matched; the next is due when something has changed. */
-export function createRouter({ leases, transport, logger }: RouterOptions): () => Promise<boolean> {
-  return async () => {
+export interface Router {
+  /** One look at all tasks that are to be matched; the next is due when something has changed. */
+  route(): Promise<boolean>;
+  /** How long to wait before a look for a slot that came free; undefined: nobody waits for one. */
+  pauseMs(): number | undefined;
+}
+
+export function createRouter({ leases, transport, logger }: RouterOptions): Router {
+  let isFull = false;
+  let tookMs = 0;
+
+  async function route(): Promise<boolean> {
+    const startedAt = performance.now();
     const routed = await leases.route(BATCH);
-    const hints = routed
+    isFull = routed.isFull;
+    tookMs = performance.now() - startedAt;
+    const hints = routed.tasks
       .filter(({ door }) => door === "queue")
       .map((task) => hintOf(task, agentQueue(task.namespace, task.agentId)));
     if (hints.length > 0) void publishHints({ leases, transport, logger }, hints);
     return false;
-  };
+  }
+
+  return { route, pauseMs: () => (isFull ? Math.max(GATHER_MS, REST_FACTOR * tookMs) : undefined) };
 }

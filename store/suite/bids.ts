@@ -19,7 +19,7 @@ export function bidCases(open: OpenTeam): void {
   const bidder = (team: Team, name: string, more: Partial<AgentRegistration> = {}) =>
     join(team, name, { bids: true }, more);
   const route = async (team: Team) => {
-    const routed = await team.store.leases.route(100);
+    const { tasks: routed } = await team.store.leases.route(100);
     return Object.fromEntries(
       routed.filter(({ namespace }) => namespace === team.namespace).map(({ key, agentId }) => [key, agentId]),
     );

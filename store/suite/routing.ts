@@ -7,7 +7,7 @@ export function routingCases(open: OpenTeam): void {
   const join = (team: Team, name: string, more: Partial<AgentRegistration> = {}) => team.join({ name, ...more });
   /** Who got which task, by key. */
   const route = async (team: Team) => {
-    const routed = await team.store.leases.route(100);
+    const { tasks: routed } = await team.store.leases.route(100);
     return Object.fromEntries(
       routed.filter(({ namespace }) => namespace === team.namespace).map(({ key, agentId }) => [key, agentId]),
     );
@@ -78,7 +78,7 @@ export function routingCases(open: OpenTeam): void {
     const own = await join(team, "own", { slots: 1 });
     const runId = await team.submit({ a: { agent: "own" }, b: { agent: "own" } });
     expect(Object.values(await route(team))).toEqual([own.id]);
-    expect(await route(team)).toEqual({});
+    expect(await team.store.leases.route(100)).toEqual({ tasks: [], isFull: true });
     const [claimed] = await team.claim({ agentId: own.id });
     expect(await route(team)).toEqual({});
     await team.store.leases.report([{ ...team.completion(claimed!), agentId: own.id }]);
