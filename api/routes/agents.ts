@@ -160,7 +160,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       });
       if (!found) throw agentNotFound(request.params.agent);
       agentsChanged();
-      wakeups.announce({ namespace, runId: "", capabilities: [], agents: [found.id] });
+      wakeups.announce({ namespace, runId: "", capabilities: [], announced: [], agents: [found.id] });
       return agentBody(found);
     },
   );
