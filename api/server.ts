@@ -9,6 +9,7 @@ import { checkHosts } from "./hosts.ts";
 import { answerBadUrl, answerBrokenRequest, answerProblems } from "./problems.ts";
 import { serveReference } from "./reference.ts";
 import { agentRoutes } from "./routes/agents.ts";
+import { artifactRoutes } from "./routes/artifacts.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
@@ -85,6 +86,7 @@ const v1Routes = [
   graphPatchRoutes,
   pictureRoutes,
   eventRoutes,
+  artifactRoutes,
   taskRoutes,
   agentRoutes,
   keyRoutes,

@@ -1,6 +1,7 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
+import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
@@ -9,6 +10,7 @@ import { explain, type TaskFacts } from "../core/why.ts";
 import type {
   Agent,
   ApiKey,
+  Artifact,
   CapabilityOffer,
   ClaimedTask,
   PageOf,
@@ -151,6 +153,19 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     agents: offer.agents,
     slots: offer.slots,
     policy: offer.policy,
+  };
+}
+
+export function artifactBody(artifact: Artifact): ArtifactBody {
+  return {
+    path: artifact.path,
+    content_type: artifact.contentType,
+    size: artifact.size,
+    sha256: artifact.sha256,
+    task_id: artifact.writer?.taskId ?? null,
+    attempt: artifact.writer?.attempt ?? null,
+    created_at: time(artifact.createdAt),
+    updated_at: time(artifact.updatedAt),
   };
 }
 
