@@ -60,6 +60,7 @@ export const errorTitles = {
   GROUP_NOT_FOUND: "There is no such group of tasks",
   TASK_NOT_WAITING: "The task does not wait for this",
   TASK_ALREADY_DECIDED: "The task has been decided, or has settled",
+  ANSWER_INVALID: "The answer does not fit the form",
   LEASE_LOST: "The lease is not held",
   EMIT_REFUSED: "The map takes no more items",
   ARTIFACT_NOT_FOUND: "The run has no such artifact",

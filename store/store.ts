@@ -4,7 +4,7 @@
  */
 import type { ArtifactCondition, ArtifactWriter } from "../core/artifact.ts";
 import type { EngineSpec } from "../core/engine-task.ts";
-import type { Failure } from "../core/errors.ts";
+import type { Failure, Issue } from "../core/errors.ts";
 import type { ClaimDoor, Fact, RunEvent } from "../core/event.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
@@ -184,7 +184,7 @@ export interface TaskRecord {
 }
 
 export interface TaskDetail extends TaskRecord {
-  /** As the handler receives it; null while it cannot be known yet, and of a task that was kept. */
+  /** As the handler receives it, or what a wait waits for; null while it cannot be known yet, and of a kept task. */
   input: Json;
   attempts: AttemptRecord[];
 }
@@ -201,9 +201,9 @@ export interface AttemptRecord {
 
 /**
  * `decided`: now. `repeated`: the same had been decided before. `settled`: it is too late, or the other was decided.
- * `not_waiting`: it asks nobody, or not yet.
+ * `not_waiting`: it asks nobody, or not yet. Issues: the answer does not fit the form; the task goes on waiting.
  */
-export type DecisionOutcome = "decided" | "repeated" | "settled" | "not_waiting" | "no_task" | "no_run";
+export type DecisionOutcome = "decided" | "repeated" | "settled" | "not_waiting" | "no_task" | "no_run" | Issue[];
 
 export interface SignalStore {
   /** Sends a signal to the run: it ends one wait for its name, now or later. Undefined: no such run. */
