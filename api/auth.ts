@@ -109,7 +109,8 @@ function sameSecret(a: string, b: string): boolean {
   return timingSafeEqual(secretHash(a), secretHash(b));
 }
 
-function requireScope(principal: Principal, scope: Scope | "agent"): void {
+/** Throws SCOPE_MISSING, or AGENT_TOKEN_REQUIRED. */
+export function requireScope(principal: Principal, scope: Scope | "agent"): void {
   if (scope === "agent") {
     if (principal.agent) return;
     throw new SkeinError(

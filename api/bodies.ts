@@ -75,6 +75,12 @@ export function readWorkflowFiles(app: App): void {
   });
 }
 
+/** In this scope bodies are bytes of any type, and what they mean is nobody's business here. */
+export function readBytes(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, async (_request: FastifyRequest, bytes: Buffer) => bytes);
+}
+
 function textOf(request: FastifyRequest, bytes: Buffer): string {
   const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(request.headers["content-type"] ?? "")?.[1] ?? "utf-8";
   if (!/^(utf-?8|us-ascii)$/i.test(charset)) {

@@ -10,7 +10,7 @@ import type { App } from "./context.ts";
 declare module "fastify" {
   interface FastifyContextConfig {
     /** How large a body may be; default `bodyBytes`. */
-    limit?: "definitionBytes" | "reportBytes";
+    limit?: "definitionBytes" | "reportBytes" | "artifactBytes";
   }
 }
 
@@ -57,8 +57,12 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   TASK_ALREADY_STARTED: 409,
   TASK_NOT_WAITING: 409,
   TASK_ALREADY_DECIDED: 409,
+  ANSWER_INVALID: 422,
   LEASE_LOST: 409,
   EMIT_REFUSED: 409,
+  ARTIFACT_NOT_FOUND: 404,
+  ARTIFACT_CONFLICT: 412,
+  ARTIFACT_LIMIT_EXCEEDED: 413,
   GRAPH_TOO_LARGE: 422,
   IDEMPOTENCY_KEY_REUSED: 422,
   JSON_UNSTORABLE: 422,

@@ -9,6 +9,7 @@ import { checkHosts } from "./hosts.ts";
 import { answerBadUrl, answerBrokenRequest, answerProblems } from "./problems.ts";
 import { serveReference } from "./reference.ts";
 import { agentRoutes } from "./routes/agents.ts";
+import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
@@ -86,6 +87,7 @@ const v1Routes = [
   graphPatchRoutes,
   pictureRoutes,
   eventRoutes,
+  artifactRoutes,
   taskRoutes,
   agentRoutes,
   bidRoutes,

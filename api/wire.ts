@@ -1,6 +1,7 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
+import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
@@ -10,6 +11,7 @@ import { explain, type TaskFacts } from "../core/why.ts";
 import type {
   Agent,
   ApiKey,
+  Artifact,
   BidRound,
   CapabilityOffer,
   ClaimedTask,
@@ -172,6 +174,19 @@ export function bidRoundBody(round: BidRound): BidRoundsBody["data"][number] {
       bid: bid.amount,
       answered_at: time(bid.answeredAt),
     })),
+  };
+}
+
+export function artifactBody(artifact: Artifact): ArtifactBody {
+  return {
+    path: artifact.path,
+    content_type: artifact.contentType,
+    size: artifact.size,
+    sha256: artifact.sha256,
+    task_id: artifact.writer?.taskId ?? null,
+    attempt: artifact.writer?.attempt ?? null,
+    created_at: time(artifact.createdAt),
+    updated_at: time(artifact.updatedAt),
   };
 }
 

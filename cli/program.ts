@@ -204,6 +204,12 @@ function addRuns(program: Command, does: Does): void {
     .description("who bid what for a task that is allocated by contract-net")
     .action(does(async () => (await load()).bids));
   runs
+    .command("artifacts <run> [path]")
+    .description("the files of a run; with a path, the content of one")
+    .option("--prefix <prefix>", "only those whose path begins so")
+    .option("-o, --out <file>", "write the content to a file")
+    .action(does(async () => (await import("./artifacts.ts")).artifacts));
+  runs
     .command("patch <run> <file>")
     .description("change the graph of a run by a patch in YAML or JSON: add, replace, rewire, remove")
     .option("--revision <n>", "of the graph it was made for; default: the present one")

@@ -22,6 +22,10 @@ export const defaultLimits = {
   reportBytes: 16 * MiB,
   /** The output of one task. */
   outputBytes: 8 * MiB,
+  /** One artifact, one by one and all of a run together. */
+  artifactBytes: 8 * MiB,
+  artifactBytesPerRun: 64 * MiB,
+  artifactsPerRun: 1_000,
 };
 
 export type LimitName = keyof typeof defaultLimits;
@@ -38,6 +42,9 @@ const nouns: Record<LimitName, string> = {
   definitionBytes: "bytes per workflow or run",
   reportBytes: "bytes per report",
   outputBytes: "bytes per task output",
+  artifactBytes: "bytes per artifact",
+  artifactBytesPerRun: "bytes of artifacts per run",
+  artifactsPerRun: "artifacts per run",
 };
 
 /** The environment variable that sets a limit: `tasksPerRun` → `SKEIN_MAX_TASKS_PER_RUN`. */

@@ -3,6 +3,7 @@ import { compileTemplate } from "./binding.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import { topologicalOrder } from "./graph.ts";
+import { approvalOf, HUMAN_TASK } from "./human-task.ts";
 import type { Join } from "./join.ts";
 import { type JoinExpression, parseJoin } from "./join-expression.ts";
 import type { Json } from "./json.ts";
@@ -97,6 +98,12 @@ type Work = Pick<TaskSpec, "input" | "engine">;
 
 function work(task: TaskDefinition, join: Join | undefined, defaults: NonNullable<Workflow["defaults"]>): Work {
   if (task.for_each !== undefined) return { input: task.for_each, engine: mapSpec(task, defaults) };
+  if (task.capability === HUMAN_TASK) {
+    return {
+      input: approvalOf(task.input!),
+      engine: { kind: "wait", timeoutMs: optionalDuration(task.timeout) },
+    };
+  }
   if (task.wait) {
     const { timeout, ...wait } = task.wait;
     return {

@@ -4,6 +4,7 @@
  */
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import { type Failure, failureKinds } from "./errors.ts";
+import { formFlaw } from "./human-task.ts";
 import { isJsonObject, type Json, type JsonObject } from "./json.ts";
 
 export interface WaitSpec {
@@ -99,6 +100,8 @@ function arm(form: JsonObject, startedAt: number): WaitCondition | Failure {
   const approval = isJsonObject(form.approval) ? form.approval : {};
   const { assignee = null, payload = null } = approval;
   if (assignee !== null && typeof assignee !== "string") return flaw("`wait.approval.assignee` is no text.");
+  const noForm = approval.form === undefined ? undefined : formFlaw(approval.form);
+  if (noForm !== undefined) return { code: "WORKFLOW_SCHEMA_INVALID", message: noForm, retryable: false };
   return { event: "approval", assignee, payload };
 }
 

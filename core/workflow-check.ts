@@ -4,6 +4,7 @@ import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
+import { wrongHumanTask } from "./human-task.ts";
 import { MAX_ISSUES } from "./issues.ts";
 import { parseJoin } from "./join-expression.ts";
 import { isJsonObject, type Json, pointerTo } from "./json.ts";
@@ -308,7 +309,7 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
   if (raw.for_each !== undefined && !Array.isArray(list) && !isWholeExpression(list)) {
     issues.push(invalid("has a `for_each` that is neither a list nor one single `{{ expression }}`.", "for_each"));
   }
-  return [...issues, ...wrongWait(raw.wait, invalid)];
+  return [...issues, ...wrongWait(raw.wait, invalid), ...wrongHumanTask(raw, id, at)];
 }
 
 function isWholeExpression(value: unknown): boolean {

@@ -1,4 +1,5 @@
 /** The typed client of the REST API; the CLI, the MCP server, the executors and the testing agent all speak through it. */
+import { artifactPathFlaw } from "../core/artifact.ts";
 import { type ErrorCode, type Issue, SkeinError } from "../core/errors.ts";
 import type { RunEvent } from "../core/event.ts";
 import type { Json, JsonObject } from "../core/json.ts";
@@ -11,6 +12,7 @@ import type {
   RegisterAgentBody,
   RegisteredAgent,
 } from "../core/protocol/agents.ts";
+import { type ArtifactBody, LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
 import type { Problem } from "../core/protocol/common.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
@@ -38,6 +40,7 @@ import type {
   EmitBody,
   HeartbeatAnswerBody,
   HeartbeatBody,
+  LeaseProofBody,
   ReleaseAnswer,
   ReleaseBody,
   ReportAnswerBody,
@@ -75,6 +78,27 @@ export interface SubmitOptions {
   /** W3C trace context that the run's tasks continue. */
   traceparent?: string;
 }
+
+export interface WriteArtifactOptions {
+  /** Default `text/plain; charset=utf-8` for a text, `application/octet-stream` for bytes. */
+  contentType?: string;
+  /** Only where nothing is there yet; else ARTIFACT_CONFLICT. What is there with the same content is fine. */
+  ifAbsent?: boolean;
+  /** Only over the content of this SHA-256, in hex; else ARTIFACT_CONFLICT. */
+  ifMatch?: string;
+}
+
+export interface ArtifactContent {
+  content: Buffer;
+  contentType: string;
+  /** Of the content, in hex. */
+  sha256: string;
+}
+
+export type ArtifactFilter = PageOptions & {
+  /** How the path begins. */
+  prefix?: string;
+};
 
 export type RerunOptions = Omit<SubmitOptions, "wait">;
 
@@ -135,6 +159,13 @@ export function createClient(options: ClientOptions) {
         http.post<RunBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/approve`, decision),
       reject: (id: string, task: string, decision: DecisionBody = {}) =>
         http.post<RunBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/reject`, decision),
+      /** The files of a run. */
+      artifacts: {
+        list: (id: string, filter?: ArtifactFilter) => artifactsOf(http, id).list(filter),
+        read: (id: string, path: string) => artifactsOf(http, id).read(path),
+        write: (id: string, path: string, content: string | Uint8Array, options?: WriteArtifactOptions) =>
+          artifactsOf(http, id).write(path, content, options),
+      },
       /** The run's events until its end, resuming by itself when the connection is lost. */
       events: (id: string, after?: string, signal?: AbortSignal) =>
         followEvents(http, `${run(id)}/events`, after, signal),
@@ -171,14 +202,52 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     report: (body: ReportBody) => http.post<ReportAnswerBody>("/v1/tasks/report", body),
     emit: (body: EmitBody) => http.post<EmitAnswer>("/v1/tasks/emit", body),
     release: (body: ReleaseBody) => http.post<ReleaseAnswer>("/v1/tasks/release", body),
+    /** The files of the run that a lease is for. */
+    artifacts: (runId: string, { task_id, attempt, lease_token }: LeaseProofBody) =>
+      artifactsOf(http, runId, { [LEASE_HEADER]: `${task_id} ${attempt} ${lease_token}` }),
     /** Says that the agent is there. Answers with the queues it should consume from now on. */
     present: (load?: Json) => http.post<AgentHeartbeatAnswer>(`${self}/heartbeat`, load === undefined ? {} : { load }),
     /** What the agent may bid for and has not answered; waits up to `wait` seconds for something. */
     announcements: (wait: number, signal?: AbortSignal) =>
-      http.get<AnnouncementsAnswer>(`${self}/announcements`, { wait }, signal),
+      http.get<AnnouncementsAnswer>(`${self}/announcements`, { wait }, { signal }),
     bid: (body: BidsBody) => http.post<BidsAnswer>(`${self}/bids`, body),
     leave: () => http.delete(self),
   };
+}
+
+function artifactsOf(http: Connection, runId: string, headers: Record<string, string> = {}) {
+  const root = `/v1/runs/${encodeURIComponent(runId)}/artifacts`;
+  const at = (path: string) => {
+    // A URL would resolve `..` before the server sees it.
+    const flaw = artifactPathFlaw(path);
+    if (flaw) throw new SkeinError("REQUEST_INVALID", `The path ${JSON.stringify(path)} ${flaw}.`);
+    return `${root}/${encodeURIComponent(path)}`;
+  };
+  return {
+    list: (filter: ArtifactFilter = {}) => http.get<PageOf<ArtifactBody>>(root, filter, { headers }),
+    read: async (path: string): Promise<ArtifactContent> => {
+      const response = await http.bytes(at(path), headers);
+      return {
+        content: Buffer.from(await response.arrayBuffer()),
+        contentType: response.headers.get("content-type") ?? "",
+        sha256: (response.headers.get("etag") ?? "").replaceAll('"', ""),
+      };
+    },
+    write: async (path: string, content: string | Uint8Array, options: WriteArtifactOptions = {}) => {
+      const { ifAbsent, ifMatch, contentType = defaultContentType(content) } = options;
+      return http.putBytes<ArtifactBody>(at(path), Buffer.from(content as string), {
+        ...headers,
+        "content-type": contentType,
+        ...(ifAbsent && { "if-none-match": "*" }),
+        ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
+      });
+    },
+  };
+}
+
+/** Of an artifact about whose type nothing was said. */
+export function defaultContentType(content: string | Uint8Array): string {
+  return typeof content === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
 }
 
 function submitHeaders({ idempotencyKey, wait, traceparent }: SubmitOptions): Record<string, string> {
@@ -219,8 +288,15 @@ function connection(options: ClientOptions, token: string | undefined) {
   }
 
   return {
-    get: async <T>(path: string, query: Query = {}, signal?: AbortSignal) =>
-      read<T>(await request("GET", path + queryString(query), signal && { signal })),
+    get: async <T>(
+      path: string,
+      query: Query = {},
+      { headers = {}, signal }: { headers?: Record<string, string>; signal?: AbortSignal | undefined } = {},
+    ) => read<T>(await request("GET", path + queryString(query), { headers, ...(signal && { signal }) })),
+    bytes: (path: string, headers: Record<string, string>) =>
+      request("GET", path, { headers: { accept: "*/*", ...headers } }),
+    putBytes: async <T>(path: string, body: Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
+      read<T>(await request("PUT", path, { body, headers })),
     text: async (path: string, query: Query) => {
       const response = await request("GET", path + queryString(query), { headers: { accept: "*/*" } });
       return response.text();

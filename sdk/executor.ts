@@ -3,9 +3,11 @@
 import { z } from "zod";
 import { SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
+import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { EmitAnswer } from "../core/protocol/tasks.ts";
 import { compileSchema } from "../core/schema.ts";
 import { idPattern, type TaskDefinition } from "../core/workflow-schema.ts";
+import type { ArtifactContent, ArtifactFilter, PageOf, WriteArtifactOptions } from "./client.ts";
 
 /** A contract: a zod schema (typed) or a JSON Schema 2020-12 object (untyped). */
 export type ContractSchema = z.ZodType | JsonObject;
@@ -67,6 +69,8 @@ export interface ExecutorContext<Input = unknown> {
    * named `<key>/<id>`. Tasks that are not valid fail this one for good (`spawn_invalid`).
    */
   spawn(tasks: readonly SpawnedTask[]): void;
+  /** The files of the run. What is written stays when the attempt fails; the attempt after it may replace it. */
+  artifacts: RunArtifacts;
   /** The same for every attempt of the task: send it along with outside effects. */
   idempotencyKey: string;
   taskId: string;
@@ -95,6 +99,18 @@ export interface AnnouncedTask<Input = unknown> {
   /** Slots with a handler in them, of all. */
   running: number;
   slots: number;
+}
+
+/**
+ * The files of the run. All three throw a `NonRetryableError` with the server's code where trying again cannot help, such as
+ * ARTIFACT_NOT_FOUND, ARTIFACT_CONFLICT and ARTIFACT_LIMIT_EXCEEDED.
+ */
+export interface RunArtifacts {
+  read(path: string): Promise<ArtifactContent>;
+  /** Replaces what is there, unless `options` say otherwise. */
+  write(path: string, content: string | Uint8Array, options?: WriteArtifactOptions): Promise<ArtifactBody>;
+  /** By path, in pages. */
+  list(filter?: ArtifactFilter): Promise<PageOf<ArtifactBody>>;
 }
 
 /** An item for an open map. One whose `key` the map has already is ignored. */

@@ -74,7 +74,8 @@ async function cells<R>(store: StoreContext, text: string, params: unknown[]): P
   return answer?.rows ?? [];
 }
 
-function tokenHash(token: string): Buffer {
+/** What is stored of a lease's token. */
+export function tokenHash(token: string): Buffer {
   return createHash("sha256").update(token).digest().subarray(0, TOKEN_BYTES);
 }
 

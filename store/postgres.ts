@@ -3,6 +3,7 @@ import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
 import { defaultLimits, type Limits } from "../core/limits.ts";
 import { agentStore } from "./agents.ts";
+import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
@@ -109,6 +110,7 @@ export function storeOver(
       ...signalStore(context),
       ...patchStore(context),
     },
+    artifacts: artifactStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),

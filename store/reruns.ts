@@ -2,6 +2,7 @@
 import { SkeinError } from "../core/errors.ts";
 import { type OldRun, type OldTask, tasksToKeep } from "../core/rerun.ts";
 import type { TerminalTaskStatus } from "../core/run.ts";
+import { keepArtifacts } from "./artifacts.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { insertRunRows, takeIdempotencyKeys } from "./runs.ts";
@@ -35,6 +36,11 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   const rest = rows.filter((row) => !keys.has(row.key));
   log.add({ runId, namespace }, { type: "run.submitted", tasks: rows.length, retried_from: of.runId });
   await keep(tx, log, { runId, namespace }, kept, kind);
+  keepArtifacts(
+    tx,
+    { from: of.runId, to: runId },
+    kept.flatMap(({ task }) => [task.id, task.original]),
+  );
   countKept(rest, kept);
   await addTasks(tx, log, rest);
   if (rest.length === 0) log.mayBeFinished({ runId, namespace });

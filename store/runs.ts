@@ -385,7 +385,9 @@ async function findTask(
   );
   if (!row) return undefined;
   const keys = await keysOf(db, [row]);
-  const hasStarted = row.attempt > 0 || row.status === "ready";
+  // A person who is asked reads here what about.
+  const waits = row.engine === "wait" && row.started_at !== null;
+  const hasStarted = row.attempt > 0 || row.status === "ready" || waits;
   const inputs = hasStarted ? await buildInputs(db, [row]) : () => null;
   const ended = await endedAttempts(db, "t.id = $1::uuid", row.id);
   return { ...toTaskRecord(row, keys), input: inputs(row), attempts: withCurrent(row, ended.get(row.id) ?? []) };

@@ -1,5 +1,6 @@
 /** What comes to a run from outside while it waits: signals and decisions. */
 import { uuidv7 } from "uuidv7";
+import { answerIssues } from "../core/human-task.ts";
 import type { Json } from "../core/json.ts";
 import { isTerminalTask, type TaskStatus } from "../core/run.ts";
 import { asksApproval, type Decision } from "../core/wait.ts";
@@ -70,8 +71,11 @@ async function decide(
     if (!task) return "no_task";
     if (task.decision) return task.decision.approved === approved ? "repeated" : "settled";
     if (isTerminalTask(task.status)) return "settled";
-    const asks = task.spec.engine?.kind === "wait" && asksApproval(task.input ?? task.spec.input ?? null);
+    const wait = task.input ?? task.spec.input ?? null;
+    const asks = task.spec.engine?.kind === "wait" && asksApproval(wait);
     if (task.status !== "waiting" || !asks) return "not_waiting";
+    const issues = approved ? answerIssues(wait, payload) : [];
+    if (issues.length > 0) return issues;
     await tx.query(
       `update task
        set step_due = true, decision = json_build_object('approved', $2::boolean, 'by', $3::text, 'comment', $4::text,

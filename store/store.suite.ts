@@ -1,6 +1,7 @@
 /** What the store means, on whatever database it runs. Each test has a namespace of its own; none leaves a violation. */
 import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
 import { agentCases } from "./suite/agents.ts";
+import { artifactCases } from "./suite/artifacts.ts";
 import { auditCases } from "./suite/audit.ts";
 import { bidCases } from "./suite/bids.ts";
 import { cancelCases } from "./suite/cancel.ts";
@@ -56,6 +57,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a retry or fork of a run": rerunCases,
   "deadlines and unroutable tasks": deadlineCases,
   "redispatch and prune": upkeepCases,
+  artifacts: artifactCases,
   agents: agentCases,
   keys: keyCases,
   events: eventCases,

@@ -2,8 +2,9 @@
  * The port to Postgres, where every fact lives. One implementation (postgres.ts) runs on a PostgreSQL server and on the
  * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
  */
+import type { ArtifactCondition, ArtifactWriter } from "../core/artifact.ts";
 import type { EngineSpec } from "../core/engine-task.ts";
-import type { Failure } from "../core/errors.ts";
+import type { Failure, Issue } from "../core/errors.ts";
 import type { ClaimDoor, Fact, RunEvent } from "../core/event.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
@@ -17,6 +18,7 @@ import type { Workflow } from "../core/workflow.ts";
 export interface Store {
   workflows: WorkflowStore;
   runs: RunStore & SteeringStore & PatchStore & RerunStore & SignalStore;
+  artifacts: ArtifactStore;
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
@@ -182,7 +184,7 @@ export interface TaskRecord {
 }
 
 export interface TaskDetail extends TaskRecord {
-  /** As the handler receives it; null while it cannot be known yet, and of a task that was kept. */
+  /** As the handler receives it, or what a wait waits for; null while it cannot be known yet, and of a kept task. */
   input: Json;
   attempts: AttemptRecord[];
 }
@@ -199,9 +201,9 @@ export interface AttemptRecord {
 
 /**
  * `decided`: now. `repeated`: the same had been decided before. `settled`: it is too late, or the other was decided.
- * `not_waiting`: it asks nobody, or not yet.
+ * `not_waiting`: it asks nobody, or not yet. Issues: the answer does not fit the form; the task goes on waiting.
  */
-export type DecisionOutcome = "decided" | "repeated" | "settled" | "not_waiting" | "no_task" | "no_run";
+export type DecisionOutcome = "decided" | "repeated" | "settled" | "not_waiting" | "no_task" | "no_run" | Issue[];
 
 export interface SignalStore {
   /** Sends a signal to the run: it ends one wait for its name, now or later. Undefined: no such run. */
@@ -298,6 +300,56 @@ export interface RunStore {
   bids(namespace: string, runId: string, keyOrId: string): Promise<BidRound[] | undefined>;
   /** Ended attempts of all tasks of a run, by task id; for timelines. */
   attempts(namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>>;
+}
+
+// --- artifacts: the files of runs
+
+/** Who reads or writes: somebody of the namespace, or the attempt that holds this lease on a task of the run. */
+export interface ArtifactAccess {
+  namespace: string;
+  runId: string;
+  lease?: LeaseProof | undefined;
+}
+
+export interface Artifact {
+  path: string;
+  contentType: string;
+  size: number;
+  /** Of the content, in hex. */
+  sha256: string;
+  /** The attempt that wrote it; null for somebody outside of the run. */
+  writer: ArtifactWriter;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+export interface ArtifactWrite {
+  path: string;
+  contentType: string;
+  content: Buffer;
+  condition?: ArtifactCondition | undefined;
+}
+
+/** Of an access that is refused. `stale`: the lease is not held, or not in this run. */
+export type ArtifactRefusal = "no_run" | "stale";
+export type ArtifactWritten =
+  | { outcome: "written" | "same"; artifact: Artifact }
+  | { outcome: "finished" | "conflict" | ArtifactRefusal }
+  | { outcome: "limit"; message: string };
+
+/** The paths have been checked. */
+export interface ArtifactStore {
+  /** Puts it in the place of what is there, as core decides (core/artifact.ts). */
+  write(access: ArtifactAccess, write: ArtifactWrite): Promise<ArtifactWritten>;
+  read(
+    access: ArtifactAccess,
+    path: string,
+  ): Promise<{ artifact: Artifact; content: Buffer } | "no_artifact" | ArtifactRefusal>;
+  /** Those whose path begins with `prefix`, in the order of their paths. */
+  list(
+    access: ArtifactAccess,
+    filter: Page & { prefix?: string | undefined },
+  ): Promise<PageOf<Artifact> | ArtifactRefusal>;
 }
 
 // --- leases: dispatch, claim, heartbeat, report

@@ -12,6 +12,9 @@ it("the built-in executors are the ones the documentation names", () => {
     "http.request",
     "transform.jsonata",
     "code.javascript",
+    "file.read",
+    "file.write",
+    "file.list",
     "a2a.send",
   ]);
 });

@@ -8,6 +8,9 @@ import { codeJavascript } from "./code-javascript.ts";
 import { coreEcho } from "./core-echo.ts";
 import { coreSleep } from "./core-sleep.ts";
 import { emailSend, type SmtpSettings } from "./email-send.ts";
+import { fileList } from "./file/file-list.ts";
+import { fileRead } from "./file/file-read.ts";
+import { fileWrite } from "./file/file-write.ts";
 import { httpRequest } from "./http-request/http-request.ts";
 import { createLlm, type LlmSettings } from "./llm/llm.ts";
 import { llmAgent } from "./llm/llm-agent.ts";
@@ -59,6 +62,9 @@ export function builtinExecutors(options: BuiltinOptions = {}): readonly Executo
     httpRequest(guard),
     transformJsonata,
     codeJavascript,
+    fileRead,
+    fileWrite,
+    fileList,
     a2aSend(guard),
     ...(sqlDatabases ? [sqlQuery(sqlDatabases)] : []),
     ...(smtp ? [emailSend(smtp)] : []),

@@ -32,6 +32,7 @@ describe("performTask", () => {
     });
     expect(await performTask(crawl, { url: "u" }, { attempt: 3, key: "crawl" })).toEqual({
       outcome: "completed",
+      artifacts: {},
       output: { found: 3 },
       hasReturned: true,
       logs: [{ at: expect.any(String), level: "info", message: "crawling", fields: { depth: 2 } }],

@@ -6,6 +6,7 @@ import { seedSpawned } from "../../core/spawn.ts";
 import { createAgentClient } from "../../sdk/client.ts";
 import { type EmittedItem, type Executor, type SpawnedTask, TaskError, type Usage } from "../../sdk/executor.ts";
 import type { Logger } from "../../transport/transport.ts";
+import { artifactsIn, type StoredFile, storedFile } from "./artifacts-in-memory.ts";
 import { type Attempt, newAttempt, stopAttempt } from "./runtime/attempt.ts";
 import { noteOf } from "./runtime/attempts.ts";
 import { perform } from "./runtime/handler.ts";
@@ -26,6 +27,8 @@ export interface PerformTaskOptions {
   executors?: readonly Executor[];
   /** Maps that take no items, as if they were closed. All others are open. */
   closedMaps?: readonly string[];
+  /** The files of the run, by path. */
+  artifacts?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 /** What the runtime would report of the attempt, and what the handler did meanwhile. */
@@ -51,6 +54,8 @@ export interface PerformedTask {
   emitted: Record<string, { items: EmittedItem[]; isClosed: boolean }>;
   /** Empty when the attempt failed. */
   spawned: SpawnedTask[];
+  /** The files of the run afterwards, by path. */
+  artifacts: Record<string, StoredFile>;
 }
 
 const DEFAULT_TIMEOUT_MS = 600_000;
@@ -70,6 +75,7 @@ export async function performTask(
 ): Promise<PerformedTask> {
   const { emitted, send } = openMaps(options.closedMaps ?? []);
   const attempt = attemptOf(executor, input, options, send);
+  const files = new Map(Object.entries(options.artifacts ?? {}).map(([path, content]) => [path, storedFile(content)]));
   const progress: Json[] = [];
   const stop = stopper(attempt, options.signal);
   const performing = perform(attempt, {
@@ -77,6 +83,7 @@ export async function performTask(
       if (!attempt.isEnded && "json" in noteOf(note)) progress.push(structuredClone(note));
     },
     executors: new Map((options.executors ?? []).map((other) => [other.capability, other])),
+    artifacts: artifactsIn(files, { taskId: attempt.lease.task_id, attempt: attempt.lease.attempt }),
   });
   let performed = await Promise.race([performing, stop.happened]);
   stop.forget();
@@ -95,6 +102,7 @@ export async function performTask(
     progress,
     emitted,
     spawned: (report?.effects?.spawn ?? []) as unknown as SpawnedTask[],
+    artifacts: Object.fromEntries(files),
   };
 }
 

@@ -1,6 +1,7 @@
 /** What people and programs tell a run while it waits: signals and decisions. */
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
+import { refusal } from "../../core/issues.ts";
 import { name, uuid } from "../../core/protocol/common.ts";
 import { type DecisionBody, decisionBody, run, signalBody } from "../../core/protocol/runs.ts";
 import type { Principal } from "../auth.ts";
@@ -51,7 +52,7 @@ export async function signalRoutes(app: App, { store, limits }: ApiContext): Pro
         schema: {
           tags: ["runs"],
           summary: approved ? "Approve a task that waits for it" : "Reject a task that waits for approval",
-          description: `Repeating it changes nothing. ${approved ? "The task completes with the payload." : "The task fails with `rejected`."}`,
+          description: `Repeating it changes nothing. ${approved ? "The task completes with the payload, which has to fit the form of a `human.task`." : "The task fails with `rejected`."}`,
           params: taskParams,
           body: decisionBody,
           response: { 202: run },
@@ -74,6 +75,7 @@ export async function signalRoutes(app: App, { store, limits }: ApiContext): Pro
   ): Promise<void> {
     const { comment = null, payload = null } = body ?? {};
     const outcome = await store.runs.decide(namespace, runId, task, { approved, by, comment, payload });
+    if (Array.isArray(outcome)) throw refusal("ANSWER_INVALID", outcome);
     switch (outcome) {
       case "no_run":
         throw runNotFound(runId);

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { Json } from "../../core/json.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { Team } from "./team.ts";
 
@@ -107,6 +108,48 @@ export function engineCases(open: OpenTeam): void {
     expect(await team.statuses(runId)).toEqual({ ask: "failed", hear: "failed", escalate: "ready" });
     expect((await team.task(runId, "ask")).error).toMatchObject({ code: "rejected" });
     expect((await team.task(runId, "hear")).error).toMatchObject({ code: "wait_timed_out" });
+  });
+
+  it("asks a person for an answer that fits a form, and holds no agent meanwhile", async () => {
+    const team = await open(["work", "human.task"]);
+    const form = { type: "object", required: ["ok"], properties: { ok: { const: "{{ inputs.wanted }}" } } };
+    const ask = { capability: "human.task", input: { form, assignee: "{{ inputs.who }}" } };
+    const runId = await team.submit({ ask, act: { needs: ["ask"] } }, { inputs: { wanted: 1, who: "ann" } });
+    await team.settle();
+    expect(await team.claim()).toEqual([]);
+    expect((await team.task(runId, "ask")).input).toMatchObject({ approval: { assignee: "ann" } });
+    const answer = (payload: Json, approved = true) =>
+      team.store.runs.decide(team.namespace, runId, "ask", { approved, by: "ann", comment: null, payload });
+    expect(await answer({ ok: 2 })).toMatchObject([{ code: "ANSWER_INVALID", pointer: "/payload/ok" }]);
+    expect(await answer(null)).toMatchObject([{ pointer: "/payload" }]);
+    await team.settle();
+    expect(await team.statuses(runId)).toEqual({ ask: "waiting", act: "pending" });
+    expect(await answer({ ok: 1 })).toBe("decided");
+    await team.settle();
+    expect(await team.statuses(runId)).toEqual({ ask: "completed", act: "ready" });
+    expect((await team.task(runId, "ask")).output).toMatchObject({ by: "ann", payload: { ok: 1 } });
+  });
+
+  it("fails a task for a person who refuses it, does not answer in time, or cannot, for the form is none", async () => {
+    const team = await open();
+    const ask = { capability: "human.task", input: { form: { type: "object" } } };
+    const runId = await team.submit(
+      {
+        refused: ask,
+        late: { ...ask, timeout: "1m" },
+        odd: { ...ask, input: { form: "{{ inputs.form }}" } },
+        tidy: { needs: ["refused", "late", "odd"], trigger_rule: "all_done" },
+      },
+      { inputs: { form: { type: "nonsense" } } },
+    );
+    await team.settle();
+    await approve(team, runId, "refused", false);
+    await pass(team, runId, 60_000);
+    await team.settle();
+    const tasks = await team.tasks(runId);
+    const codes = Object.fromEntries(Object.values(tasks).map(({ key, error }) => [key, error?.code]));
+    const odd = "WORKFLOW_SCHEMA_INVALID";
+    expect(codes).toEqual({ refused: "rejected", late: "wait_timed_out", odd, tidy: undefined });
   });
 
   it("fails a wait whose expressions make no sense", async () => {

@@ -35,6 +35,7 @@ interface Resources {
   agent: { id: string; token: string };
   key: string;
   workflow: string;
+  artifact: string;
 }
 
 let server: TestServer;
@@ -79,6 +80,7 @@ async function newResources(own: Namespace): Promise<Resources> {
   await own.call({ method: "POST", path: `/v1/runs/${ended}/cancel` });
   await own.finished(ended);
   await own.call({ path: "/v1/workflows", body: { name: marker, tasks: [{ id: "a", capability: marker }] } });
+  await own.call({ method: "PUT", path: `/v1/runs/${submitted.id}/artifacts/${marker}`, ...asText(marker) });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   return {
     marker,
@@ -89,8 +91,11 @@ async function newResources(own: Namespace): Promise<Resources> {
     agent,
     key: key.body.id,
     workflow: marker,
+    artifact: marker,
   };
 }
+
+const asText = (body: string) => ({ body, headers: { "content-type": "text/plain" } });
 
 const definition = { name: "w", tasks: [{ id: "a", capability: "work" }] };
 
@@ -114,17 +119,19 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postAgentsAgentBids: ({ task }) => ({ bids: [{ task_id: task.id, round: 1, bid: 1 }] }),
   patchAgentsAgent: () => ({ cordoned: false }),
   putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
+  putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow } = resources;
+  const { run, ended, task, agent, key, workflow, artifact } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
     agent: agent.id,
     key,
     name: workflow,
+    path: artifact,
     capability: "work",
     code: "INTERNAL",
   };
@@ -229,6 +236,7 @@ describe("every operation", () => {
           `select row_to_json(r) as row from run r where id = $1
          union all select row_to_json(t) from task t where run_id = $1
          union all select row_to_json(a) from (select id, capabilities, load, left_at from agent) a where id = $2
+         union all select row_to_json(f) from artifact f where run_id = $1
          union all select row_to_json(k) from api_key k where id = $3`,
           [resources.run, resources.agent.id, resources.key],
         );

@@ -70,6 +70,7 @@ async function rows(): Promise<Record<string, number>> {
     "event",
     "bid",
     "attempt",
+    "artifact",
   ];
   const counts = tables.map((table) => `(select count(*)::int from ${table}) as "${table}"`);
   return (await server.sql.query<Record<string, number>>(`select ${counts.join(", ")}`))[0]!;
@@ -665,6 +666,7 @@ describe("mutations of every request", () => {
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
+    putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
     postTasksClaim: () => ({ request_id: "fixed", max: 1, wait: 0, capabilities: ["work"], task_ids: [nowhere] }),
     postTasksHeartbeat: () => ({ leases: [{ ...proof(lease), lease_token: "other", progress: { x: 1 } }] }),
     postTasksReport: () => ({
@@ -837,6 +839,7 @@ describe("mutations of every request", () => {
       .replace("{agent}", agent.id)
       .replace("{key}", nowhere)
       .replace("{name}", "flow")
+      .replace("{path}", "report.md")
       .replace("{capability}", "work");
 
   it("are answered or refused, never failed, and a refused one leaves nothing behind", async () => {

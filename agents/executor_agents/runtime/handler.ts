@@ -13,7 +13,7 @@ export interface Performed {
 }
 
 /** What the handler reaches beyond its own attempt. */
-export type Surroundings = Pick<ExecutorContext, "progress" | "executors">;
+export type Surroundings = Pick<ExecutorContext, "progress" | "executors" | "artifacts">;
 
 /** Resolves when the handler has returned and what it emitted has arrived. Never rejects. */
 export async function perform(attempt: Attempt, surroundings: Surroundings): Promise<Performed> {

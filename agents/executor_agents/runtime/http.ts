@@ -22,14 +22,17 @@ export function createHttp(url: string): Http {
         path: pathname + search,
         method: (init.method ?? "GET") as "GET",
         headers: init.headers as Record<string, string>,
-        body: (init.body ?? null) as string | null,
+        body: (init.body ?? null) as string | Uint8Array | null,
         signal: init.signal ?? null,
       });
-      const text = await body.text();
-      const type = headers["content-type"];
-      return new Response(text === "" ? null : text, {
+      const bytes = await body.arrayBuffer();
+      const { "content-type": type, etag } = headers;
+      return new Response(bytes.byteLength === 0 ? null : bytes, {
         status: statusCode,
-        ...(typeof type === "string" && { headers: { "content-type": type } }),
+        headers: {
+          ...(typeof type === "string" && { "content-type": type }),
+          ...(typeof etag === "string" && { etag }),
+        },
       });
     },
     close: () => pool.destroy(),
