@@ -30,6 +30,7 @@ export const errorTitles = {
   WORKFLOW_KEY_UNKNOWN: "The workflow file has a key that does not exist",
   WORKFLOW_TASK_DUPLICATE: "Two tasks have the same id",
   WORKFLOW_NEED_UNKNOWN: "A task needs a task that does not exist",
+  WORKFLOW_CANCEL_UNKNOWN: "A task cancels what is neither a task nor a group",
   WORKFLOW_HAS_CYCLE: "The tasks need each other in a circle",
   WORKFLOW_LIMIT_EXCEEDED: "The workflow is larger than the limits allow",
   WORKFLOW_DURATION_INVALID: "A duration is not one of the accepted forms",

@@ -6,6 +6,7 @@ import type { JsonObject } from "./json.ts";
 import {
   applyEdits,
   editPointer,
+  keepsParts,
   type OldRun,
   type OldTask,
   requireRetryable,
@@ -130,6 +131,8 @@ describe("what a new run keeps of an old one", () => {
     const ends: Ends = { a: "completed", b: "completed", c: "completed", d: "completed" };
     expect(keptOf(tasks, oldRun(ends, { isFinished: false }))).toEqual(["d"]);
     expect(keptOf(tasks, oldRun(ends))).toEqual(["a", "b", "c", "d"]);
+    expect(tasks.map(({ spec }) => keepsParts(spec))).toEqual([false, true, true, false]);
+    expect(seeds({ id: "b", for_each: [1] }).map(({ spec }) => keepsParts(spec))).toEqual([false]);
   });
 
   const graph = fc

@@ -60,6 +60,11 @@ function canBeUndone({ compensate, engine }: TaskSpec): boolean {
   return engine?.kind === "loop" && engine.body.some(({ spec }) => canBeUndone(spec));
 }
 
+/** Whether a retry takes over, with what it keeps of a task, the parts that this consisted of: they are what it may undo. */
+export function keepsParts(spec: TaskSpec): boolean {
+  return (spec.engine?.kind === "map" || spec.engine?.kind === "loop") && canBeUndone(spec);
+}
+
 /** `read[2]/draft` → `read`: ids have neither brackets nor slashes. */
 function definitionKey(key: string): string {
   return /^[^[/]*/.exec(key)![0];

@@ -48,7 +48,8 @@ export function checkSize(value: unknown, limits: Limits): Issue[] {
  */
 export function checkMeaning(value: unknown, limits: Limits): Issue[] {
   const inputs = isJsonObject(value) ? value.inputs : undefined;
-  const { nodes, issues } = checkTasks(rawTasks(value), "/tasks", topScope, limits);
+  const tasks = rawTasks(value);
+  const { nodes, issues } = checkTasks(tasks, "/tasks", { ...topScope, groups: new Set(groupsOf(tasks)) }, limits);
   return [
     ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
     ...wrongDelays(value),
@@ -62,7 +63,7 @@ export function checkSpawned(raws: readonly unknown[], parentId: string, limits:
   // Tasks that spawn their like may use their own ids again: the name then means the new one.
   const isReused = raws.some((raw) => isJsonObject(raw) && raw.id === parentId);
   const parent = new Set(isReused ? [] : [parentId]);
-  return checkTasks(raws, "/spawn", { taskIds: parent, needs: parent, names }, limits).issues;
+  return checkTasks(raws, "/spawn", { taskIds: parent, needs: parent, names, groups: undefined }, limits).issues;
 }
 
 /** What the tasks of a list can see of what is around the list: a loop's body sees the tasks that its loop needs. */
@@ -70,12 +71,14 @@ interface OuterScope {
   taskIds: ReadonlySet<string>;
   needs: { has(id: string): boolean };
   names: ExpressionScope["names"];
+  /** Of the whole run; undefined when only a part of it is at hand: then nobody can tell what a cancel may name. */
+  groups: ReadonlySet<string> | undefined;
 }
 
 const names: ExpressionScope["names"] = new Set(["inputs", "tasks", "run"]);
 /** An agent is chosen whatever the needs gave. */
 const stickyNames: ExpressionScope["names"] = new Set(["inputs", "run"]);
-const topScope: OuterScope = { taskIds: new Set(), needs: new Set(), names };
+const topScope: Omit<OuterScope, "groups"> = { taskIds: new Set(), needs: new Set(), names };
 
 function checkTasks(
   raws: readonly unknown[],
@@ -94,6 +97,7 @@ function checkTasks(
     ...wrongNeeds(tasks, known),
     ...tasks.flatMap(wrongJoin).slice(0, MAX_ISSUES),
     ...tasks.flatMap(wrongKind).slice(0, MAX_ISSUES),
+    ...wrongCancels(tasks, known, outer),
     ...wrongGraph(nodes, limits),
     ...wrongExpressions(nodes, outer, limits),
   ];
@@ -355,6 +359,41 @@ function wrongWait(wait: unknown, invalid: (message: string, key?: string) => Is
   return beside ? [invalid("has `any_of` beside another thing to wait for; put it into the list.", "wait")] : issues;
 }
 
+/** The groups of tasks and, whatever their loops, of the tasks in these. */
+function* groupsOf(raws: readonly unknown[]): Generator<string> {
+  for (const raw of raws) {
+    if (!isJsonObject(raw)) continue;
+    if (typeof raw.group === "string") yield raw.group;
+    if (isJsonObject(raw.loop) && Array.isArray(raw.loop.body)) yield* groupsOf(raw.loop.body);
+  }
+}
+
+/** Whether it is there when the cancel is done is another matter. */
+function wrongCancels(tasks: readonly Task[], known: ReadonlyMap<unknown, TaskDraft>, outer: OuterScope): Issue[] {
+  const { groups, taskIds } = outer;
+  if (!groups) return [];
+  const isTask = (name: string) => known.has(name) || taskIds.has(name);
+  const issues: Issue[] = [];
+  for (const { id, at, raw } of tasks) {
+    const pointer = `${at}/cancel`;
+    const targets = Array.isArray(raw.cancel) ? [...raw.cancel.entries()] : [[undefined, raw.cancel] as const];
+    for (const [position, target] of targets) {
+      if (issues.length >= MAX_ISSUES) return issues;
+      // Of `m[0]` and `plan/x` there is no more here than the map, or the task that will spawn it.
+      if (typeof target !== "string" || groups.has(target) || isTask(/^[^[/]*/.exec(target)![0])) continue;
+      const candidates = [...(known.keys() as Iterable<string>), ...taskIds, ...groups];
+      const remedy = didYouMean(target, candidates) || " Name one that is there, or remove it.";
+      const message = `Task "${id}" cancels "${target}", which is neither a task nor a group here.${remedy}`;
+      issues.push({
+        code: "WORKFLOW_CANCEL_UNKNOWN",
+        message,
+        pointer: position === undefined ? pointer : `${pointer}/${position}`,
+      });
+    }
+  }
+  return issues;
+}
+
 /** Tasks of a circle that a message names before it breaks off. */
 const MAX_NAMED = 20;
 
@@ -390,7 +429,7 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
   for (const { id, at, raw } of nodes) {
     const needs = { has: (other: string) => outer.needs.has(other) || isAncestor(other, id) };
     const isMap = raw.for_each !== undefined;
-    const scope = { taskIds, needs, names: outer.names };
+    const scope = { taskIds, needs, names: outer.names, groups: outer.groups };
     // `item` and `index` are of one instance; whether there is a map at all is decided before there are any.
     const ofInstance = isMap ? { ...scope, names: new Set([...outer.names, "item", "index"] as const) } : scope;
     if (typeof raw.when === "string") issues.push(...checkExpression(raw.when, scope, pointerTo(at, "when")));

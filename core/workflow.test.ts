@@ -84,6 +84,22 @@ describe("a good workflow", () => {
     expect(validateWorkflow(full)).toEqual(full);
   });
 
+  it("may cancel tasks and groups of any part of the run that is seen from there, and what comes of its tasks", () => {
+    const body = [
+      task("x", { group: "inner" }),
+      { id: "stop", cancel: ["x", "a", "outer", "inner", "deep"] },
+      { id: "again", loop: { body: [task("z", { group: "deep" })], until: "true", max: 1 } },
+    ];
+    const full = workflow(
+      task("a", { group: "outer" }),
+      task("m", { for_each: [1, 2] }),
+      { id: "loop", loop: { body, until: "true", max: 2 } },
+      { id: "one", cancel: "loop" },
+      { id: "some", cancel: ["a", "outer", "inner", "deep", "m[1]", "a/spawned", "loop[0]/x"] },
+    );
+    expect(workflowIssues(full).issues).toEqual([]);
+  });
+
   it("may have anchors, and tasks in any order", () => {
     const text =
       "name: w\ntasks:\n  - { id: b, capability: c, needs: [a], retry: &r { max_attempts: 1 } }\n  - { id: a, capability: c, retry: *r }\n";
@@ -504,6 +520,29 @@ const kindFlaws: [string, Record<string, unknown>, string, string, string][] = [
   ],
   ["that calls a version that is none", { workflow: "w@x" }, "WORKFLOW_INVALID", "/workflow", "name"],
   ["that cancels nothing", { cancel: [] }, "WORKFLOW_INVALID", "/cancel", "at least 1"],
+  ["that cancels nobody", { cancel: "nobody" }, "WORKFLOW_CANCEL_UNKNOWN", "/cancel", '"nobody", which is neither'],
+  [
+    "that cancels nobody among others",
+    { cancel: ["a", "aa"] },
+    "WORKFLOW_CANCEL_UNKNOWN",
+    "/cancel/1",
+    'Did you mean "a"?',
+  ],
+  ["that cancels a spawned task of nobody", { cancel: "z/a" }, "WORKFLOW_CANCEL_UNKNOWN", "/cancel", '"z/a"'],
+  [
+    "that cancels nobody from within a loop",
+    { loop: { body: [{ id: "x", cancel: ["y"] }], until: "true", max: 2 } },
+    "WORKFLOW_CANCEL_UNKNOWN",
+    "/loop/body/0/cancel/0",
+    'Task "x" cancels "y"',
+  ],
+  [
+    "that cancels a task within a loop from outside",
+    { cancel: ["x"] },
+    "WORKFLOW_CANCEL_UNKNOWN",
+    "/cancel/0",
+    "neither a task nor a group",
+  ],
   ["that ends in no way", { terminate: "maybe" }, "WORKFLOW_INVALID", "/terminate", "completed"],
 ];
 

@@ -15,6 +15,7 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   WORKFLOW_KEY_UNKNOWN: checkDefinition,
   WORKFLOW_TASK_DUPLICATE: checkDefinition,
   WORKFLOW_NEED_UNKNOWN: checkDefinition,
+  WORKFLOW_CANCEL_UNKNOWN: checkDefinition,
   WORKFLOW_HAS_CYCLE: checkDefinition,
   WORKFLOW_LIMIT_EXCEEDED: checkDefinition,
   WORKFLOW_DURATION_INVALID: checkDefinition,

@@ -10,6 +10,7 @@ import { seedTasks } from "../core/seed.ts";
 import type { FactLog } from "./facts.ts";
 import { insertRuns } from "./runs.ts";
 import type { Transaction } from "./sql.ts";
+import { pauseRuns } from "./steering.ts";
 import { doomed, inputOf, type Step, type StepResult } from "./step.ts";
 import { findWorkflow } from "./workflows.ts";
 
@@ -70,5 +71,6 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
     },
   ]);
   if (spec.isDetached) return { event: { type: "completed", output: { run_id: runId } } };
+  if (run.pausedBy !== null) await pauseRuns(tx, log, [{ runId, namespace: run.namespace }], { by: run.pausedBy });
   return { progress: { run_id: runId } };
 }

@@ -1,7 +1,8 @@
 /** Retries and forks: new runs that take over what an older one has done. */
+import { uuidv7 } from "uuidv7";
 import { SkeinError } from "../core/errors.ts";
-import { type OldRun, type OldTask, tasksToKeep } from "../core/rerun.ts";
-import type { TerminalTaskStatus } from "../core/run.ts";
+import { keepsParts, type OldRun, type OldTask, tasksToKeep } from "../core/rerun.ts";
+import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
@@ -32,15 +33,21 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   const rows = newRows(tasks, { namespace, runId, priority });
   const keys = tasksToKeep(tasks, old, from);
-  const kept = rows.filter((row) => keys.has(row.key)).map((row) => ({ row, task: old.byKey.get(row.key)! }));
+  const kept: Kept[] = rows
+    .filter((row) => keys.has(row.key))
+    .map((row) => ({ row: { ...row, parent_id: null }, task: old.byKey.get(row.key)! }));
+  const parts = kind === "fork" ? [] : await partsOf(tx, kept, tasks);
   const rest = rows.filter((row) => !keys.has(row.key));
   log.add({ runId, namespace }, { type: "run.submitted", tasks: rows.length, retried_from: of.runId });
-  await keep(tx, log, { runId, namespace }, kept, kind);
+  await keep(tx, log, { runId, namespace }, [...kept, ...parts], kind);
   keepArtifacts(
     tx,
     { from: of.runId, to: runId },
-    kept.flatMap(({ task }) => [task.id, task.original]),
+    [...kept, ...parts].flatMap(({ task }) => [task.id, task.original]),
   );
+  if (parts.length > 0) {
+    tx.send("update run set task_count = task_count + $2 where id = $1", [runId, parts.length]);
+  }
   countKept(rest, kept);
   await addTasks(tx, log, rest);
   if (rest.length === 0) log.mayBeFinished({ runId, namespace });
@@ -88,8 +95,34 @@ async function loadRun(tx: Queryable, namespace: string, { runId, hash }: Rerun[
 }
 
 interface Kept {
-  row: NewTaskRow;
-  task: SettledTask;
+  row: Pick<NewTaskRow, "id" | "key" | "tells_plain" | "needs" | "dependants" | "parent_id">;
+  task: Pick<SettledTask, "id" | "status" | "original">;
+}
+
+/** Instances and iterations of what is kept, at any depth, where something in them might have to be undone. */
+async function partsOf(tx: Queryable, kept: readonly Kept[], tasks: readonly TaskSeed[]): Promise<Kept[]> {
+  const whole = new Set(tasks.filter(({ spec }) => keepsParts(spec)).map(({ key }) => key));
+  const owners = kept.filter(({ row }) => whole.has(row.key));
+  if (owners.length === 0) return [];
+  const parts = await tx.query<Kept["task"] & Pick<NewTaskRow, "key" | "needs" | "dependants"> & { parent_id: string }>(
+    `with recursive part as (
+       select id, 0 as depth from task where parent_id = any($1::uuid[])
+       union all
+       select t.id, p.depth + 1 from part p join task t on t.parent_id = p.id
+     )
+     select t.id, t.key, t.status, t.parent_id, to_json(t.needs) as needs, to_json(t.dependants) as dependants,
+       coalesce(t.kept_from, t.id) as original
+     from part p join task t on t.id = p.id
+     order by p.depth, t.id`,
+    [owners.map(({ task }) => task.id)],
+  );
+  const ids = new Map(owners.map(({ row, task }) => [task.id, row.id]));
+  for (const { id } of parts) ids.set(id, uuidv7());
+  const renamed = (old: string[]) => old.map((id) => ids.get(id)!);
+  return parts.map(({ key, needs, dependants, parent_id, ...task }) => {
+    const edges = { needs: renamed(needs), dependants: renamed(dependants), parent_id: ids.get(parent_id)! };
+    return { row: { id: ids.get(task.id)!, key, tells_plain: true, ...edges }, task };
+  });
 }
 
 /** Copies the settled tasks inside the database: no output travels. What a fork keeps is not for it to undo. */
@@ -97,28 +130,20 @@ async function keep(tx: Transaction, log: FactLog, run: RunRef, kept: Kept[], ki
   const written = await inChunks(kept, (chunk) =>
     tx.query(
       `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority,
-         needs, dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, output, reason,
-         kept_from, finished_at)
+         needs, dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, output, error,
+         reason, parent_id, scope, ordinal, item, item_key, kept_from, finished_at)
        select o.namespace, k.id, $2, o.key, o.capability, o.group_name, o.status, o.is_plain, k.tells_plain, o.priority,
          k.needs, k.dependants, 0, o.lease_ms, o.timeout_ms, o.schedule_timeout_ms, o.deadline_ms,
-         case when $3 then (o.spec::jsonb - 'compensate')::json else o.spec end, o.output, o.reason,
-         k.original, clock_timestamp()
+         case when $3 then (o.spec::jsonb - 'compensate')::json else o.spec end, o.output, o.error, o.reason,
+         k.parent_id, o.scope, o.ordinal, o.item, o.item_key, k.original, clock_timestamp()
        from json_to_recordset($1) as k(id uuid, old_id uuid, original uuid, status text, tells_plain boolean,
-         needs uuid[], dependants uuid[])
+         needs uuid[], dependants uuid[], parent_id uuid)
        join task o on o.id = k.old_id and o.status = k.status
        returning id`,
       [
         JSON.stringify(
-          chunk.map(({ row: { id, tells_plain, needs, dependants }, task }) => {
-            return {
-              id,
-              old_id: task.id,
-              original: task.original,
-              status: task.status,
-              tells_plain,
-              needs,
-              dependants,
-            };
+          chunk.map(({ row: { key: _, ...row }, task: { id: old_id, original, status } }) => {
+            return { ...row, old_id, original, status };
           }),
         ),
         run.runId,

@@ -1,4 +1,5 @@
 /** What is done to a run that goes on, by those who watch it: cancel, pause, resume. */
+import type { Fact } from "../core/event.ts";
 import { isTerminalRun, type RunEnding, type RunStatus } from "../core/run.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
@@ -51,24 +52,88 @@ async function cancel(
   });
 }
 
+/** With the runs that it waits for. One that was paused by itself stays so when this one is resumed. */
 async function pause(store: StoreContext, namespace: string, runId: string, by: string, reason?: string) {
   return withOpenRun(store, namespace, runId, async (tx, log, run, status) => {
-    if (status === "paused") return "done";
-    tx.send("update run set status = 'paused', paused_by = $2 where id = $1", [runId, by]);
-    // What becomes ready from now on is written as held: whoever writes it has to ask for the run first.
-    const ready = await tx.query<{ id: string }>(
-      "select id from task where run_id = $1 and status = 'ready' order by id",
-      [runId],
-    );
-    await inChunks(
-      ready.map((task) => task.id),
-      (chunk) => hold(tx, chunk),
-    );
-    log.add(run, { type: "run.paused", by, ...(reason !== undefined && { reason }) });
-    // Whoever was about to finish the run has left it alone, since its row has changed.
-    log.mayBeFinished(run);
+    if (status === "paused") {
+      const own = await tx.query(
+        "update run set paused_with_parent = false, paused_by = $2 where id = $1 and paused_with_parent returning id",
+        [runId, by],
+      );
+      if (own.length > 0) log.add(run, pausedFact(by, reason));
+      return "done";
+    }
+    const below = await lockAwaited(tx, anyAwaited, run);
+    const running = below.filter((one) => one.status !== "paused");
+    await pauseRuns(tx, log, [run, ...running.map(({ id }) => ({ runId: id, namespace }))], { top: runId, by, reason });
     return "done";
   });
+}
+
+interface Pausing {
+  by: string;
+  reason?: string | undefined;
+  /** The run that is paused by itself; the others are with the one above them. */
+  top?: string;
+}
+
+/** Pauses runs that are held exclusively and go on. */
+export async function pauseRuns(
+  tx: Transaction,
+  log: FactLog,
+  runs: readonly RunRef[],
+  { by, reason, top }: Pausing,
+): Promise<void> {
+  const ids = runs.map(({ runId }) => runId);
+  tx.send(
+    `update run set status = 'paused', paused_by = $2, paused_with_parent = id is distinct from $3::uuid
+     where id = any($1::uuid[]) and status <> 'paused' and finished_at is null`,
+    [ids, by, top ?? null],
+  );
+  // What becomes ready from now on is written as held: whoever writes it has to ask for its run first.
+  const ready = await tx.query<{ id: string }>(
+    "select id from task where run_id = any($1::uuid[]) and status = 'ready' order by id",
+    [ids],
+  );
+  await inChunks(
+    ready.map((task) => task.id),
+    (chunk) => hold(tx, chunk),
+  );
+  for (const run of runs) {
+    log.add(run, pausedFact(by, reason));
+    // Whoever was about to finish the run has left it alone, since its row has changed.
+    log.mayBeFinished(run);
+  }
+}
+
+function pausedFact(by: string, reason: string | undefined): Fact {
+  return { type: "run.paused", by, ...(reason !== undefined && { reason }) };
+}
+
+/** The open runs that tasks of a run wait for, at any depth, as far as a condition leads. */
+const awaitedRuns = (condition: string) => `
+  with recursive below as (
+    select c.id, c.status from task t join run c on c.parent_task_id = t.id
+    where t.run_id = $1 and t.status = 'waiting' and not c.is_detached and c.finished_at is null ${condition}
+    union all
+    select c.id, c.status from below b join task t on t.run_id = b.id join run c on c.parent_task_id = t.id
+    where t.status = 'waiting' and not c.is_detached and c.finished_at is null ${condition}
+  )
+  select r.id, r.status from run r where r.id in (select id from below) and r.finished_at is null order by r.id for update`;
+const anyAwaited = awaitedRuns("");
+const pausedAlong = awaitedRuns("and c.status = 'paused' and c.paused_with_parent");
+
+/** Locks them, by id. Looks again until there are no new ones: then none can come, as they are begun by those it holds. */
+async function lockAwaited(
+  tx: Transaction,
+  query: string,
+  { runId }: RunRef,
+): Promise<{ id: string; status: RunStatus }[]> {
+  for (let known = 0; ; ) {
+    const found = await tx.query<{ id: string; status: RunStatus }>(query, [runId]);
+    if (found.length === known) return found;
+    known = found.length;
+  }
 }
 
 /** Takes ready tasks, and the hints that are out for them, from every door. Waits for claims under way: those go on. */
@@ -85,30 +150,44 @@ function hold(tx: Queryable, taskIds: string[]): Promise<unknown[]> {
 async function resume(store: StoreContext, namespace: string, runId: string, by: string, reason?: string) {
   return withOpenRun(store, namespace, runId, async (tx, log, run, status) => {
     if (status !== "paused") return "done";
-    tx.send("update run set status = 'running', paused_by = null where id = $1", [runId]);
-    const held = await tx.query<{ id: string }>("select id from task where run_id = $1 and held order by id", [runId]);
+    const below = await lockAwaited(tx, pausedAlong, run);
+    const ids = [runId, ...below.map(({ id }) => id)];
+    tx.send(
+      `update run set status = 'running', paused_by = null, paused_with_parent = false
+       where id = any($1::uuid[]) and status = 'paused'`,
+      [ids],
+    );
+    const held = await tx.query<{ id: string; run_id: string }>(
+      "select id, run_id from task where run_id = any($1::uuid[]) and held order by id",
+      [ids],
+    );
     const freed = await inChunks(
       held.map((task) => task.id),
       (chunk) => free(tx, chunk),
     );
-    const capabilities = [...new Set(freed.map((row) => row.capability))];
-    log.add(run, { type: "run.resumed", by, capabilities, ...(reason !== undefined && { reason }) });
-    log.mayBeFinished(run);
+    const byRun = new Map(ids.map((id) => [id, new Set<string>()]));
+    for (const { run_id, capability } of freed) byRun.get(run_id)!.add(capability);
+    for (const [id, capabilities] of byRun) {
+      const resumed = { runId: id, namespace };
+      const fact: Fact = { type: "run.resumed", by, capabilities: [...capabilities] };
+      log.add(resumed, reason === undefined ? fact : { ...fact, reason });
+      log.mayBeFinished(resumed);
+    }
     return "done";
   });
 }
 
 /** Gives held tasks back to dispatch and claims. `schedule_timeout` begins anew: what was waited before does not count. */
-function free(tx: Queryable, taskIds: string[]): Promise<{ capability: string }[]> {
+function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capability: string }[]> {
   return tx.query(
     `with locked as (
        select id from task where id = any($1::uuid[]) and held order by id for no key update
      ), freed as (
        update task t set held = false, available_at = greatest(t.available_at, clock_timestamp())
        from locked where t.id = locked.id
-       returning t.capability
+       returning t.run_id, t.capability
      )
-     select distinct capability from freed`,
+     select distinct run_id, capability from freed`,
     [taskIds],
   );
 }
@@ -141,7 +220,7 @@ async function cancelGroup(
  */
 export async function beginEnding(tx: Queryable, log: FactLog, run: RunRef, ending: RunEnding): Promise<void> {
   const begun = await tx.query(
-    `update run set ending = $2, status = 'running', paused_by = null
+    `update run set ending = $2, status = 'running', paused_by = null, paused_with_parent = false
      where id = $1 and finished_at is null and ending is null
      returning id`,
     [run.runId, JSON.stringify(ending)],

@@ -35,6 +35,8 @@ export interface StepRun extends RunRef {
   priority: number;
   taskCount: number;
   depth: number;
+  /** Null while it is not paused. */
+  pausedBy: string | null;
   limits: Limits;
   /** Rows added by this transaction. */
   added: number;
@@ -61,11 +63,11 @@ export async function loadRows(tx: Queryable, tasks: LoadedTask[]): Promise<Map<
 }
 
 export async function loadRun(tx: Queryable, ref: RunRef, limits: Limits): Promise<StepRun> {
-  const [run] = await tx.query<{ priority: number; task_count: number; depth: number }>(
-    "select priority, task_count, depth from run where id = $1",
+  const [run] = await tx.query<Pick<StepRun, "priority" | "taskCount" | "depth" | "pausedBy">>(
+    `select priority, task_count as "taskCount", depth, paused_by as "pausedBy" from run where id = $1`,
     [ref.runId],
   );
-  return { ...ref, priority: run!.priority, taskCount: run!.task_count, depth: run!.depth, limits, added: 0 };
+  return { ...ref, ...run!, limits, added: 0 };
 }
 
 /** Its template, evaluated. */

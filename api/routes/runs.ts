@@ -163,12 +163,12 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
     [
       "pause",
       store.runs.pause,
-      "From the answer on none of its tasks is handed out. Those that run go on, and so do waits, deadlines and the runs it has started; only `schedule_timeout` stands still. Repeating it changes nothing; a cancel or deadline ends it.",
+      "From the answer on none of its tasks is handed out. Those that run go on, and so do waits and deadlines; only `schedule_timeout` stands still. The runs that its tasks wait for are paused with it. Repeating it changes nothing; a cancel or deadline ends it.",
     ],
     [
       "resume",
       store.runs.resume,
-      "Its ready tasks are handed out again, each with its whole `schedule_timeout`. Repeating it changes nothing.",
+      "Its ready tasks are handed out again, each with its whole `schedule_timeout`; so are those of the runs that were paused with it. Repeating it changes nothing.",
     ],
   ] as const) {
     app.post(

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { TaskDefinition } from "../../core/workflow.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { Team } from "./team.ts";
 
@@ -196,5 +197,115 @@ export function pauseCases(open: OpenTeam): void {
     await team.store.runs.resume(team.namespace, runId, "ann");
     await team.work();
     expect(await team.run(runId)).toMatchObject({ status: "failed", error: { task: "b" } });
+  });
+
+  /** Runs within a run: `outer/inner/leaf`, and beside `inner` one that nobody waits for. */
+  async function nested(team: Team) {
+    const register = (name: string, tasks: TaskDefinition[]) =>
+      team.store.workflows.register(team.namespace, { name, tasks });
+    await register("leaf", [{ id: "work", capability: "work" }]);
+    await register("inner", [
+      { id: "own", capability: "work" },
+      { id: "leaf", workflow: "leaf" },
+      { id: "later", needs: ["own"], workflow: "leaf" },
+    ]);
+    const outer = await team.submit({
+      inner: { workflow: "inner" },
+      aside: { workflow: "leaf", detached: true },
+      own: {},
+      wait: { wait: { signal: "go" } },
+      later: { needs: ["wait"], for_each: [1, 2], workflow: "leaf" },
+    });
+    await team.settle();
+    const runOf = async (runId: string, key: string) => {
+      const { id } = await team.task(runId, key);
+      const [run] = await team.sql.query<{ id: string }>("select id from run where parent_task_id = $1", [id]);
+      return run!.id;
+    };
+    const inner = await runOf(outer, "inner");
+    return { outer, inner, leaf: await runOf(inner, "leaf"), aside: await runOf(outer, "aside"), runOf };
+  }
+
+  const stateOf = async (team: Team, runIds: string[]) =>
+    Promise.all(runIds.map(async (runId) => (await team.run(runId)).pausedBy));
+
+  const handedOut = async (team: Team) => (await team.claim()).map((task) => task.runId).sort();
+
+  it("pauses and resumes with a run those that it waits for, at any depth, and nobody else's", async () => {
+    const team = await open();
+    const { outer, inner, leaf, aside } = await nested(team);
+    await team.store.runs.pause(team.namespace, outer, "ann", "lunch");
+    expect(await stateOf(team, [outer, inner, leaf, aside])).toEqual(["ann", "ann", "ann", null]);
+    for (const runId of [inner, leaf]) {
+      const told = (await team.events(runId)).filter(({ type }) => type === "run.paused");
+      expect(told).toMatchObject([{ by: "ann", reason: "lunch" }]);
+    }
+    expect(await handedOut(team)).toEqual([aside]);
+    expect(await team.store.audit()).toEqual([]);
+    await team.store.runs.resume(team.namespace, outer, "bob");
+    expect(await stateOf(team, [outer, inner, leaf])).toEqual([null, null, null]);
+    expect((await team.events(leaf)).at(-1)).toMatchObject({ type: "run.resumed", by: "bob", capabilities: ["work"] });
+    expect(await handedOut(team)).toEqual([outer, inner, leaf].sort());
+  });
+
+  it("begins no run in a paused one that is not paused with it", async () => {
+    const team = await open();
+    const { outer, inner, leaf, aside, runOf } = await nested(team);
+    await team.complete(await team.take(aside, "work"));
+    const own = await team.take(inner, "own");
+    await team.store.runs.pause(team.namespace, outer, "ann");
+    await team.complete(own);
+    await team.store.runs.signal(team.namespace, outer, { name: "go", payload: null, by: "ann" });
+    await team.settle();
+    const later = [await runOf(inner, "later"), await runOf(outer, "later[0]"), await runOf(outer, "later[1]")];
+    expect(await stateOf(team, later)).toEqual(["ann", "ann", "ann"]);
+    for (const runId of later) await expectNothing(team, runId);
+    expect((await team.events(later[0]!)).map(({ type }) => type)).toContain("run.paused");
+    await team.store.runs.resume(team.namespace, outer, "ann");
+    expect(await handedOut(team)).toEqual(expect.arrayContaining([outer, leaf, ...later]));
+    expect(await team.store.audit()).toEqual([]);
+  });
+
+  it.each([
+    ["before", true],
+    ["after", false],
+  ])("leaves a run that was paused by itself %s the one above it, when that resumes", async (_, isBefore) => {
+    const team = await open();
+    const { outer, inner, leaf } = await nested(team);
+    const { pause, resume } = team.store.runs;
+    const both = [outer, inner];
+    for (const runId of isBefore ? both.reverse() : both) await pause(team.namespace, runId, `by ${runId}`);
+    await resume(team.namespace, outer, "ann");
+    expect(await stateOf(team, [outer, inner])).toEqual([null, `by ${inner}`]);
+    // What is below it was paused with it, or with the one above; it goes on with the one that was left.
+    expect((await team.run(leaf)).status).toBe("paused");
+    expect(await handedOut(team)).toEqual(expect.not.arrayContaining([inner, leaf]));
+    await resume(team.namespace, inner, "ann");
+    expect(await stateOf(team, [inner, leaf])).toEqual([null, null]);
+    expect(await handedOut(team)).toEqual([inner, leaf].sort());
+  });
+
+  it("lets a run be resumed alone, and pauses it again with the one above", async () => {
+    const team = await open();
+    const { outer, inner, leaf } = await nested(team);
+    const { pause, resume } = team.store.runs;
+    await pause(team.namespace, outer, "ann");
+    await resume(team.namespace, leaf, "ann");
+    expect(await handedOut(team)).toEqual(expect.arrayContaining([leaf]));
+    await resume(team.namespace, outer, "ann");
+    await pause(team.namespace, inner, "bob");
+    await pause(team.namespace, outer, "ann");
+    expect(await stateOf(team, [outer, inner, leaf])).toEqual(["ann", "bob", "bob"]);
+  });
+
+  it("is lifted from the runs below when the run above is cancelled, and they end", async () => {
+    const team = await open();
+    const { outer, inner, leaf } = await nested(team);
+    await team.store.runs.pause(team.namespace, outer, "ann");
+    await team.store.runs.cancel(team.namespace, outer, "enough");
+    await team.settle();
+    for (const runId of [outer, inner, leaf]) {
+      expect(await team.run(runId)).toMatchObject({ status: "cancelled", pausedBy: null });
+    }
   });
 }

@@ -307,6 +307,72 @@ export function rerunCases(open: OpenTeam): void {
     expect(await team.run(ofFork)).toMatchObject({ status: "failed", taskCount: 4 });
   });
 
+  it("undoes the parts of a map and of a loop that a retry keeps, however often it is retried, and none that a fork keeps", async () => {
+    const team = await open();
+    const withItem = { capability: "work", input: "{{ item }} {{ output }} {{ inputs.n }}" };
+    const tasks: Tasks = {
+      m: { for_each: ["x", "y"], compensate: withItem },
+      l: {
+        needs: ["m"],
+        loop: {
+          body: [
+            { id: "a", capability: "work" },
+            {
+              id: "each",
+              needs: ["a"],
+              for_each: [1],
+              capability: "work",
+              compensate: { capability: "work", input: "{{ tasks.a.output }}" },
+            },
+          ],
+          until: "index == 1",
+          max: 2,
+        },
+      },
+      plain: { for_each: [1] },
+      last: { needs: ["l", "plain"] },
+    };
+    const first = await team.submit(tasks, { inputs: { n: 7 } });
+    await team.settle();
+    const order = ["m[1]", "m[0]", "plain[0]", "l[0]/a", "l[0]/each[0]", "l[1]/a", "l[1]/each[0]"];
+    for (const key of order) await play(team, first, [key]);
+    await team.store.runs.cancel(team.namespace, first, "enough");
+    await team.settle();
+    const parts = ["l[0]/a", "l[0]/each", "l[0]/each[0]", "l[1]/a", "l[1]/each", "l[1]/each[0]", "m[0]", "m[1]"];
+    let run = first;
+    for (const attempt of [2, 3]) {
+      run = await rerun(team, run, tasks, { inputs: { n: 7 } });
+      const kept = await keptFrom(team, run);
+      expect(Object.keys(kept).sort()).toEqual([...parts, "l", "last", "m", "plain"].sort());
+      for (const key of parts) expect(kept[key]).toBe((await team.task(first, key)).id);
+      expect(await team.run(run)).toMatchObject({ attempt, taskCount: 12, counts: { completed: 11, ready: 1 } });
+      if (attempt === 2) await team.store.runs.cancel(team.namespace, run, "enough");
+      await team.settle();
+    }
+    const fork = await rerun(team, first, tasks, { inputs: { n: 7 }, kind: "fork" });
+    await play(team, run, [], ["last"]);
+    const undone = [];
+    for (let [task] = await team.claim({ max: 1 }); task; [task] = await team.claim({ max: 1 })) {
+      if (task.runId === fork) continue;
+      undone.push([task.key, task.input]);
+      await team.complete(task);
+      await team.settle();
+    }
+    expect(undone).toEqual([
+      ["l[1]/each[0]/compensate", { of: "l[1]/a" }],
+      ["l[0]/each[0]/compensate", { of: "l[0]/a" }],
+      ["m[0]/compensate", 'x {"of":"m[0]"} 7'],
+      ["m[1]/compensate", 'y {"of":"m[1]"} 7'],
+    ]);
+    expect(await team.run(run)).toMatchObject({ status: "failed" });
+    expect(await team.statuses(fork)).toEqual({ m: "completed", l: "completed", plain: "completed", last: "running" });
+    // What was undone runs again, and with it what needed it.
+    const again = await rerun(team, run, tasks, { inputs: { n: 7 } });
+    await team.settle();
+    expect(await team.statuses(again)).toMatchObject({ m: "waiting", l: "pending", plain: "completed" });
+    expect(await team.store.audit()).toEqual([]);
+  });
+
   it("runs again what may still be undone, in the fork of a run that goes on", async () => {
     const team = await open();
     const first = await team.submit(saga);

@@ -110,11 +110,14 @@ async function act(
       model.cancelGroup(group);
       await real.cancelGroup(group);
       return `cancel group ${group}`;
-    case 12:
-      if (flag) model.pause();
-      else model.resume();
-      await (flag ? real.pause() : real.resume());
-      return flag ? "pause" : "resume";
+    case 12: {
+      const verb = flag ? "pause" : "resume";
+      const inner = ["", ...model.runs][pick % (model.runs.length + 1)]!;
+      if (inner) model.runOf(inner)[verb]();
+      else model[verb]();
+      await real[verb](inner);
+      return `${verb} ${inner}`;
+    }
   }
   if (key === undefined) return undefined;
   model.complete(key);
@@ -124,10 +127,11 @@ async function act(
 
 /** What gets any run to its end. */
 async function bringToEnd(model: ModelRun, real: RealRun, turn: number): Promise<string> {
-  if (model.status === "paused") {
-    model.resume();
-    await real.resume();
-    return "resume";
+  const paused = ["", ...model.runs].find((key) => (key ? model.runOf(key) : model).status === "paused");
+  if (paused !== undefined) {
+    (paused ? model.runOf(paused) : model).resume();
+    await real.resume(paused);
+    return `resume ${paused}`;
   }
   const [key] = model.ready;
   if (key !== undefined) {
@@ -192,9 +196,12 @@ class RealRun {
 
   async #take(key: string) {
     const [outer, name] = key.split(">");
-    if (name === undefined) return this.#takeOf(this.#runId, key);
-    const inner = (await this.#inner()).find((run) => run.key === outer);
-    return this.#takeOf(inner!.id, name);
+    return name === undefined ? this.#takeOf(this.#runId, key) : this.#takeOf(await this.#runOf(outer!), name);
+  }
+
+  /** The id of the run that a task has started; without a key, of the run itself. */
+  async #runOf(key: string): Promise<string> {
+    return key === "" ? this.#runId : (await this.#inner()).find((run) => run.key === key)!.id;
   }
 
   async #takeOf(runId: string, key: string) {
@@ -257,11 +264,11 @@ class RealRun {
     await this.#team.store.runs.cancelGroup(this.#team.namespace, this.#runId, group, "group");
   }
 
-  async pause(): Promise<void> {
-    await this.#team.store.runs.pause(this.#team.namespace, this.#runId, "test");
+  async pause(key: string): Promise<void> {
+    await this.#team.store.runs.pause(this.#team.namespace, await this.#runOf(key), "test");
   }
 
-  async resume(): Promise<void> {
-    await this.#team.store.runs.resume(this.#team.namespace, this.#runId, "test");
+  async resume(key: string): Promise<void> {
+    await this.#team.store.runs.resume(this.#team.namespace, await this.#runOf(key), "test");
   }
 }

@@ -82,6 +82,8 @@ export class ModelRun {
   #signals: Signal[] = [];
   #ending: Ending | undefined;
   #isUndone = false;
+  /** Not because the run that waits for it was. */
+  #isPausedAlone = false;
   /** Counts what happened; later is larger. Hours that pass count for many. */
   #now = 0;
 
@@ -183,12 +185,35 @@ export class ModelRun {
     this.#settle();
   }
 
-  pause(): void {
-    if (this.status === "running") this.status = "paused";
+  /** With the runs that it waits for, at any depth. */
+  pause(isWithParent = false): void {
+    const wasPaused = this.status === "paused";
+    if (this.isOver || (wasPaused && !isWithParent)) {
+      this.#isPausedAlone = true;
+      return;
+    }
+    if (!wasPaused) this.#isPausedAlone = !isWithParent;
+    this.status = "paused";
+    for (const run of this.#awaited) run.pause(true);
   }
 
-  resume(): void {
-    if (this.status === "paused") this.status = "running";
+  resume(isWithParent = false): void {
+    if (this.status !== "paused" || (isWithParent && this.#isPausedAlone)) return;
+    this.status = "running";
+    for (const run of this.#awaited) run.resume(true);
+  }
+
+  /** Keys of the tasks whose runs go on. */
+  get runs(): string[] {
+    return this.#rows.flatMap(({ key, run }) => (run && !run.isOver ? [key] : []));
+  }
+
+  runOf(key: string): ModelRun {
+    return this.#find(key).run!;
+  }
+
+  get #awaited(): ModelRun[] {
+    return this.#rows.flatMap(({ run, task }) => (run && !task.detached && !run.isOver ? [run] : []));
   }
 
   /** Does it in the run within this one that the key leads to; false when it leads to none. */
@@ -406,7 +431,10 @@ export class ModelRun {
   }
 
   #stepRun(row: Row, name: string) {
-    row.run ??= new ModelRun(this.#workflows[name]!, this.#workflows);
+    if (!row.run) {
+      row.run = new ModelRun(this.#workflows[name]!, this.#workflows);
+      if (this.status === "paused" && !row.task.detached) row.run.pause(true);
+    }
     if (row.task.detached || row.run.status === "completed") return this.#end(row, "completed");
     if (row.run.isOver) this.#end(row, "failed");
   }
