@@ -373,6 +373,35 @@ export function rerunCases(open: OpenTeam): void {
     expect(await team.store.audit()).toEqual([]);
   });
 
+  it("keeps the parts of a map as they ended, also those that failed or were cancelled", async () => {
+    const team = await open();
+    const undo = { capability: "work" };
+    const tasks: Tasks = {
+      m: { for_each: [1, 2, 3], until: { succeeded: 1 }, retry: { max_attempts: 1 }, compensate: undo },
+      last: { needs: ["m"] },
+    };
+    const first = await team.submit(tasks);
+    await team.settle();
+    await fail(team, first, "m[0]");
+    await play(team, first, ["m[1]"]);
+    await team.store.runs.cancel(team.namespace, first, "enough");
+    await team.settle();
+    const second = await rerun(team, first, tasks);
+    const { "m[0]": broken } = await team.tasks(second);
+    expect(broken).toMatchObject({ error: { code: "broken" }, attempt: 0 });
+    await play(team, second, [], ["last"]);
+    await team.work();
+    expect(await team.statuses(second)).toEqual({
+      m: "completed",
+      "m[0]": "failed",
+      "m[1]": "completed",
+      "m[2]": "cancelled",
+      last: "failed",
+      "m[1]/compensate": "completed",
+    });
+    expect((await team.run(second)).error).toMatchObject({ task: "last" });
+  });
+
   it("runs again what may still be undone, in the fork of a run that goes on", async () => {
     const team = await open();
     const first = await team.submit(saga);
