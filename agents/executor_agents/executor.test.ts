@@ -112,8 +112,8 @@ describe("taking work by long-poll", () => {
     const seen = deferred<unknown>();
     const curious = defineExecutor({
       capability: "curious",
-      run: ({ signal, log, progress, emit, spawn, usage, executors, ...rest }) =>
-        seen.resolve({ ...rest, executors: [...executors.keys()] }),
+      run: ({ signal, log, progress, emit, spawn, usage, executors, artifacts, ...rest }) =>
+        seen.resolve({ ...rest, executors: [...executors.keys()], artifacts: Object.keys(artifacts) }),
     });
     const { running } = await bed.executor(server, [curious]);
     const task = server.add("curious", { x: 1 }, { timeoutMs: 1_234 });
@@ -128,6 +128,7 @@ describe("taking work by long-poll", () => {
       capability: "curious",
       timeoutMs: 1_234,
       executors: ["curious"],
+      artifacts: ["read", "write", "list"],
     });
   });
 
