@@ -1,19 +1,12 @@
 /** Bids for what is announced (contract net), for executors that say what a task costs them. */
-import { setTimeout as delay } from "node:timers/promises";
 import { type AnnouncementBody, MAX_BID } from "../../../core/protocol/bids.ts";
 import { MAX_WAIT_SECONDS } from "../../../core/protocol/tasks.ts";
 import type { Executor } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
+import { type KeptAsking, keepAsking, RECOVER_AFTER_MS, SOON_MS } from "./keep-asking.ts";
 import type { Membership, Session } from "./membership.ts";
 import { isForgotten, messageOf } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
-
-export interface Bidder {
-  /** The registration is another one. */
-  change(): void;
-  /** Idempotent. Resolves when nothing is bid any more. */
-  close(): Promise<void>;
-}
 
 export interface BidderOptions {
   executors: ReadonlyMap<string, Executor>;
@@ -24,25 +17,10 @@ export interface BidderOptions {
   log: Logger;
 }
 
-/** Pause after a request that failed. */
-const RECOVER_AFTER_MS = 1_000;
-/** A server that answers sooner with nothing does not wait for announcements: then we do. */
-const SOON_MS = 500;
-
 /** Undefined where no executor bids. */
-export function startBidder({ executors, slots, running, membership, log }: BidderOptions): Bidder | undefined {
+export function startBidder({ executors, slots, running, membership, log }: BidderOptions): KeptAsking | undefined {
   if (![...executors.values()].some(({ bid }) => bid)) return undefined;
-  let isClosed = false;
-  let current = new AbortController();
-
-  async function loop(): Promise<void> {
-    while (!isClosed) {
-      current = new AbortController();
-      const { signal } = current;
-      const pauseMs = await answerOnce(signal);
-      if (pauseMs > 0) await delay(pauseMs, undefined, { signal }).catch(() => {});
-    }
-  }
+  return keepAsking(answerOnce);
 
   /** Answers all that is announced; how long to pause then. */
   async function answerOnce(signal: AbortSignal): Promise<number> {
@@ -57,7 +35,7 @@ export function startBidder({ executors, slots, running, membership, log }: Bidd
       });
       return 0;
     } catch (error) {
-      if (isClosed || signal.aborted) return 0;
+      if (signal.aborted) return 0;
       log.warn({ step: "bid" }, `no bids went out: ${messageOf(error)}`);
       if (session && isForgotten(error)) membership.forgotten(session);
       return RECOVER_AFTER_MS;
@@ -88,14 +66,4 @@ export function startBidder({ executors, slots, running, membership, log }: Bidd
     }
     return null;
   }
-
-  const done = loop();
-  return {
-    change: () => current.abort(),
-    close() {
-      isClosed = true;
-      current.abort();
-      return done;
-    },
-  };
 }

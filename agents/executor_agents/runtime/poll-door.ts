@@ -1,18 +1,11 @@
 /** Takes work by long-poll: the only door without a broker, and the one that stays open when the broker is away. */
-import { setTimeout as delay } from "node:timers/promises";
 import { MAX_BATCH } from "../../../core/protocol/tasks.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import { type Claimed, claim } from "./claim.ts";
+import { type KeptAsking, keepAsking, RECOVER_AFTER_MS, SOON_MS } from "./keep-asking.ts";
 import type { Membership, Session } from "./membership.ts";
 import { isForgotten, messageOf } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
-
-export interface PollDoor {
-  /** What `wanted` answers has changed. */
-  change(): void;
-  /** Idempotent. Resolves when nothing is claimed any more; what the last claim brought has been passed to `begin`. */
-  close(): Promise<void>;
-}
 
 export interface PollDoorOptions {
   membership: Membership;
@@ -32,65 +25,42 @@ export interface PollWish {
   pauseMs: number;
 }
 
-/** Pause after a claim that failed for good. */
-const RECOVER_AFTER_MS = 1_000;
-/** A server that answers sooner with nothing does not wait for work: then we do. */
-const SOON_MS = 500;
-
-export function openPollDoor({ membership, slots, wanted, begin, log }: PollDoorOptions): PollDoor {
-  let isClosed = false;
-  /** Aborts whatever the loop is at. */
-  let current = new AbortController();
+/** What `wanted` answers may change. Once closed, what the last claim brought has been passed to `begin`. */
+export function openPollDoor({ membership, slots, wanted, begin, log }: PollDoorOptions): KeptAsking {
   let wake: (() => void) | undefined;
   // A turn later, so that a report that is about to go out takes new work for the slot.
   slots.onFree(() => wake && setImmediate(wake));
 
-  async function loop(): Promise<void> {
-    while (!isClosed) {
-      current = new AbortController();
-      const { signal } = current;
-      const wish = wanted();
-      const reserved = wish ? slots.reserve(MAX_BATCH) : 0;
-      if (wish && reserved > 0) await poll(wish, reserved, signal);
-      else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          signal.addEventListener("abort", () => resolve());
-        });
-        wake = undefined;
-      }
-    }
-  }
+  return keepAsking(async (signal, isClosed) => {
+    const wish = wanted();
+    const reserved = wish ? slots.reserve(MAX_BATCH) : 0;
+    if (wish && reserved > 0) return poll(wish, reserved, signal, isClosed);
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      signal.addEventListener("abort", () => resolve());
+    });
+    wake = undefined;
+    return 0;
+  });
 
-  async function poll(wish: PollWish, reserved: number, signal: AbortSignal): Promise<void> {
-    let pauseMs = wish.pauseMs;
+  /** How long to pause then. */
+  async function poll(wish: PollWish, reserved: number, signal: AbortSignal, isClosed: () => boolean): Promise<number> {
     let unneeded = reserved;
     let session: Session | undefined;
     try {
       session = await membership.session();
       const askedAt = performance.now();
-      const { capabilities, waitSeconds } = wish;
+      const { capabilities, waitSeconds, pauseMs } = wish;
       const claimed = await claim(session, { capabilities, waitSeconds, max: reserved }, { signal });
       unneeded = begin(session, claimed, reserved);
-      if (claimed.leases.length > 0) pauseMs = 0;
-      else if (performance.now() - askedAt < SOON_MS) pauseMs = Math.max(pauseMs, SOON_MS);
+      if (claimed.leases.length > 0) return 0;
+      return performance.now() - askedAt < SOON_MS ? Math.max(pauseMs, SOON_MS) : pauseMs;
     } catch (error) {
-      pauseMs = RECOVER_AFTER_MS;
-      if (!isClosed) log.warn({ step: "claim" }, `a long-poll claim failed: ${messageOf(error)}`);
+      if (!isClosed()) log.warn({ step: "claim" }, `a long-poll claim failed: ${messageOf(error)}`);
       if (session && isForgotten(error)) membership.forgotten(session);
+      return RECOVER_AFTER_MS;
     } finally {
       slots.release(unneeded);
     }
-    if (pauseMs > 0) await delay(pauseMs, undefined, { signal }).catch(() => {});
   }
-
-  const done = loop();
-  return {
-    change: () => current.abort(),
-    close() {
-      isClosed = true;
-      current.abort();
-      return done;
-    },
-  };
 }
