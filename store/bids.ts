@@ -1,23 +1,16 @@
 /** Rounds of bids (core/contract-net.ts): one row for each agent that a task was announced to. */
 import type { Round } from "../core/contract-net.ts";
-import type { Json } from "../core/json.ts";
 import type { NewRound } from "../core/routing.ts";
 import type { RoundFacts } from "../core/why.ts";
+import type { DispatchedRow } from "./dispatched.ts";
 import type { FactLog, StoreContext } from "./facts.ts";
+import { buildInputs, type InputRow } from "./inputs.ts";
 import { isCalled } from "./rows.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
-import type { BidAnswer, BidRound, PlacedBid } from "./store.ts";
-import type { StoredSpec } from "./transitions.ts";
+import type { Announcement, BidAnswer, BidRound, PlacedBid } from "./store.ts";
 
 /** A task that rounds are about. */
-export interface ContestedTask {
-  id: string;
-  run_id: string;
-  namespace: string;
-  key: string;
-  capability: string;
-  attempt: number;
-}
+type ContestedTask = Omit<DispatchedRow, "dispatch_count" | "traceparent">;
 
 interface BidRow {
   task_id: string;
@@ -153,22 +146,17 @@ function factOf({ id, key, attempt }: ContestedTask) {
 /** A task still wants bids. */
 const wantsBids = "t.status = 'ready' and t.dispatched_at is null and not t.held";
 
-export interface AnnouncedRow {
-  id: string;
-  run_id: string;
+interface AnnouncedRow extends InputRow {
   key: string;
   capability: string;
   attempt: number;
-  needs: string[];
-  spec: StoredSpec;
-  input: Json;
   round: number;
   window_left_ms: number;
 }
 
 /** Announcements that the agent has not answered, those that close first before others. */
-export function announcedTo(db: Queryable, agentId: string, limit: number): Promise<AnnouncedRow[]> {
-  return db.query<AnnouncedRow>(
+export async function announcementsFor(db: Queryable, agentId: string, limit: number): Promise<Announcement[]> {
+  const rows = await db.query<AnnouncedRow>(
     `select t.id, t.run_id, t.key, t.capability, b.attempt, to_json(t.needs) as needs, t.spec, t.input, b.round,
        greatest(0, floor(extract(epoch from b.closes_at - now()) * 1000))::int as window_left_ms
      from bid b join task t on t.id = b.task_id
@@ -177,6 +165,18 @@ export function announcedTo(db: Queryable, agentId: string, limit: number): Prom
      limit $2`,
     [agentId, limit],
   );
+  if (rows.length === 0) return [];
+  const inputs = await buildInputs(db, rows);
+  return rows.map((row) => ({
+    taskId: row.id,
+    runId: row.run_id,
+    key: row.key,
+    capability: row.capability,
+    attempt: row.attempt,
+    round: row.round,
+    windowLeftMs: row.window_left_ms,
+    input: inputs(row),
+  }));
 }
 
 /**

@@ -5,21 +5,19 @@
  */
 
 import { createHash, randomBytes } from "node:crypto";
-import { constantInput } from "../core/activation.ts";
 import type { Failure } from "../core/errors.ts";
-import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
-import { announcedTo, placeBids } from "./bids.ts";
+import { announcementsFor, placeBids } from "./bids.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
+import { buildInputs, type InputRow } from "./inputs.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import { routedWait, routeTasks } from "./routing.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
-  Announcement,
   ClaimedTask,
   ClaimRequest,
   Dispatch,
@@ -39,7 +37,6 @@ import {
   lockRuns,
   lockTasks,
   recordTransitions,
-  type StoredSpec,
   tellDependants,
 } from "./transitions.ts";
 
@@ -47,7 +44,7 @@ export function leaseStore(store: StoreContext): LeaseStore {
   return {
     dispatch: (windows, limit) => dispatch(store, windows, limit),
     route: (limit) => routeTasks(store, limit),
-    announcements: (agentId, limit) => announcements(store, agentId, limit),
+    announcements: (agentId, limit) => announcementsFor(store, agentId, limit),
     bid: (bidder, bids) => placeBids(store, bidder, bids),
     undispatch: (tasks) => undispatch(store, tasks),
     claim: (request) => claim(store, request),
@@ -155,18 +152,13 @@ async function undispatch(store: StoreContext, tasks: { taskId: string; dispatch
 
 // --- claim
 
-interface ClaimedRow {
-  id: string;
-  run_id: string;
+interface ClaimedRow extends InputRow {
   key: string;
   capability: string;
   namespace: string;
   attempt: number;
   lease_ms: number;
   timeout_ms: number;
-  needs: string[];
-  spec: StoredSpec;
-  input: Json;
   traceparent: string | null;
 }
 
@@ -332,71 +324,6 @@ function announceClaim(store: StoreContext, request: ClaimRequest, rows: Claimed
     );
   }
   store.emit(log.committed);
-}
-
-/**
- * The input of each claimed task: its evaluated template, or `{ inputs, needs }` where it has none. What it is built
- * from is final by now, so it is not stored a second time.
- */
-export async function buildInputs(
-  db: Queryable,
-  rows: Pick<ClaimedRow, "id" | "run_id" | "needs" | "spec" | "input">[],
-): Promise<(row: Pick<ClaimedRow, "id" | "run_id" | "spec" | "input">) => Json> {
-  const bare = rows.filter((row) => row.spec.input === undefined);
-  const [inputs, needs] = await Promise.all([loadRunInputs(db, bare), loadNeeds(db, bare)]);
-  return (row) => {
-    if (row.spec.input === undefined) return { inputs: inputs.get(row.run_id) ?? {}, needs: needs.get(row.id) ?? {} };
-    return row.input ?? constantInput(row.spec.input);
-  };
-}
-
-async function loadRunInputs(db: Queryable, tasks: { run_id: string }[]): Promise<Map<string, JsonObject>> {
-  if (tasks.length === 0) return new Map();
-  const runIds = [...new Set(tasks.map((task) => task.run_id))];
-  const rows = await db.query<{ id: string; inputs: JsonObject }>(
-    "select id, inputs from run where id = any($1::uuid[])",
-    [runIds],
-  );
-  return new Map(rows.map((row) => [row.id, row.inputs]));
-}
-
-async function loadNeeds(db: Queryable, tasks: { id: string; needs: string[] }[]): Promise<Map<string, JsonObject>> {
-  const needIds = [...new Set(tasks.flatMap((task) => task.needs))];
-  if (needIds.length === 0) return new Map();
-  const rows = await db.query<{ id: string; key: string; output: Json }>(
-    "select id, key, output from task where id = any($1::uuid[])",
-    [needIds],
-  );
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  return new Map(
-    tasks.map((task) => [
-      task.id,
-      Object.fromEntries(
-        task.needs.map((id) => {
-          const need = byId.get(id)!;
-          return [need.key, need.output];
-        }),
-      ),
-    ]),
-  );
-}
-
-// --- bids
-
-async function announcements(store: StoreContext, agentId: string, limit: number): Promise<Announcement[]> {
-  const rows = await announcedTo(store, agentId, limit);
-  if (rows.length === 0) return [];
-  const inputs = await buildInputs(store, rows);
-  return rows.map((row) => ({
-    taskId: row.id,
-    runId: row.run_id,
-    key: row.key,
-    capability: row.capability,
-    attempt: row.attempt,
-    round: row.round,
-    windowLeftMs: row.window_left_ms,
-    input: inputs(row),
-  }));
 }
 
 // --- heartbeat

@@ -6,7 +6,7 @@ import type { Json, JsonObject } from "../core/json.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { roundsOf } from "./bids.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
-import { buildInputs } from "./leases.ts";
+import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import { decodeCursor, firstUuid, isCalled, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
