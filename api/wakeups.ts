@@ -27,8 +27,8 @@ export interface Wakeups {
 }
 
 export interface Listener {
-  /** Resolves with true at the first news that matches since the last call, with false after `timeoutMs` or once stopped. */
-  news(timeoutMs: number): Promise<boolean>;
+  /** Resolves at the first news that matches since the last call, when `timeoutMs` have passed, or once stopped. */
+  news(timeoutMs: number): Promise<void>;
   /** Idempotent. */
   stop(): void;
 }
@@ -73,8 +73,8 @@ export function createWakeups(): Wakeups {
           wake = () => {
             clearTimeout(timer);
             wake = undefined;
-            resolve(isTold);
             isTold = false;
+            resolve();
           };
           if (isTold || isStopped) wake();
         }),

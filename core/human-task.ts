@@ -49,7 +49,7 @@ export function wrongHumanTask(raw: Record<string, unknown>, id: string, at: str
     .filter((key) => !inputKeys.includes(key))
     .map((key) => {
       const remedy = didYouMean(key, inputKeys) || ` It may have ${inputKeys.join(", ")}.`;
-      return { ...issue(`has an unknown key "${key}" in its \`input\`.${remedy}`, "input", key) };
+      return issue(`has an unknown key "${key}" in its \`input\`.${remedy}`, "input", key);
     });
   const assignee =
     input.assignee === undefined || typeof input.assignee === "string"

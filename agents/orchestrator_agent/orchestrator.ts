@@ -57,8 +57,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   const { leases, agents } = store;
   const router = createRouter({ leases, transport, logger });
   const route = loop("route", router.route);
-  const dispatcher =
-    transport && createDispatcher({ leases, agents, transport, logger, wakeRouter: () => route.wake() });
+  const dispatcher = transport && createDispatcher({ leases, agents, transport, logger, wakeRouter: route.wake });
   const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
@@ -121,8 +120,8 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
       // Longer waits end when the loop looks anyway.
       if (wakesInMs !== undefined && wakesInMs < everyMs.upkeep) setTimeout(move.wake, wakesInMs).unref();
       for (const fact of facts) {
-        // Longer delays end when the loops look anyway.
         if (fact.type === "task.announced") setTimeout(route.wake, fact.window_ms).unref();
+        // Longer delays end when the loops look anyway.
         const delayMs = "delay_ms" in fact ? (fact.delay_ms ?? 0) : 0;
         if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
         else if (fact.type === "task.claimed") afterClaim();

@@ -15,6 +15,7 @@ import type { CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { checkedLabels } from "../submit.ts";
+import { lookUntil } from "../wakeups.ts";
 import { agentBody, capabilityBody, pageBody } from "../wire.ts";
 
 export const agentParams = z.object({ agent: uuid });
@@ -119,21 +120,20 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     async (request, reply) => {
       const self = actingAgent(request);
       const isSelf = self.id === request.params.agent;
-      // Listens before it looks: what happens in between is heard.
-      const listener = wakeups.listen(({ agents }) => agents.includes(self.id));
-      const gone = goneSignal(reply);
-      gone.addEventListener("abort", listener.stop, { once: true });
-      try {
-        const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null));
-        if (!state) throw agentNotFound(request.params.agent);
-        const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
-        const wait = (request.body?.wait ?? 0) * 1000;
-        const news = wakeups.takeNewsOf(self.id) || (await listener.news(wait));
-        if (news) wakeups.takeNewsOf(self.id);
-        return { queues, draining: state.isDraining, news };
-      } finally {
-        listener.stop();
-      }
+      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null));
+      if (!state) throw agentNotFound(request.params.agent);
+      const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
+      const news = await lookUntil(
+        wakeups,
+        {
+          matches: ({ agents }) => agents.includes(self.id),
+          waitMs: (request.body?.wait ?? 0) * 1000,
+          gone: goneSignal(reply),
+        },
+        async () => wakeups.takeNewsOf(self.id),
+        (isTaken) => isTaken,
+      );
+      return { queues, draining: state.isDraining, news: news ?? false };
     },
   );
 
