@@ -1,5 +1,8 @@
 /** Plays one random run on the real store and on the model, side by side. */
-import type { TaskDefinition } from "../../core/workflow.ts";
+import { applyPatch, type GraphDiff, type GraphPatch } from "../../core/patch.ts";
+import { seedTasks } from "../../core/seed.ts";
+import { type TaskDefinition, type Workflow, workflowHash, workflowIssues } from "../../core/workflow.ts";
+import type { ClaimedTask, PatchOutcome } from "../../store/store.ts";
 import type { Tasks, Team } from "../../store/suite/team.ts";
 import { ModelRun, type Task } from "./scheduler.ts";
 import { ACTION_KINDS, type Action, groups, registered, signalNames, spawned } from "./workflows.ts";
@@ -19,51 +22,127 @@ export async function registerWorkflows({ store, namespace }: Team): Promise<voi
 }
 
 export async function play(team: Team, tasks: Task[], actions: Action[]): Promise<Divergence | undefined> {
-  const model = new ModelRun(tasks, registered);
-  const runId = await team.submit(
-    Object.fromEntries(tasks.map(({ id, ...task }) => [id, task as Partial<TaskDefinition>])) as Tasks,
-  );
   const done: string[] = ["submit"];
-  const real = new RealRun(team, runId);
-  const difference = async (): Promise<Divergence | undefined> => {
-    await team.settle();
+  let run: Both = { model: new ModelRun(tasks, registered), real: new RealRun(team, await team.submit(byId(tasks))) };
+  /** Those that it is a retry or fork of. */
+  const earlier: Both[] = [];
+  const difference = async ({ real, model }: Both): Promise<Divergence | undefined> => {
     const pictures = { real: await real.picture(), model: model.picture };
     const same = sorted(pictures.real) === sorted(pictures.model);
     return same ? undefined : { after: done, ...pictures };
   };
-  let found = await difference();
+  await team.settle();
+  let found = await difference(run);
   // Whatever was chosen, the run is brought to its end.
   const rest = Array.from({ length: MAX_REST }, (_, turn): Action => ({ kind: 0, pick: turn, flag: true }));
-  for (const action of [...actions, ...rest]) {
-    if (found || model.isOver) break;
-    const name = await act(model, real, action, done.length > actions.length);
-    if (name === undefined) continue;
-    done.push(name);
-    found = await difference();
+  for (const [n, action] of [...actions, ...rest].entries()) {
+    if (found) break;
+    if (action.kind === "again") {
+      const next = earlier.length < MAX_RERUNS ? await again(run, action) : undefined;
+      if (!next) continue;
+      earlier.push(run);
+      run = next;
+      done.push(next.name);
+    } else {
+      const name = run.model.isOver ? undefined : await act(run.model, run.real, action, n >= actions.length);
+      if (name === undefined) continue;
+      done.push(name);
+    }
+    await team.settle();
+    found = await difference(run);
   }
-  if (!found && !model.isOver) await team.store.runs.cancel(team.namespace, runId, "enough");
+  for (const one of [run, ...earlier]) {
+    found ??= await difference(one);
+    if (!one.model.isOver) await team.store.runs.cancel(team.namespace, one.real.runId, "enough");
+  }
   return found;
 }
 
+interface Both {
+  model: ModelRun;
+  real: RealRun;
+}
+
+const MAX_RERUNS = 2;
 const MAX_REST = 60;
 
 function sorted(picture: Record<string, string>): string {
   return JSON.stringify(Object.entries(picture).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+function byId(tasks: readonly Task[]): Tasks {
+  return Object.fromEntries(tasks.map(({ id, ...task }) => [id, task as Partial<TaskDefinition>])) as Tasks;
+}
+
+/** A retry of what is over, or a fork, maybe with a task of another definition; undefined when there is none. */
+async function again(
+  { model, real }: Both,
+  { pick, flag, change }: Action,
+): Promise<(Both & { name: string }) | undefined> {
+  const kind = model.isOver && flag ? "retry" : "fork";
+  const asked = model.tasks[pick % model.tasks.length]!;
+  const isEdited = kind === "fork" && pick % 2 === 0;
+  const from = isEdited || pick % 3 === 0 || model.status === "completed" ? [asked.id] : [];
+  const { id, needs } = asked;
+  const edited: Task = { ...change!.what, id, ...(needs && { needs }) };
+  const tasks = model.tasks.map((task) => (isEdited && task.id === id ? edited : task));
+  if (workflowIssues({ name: "flow", tasks }).issues.length > 0) return undefined;
+  return {
+    name: `${kind}${from.length > 0 ? ` from ${from}` : ""}${isEdited ? ` as ${JSON.stringify(edited)}` : ""}`,
+    model: model.again({ kind, from }, tasks),
+    real: await real.again(kind, from, tasks),
+  };
+}
+
+/** Changes the graph as things stand; undefined when that would make no sound workflow. */
+async function patch(model: ModelRun, real: RealRun, { pick, flag, change }: Action): Promise<string | undefined> {
+  const { part, what, picks } = change!;
+  const { tasks } = model;
+  // Mostly what can still be changed, else the refusal is what is compared.
+  const among = pick % 8 === 0 || model.unstarted.length === 0 ? tasks.map((task) => task.id) : model.unstarted;
+  const target = among[pick % among.length]!;
+  const before =
+    part === "add"
+      ? tasks
+      : tasks.slice(
+          0,
+          tasks.findIndex((task) => task.id === target),
+        );
+  const needs = [...new Set(before.length > 0 ? picks.map((one) => before[one % before.length]!.id) : [])];
+  const without = (ids: string[] = []) => ids.filter((id) => id !== target);
+  const fresh = { ...what, ...(needs.length > 0 && { needs }) } as Partial<Task>;
+  const request = {
+    add: { add: [{ ...fresh, id: `n${tasks.length}-${pick}` }] },
+    replace: { replace: [{ ...fresh, id: target }] },
+    rewire: { rewire: { [target]: needs } },
+    remove: {
+      remove: [target],
+      rewire: Object.fromEntries(
+        tasks.flatMap((task) => (task.needs?.includes(target) ? [[task.id, without(task.needs)]] : [])),
+      ),
+    },
+  }[part] as GraphPatch;
+  const applied = applyPatch({ name: "flow", tasks: tasks as TaskDefinition[] }, request);
+  if (Array.isArray(applied)) return undefined;
+  const { workflow } = workflowIssues(applied.definition);
+  if (!workflow) return undefined;
+  const isStale = flag && pick % 10 === 0;
+  const outcome = await real.patch(workflow, applied.diff, isStale);
+  const expected = model.patch(workflow.tasks as Task[], applied.diff, isStale);
+  if (outcome !== expected) throw new Error(`The patch ${JSON.stringify(request)} was ${outcome}, not ${expected}`);
+  return `patch ${JSON.stringify(request)}: ${outcome}`;
+}
+
 /** Does on both what the action means as things stand, and says what that was; undefined when nothing can be done. */
-async function act(
-  model: ModelRun,
-  real: RealRun,
-  { kind, pick, flag }: Action,
-  isRest: boolean,
-): Promise<string | undefined> {
+async function act(model: ModelRun, real: RealRun, action: Action, isRest: boolean): Promise<string | undefined> {
+  const { kind, pick, flag } = action;
+  if (kind === "patch") return patch(model, real, action);
   const { ready, asking, openMaps } = model;
   const key = ready[pick % Math.max(ready.length, 1)];
   const name = signalNames[pick % signalNames.length]!;
   const group = groups[pick % groups.length]!;
   if (isRest) return bringToEnd(model, real, pick);
-  if (kind < ACTION_KINDS / 2 - 2 && key !== undefined) {
+  if (typeof kind === "number" && kind < ACTION_KINDS / 2 - 2 && key !== undefined) {
     if (kind === 0) {
       model.fail(key, flag);
       await real.fail(key, flag);
@@ -166,51 +245,86 @@ async function bringToEnd(model: ModelRun, real: RealRun, turn: number): Promise
 /** The same actions on the real store. */
 class RealRun {
   readonly #team: Team;
-  readonly #runId: string;
+  readonly runId: string;
 
   constructor(team: Team, runId: string) {
     this.#team = team;
-    this.#runId = runId;
+    this.runId = runId;
   }
 
   async picture(): Promise<Record<string, string>> {
-    const picture = await this.#pictureOf(this.#runId);
-    for (const { id, key } of await this.#inner()) {
-      for (const [name, status] of Object.entries(await this.#pictureOf(id))) picture[`${key}>${name}`] = status;
-    }
-    return picture;
-  }
-
-  async #pictureOf(runId: string): Promise<Record<string, string>> {
-    const { status } = await this.#team.run(runId);
-    return { ...(await this.#team.statuses(runId)), "(run)": status };
-  }
-
-  /** Runs that tasks of this one have started. */
-  #inner(): Promise<{ id: string; key: string }[]> {
-    return this.#team.sql.query(
-      "select r.id, t.key from task t join run r on r.parent_task_id = t.id where t.run_id = $1",
-      [this.#runId],
+    const [row] = await this.#team.sql.query<{ picture: Record<string, string> }>(
+      `with recursive runs as (
+         select id, status, '' as prefix from run where id = $1
+         union all
+         select c.id, c.status, r.prefix || t.key || '>'
+         from runs r join task t on t.run_id = r.id join run c on c.parent_task_id = t.id
+       ), all_of_them as (
+         select prefix || '(run)' as name, status from runs
+         union all
+         select r.prefix || t.key, t.status from runs r join task t on t.run_id = r.id
+       )
+       select json_object_agg(name, status) as picture from all_of_them`,
+      [this.runId],
     );
+    return row!.picture;
+  }
+
+  async again(kind: "retry" | "fork", from: string[], tasks: readonly Task[]): Promise<RealRun> {
+    const { hash } = await this.#team.run(this.runId);
+    const of = { runId: this.runId, hash };
+    const answer = await this.#team.store.runs.rerun({
+      kind,
+      of,
+      from,
+      submission: this.#team.submission(byId(tasks)),
+    });
+    if (answer.outcome !== "created") throw new Error(`The ${kind} was ${answer.outcome}`);
+    return new RealRun(this.#team, answer.runId);
+  }
+
+  async patch(workflow: Workflow, diff: GraphDiff, isStale: boolean): Promise<PatchOutcome["outcome"]> {
+    const { namespace, store } = this.#team;
+    const { revision } = await this.#team.run(this.runId);
+    const { outcome } = await store.runs.patch({
+      namespace,
+      runId: this.runId,
+      revision: isStale ? revision + 1 : revision,
+      dryRun: false,
+      workflow,
+      hash: workflowHash(workflow),
+      tasks: seedTasks(workflow),
+      diff,
+      by: "test",
+    });
+    return outcome;
   }
 
   async #take(key: string) {
     const [outer, name] = key.split(">");
-    return name === undefined ? this.#takeOf(this.#runId, key) : this.#takeOf(await this.#runOf(outer!), name);
+    return name === undefined ? this.#takeOf(this.runId, key) : this.#takeOf(await this.#runOf(outer!), name);
   }
 
   /** The id of the run that a task has started; without a key, of the run itself. */
   async #runOf(key: string): Promise<string> {
-    return key === "" ? this.#runId : (await this.#inner()).find((run) => run.key === key)!.id;
+    if (key === "") return this.runId;
+    const [run] = await this.#team.sql.query<{ id: string }>(
+      "select r.id from task t join run r on r.parent_task_id = t.id where t.run_id = $1 and t.key = $2",
+      [this.runId, key],
+    );
+    return run!.id;
   }
 
-  async #takeOf(runId: string, key: string) {
+  async #takeOf(runId: string, key: string): Promise<ClaimedTask> {
     // Delays of retries are not what is compared.
-    await this.#team.sql.query(
-      "update task set available_at = now() - interval '1 second' where run_id = $1 and key = $2 and status = 'ready'",
+    const [ready] = await this.#team.sql.query<{ id: string }>(
+      `update task set available_at = now() - interval '1 second'
+       where run_id = $1 and key = $2 and status = 'ready' returning id`,
       [runId, key],
     );
-    return this.#team.take(runId, key);
+    const [taken] = ready ? await this.#team.claim({ taskIds: [ready.id], door: "hint" }) : [];
+    if (!taken) throw new Error(`Task ${key} could not be claimed`);
+    return taken;
   }
 
   async complete(
@@ -233,12 +347,12 @@ class RealRun {
   }
 
   async signal(name: string): Promise<void> {
-    await this.#team.store.runs.signal(this.#team.namespace, this.#runId, { name, payload: null, by: "test" });
+    await this.#team.store.runs.signal(this.#team.namespace, this.runId, { name, payload: null, by: "test" });
   }
 
   async decide(key: string, approved: boolean): Promise<void> {
     const decision = { approved, by: "test", comment: null, payload: null };
-    const outcome = await this.#team.store.runs.decide(this.#team.namespace, this.#runId, key, decision);
+    const outcome = await this.#team.store.runs.decide(this.#team.namespace, this.runId, key, decision);
     if (outcome !== "decided") throw new Error(`The decision on ${key} was ${outcome}`);
   }
 
@@ -251,17 +365,17 @@ class RealRun {
          decision = case when decision is not null then
            (decision::jsonb || jsonb_build_object('at', (decision ->> 'at')::float8 - 3600000))::json end
        where run_id = $1 and status = 'waiting'`,
-      [this.#runId],
+      [this.runId],
     );
-    await this.#team.sql.query(`update signal set sent_at = sent_at - ${hour} where run_id = $1`, [this.#runId]);
+    await this.#team.sql.query(`update signal set sent_at = sent_at - ${hour} where run_id = $1`, [this.runId]);
   }
 
   async cancel(compensate: boolean): Promise<void> {
-    await this.#team.store.runs.cancel(this.#team.namespace, this.#runId, "test", { compensate });
+    await this.#team.store.runs.cancel(this.#team.namespace, this.runId, "test", { compensate });
   }
 
   async cancelGroup(group: string): Promise<void> {
-    await this.#team.store.runs.cancelGroup(this.#team.namespace, this.#runId, group, "group");
+    await this.#team.store.runs.cancelGroup(this.#team.namespace, this.runId, group, "group");
   }
 
   async pause(key: string): Promise<void> {

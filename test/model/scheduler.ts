@@ -72,6 +72,22 @@ const settledStatuses: Status[] = ["completed", "failed", "skipped", "cancelled"
 const isSettled = (row: Row) => settledStatuses.includes(row.status);
 const isOpen = (row: Row) => !isSettled(row);
 
+/** Ids of tasks by what a patch does with them. */
+export interface Changes {
+  added: string[];
+  replaced: string[];
+  rewired: string[];
+  removed: string[];
+}
+
+/** What a new run begins with of an older one. */
+export interface Before {
+  run: ModelRun;
+  kind: "retry" | "fork";
+  /** These run again, and what needs them. */
+  from: string[];
+}
+
 type Ending = { status: "completed" | "failed" | "cancelled"; undo: boolean };
 
 export class ModelRun {
@@ -87,10 +103,20 @@ export class ModelRun {
   /** Counts what happened; later is larger. Hours that pass count for many. */
   #now = 0;
 
-  constructor(tasks: Task[], workflows: Record<string, Task[]> = {}) {
+  /** The definition, as it has been patched. */
+  tasks: Task[];
+
+  constructor(tasks: Task[], workflows: Record<string, Task[]> = {}, before?: Before) {
+    this.tasks = tasks;
     this.#workflows = workflows;
-    this.#add(tasks, "", undefined);
+    if (before) this.#now = before.run.#now;
+    this.#add(tasks, "", undefined, before);
     this.#settle();
+  }
+
+  /** A retry or fork of this one. */
+  again(before: Omit<Before, "run">, tasks = this.tasks): ModelRun {
+    return new ModelRun(tasks, this.#workflows, { ...before, run: this });
   }
 
   /** Every task's status by key, and the run's; those of a run within it as `key>…`. */
@@ -216,6 +242,30 @@ export class ModelRun {
     return this.#rows.flatMap(({ run, task }) => (run && !task.detached && !run.isOver ? [run] : []));
   }
 
+  /** Tasks of the definition that a patch may still be about. */
+  get unstarted(): string[] {
+    return this.tasks.map(({ id }) => id).filter((id) => isUnstarted(this.#find(id)));
+  }
+
+  patch(tasks: Task[], { added, replaced, rewired, removed }: Changes, isStale: boolean): string {
+    if (this.isOver || this.#ending) return "finished";
+    if (isStale) return "stale";
+    const gone = [...replaced, ...rewired, ...removed].map((id) => this.#find(id));
+    if (!gone.every(isUnstarted)) return "started";
+    this.#rows = this.#rows.filter((row) => !gone.includes(row));
+    this.tasks = tasks;
+    const isFresh = ({ id }: Task) => added.includes(id) || replaced.includes(id) || rewired.includes(id);
+    const fresh = byDepth(tasks)
+      .filter(isFresh)
+      .map((task) => this.#newRow(task.id, task, undefined));
+    const rows = tasks.map(({ id }) => this.#find(id));
+    for (const row of rows) row.dependants = [];
+    for (const row of rows) this.#link(row, new Map(rows.map((one) => [one.key, one])));
+    for (const row of fresh) this.#look(row);
+    this.#settle();
+    return "patched";
+  }
+
   /** Does it in the run within this one that the key leads to; false when it leads to none. */
   #within(key: string, act: (run: ModelRun, name: string) => void): boolean {
     const [outer, name] = key.split(">");
@@ -260,15 +310,56 @@ export class ModelRun {
   }
 
   /** Tasks that need one another, in an order in which every need comes first. */
-  #add(tasks: Task[], scope: string, parent: Row | undefined): void {
+  #add(tasks: Task[], scope: string, parent: Row | undefined, before?: Before): void {
     const byId = new Map<string, Row>();
     for (const task of byDepth(tasks)) {
       const row = this.#newRow(scope + task.id, task, parent);
-      row.needs = (task.needs ?? []).map((id) => byId.get(id)!);
-      for (const need of row.needs) need.dependants.push(row);
       byId.set(task.id, row);
+      this.#link(row, byId);
+      if (before) this.#keep(row, before);
     }
     for (const row of byId.values()) this.#look(row);
+  }
+
+  /** What has settled before a task came into being it knows from the start. */
+  #link(row: Row, byId: Map<string, Row>): void {
+    row.needs = (row.task.needs ?? []).map((id) => byId.get(id)!);
+    for (const need of row.needs) {
+      need.dependants.push(row);
+      if (isSettled(need)) row.told.add(need);
+    }
+  }
+
+  /** Settles a task as it did in an older run, if that holds here, too. */
+  #keep(row: Row, { run, kind, from }: Before): void {
+    const old = run.#rows.find((one) => one.key === row.key);
+    const isBack = run.#rows.some((one) => isOffshoot(one) && definitionKey(one.key) === row.key);
+    if (!old || isBack || from.includes(row.key) || row.needs.some(isOpen)) return;
+    const { terminate, cancel } = row.task;
+    const lasts =
+      old.status === "completed"
+        ? !terminate && !cancel && (run.isOver || !canBeUndone(row.task))
+        : old.status === "skipped" && old.reason === "condition";
+    if (!lasts) return;
+    if (kind === "fork") {
+      const { compensate: _, ...task } = old.task;
+      this.#settleAs({ ...old, task }, row);
+    } else {
+      this.#settleAs(old, row);
+      if (canBeUndone(row.task)) this.#keepParts(old, row);
+    }
+  }
+
+  #keepParts(old: Row, row: Row): void {
+    for (const part of old.children) {
+      const kept = this.#newRow(part.key, part.task, row);
+      this.#settleAs(part, kept);
+      this.#keepParts(part, kept);
+    }
+  }
+
+  #settleAs({ task, status, reason, settledAt }: Row, row: Row): void {
+    Object.assign(row, { task, status, reason, settledAt });
   }
 
   #addInstance(map: Row): void {
@@ -555,6 +646,24 @@ function byDepth(tasks: Task[]): Task[] {
   const depths = new Map<string, number>();
   for (const { id, needs = [] } of tasks) depths.set(id, Math.max(0, ...needs.map((need) => depths.get(need)! + 1)));
   return tasks.toSorted((a, b) => depths.get(a.id)! - depths.get(b.id)!);
+}
+
+function isUnstarted({ status, failures }: Row): boolean {
+  return status === "pending" || (status === "ready" && failures === 0);
+}
+
+/** What a task has spawned, and what undoes it. */
+function isOffshoot({ key, parent }: Row): boolean {
+  return !parent && key.includes("/");
+}
+
+function definitionKey(key: string): string {
+  return key.split(/[[/]/)[0]!;
+}
+
+/** Whether it, or something in it, has a compensation. */
+function canBeUndone({ compensate, loop }: Task): boolean {
+  return compensate !== undefined || (loop?.body.some(canBeUndone) ?? false);
 }
 
 const HOUR = 3_600_000;

@@ -147,15 +147,39 @@ export const workflows: fc.Arbitrary<Task[]> = fc
   )
   .map((tasks) => [...tasks]);
 
+/** How a task that comes later, or anew, is made from those that are there: numbers choose its needs among them. */
+export interface Change {
+  part: "add" | "replace" | "rewire" | "remove";
+  what: Partial<Task>;
+  picks: number[];
+}
+const change: fc.Arbitrary<Change> = fc.record({
+  part: fc.constantFrom("add" as const, "replace" as const, "rewire" as const, "remove" as const),
+  what: fc
+    .tuple(kind([]), fc.option(fc.constantFrom(...triggerRules), { nil: undefined }), nat(9))
+    .map(([what, trigger_rule, chance]) => ({
+      ...what,
+      ...(trigger_rule && { trigger_rule }),
+      ...(chance === 0 && { when: "false" }),
+    })),
+  picks: fc.array(nat(99), { maxLength: 2 }),
+});
+
 /** What is done to a run: numbers that choose among what can be done when its turn comes. */
 export interface Action {
-  kind: number;
+  kind: number | "patch" | "again";
   pick: number;
   flag: boolean;
+  change?: Change;
 }
 export const ACTION_KINDS = 16;
+const choice = { pick: nat(99), flag: fc.boolean() };
 export const actions: fc.Arbitrary<Action[]> = fc.array(
-  fc.record({ kind: nat(ACTION_KINDS - 1), pick: nat(99), flag: fc.boolean() }),
+  fc.oneof(
+    { weight: 16, arbitrary: fc.record({ kind: nat(ACTION_KINDS - 1), ...choice }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant("patch" as const), ...choice, change }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("again" as const), ...choice, change }) },
+  ),
   { minLength: 1, maxLength: 14 },
 );
 
