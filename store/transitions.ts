@@ -168,7 +168,8 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          heartbeat_at = null,
          dispatched_at = null,
          finished_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled') then clock_timestamp() end,
-         cancels_rest = t.cancels_rest or u.cancels_rest,
+         cancels_rest = t.cancels_rest or (u.cancels_rest and u.status in ('ready', 'waiting')),
+         drops_children = u.cancels_rest and u.status in ('completed', 'failed', 'skipped', 'cancelled'),
          untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
            or (u.status = 'completed' and u.from_status = 'waiting')),
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')

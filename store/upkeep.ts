@@ -85,7 +85,7 @@ async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: num
 
 const runsWithRest = `
   select r.id, r.namespace
-  from (select distinct run_id from task where cancels_rest limit $1) u join run r on r.id = u.run_id`;
+  from (select distinct run_id from task where cancels_rest or drops_children limit $1) u join run r on r.id = u.run_id`;
 
 /**
  * Joins with `cancel_rest` that have started: what is still open and only led to them is cancelled. Maps, loops and
@@ -93,10 +93,8 @@ const runsWithRest = `
  */
 async function cancelRest(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
   const owners = await tx.query<{ id: string; needs: string[]; has_joined: boolean; has_children: boolean }>(
-    `select id, to_json(needs) as needs,
-       spec -> 'join' ->> 'cancelRest' = 'true' and (spec -> 'engine' is null or started_at is not null) as has_joined,
-       spec -> 'engine' is not null and finished_at is not null as has_children
-     from task where run_id = $1 and cancels_rest order by id limit $2`,
+    `select id, to_json(needs) as needs, cancels_rest as has_joined, drops_children as has_children
+     from task where run_id = $1 and (cancels_rest or drops_children) order by id limit $2`,
     [run.runId, limit],
   );
   const settled = owners.filter((owner) => owner.has_children).map((owner) => owner.id);
@@ -108,7 +106,9 @@ async function cancelRest(tx: Transaction, log: FactLog, run: RunRef, limit: num
   const children = await openChildren(tx, settled);
   // All at once, for the order of locks: heartbeats lock what runs without asking for the run.
   const locked = await lockTasks(tx, [...new Set([...rest, ...children, ...owners.map((task) => task.id)])]);
-  tx.send("update task set cancels_rest = false where id = any($1::uuid[])", [owners.map((task) => task.id)]);
+  tx.send("update task set cancels_rest = false, drops_children = false where id = any($1::uuid[])", [
+    owners.map((task) => task.id),
+  ]);
   await settle(tx, log, locked, (task) => {
     if (children.has(task.id)) return { type: "cancelled", reason: "parent_settled" };
     return rest.has(task.id) ? { type: "cancelled", reason: "join_satisfied" } : undefined;

@@ -233,4 +233,24 @@ export function joinCases(open: OpenTeam): void {
       (await team.events(runId)).filter((event) => event.type === "task.ready" && event.key === "any"),
     ).toHaveLength(1);
   });
+
+  it("asks once what a join does not want: not again when the map that joined has settled", async () => {
+    const team = await open();
+    const runId = await team.submit({
+      a: {},
+      b: {},
+      m: {
+        needs: ["a", "b"],
+        join: { expression: "b", cancel_rest: true },
+        for_each: [1],
+        retry: { max_attempts: 1 },
+      },
+      other: { needs: ["a", "m"] },
+    });
+    await team.complete(await team.take(runId, "b"));
+    await team.settle();
+    await team.fail(await team.take(runId, "m[0]"));
+    await team.settle();
+    expect(await team.statuses(runId)).toMatchObject({ m: "failed", other: "skipped", a: "ready" });
+  });
 }
