@@ -31,7 +31,7 @@ export async function play(team: Team, tasks: Task[], actions: Action[]): Promis
     const same = sorted(pictures.real) === sorted(pictures.model);
     return same ? undefined : { after: done, ...pictures };
   };
-  await team.settle();
+  await settle(team);
   let found = await difference(run);
   // Whatever was chosen, the run is brought to its end.
   const rest = Array.from({ length: MAX_REST }, (_, turn): Action => ({ kind: 0, pick: turn, flag: true }));
@@ -48,14 +48,32 @@ export async function play(team: Team, tasks: Task[], actions: Action[]): Promis
       if (name === undefined) continue;
       done.push(name);
     }
-    await team.settle();
+    await settle(team);
     found = await difference(run);
   }
   for (const one of [run, ...earlier]) {
-    found ??= await difference(one);
-    if (!one.model.isOver) await team.store.runs.cancel(team.namespace, one.real.runId, "enough");
+    if (found) break;
+    if (!one.model.isOver) await finish(team, one);
+    found = await difference(one);
   }
   return found;
+}
+
+/** Lets follow what follows. Whether a run is over is asked when nothing else moves any more, which saves many a look. */
+async function settle({ store: { upkeep } }: Team): Promise<void> {
+  do while ((await upkeep.cascade(1_000)) + (await upkeep.endRuns(1_000)) > 0);
+  while ((await upkeep.finishRuns()) > 0);
+}
+
+/** Ends a run, after what it has begun to undo: one that is left open costs every look of the upkeep. */
+async function finish(team: Team, { model, real }: Both): Promise<void> {
+  model.cancel(false);
+  await real.cancel(false);
+  await settle(team);
+  for (let turn = 0; turn < MAX_REST && !model.isOver; turn++) {
+    await bringToEnd(model, real, turn);
+    await settle(team);
+  }
 }
 
 interface Both {
@@ -246,6 +264,8 @@ async function bringToEnd(model: ModelRun, real: RealRun, turn: number): Promise
 class RealRun {
   readonly #team: Team;
   readonly runId: string;
+  /** Of tasks and runs, by their names in the last picture. */
+  #ids: Record<string, string> = {};
 
   constructor(team: Team, runId: string) {
     this.#team = team;
@@ -253,26 +273,36 @@ class RealRun {
   }
 
   async picture(): Promise<Record<string, string>> {
-    const [row] = await this.#team.sql.query<{ picture: Record<string, string> }>(
-      `with recursive runs as (
+    const [row] = await this.#team.sql.query<{ picture: Record<string, string>; ids: Record<string, string> }>(
+      `with runs as materialized (
          select id, status, '' as prefix from run where id = $1
          union all
-         select c.id, c.status, r.prefix || t.key || '>'
-         from runs r join task t on t.run_id = r.id join run c on c.parent_task_id = t.id
+         select c.id, c.status, t.key || '>' from task t cross join lateral (
+           select id, status from run where parent_task_id = t.id offset 0) c
+         where t.run_id = $1
        ), all_of_them as (
-         select prefix || '(run)' as name, status from runs
+         select prefix || '(run)' as name, status, id from runs
          union all
-         select r.prefix || t.key, t.status from runs r join task t on t.run_id = r.id
+         select r.prefix || t.key, t.status, t.id from runs r cross join lateral (
+           select key, status, id from task where run_id = r.id offset 0) t
        )
-       select json_object_agg(name, status) as picture from all_of_them`,
+       select json_object_agg(name, status) as picture, json_object_agg(name, id) as ids from all_of_them`,
       [this.runId],
     );
+    this.#ids = row!.ids;
     return row!.picture;
   }
 
+  async #row(): Promise<{ hash: string; revision: number }> {
+    const [row] = await this.#team.sql.query<{ hash: string; revision: number }>(
+      "select definition_hash as hash, revision from run where id = $1",
+      [this.runId],
+    );
+    return row!;
+  }
+
   async again(kind: "retry" | "fork", from: string[], tasks: readonly Task[]): Promise<RealRun> {
-    const { hash } = await this.#team.run(this.runId);
-    const of = { runId: this.runId, hash };
+    const of = { runId: this.runId, hash: (await this.#row()).hash };
     const answer = await this.#team.store.runs.rerun({
       kind,
       of,
@@ -285,7 +315,7 @@ class RealRun {
 
   async patch(workflow: Workflow, diff: GraphDiff, isStale: boolean): Promise<PatchOutcome["outcome"]> {
     const { namespace, store } = this.#team;
-    const { revision } = await this.#team.run(this.runId);
+    const { revision } = await this.#row();
     const { outcome } = await store.runs.patch({
       namespace,
       runId: this.runId,
@@ -300,31 +330,24 @@ class RealRun {
     return outcome;
   }
 
-  async #take(key: string) {
-    const [outer, name] = key.split(">");
-    return name === undefined ? this.#takeOf(this.runId, key) : this.#takeOf(await this.#runOf(outer!), name);
+  async #take(key: string): Promise<ClaimedTask> {
+    const taskIds = [this.#ids[key]!];
+    const claim = async () => (await this.#team.claim({ taskIds, door: "hint" }))[0];
+    const taken = await claim();
+    if (taken) return taken;
+    // Delays of retries are not what is compared.
+    await this.#team.sql.query(
+      "update task set available_at = now() - interval '1 second' where id = any($1::uuid[]) and status = 'ready'",
+      [taskIds],
+    );
+    const late = await claim();
+    if (!late) throw new Error(`Task ${key} could not be claimed`);
+    return late;
   }
 
   /** The id of the run that a task has started; without a key, of the run itself. */
-  async #runOf(key: string): Promise<string> {
-    if (key === "") return this.runId;
-    const [run] = await this.#team.sql.query<{ id: string }>(
-      "select r.id from task t join run r on r.parent_task_id = t.id where t.run_id = $1 and t.key = $2",
-      [this.runId, key],
-    );
-    return run!.id;
-  }
-
-  async #takeOf(runId: string, key: string): Promise<ClaimedTask> {
-    // Delays of retries are not what is compared.
-    const [ready] = await this.#team.sql.query<{ id: string }>(
-      `update task set available_at = now() - interval '1 second'
-       where run_id = $1 and key = $2 and status = 'ready' returning id`,
-      [runId, key],
-    );
-    const [taken] = ready ? await this.#team.claim({ taskIds: [ready.id], door: "hint" }) : [];
-    if (!taken) throw new Error(`Task ${key} could not be claimed`);
-    return taken;
+  #runOf(key: string): string {
+    return key === "" ? this.runId : this.#ids[`${key}>(run)`]!;
   }
 
   async complete(
@@ -379,10 +402,10 @@ class RealRun {
   }
 
   async pause(key: string): Promise<void> {
-    await this.#team.store.runs.pause(this.#team.namespace, await this.#runOf(key), "test");
+    await this.#team.store.runs.pause(this.#team.namespace, this.#runOf(key), "test");
   }
 
   async resume(key: string): Promise<void> {
-    await this.#team.store.runs.resume(this.#team.namespace, await this.#runOf(key), "test");
+    await this.#team.store.runs.resume(this.#team.namespace, this.#runOf(key), "test");
   }
 }

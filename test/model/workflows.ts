@@ -176,11 +176,11 @@ export const ACTION_KINDS = 16;
 const choice = { pick: nat(99), flag: fc.boolean() };
 export const actions: fc.Arbitrary<Action[]> = fc.array(
   fc.oneof(
-    { weight: 16, arbitrary: fc.record({ kind: nat(ACTION_KINDS - 1), ...choice }) },
+    { weight: 20, arbitrary: fc.record({ kind: nat(ACTION_KINDS - 1), ...choice }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("patch" as const), ...choice, change }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("again" as const), ...choice, change }) },
   ),
-  { minLength: 1, maxLength: 14 },
+  { minLength: 1, maxLength: 8 },
 );
 
 export const spawned: Task[] = [
