@@ -261,7 +261,7 @@ export class ModelRun {
     const rows = tasks.map(({ id }) => this.#find(id));
     for (const row of rows) row.dependants = [];
     for (const row of rows) this.#link(row, new Map(rows.map((one) => [one.key, one])));
-    for (const row of fresh) this.#look(row);
+    this.#lookAtAll(fresh);
     this.#settle();
     return "patched";
   }
@@ -318,7 +318,10 @@ export class ModelRun {
       this.#link(row, byId);
       if (before) this.#keep(row, before);
     }
-    for (const row of byId.values()) this.#look(row);
+    const rows = [...byId.values()];
+    const isFree = (row: Row) => row.needs.every((need) => row.told.has(need));
+    this.#lookAtAll(rows.filter(isFree));
+    this.#lookAtAll(rows.filter((row) => !isFree(row)));
   }
 
   /** What has settled before a task came into being it knows from the start. */
@@ -387,11 +390,15 @@ export class ModelRun {
     return isNews;
   }
 
+  /** Each is decided as if alone: none sees yet what becomes of another. */
+  #lookAtAll(rows: Row[]) {
+    const verdicts = rows.map((row) => this.#joinOf(row));
+    for (const [n, row] of rows.entries()) this.#look(row, verdicts[n]);
+  }
+
   /** A pending task starts, is skipped, or goes on waiting for its needs. */
-  #look(row: Row) {
-    if (row.status !== "pending") return;
-    const verdict = this.#joinOf(row);
-    if (verdict === "wait") return;
+  #look(row: Row, verdict = this.#joinOf(row)) {
+    if (row.status !== "pending" || verdict === "wait") return;
     if (verdict === "skip") return this.#end(row, "skipped", "need");
     if (row.task.when === "false") return this.#end(row, "skipped", "condition");
     row.since = ++this.#now;
