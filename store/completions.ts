@@ -20,14 +20,16 @@ const completePlain = `
     where id in (select run_id from task where id in (select id from said))
     order by id for key share
   ), held as materialized (
-    select s.n, t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, t.parent_id, s.output, s.usage, s.logs, s.delivered_at,
-      s.started_at
-    from said s join task t on t.id = s.id
-    where t.agent_id = s.agent_id and t.attempt = s.attempt and t.lease_token = decode(s.token, 'hex')
-      and (t.status = 'running') is not false and t.tells_plain
-      and (select count(*) from runs) > 0 -- locked by now
-    order by t.id
-    for no key update of t
+    -- One by one, by id: a plan made while the table was small would go through all of it, and be kept as it grows.
+    select s.n, t.*, s.output, s.usage, s.logs, s.delivered_at, s.started_at
+    from (select * from said order by id) s cross join lateral (
+      select t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, t.parent_id
+      from task t
+      where t.id = s.id and t.agent_id = s.agent_id and t.attempt = s.attempt and t.lease_token = decode(s.token, 'hex')
+        and (t.status = 'running') is not false and t.tells_plain
+        and (select count(*) from runs) > 0 -- locked by now
+      for no key update
+    ) t
   ), taken as materialized (
     -- The time is taken here, since the statement may come to its parts in any order: needs settle before tasks start.
     select *, clock_timestamp() as settled_at

@@ -334,12 +334,15 @@ async function heartbeat(store: StoreContext, beats: Heartbeat[]): Promise<Heart
   const rows = await store.query<{ n: number; answer: HeartbeatAnswer }>(
     `with beat as (
        select u.n, u.progress, t.id, t.status
-       from json_to_recordset($1) as u(n int, id uuid, agent_id uuid, attempt int, token text, progress json)
-       join task t on t.id = u.id
-       where t.agent_id = u.agent_id and t.attempt = u.attempt and t.lease_token = decode(u.token, 'hex')
-         and t.status in ('running', 'cancelled')
-       order by t.id
-       for no key update of t
+       from (
+         select * from json_to_recordset($1) as s(n int, id uuid, agent_id uuid, attempt int, token text, progress json)
+         order by id
+       ) u cross join lateral (
+         select t.id, t.status from task t
+         where t.id = u.id and t.agent_id = u.agent_id and t.attempt = u.attempt
+           and t.lease_token = decode(u.token, 'hex') and t.status in ('running', 'cancelled')
+         for no key update
+       ) t
      ), renewed as (
        update task t
        set lease_expires_at = clock_timestamp() + t.lease_ms * interval '1 millisecond',
@@ -519,8 +522,12 @@ async function findEnded(tx: Queryable, doubtful: { report: Report; index: numbe
   const rows = await tx.query<{ index: number }>(
     `select u.index
      from json_to_recordset($1) as u(index int, id uuid, agent_id uuid, attempt int, token text)
-     join attempt a on a.task_id = u.id and a.attempt = u.attempt
-     where a.agent_id = u.agent_id and a.lease_token = decode(u.token, 'hex') and a.outcome = 'failed'`,
+     cross join lateral (
+       select from attempt a
+       where a.task_id = u.id and a.attempt = u.attempt and a.agent_id = u.agent_id
+         and a.lease_token = decode(u.token, 'hex') and a.outcome = 'failed'
+       limit 1
+     ) a`,
     [
       JSON.stringify(
         doubtful.map(({ report, index }) => ({

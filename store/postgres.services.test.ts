@@ -2,8 +2,10 @@ import pg from "pg";
 import { describe, expect, it } from "vitest";
 import { freshDatabase } from "../test/services.ts";
 import { openPostgres } from "./postgres.ts";
-import { sqlOver } from "./sql.ts";
+import { preparedStatements, sqlOver } from "./sql.ts";
 import { storeSuite } from "./store.suite.ts";
+import { broadScans } from "./suite/plans.ts";
+import { newTeam } from "./suite/team.ts";
 
 storeSuite({
   name: "PostgreSQL",
@@ -20,6 +22,21 @@ storeSuite({
       },
     };
   },
+});
+
+// Plans are kept while tables grow: those of an empty table, and those of one that has grown since it was analysed.
+describe("every statement of the suite above", () => {
+  it.each([0, 1_000])("reaches its rows by key where there are %i runs", async (count) => {
+    expect(preparedStatements().length, "statements; run the whole suite").toBeGreaterThan(100);
+    const { databaseUrl } = await freshDatabase();
+    const store = await openPostgres(databaseUrl);
+    const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 1 }));
+    const team = await newTeam({ store, sql, close: store.close });
+    await store.runs.submit(Array.from({ length: count }, () => team.submission({ a: {} })));
+    expect(await broadScans(databaseUrl, preparedStatements())).toEqual([]);
+    await store.close();
+    await sql.close();
+  });
 });
 
 describe("openPostgres", () => {

@@ -193,7 +193,7 @@ const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.de
 
 async function findRuns(db: Queryable, namespace: string, runIds: string[]): Promise<Run[]> {
   const rows = await db.query<RunRow>(
-    `select ${runColumns} from run r where r.namespace = $1 and r.id = any($2::uuid[])`,
+    `select ${runColumns} from run r where (r.namespace = $1) is not false and r.id = any($2::uuid[])`,
     [namespace, runIds],
   );
   return rows.map(toRun);

@@ -176,6 +176,11 @@ function ignore(): void {}
 
 const statementNames = new Map<string, string>();
 
+/** The texts of all that this process has prepared. */
+export function preparedStatements(): string[] {
+  return [...statementNames.keys()];
+}
+
 /** Every statement is prepared under a name of its own; texts are constants, so there are only as many as in the source. */
 async function run<R>(target: pg.PoolClient, text: string, params: unknown[] = []): Promise<R[]> {
   let name = statementNames.get(text);

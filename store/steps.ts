@@ -19,12 +19,12 @@ import { beginEnding } from "./steering.ts";
 import { inputOf, loadRows, loadRun, type Step, type StepResult } from "./step.ts";
 import { lockTasks, scopesAround, settle } from "./transitions.ts";
 
-/** Runs with a task whose step is due, or whose children have settled. */
+/** Runs with a task whose step is due, or whose children have settled. In order of `wake_at`: by run, all tasks would be read. */
 export const runsWithSteps = `
   select r.id, r.namespace
   from (
     (select distinct run_id from task where step_due limit $1)
-    union (select distinct run_id from task where wake_at <= now() limit $1)
+    union (select run_id from (select run_id from task where wake_at <= now() order by wake_at limit $1) woken)
     union (select distinct run_id from task where parent_untold limit $1)
   ) u join run r on r.id = u.run_id`;
 
@@ -159,8 +159,8 @@ async function goOnWaiting(tx: Transaction, steps: Step[], results: Map<string, 
      set step_due = false, tally = u.tally, wake_at = to_timestamp(u.wake_ms / 1000), awaits = u.awaits,
        progress = coalesce(u.progress, t.progress)
      from json_to_recordset($1) as u(id uuid, tally json, wake_ms float8, awaits text[], progress json)
-     where t.id = u.id and (t.status = 'waiting') is not false`,
-    [JSON.stringify(waiting)],
+     where t.id = u.id and t.id = any($2::uuid[]) and (t.status = 'waiting') is not false`,
+    [JSON.stringify(waiting), waiting.map((task) => task.id)],
   );
 }
 

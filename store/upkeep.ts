@@ -324,8 +324,11 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
      set status = u.status, paused_by = null, outputs = u.outputs, error = u.error, finished_at = clock_timestamp(),
        parent_untold = r.parent_task_id is not null and not r.is_detached
      from json_to_recordset($1) as u(id uuid, status text, outputs json, error json)
-     where r.id = u.id and r.finished_at is null`,
-    [JSON.stringify(finished.map(({ run, status, outputs, error }) => ({ id: run.id, status, outputs, error })))],
+     where r.id = u.id and r.id = any($2::uuid[]) and r.finished_at is null`,
+    [
+      JSON.stringify(finished.map(({ run, status, outputs, error }) => ({ id: run.id, status, outputs, error }))),
+      finished.map(({ run }) => run.id),
+    ],
   );
   for (const { run, status, error } of finished) {
     const fact: Fact = { type: `run.${status}` };
