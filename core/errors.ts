@@ -148,4 +148,5 @@ export const failureKinds = {
   terminated: "terminated",
   outputUnstorable: "OUTPUT_UNSTORABLE",
   outputTooLarge: "OUTPUT_TOO_LARGE",
+  outputInvalid: "OUTPUT_INVALID",
 } as const;

@@ -1,6 +1,7 @@
 /** The registry: who is there, what they offer, and how long a silent agent still counts as present. */
+import { createHash } from "node:crypto";
 import { uuidv7 } from "uuidv7";
-import type { Json, JsonObject } from "../core/json.ts";
+import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Sql } from "./sql.ts";
@@ -24,6 +25,13 @@ export function agentStore(sql: Sql): AgentStore {
   return {
     register: (registration, tokenHash) => sql.transaction((tx) => register(tx, registration, tokenHash)),
     authenticate: (tokenHash) => authenticate(sql, tokenHash),
+    outputSchema: async (namespace, hash) => {
+      const [row] = await sql.query<{ body: JsonObject }>(
+        "select body from output_schema where namespace = $1 and hash = $2",
+        [namespace, hash],
+      );
+      return row?.body;
+    },
     heartbeat: async (namespace, agentId, load) => {
       const [row] = await sql.query<CordonState>(
         `update agent set last_seen_at = clock_timestamp(), load = $3
@@ -94,10 +102,12 @@ export function agentStore(sql: Sql): AgentStore {
 
 async function register(tx: Queryable, registration: AgentRegistration, tokenHash: Buffer): Promise<Agent> {
   const { namespace, name, kind, door, labels, slots, version } = registration;
+  const outputSchemas = outputSchemasOf(registration.capabilities);
   // The conflict is with ourselves, repeated after a connection was lost in COMMIT: nobody else has this token.
   const [row] = await tx.query<AgentRow>(
-    `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash, offers)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash, offers,
+       output_schemas)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
      on conflict (token_hash) do update set last_seen_at = clock_timestamp()
      returning ${agentColumns}, 0 as running`,
     [
@@ -112,7 +122,15 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
       version,
       tokenHash,
       JSON.stringify(registration.capabilities.map(offerOf)),
+      JSON.stringify(Object.fromEntries(outputSchemas.map(({ capability, hash }) => [capability, hash]))),
     ],
+  );
+  await tx.query(
+    `insert into output_schema (namespace, hash, body)
+     select distinct on (hash) $1, hash, body from json_to_recordset($2) as s(hash text, body json)
+     order by hash
+     on conflict do nothing`,
+    [namespace, JSON.stringify(outputSchemas)],
   );
   await tx.query(
     `insert into capability (namespace, name, version, description, input_schema, output_schema)
@@ -138,6 +156,17 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
   return toAgent(row!);
 }
 
+/** Of the capabilities that it offers in one version: a lease does not say which of several its handler should perform. */
+function outputSchemasOf(contracts: CapabilityContract[]): { capability: string; hash: string; body: JsonObject }[] {
+  const counts = new Map<string, number>();
+  for (const { name } of contracts) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return contracts.flatMap(({ name, outputSchema }) => {
+    if (!outputSchema || counts.get(name)! > 1) return [];
+    const hash = createHash("sha256").update(canonicalJson(outputSchema)).digest("base64url");
+    return { capability: name, hash, body: outputSchema };
+  });
+}
+
 const DEFAULT_CAPABILITY_VERSION = "1";
 /** The shared queue. */
 const DEFAULT_POLICY: AllocationPolicy = "push";
@@ -152,16 +181,24 @@ async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity 
     id: string;
     namespace: string;
     capabilities: string[];
+    output_schemas: Record<string, string>;
     cordoned: boolean;
     stale: boolean;
   }>(
-    `select id, namespace, capabilities, cordoned_at is not null as cordoned, last_seen_at < clock_timestamp() - ${SEEN_RESOLUTION} as stale
+    `select id, namespace, capabilities, output_schemas, cordoned_at is not null as cordoned,
+       last_seen_at < clock_timestamp() - ${SEEN_RESOLUTION} as stale
      from agent where token_hash = $1 and left_at is null`,
     [tokenHash],
   );
   if (!row) return undefined;
   if (row.stale) await sql.query("update agent set last_seen_at = clock_timestamp() where id = $1", [row.id]);
-  return { id: row.id, namespace: row.namespace, capabilities: row.capabilities, isCordoned: row.cordoned };
+  return {
+    id: row.id,
+    namespace: row.namespace,
+    capabilities: row.capabilities,
+    outputSchemas: row.output_schemas,
+    isCordoned: row.cordoned,
+  };
 }
 
 async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffer[]> {

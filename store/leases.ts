@@ -6,6 +6,7 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import type { Failure } from "../core/errors.ts";
+import { leaseToken, readLeaseToken } from "../core/lease-token.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
 import { announcementsFor, placeBids } from "./bids.ts";
@@ -71,9 +72,18 @@ async function cells<R>(store: StoreContext, text: string, params: unknown[]): P
   return answer?.rows ?? [];
 }
 
-/** What is stored of a lease's token. */
+/** What is stored of a lease's token: the digest of its secret's, and of the capability that it names. */
 export function tokenHash(token: string): Buffer {
-  return createHash("sha256").update(token).digest().subarray(0, TOKEN_BYTES);
+  const { secret, capability } = readLeaseToken(token);
+  return sha256(Buffer.concat([sha256(secret), Buffer.from(capability)])).subarray(0, TOKEN_BYTES);
+}
+
+/** The same of each claimed row, from the digest of the secret that they share. */
+const tokenHashOf = (secretDigest: string) =>
+  `substring(sha256(${secretDigest}::bytea || convert_to(t.capability, 'UTF8')) for ${TOKEN_BYTES})`;
+
+function sha256(data: string | Buffer): Buffer {
+  return createHash("sha256").update(data).digest();
 }
 
 // --- dispatch
@@ -199,7 +209,7 @@ const claimBy = (pick: string) => `
   with picked as (${pick}
   ), claimed as (
     update task t
-    set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = $6,
+    set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
       heartbeat_at = null, started_at = clock_timestamp(), dispatched_at = null, progress = null, error = null
     from picked
@@ -231,8 +241,8 @@ const claimUnpublished = claimBy(pickReady("c.dispatched_at is null and not c.he
 const claimPublished = claimBy(pickReady(`c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`));
 
 async function claim(store: StoreContext, request: ClaimRequest): Promise<ClaimedTask[]> {
-  const token = randomBytes(TOKEN_BYTES).toString("base64url");
-  const rows = await claimOrRepeat(store, request, token);
+  const secret = randomBytes(TOKEN_BYTES).toString("base64url");
+  const rows = await claimOrRepeat(store, request, sha256(secret));
   if (rows.length === 0) return [];
   const inputs = await buildInputs(store, rows);
   return rows.map((row) => ({
@@ -241,7 +251,7 @@ async function claim(store: StoreContext, request: ClaimRequest): Promise<Claime
     key: row.key,
     capability: row.capability,
     attempt: row.attempt,
-    leaseToken: token,
+    leaseToken: leaseToken(secret, row.capability),
     leaseMs: row.lease_ms,
     timeoutMs: row.timeout_ms,
     input: inputs(row),
@@ -249,7 +259,7 @@ async function claim(store: StoreContext, request: ClaimRequest): Promise<Claime
   }));
 }
 
-async function claimOrRepeat(store: StoreContext, request: ClaimRequest, token: string): Promise<ClaimedRow[]> {
+async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretDigest: Buffer): Promise<ClaimedRow[]> {
   const statements =
     request.taskIds.length > 0
       ? [claimHinted]
@@ -262,7 +272,7 @@ async function claimOrRepeat(store: StoreContext, request: ClaimRequest, token: 
     request.capabilities,
     request.max,
     request.agentId,
-    tokenHash(token),
+    secretDigest,
     request.requestId,
     request.door,
   ];
@@ -277,13 +287,13 @@ async function claimOrRepeat(store: StoreContext, request: ClaimRequest, token: 
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
   }
   // Nothing new was taken: nothing is ready, or this request took leases before and its answer was lost.
-  return repeatClaim(store, request, token);
+  return repeatClaim(store, request, secretDigest);
 }
 
 const UNIQUE_VIOLATION = "23505";
 
 /** The leases that an earlier request of this id took and still holds, under a new token. */
-async function repeatClaim(store: StoreContext, request: ClaimRequest, token: string): Promise<ClaimedRow[]> {
+async function repeatClaim(store: StoreContext, request: ClaimRequest, secretDigest: Buffer): Promise<ClaimedRow[]> {
   const [earlier] = await store.query<{ task_ids: string[] }>(
     "select task_ids from lease_request where agent_id = $1 and request_id = $2",
     [request.agentId, request.requestId],
@@ -297,14 +307,14 @@ async function repeatClaim(store: StoreContext, request: ClaimRequest, token: st
        for no key update
      ), renewed as (
        update task t
-       set lease_token = $3,
+       set lease_token = ${tokenHashOf("$3")},
          lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond'
        from locked
        where t.id = locked.id
        returning ${claimedColumns}
      )
      select c.*, r.traceparent from renewed c join run r on r.id = c.run_id order by c.id`,
-    [earlier.task_ids, request.agentId, tokenHash(token)],
+    [earlier.task_ids, request.agentId, secretDigest],
   );
 }
 

@@ -628,6 +628,8 @@ export interface AgentIdentity {
   id: string;
   namespace: string;
   capabilities: string[];
+  /** Hash of the output schema by capability, of those that it registered with one. */
+  outputSchemas: Record<string, string>;
   /** Takes nothing new. */
   isCordoned: boolean;
 }
@@ -643,6 +645,8 @@ export interface CapabilityOffer extends CapabilityContract {
 export interface AgentStore {
   register(registration: AgentRegistration, tokenHash: Buffer): Promise<Agent>;
   authenticate(tokenHash: Buffer): Promise<AgentIdentity | undefined>;
+  /** By the hash that an `AgentIdentity` has of it; what it answers never changes. */
+  outputSchema(namespace: string, hash: string): Promise<JsonObject | undefined>;
   /** Undefined: no such agent, or it has left. */
   heartbeat(namespace: string, agentId: string, load: Json): Promise<CordonState | undefined>;
   /** Undefined: no such agent, or it has left. */

@@ -1,5 +1,6 @@
+import { setImmediate as breathe } from "node:timers/promises";
 import { z } from "zod";
-import { SkeinError } from "../../core/errors.ts";
+import { type Issue, SkeinError } from "../../core/errors.ts";
 import {
   agent,
   agentHeartbeatAnswer,
@@ -11,6 +12,7 @@ import {
   registeredAgent,
 } from "../../core/protocol/agents.ts";
 import { name, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
+import { checkSchema } from "../../core/schema.ts";
 import type { CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
@@ -53,6 +55,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       const { token, hash } = newAgentToken();
       const { kind, door, labels, slots, version, capabilities } = request.body;
       const contracts = capabilities.map(contractOf);
+      await requireCheckable(contracts);
       const registered = await store.agents.register(
         {
           namespace,
@@ -241,6 +244,20 @@ function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][
     ...(input_schema !== undefined && { inputSchema: input_schema }),
     ...(output_schema !== undefined && { outputSchema: output_schema }),
   };
+}
+
+/** An output schema is there to be checked; nothing is registered of an agent that has one which cannot be. */
+async function requireCheckable(contracts: CapabilityContract[]): Promise<void> {
+  const issues: Issue[] = [];
+  for (const [n, { outputSchema }] of contracts.entries()) {
+    if (!outputSchema) continue;
+    issues.push(...checkSchema(outputSchema, `/capabilities/${n}/output_schema`));
+    await breathe(); // a large one takes a third of a second
+  }
+  if (issues.length === 0) return;
+  throw new SkeinError("CAPABILITY_INVALID", "An output schema cannot be checked; correct it, or leave it out.", {
+    issues,
+  });
 }
 
 function namesOf(contracts: CapabilityContract[]): string[] {

@@ -61,12 +61,35 @@ export function agentCases(open: OpenTeam): void {
     ]);
   });
 
+  it("are judged by the output schemas that they registered themselves, of what they offer in one version", async () => {
+    const team = await open();
+    const enlist = async (...capabilities: AgentRegistration["capabilities"]) => {
+      const token = randomBytes(16);
+      await team.store.agents.register(registration(team, { capabilities }), token);
+      return (await team.store.agents.authenticate(token))!.outputSchemas;
+    };
+    const [text, number] = [{ type: "string" }, { type: "number" }];
+    const first = await enlist({ name: "a", outputSchema: text }, { name: "b", outputSchema: number }, { name: "c" });
+    const second = await enlist({ name: "a", outputSchema: number }, { name: "b", outputSchema: { type: "number" } });
+    const several = await enlist({ name: "a", version: "1", outputSchema: text }, { name: "a", version: "2" });
+    expect([Object.keys(first), several, second.a, second.b]).toEqual([["a", "b"], {}, first.b, first.b]);
+    const { outputSchema } = team.store.agents;
+    expect(await outputSchema(team.namespace, first.a!)).toEqual(text);
+    expect(await outputSchema(team.namespace, second.a!)).toEqual(number);
+    expect(await outputSchema("elsewhere", first.a!)).toBeUndefined();
+  });
+
   it("are known by their token until they leave", async () => {
     const team = await open();
     const token = randomBytes(16);
     const agent = await team.store.agents.register(registration(team), token);
-    const identity = { id: agent.id, namespace: team.namespace, capabilities: ["write", "read"], isCordoned: false };
-    expect(await team.store.agents.authenticate(token)).toEqual(identity);
+    expect(await team.store.agents.authenticate(token)).toEqual({
+      id: agent.id,
+      namespace: team.namespace,
+      capabilities: ["write", "read"],
+      outputSchemas: {},
+      isCordoned: false,
+    });
     expect(await team.store.agents.authenticate(randomBytes(16))).toBeUndefined();
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(true);
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(false);

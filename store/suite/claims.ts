@@ -23,7 +23,7 @@ export function claimCases(open: OpenTeam): void {
       timeoutMs: 120_000,
       traceparent: "00-trace",
     });
-    expect(task!.leaseToken).toMatch(/^[\w-]{22}$/);
+    expect(task!.leaseToken).toMatch(/^[\w-]{22}\.work$/);
     const record = await team.task(runId, "a");
     expect(record).toMatchObject({ id: task!.taskId, status: "running", attempt: 1, agentId: team.agent.id });
     expect(record.attempts).toMatchObject([{ attempt: 1, agentId: team.agent.id, outcome: "running", endedAt: null }]);
