@@ -145,7 +145,9 @@ function brokenRequest(code: string | undefined): SkeinError {
 function sendProblem(error: SkeinError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const body = problemBody(error, request.url);
   if (error.code === "UNAUTHENTICATED") reply.header("www-authenticate", 'Bearer realm="skein"');
-  if (error.code === "DATABASE_UNAVAILABLE" || error.code === "RATE_LIMITED") reply.header("retry-after", "1");
+  if (error.code === "DATABASE_UNAVAILABLE" || error.code === "RATE_LIMITED") {
+    reply.header("retry-after", String(Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1_000))));
+  }
   return reply.code(body.status).type("application/problem+json").serializer(JSON.stringify).send(body);
 }
 

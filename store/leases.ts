@@ -49,6 +49,7 @@ export function leaseStore(store: StoreContext): LeaseStore {
     bid: (bidder, bids) => placeBids(store, bidder, bids),
     undispatch: (tasks) => undispatch(store, tasks),
     claim: (request) => claim(store, request),
+    claimable: (capabilities, agentIds) => claimable(store, capabilities, agentIds),
     heartbeat: (beats) => heartbeat(store, beats),
     report: (reports) => report(store, reports),
     emit: (emission) => emit(store, emission),
@@ -188,12 +189,15 @@ const pickHinted = `
   limit $4
   for no key update skip locked`;
 
+const readyFor = (namespace: string, capability: string, dispatched: string) => `
+  c.namespace = ${namespace} and c.capability = ${capability} and c.status = 'ready' and c.available_at <= now()
+  and ${dispatched}`;
+
 const pickReady = (dispatched: string) => `
   select t.id
   from unnest($3::text[]) as offered(capability) cross join lateral (
     select c.id, c.priority, c.available_at from task c
-    where c.namespace = $2 and c.capability = offered.capability and c.status = 'ready' and c.available_at <= now()
-      and ${dispatched}
+    where ${readyFor("$2", "offered.capability", dispatched)}
     order by c.priority desc, c.available_at, c.id
     limit $4
     for no key update skip locked
@@ -237,8 +241,31 @@ const pickAssigned = `
 
 const claimHinted = claimBy(pickHinted);
 const claimAssigned = claimBy(pickAssigned);
-const claimUnpublished = claimBy(pickReady("c.dispatched_at is null and not c.held and not c.is_routed"));
-const claimPublished = claimBy(pickReady(`c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`));
+const isUnpublished = "c.dispatched_at is null and not c.held and not c.is_routed";
+const isLeftByHints = `c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`;
+const claimUnpublished = claimBy(pickReady(isUnpublished));
+const claimPublished = claimBy(pickReady(isLeftByHints));
+
+/** What a long-poll would find, of all that wait. */
+async function claimable(
+  store: StoreContext,
+  capabilities: { namespace: string; capability: string }[],
+  agentIds: string[],
+): ReturnType<LeaseStore["claimable"]> {
+  const [found] = await store.query<{
+    capabilities: { namespace: string; capability: string }[] | null;
+    agents: string[] | null;
+  }>(
+    `select
+       (select json_agg(w) from json_to_recordset($1) as w(namespace text, capability text)
+        where exists (select from task c where ${readyFor("w.namespace", "w.capability", isUnpublished)})
+          or exists (select from task c where ${readyFor("w.namespace", "w.capability", isLeftByHints)})) as capabilities,
+       (select json_agg(distinct t.assigned_to) from task t
+        where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.assigned_to = any($2)) as agents`,
+    [JSON.stringify(capabilities), agentIds],
+  );
+  return { capabilities: found!.capabilities ?? [], agentIds: found!.agents ?? [] };
+}
 
 async function claim(store: StoreContext, request: ClaimRequest): Promise<ClaimedTask[]> {
   const secret = randomBytes(TOKEN_BYTES).toString("base64url");
@@ -385,7 +412,8 @@ async function report(store: StoreContext, reports: Report[]): Promise<ReportAns
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
   const undecided = reports.filter((_, n) => answers[n] === undefined);
-  const decided = await reportThroughCore(store, undecided);
+  const { answers: decided, unheld } = await reportThroughCore(store, undecided);
+  if (unheld.length > 0) await recordStale(store, unheld);
   return answers.map((answer) => answer ?? decided.shift()!);
 }
 
@@ -401,22 +429,31 @@ function firstCompletions(reports: Report[]): Completion[] {
   });
 }
 
-async function reportThroughCore(store: StoreContext, reports: Report[]): Promise<ReportAnswer[]> {
-  if (reports.length === 0) return [];
+interface Judgement {
+  answers: ReportAnswer[];
+  /** Reports of attempts that their agents do not hold, nor ever ended. */
+  unheld: Report[];
+}
+
+async function reportThroughCore(store: StoreContext, reports: Report[]): Promise<Judgement> {
+  if (reports.length === 0) return { answers: [], unheld: [] };
   return recording(store, async (tx, log) => {
     const tasks = await lockHeld(tx, reports);
-    const { accepted, answers } = await judge(tx, reports, tasks);
+    const { accepted, ...judgement } = await judge(tx, reports, tasks);
     const { failures, spawned } = await applyEffects(tx, log, accepted, store.limits);
-    const settled = accepted.map(({ report, task }) => ({
-      report,
-      task,
-      transition: transition(task, reportEvent(report, failures.get(task.id)), Math.random())!,
-    }));
+    const settled = accepted.map(({ report, task }) => {
+      const event = reportEvent(report, failures.get(task.id));
+      return { report, task, event, transition: transition(task, event, Math.random())! };
+    });
     await applyTransitions(
       tx,
       settled.map((entry) => entry.transition),
     );
     storeReported(tx, accepted);
+    recordErrors(
+      tx,
+      settled.flatMap(({ task, event }) => (event.type === "failed" ? { task, code: event.failure.code } : [])),
+    );
     for (const { report, transition } of settled) addTimes(transition, report);
     recordTransitions(
       log,
@@ -430,7 +467,7 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
       log,
       completed.map(({ task }) => ({ ...task, status: "completed" as const })),
     );
-    return answers;
+    return judgement;
   });
 }
 
@@ -492,11 +529,11 @@ async function judge(
   tx: Queryable,
   reports: Report[],
   tasks: Map<string, LoadedTask>,
-): Promise<{ accepted: { report: Report; task: LoadedTask }[]; answers: ReportAnswer[] }> {
+): Promise<Judgement & { accepted: { report: Report; task: LoadedTask }[] }> {
   const accepted: { report: Report; task: LoadedTask }[] = [];
   const seen = new Set<string>();
   const answers: ReportAnswer[] = [];
-  const doubtful: { report: Report; index: number }[] = [];
+  const doubtful: { report: Report; index: number; proven: boolean }[] = [];
   for (const [index, report] of reports.entries()) {
     const task = tasks.get(report.taskId);
     const proven = task !== undefined && proves(report, task);
@@ -508,11 +545,13 @@ async function judge(
       answers[index] = "duplicate";
     } else {
       answers[index] = "stale";
-      if (task) doubtful.push({ report, index });
+      if (task) doubtful.push({ report, index, proven });
     }
   }
   for (const index of await findEnded(tx, doubtful)) answers[index] = "duplicate";
-  return { accepted, answers };
+  // One that crosses the end of its own lease, such as a cancel, is nothing strange.
+  const unheld = doubtful.flatMap(({ report, index, proven }) => (answers[index] === "stale" && !proven ? report : []));
+  return { accepted, answers, unheld };
 }
 
 function proves(lease: LeaseProof, task: LoadedTask): boolean {
@@ -544,6 +583,74 @@ async function findEnded(tx: Queryable, doubtful: { report: Report; index: numbe
     ],
   );
   return rows.map((row) => row.index);
+}
+
+/**
+ * Says in the run that an agent reported an attempt that it does not hold: of each attempt that there was, and of each agent,
+ * once, so that no flood of reports becomes a flood of events. Not of runs that have ended, whose end is their last fact; a run
+ * cannot end meanwhile, since it is locked.
+ */
+async function recordStale(store: StoreContext, reports: Report[]): Promise<void> {
+  await recording(store, async (tx, log) => {
+    const untold = await tx.query<{
+      task_id: string;
+      run_id: string;
+      namespace: string;
+      key: string;
+      attempt: number;
+      agent_id: string;
+    }>(
+      `select t.id as task_id, t.run_id, t.namespace, t.key, s.attempt, s.agent_id
+       from json_to_recordset($1) as s(task_id uuid, attempt int, agent_id uuid)
+       join task t on t.id = s.task_id
+       join agent a on a.id = s.agent_id and a.namespace = t.namespace
+       join run r on r.id = t.run_id
+       where s.attempt between 1 and t.attempt and r.finished_at is null and not exists (
+         select from stale_report o where o.task_id = t.id and o.attempt = s.attempt and o.agent_id = s.agent_id)
+       order by r.id
+       for share of r`,
+      [
+        JSON.stringify(
+          reports.map(({ taskId, attempt, agentId }) => ({ task_id: taskId, attempt, agent_id: agentId })),
+        ),
+      ],
+    );
+    if (untold.length === 0) return;
+    const told = await tx.query<{ task_id: string; attempt: number; agent_id: string }>(
+      `insert into stale_report (task_id, attempt, agent_id)
+       select distinct task_id, attempt, agent_id
+       from json_to_recordset($1) as s(task_id uuid, attempt int, agent_id uuid)
+       order by 1, 2, 3
+       on conflict do nothing
+       returning task_id, attempt, agent_id`,
+      [JSON.stringify(untold)],
+    );
+    for (const { task_id, attempt, agent_id } of told) {
+      const { run_id, namespace, key } = untold.find((one) => one.task_id === task_id)!;
+      log.add({ runId: run_id, namespace }, { type: "task.report_stale", task_id, key, attempt, agent_id });
+    }
+  });
+}
+
+/** What the registry shows of agents whose attempts have failed. */
+function recordErrors(tx: Transaction, failed: { task: LoadedTask; code: string }[]): void {
+  if (failed.length === 0) return;
+  tx.send(
+    `with failed as (
+       select agent_id, count(*)::int as count, (array_agg(task_id order by n desc))[1] as task_id,
+         (array_agg(code order by n desc))[1] as code
+       from json_to_recordset($1) as f(n int, agent_id uuid, task_id uuid, code text)
+       group by agent_id
+     ), locked as (
+       select a.id from agent a join failed f on f.agent_id = a.id order by a.id for no key update of a
+     )
+     update agent a
+     set error_count = a.error_count + f.count, last_error_at = clock_timestamp(),
+       last_error = json_build_object('code', f.code, 'task_id', f.task_id)
+     from locked join failed f on f.agent_id = locked.id
+     where a.id = locked.id`,
+    [JSON.stringify(failed.map(({ task, code }, n) => ({ n, agent_id: task.agentId, task_id: task.id, code })))],
+  );
 }
 
 /** What came along with accepted reports: log lines and usage. */

@@ -61,6 +61,8 @@ const DEFAULT_SLOTS = 16;
 const DEFAULT_DRAIN_MS = 20_000;
 /** Timeouts and the like are noticed within this. */
 const TICK_MS = 100;
+/** How often the heartbeat hears that this thread consumes its queues. */
+const TELL_CONSUMING_MS = 5_000;
 /** How often capabilities that have no queue are asked for while others have one. */
 const ASK_BESIDES_MS = 1_000;
 /** How long the last reports and releases may take when stopping. */
@@ -120,6 +122,7 @@ class Runtime implements RunningExecutor {
   #bidder: KeptAsking | undefined;
   readonly #releases = new Set<Promise<void>>();
   readonly #ticker: NodeJS.Timeout;
+  #toldConsumingAt = Number.NEGATIVE_INFINITY;
   #agentId: string;
   #stopping: Promise<void> | undefined;
   readonly #drained = new AbortController();
@@ -311,7 +314,11 @@ class Runtime implements RunningExecutor {
 
   #tick(): void {
     this.#attempts.sweep();
-    this.#queueDoor?.align();
+    if (!this.#queueDoor) return;
+    this.#queueDoor.align();
+    if (performance.now() - this.#toldConsumingAt < TELL_CONSUMING_MS) return;
+    this.#toldConsumingAt = performance.now();
+    this.#heartbeat.consuming(this.#queueDoor.isConsuming);
   }
 }
 

@@ -123,7 +123,8 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     async (request, reply) => {
       const self = actingAgent(request);
       const isSelf = self.id === request.params.agent;
-      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null));
+      const presence = { load: request.body?.load ?? null, isConsuming: request.body?.consuming ?? null };
+      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, presence));
       if (!state) throw agentNotFound(request.params.agent);
       const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
       const news = await lookUntil(
@@ -163,7 +164,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       });
       if (!found) throw agentNotFound(request.params.agent);
       agentsChanged();
-      wakeups.announce({ namespace, runId: "", capabilities: [], announced: [], agents: [found.id] });
+      wakeups.announce({ namespace, runId: "", capabilities: [], announced: [], assigned: [], agents: [found.id] });
       return agentBody(found);
     },
   );

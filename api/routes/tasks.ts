@@ -10,7 +10,6 @@ import {
   emitBody,
   heartbeatAnswer,
   heartbeatBody,
-  type LeaseBody,
   type LeaseProofBody,
   type ReportItem,
   releaseAnswer,
@@ -18,13 +17,13 @@ import {
   reportAnswer,
   reportBody,
 } from "../../core/protocol/tasks.ts";
-import type { ClaimRequest, LeaseProof, Report, ReportAnswer } from "../../store/store.ts";
+import type { AgentIdentity, ClaimRequest, LeaseProof, Report, ReportAnswer } from "../../store/store.ts";
 import { actingAgent } from "../auth.ts";
 import { flawIn, requireStorable } from "../bodies.ts";
+import { createClaimWaits } from "../claim-waits.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { createContracts } from "../contracts.ts";
-import { lookUntil, type News } from "../wakeups.ts";
 import { leaseBody } from "../wire.ts";
 
 /** Reports of all agents that share one transaction. */
@@ -33,8 +32,18 @@ const HEARTBEATS_PER_STATEMENT = 1_000;
 
 export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContext): Promise<void> {
   const reportTogether = coalesce(store.leases.report, { maxItems: REPORTS_PER_TRANSACTION });
+  const claimWaits = createClaimWaits(store.leases, wakeups);
   const contracts = createContracts(store.agents);
+  const noted = new WeakSet<AgentIdentity>();
   const heartbeatTogether = coalesce(store.leases.heartbeat, { maxItems: HEARTBEATS_PER_STATEMENT });
+
+  /** Once for as long as the token is remembered. */
+  async function noteClaim(request: FastifyRequest): Promise<void> {
+    const agent = actingAgent(request);
+    if (noted.has(agent)) return;
+    noted.add(agent);
+    await store.agents.claimed(agent.id);
+  }
 
   app.post(
     "/tasks/claim",
@@ -58,21 +67,11 @@ export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContex
         max,
         door: task_ids && task_ids.length > 0 ? "hint" : "poll",
       };
-      return { tasks: await claimWithin(claim, (wait ?? 0) * 1000, goneSignal(reply)) };
+      await noteClaim(request);
+      const claimed = await claimWaits.claim(claim, (wait ?? 0) * 1000, goneSignal(reply));
+      return { tasks: claimed.map(leaseBody) };
     },
   );
-
-  async function claimWithin(claim: ClaimRequest, waitMs: number, gone: AbortSignal): Promise<LeaseBody[]> {
-    const matches = ({ namespace, capabilities }: News) =>
-      namespace === claim.namespace && capabilities.some((name) => claim.capabilities.includes(name));
-    const claimed = await lookUntil(
-      wakeups,
-      { matches, waitMs, gone },
-      () => store.leases.claim(claim),
-      (tasks) => tasks.length > 0,
-    );
-    return (claimed ?? []).map(leaseBody);
-  }
 
   app.post(
     "/tasks/heartbeat",
@@ -145,12 +144,13 @@ export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContex
     },
   );
 
-  function handOver(
+  async function handOver(
     request: FastifyRequest,
     requestId: string,
     claim: { capabilities?: string[] | undefined; max: number },
   ) {
     const { agentId, namespace, capabilities } = offered(request, claim.capabilities);
+    await noteClaim(request);
     return store.leases.claim({
       namespace,
       agentId,

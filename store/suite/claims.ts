@@ -157,6 +157,41 @@ export function claimCases(open: OpenTeam): void {
     expect(theirs!.taskId).not.toBe(mine!.taskId);
   });
 
+  it("says for all that wait what there is to claim, and takes nothing", async () => {
+    const team = await open(["work", "rest", "hinted", "later"]);
+    const runId = await team.submit({
+      a: {},
+      hinted: { capability: "hinted" },
+      later: { capability: "later" },
+      mine: { agent: team.agent.id },
+    });
+    await team.sql.query(
+      "update task set available_at = now() + interval '1 hour' where run_id = $1 and key = 'later'",
+      [runId],
+    );
+    await team.store.leases.dispatch([{ namespace: team.namespace, capability: "hinted", maxOutstanding: 10 }], 10);
+    await team.store.leases.route(10);
+    const other = await team.join();
+    const look = () =>
+      team.store.leases.claimable(
+        ["work", "rest", "hinted", "later"].map((capability) => ({ namespace: team.namespace, capability })),
+        [other.id, team.agent.id],
+      );
+    const work = { namespace: team.namespace, capability: "work" };
+    expect(await look()).toEqual({ capabilities: [work], agentIds: [team.agent.id] });
+    await team.age((await team.task(runId, "hinted")).id, ["dispatched_at"], 1);
+    expect(await look()).toEqual({
+      capabilities: [work, { ...work, capability: "hinted" }],
+      agentIds: [team.agent.id],
+    });
+    expect(await team.store.leases.claimable([{ namespace: "elsewhere", capability: "work" }], [])).toEqual({
+      capabilities: [],
+      agentIds: [],
+    });
+    await team.work();
+    expect(await look()).toEqual({ capabilities: [], agentIds: [] });
+  });
+
   it("tells listeners what it claimed, and a repeat tells nothing new", async () => {
     const team = await open();
     const told: string[] = [];

@@ -70,7 +70,11 @@ export interface ServerOptions {
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const database = await PGlite.create("memory://");
   const pool = await poolOver(database);
-  return serveOver(storeOver(pool, { afterClose: () => database.close() }), sqlOver(pool), options);
+  return serveOver(
+    storeOver(pool, { limits: loadConfig(options.env ?? {}).limits, afterClose: () => database.close() }),
+    sqlOver(pool),
+    options,
+  );
 }
 
 /** Another replica over the database of a server, which it leaves running when it stops. */
