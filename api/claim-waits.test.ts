@@ -116,6 +116,15 @@ describe("claims that wait", () => {
     expect(await bed.looked()).toEqual(["c"]);
   });
 
+  it("of an agent that waits twice, such as in a repeated request, are both woken when one has found something", async () => {
+    const bed = newBed();
+    for (const name of ["a", "b", "c", "a"]) void bed.wait(name);
+    await bed.looked();
+    bed.ready.work = 1;
+    bed.announce({ capabilities: ["work"] });
+    expect(await bed.looked()).toEqual(["a", "b", "c", "a", "b"]);
+  });
+
   it("look again when news comes while they look", async () => {
     const bed = newBed();
     void bed.wait("a");

@@ -62,6 +62,8 @@ export function createClaimWaits(leases: Pick<LeaseStore, "claim" | "claimable">
   /** It has found work, or is gone before it could: there may be more. */
   function passOn({ request }: Waiter): void {
     for (const key of keysOf(request)) nudgeSome(key);
+    // A repetition of the same request is answered with what this one has found.
+    nudgeAgents([request.agentId]);
   }
 
   async function lookForAll(): Promise<void> {

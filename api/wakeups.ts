@@ -152,7 +152,7 @@ export const LOOK_AGAIN_MS = 1_000;
  */
 export async function lookUntil<T>(
   wakeups: Wakeups,
-  wait: { matches: (news: News) => boolean; waitMs: number; gone: AbortSignal },
+  wait: { matches: (news: News) => boolean; waitMs: number; lookAgainMs?: number; gone: AbortSignal },
   look: () => Promise<T>,
   isEnough: (seen: T) => boolean,
 ): Promise<T | undefined> {
@@ -165,7 +165,7 @@ export async function lookUntil<T>(
       const seen = await look();
       const leftMs = until - performance.now();
       if (isEnough(seen) || leftMs <= 0 || wakeups.isClosed) return seen;
-      await listener.news(Math.min(LOOK_AGAIN_MS, leftMs));
+      await listener.news(Math.min(wait.lookAgainMs ?? LOOK_AGAIN_MS, leftMs));
     }
     return undefined;
   } finally {

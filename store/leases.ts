@@ -68,11 +68,6 @@ const TOKEN_BYTES = 16;
 /** Many rows as one JSON text: the driver takes rows apart column by column, which costs it several times as much. */
 const asOneCell = (query: string) => `select json_agg(row) as rows from (${query}) row`;
 
-async function cells<R>(store: StoreContext, text: string, params: unknown[]): Promise<R[]> {
-  const [answer] = await store.query<{ rows: R[] | null }>(text, params);
-  return answer?.rows ?? [];
-}
-
 /** What is stored of a lease's token: the digest of its secret's, and of the capability that it names. */
 export function tokenHash(token: string): Buffer {
   const { secret, capability } = readLeaseToken(token);
@@ -193,7 +188,7 @@ const readyFor = (namespace: string, capability: string, dispatched: string) => 
   c.namespace = ${namespace} and c.capability = ${capability} and c.status = 'ready' and c.available_at <= now()
   and ${dispatched}`;
 
-const pickReady = (dispatched: string) => `
+const pickReady = (dispatched: string, condition = "true") => `
   select t.id
   from unnest($3::text[]) as offered(capability) cross join lateral (
     select c.id, c.priority, c.available_at from task c
@@ -202,12 +197,15 @@ const pickReady = (dispatched: string) => `
     limit $4
     for no key update skip locked
   ) t
-  where cardinality($1::uuid[]) = 0
+  where cardinality($1::uuid[]) = 0 and ${condition}
   order by t.priority desc, t.available_at, t.id
   limit $4`;
 
 /** A published hint is left to its queue this long before a long-poll may take the task instead. */
 const HINT_HEAD_START = "interval '100 milliseconds'";
+
+/** The tasks that an earlier request of this id took. */
+const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
 
 const claimBy = (pick: string) => `
   with picked as (${pick}
@@ -228,23 +226,29 @@ const claimBy = (pick: string) => `
       'attempt', attempt, 'agent_id', $5::uuid, 'via', $8::text) order by id)
     from claimed group by run_id
   )
-  ${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}`;
+  select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
+    (${earlierClaim}) as earlier`;
 
 /** What the router has assigned to this agent. */
 const pickAssigned = `
   select t.id from task t
-  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3) and cardinality($1::uuid[]) = 0
+  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
     and t.status = 'ready' and t.is_routed and t.dispatched_at is not null
   order by t.priority desc, t.available_at, t.id
   limit $4
   for no key update skip locked`;
 
 const claimHinted = claimBy(pickHinted);
-const claimAssigned = claimBy(pickAssigned);
 const isUnpublished = "c.dispatched_at is null and not c.held and not c.is_routed";
 const isLeftByHints = `c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`;
-const claimUnpublished = claimBy(pickReady(isUnpublished));
-const claimPublished = claimBy(pickReady(isLeftByHints));
+const claimHandedOver = claimBy(pickReady(isUnpublished));
+/** The first of these of which there is any, in one statement: agents that wait look often, and mostly in vain. */
+const claimPolled = claimBy(`
+  with assigned as materialized (${pickAssigned}
+  ), unpublished as materialized (${pickReady(isUnpublished, "not exists (select from assigned)")}
+  ), published as materialized (${pickReady(isLeftByHints, "not exists (select from assigned) and not exists (select from unpublished)")}
+  )
+  select id from assigned union all select id from unpublished union all select id from published`);
 
 /** What a long-poll would find, of all that wait. */
 async function claimable(
@@ -287,12 +291,7 @@ async function claim(store: StoreContext, request: ClaimRequest): Promise<Claime
 }
 
 async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretDigest: Buffer): Promise<ClaimedRow[]> {
-  const statements =
-    request.taskIds.length > 0
-      ? [claimHinted]
-      : request.door === "poll"
-        ? [claimAssigned, claimUnpublished, claimPublished]
-        : [claimUnpublished];
+  const statement = request.taskIds.length > 0 ? claimHinted : request.door === "poll" ? claimPolled : claimHandedOver;
   const params = [
     request.taskIds,
     request.namespace,
@@ -304,28 +303,30 @@ async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretD
     request.door,
   ];
   try {
-    for (const statement of statements) {
-      const rows = await cells<ClaimedRow>(store, statement, params);
-      if (rows.length === 0) continue;
-      announceClaim(store, request, rows);
-      return rows;
-    }
+    const [answer] = await store.query<{ rows: ClaimedRow[] | null; earlier: string[] | null }>(statement, params);
+    const { rows, earlier } = answer!;
+    if (rows) announceClaim(store, request, rows);
+    return rows ?? (earlier ? repeatClaim(store, request, earlier, secretDigest) : []);
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
   }
-  // Nothing new was taken: nothing is ready, or this request took leases before and its answer was lost.
-  return repeatClaim(store, request, secretDigest);
+  // This request took leases before and its answer was lost.
+  const [answer] = await store.query<{ task_ids: string[] }>(
+    "select task_ids from lease_request where agent_id = $1 and request_id = $2",
+    [request.agentId, request.requestId],
+  );
+  return repeatClaim(store, request, answer?.task_ids ?? [], secretDigest);
 }
 
 const UNIQUE_VIOLATION = "23505";
 
 /** The leases that an earlier request of this id took and still holds, under a new token. */
-async function repeatClaim(store: StoreContext, request: ClaimRequest, secretDigest: Buffer): Promise<ClaimedRow[]> {
-  const [earlier] = await store.query<{ task_ids: string[] }>(
-    "select task_ids from lease_request where agent_id = $1 and request_id = $2",
-    [request.agentId, request.requestId],
-  );
-  if (!earlier) return [];
+function repeatClaim(
+  store: StoreContext,
+  request: ClaimRequest,
+  taskIds: string[],
+  secretDigest: Buffer,
+): Promise<ClaimedRow[]> {
   return store.query<ClaimedRow>(
     `with locked as (
        select t.id from task t
@@ -341,7 +342,7 @@ async function repeatClaim(store: StoreContext, request: ClaimRequest, secretDig
        returning ${claimedColumns}
      )
      select c.*, r.traceparent from renewed c join run r on r.id = c.run_id order by c.id`,
-    [earlier.task_ids, request.agentId, secretDigest],
+    [taskIds, request.agentId, secretDigest],
   );
 }
 

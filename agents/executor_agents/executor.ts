@@ -122,7 +122,7 @@ class Runtime implements RunningExecutor {
   #bidder: KeptAsking | undefined;
   readonly #releases = new Set<Promise<void>>();
   readonly #ticker: NodeJS.Timeout;
-  #toldConsumingAt = Number.NEGATIVE_INFINITY;
+  #toldConsuming = { isAlive: false, at: Number.NEGATIVE_INFINITY };
   #agentId: string;
   #stopping: Promise<void> | undefined;
   readonly #drained = new AbortController();
@@ -316,9 +316,11 @@ class Runtime implements RunningExecutor {
     this.#attempts.sweep();
     if (!this.#queueDoor) return;
     this.#queueDoor.align();
-    if (performance.now() - this.#toldConsumingAt < TELL_CONSUMING_MS) return;
-    this.#toldConsumingAt = performance.now();
-    this.#heartbeat.consuming(this.#queueDoor.isConsuming);
+    const { isConsuming: isAlive } = this.#queueDoor;
+    const told = this.#toldConsuming;
+    if (isAlive === told.isAlive && performance.now() - told.at < TELL_CONSUMING_MS) return;
+    this.#toldConsuming = { isAlive, at: performance.now() };
+    this.#heartbeat.consuming(isAlive);
   }
 }
 

@@ -109,7 +109,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
   app.post(
     "/agents/:agent/heartbeat",
     {
-      config: { scope: "agent" },
+      config: { scope: "agent", verifiesAgent: true },
       schema: {
         tags: ["agents"],
         summary: "Say that the agent is there",
@@ -132,6 +132,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
         {
           matches: ({ agents }) => agents.includes(self.id),
           waitMs: (request.body?.wait ?? 0) * 1000,
+          lookAgainMs: Number.POSITIVE_INFINITY, // no news of an agent is lost here
           gone: goneSignal(reply),
         },
         async () => wakeups.takeNewsOf(self.id),
