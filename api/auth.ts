@@ -23,6 +23,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** One of these is needed; none for public routes. */
     scope?: Scope | "agent" | "public";
+    /** The route itself finds out whether the agent is still there; whose a token is never changes. */
+    verifiesAgent?: boolean;
   }
 }
 
@@ -68,17 +70,13 @@ export function authenticate(app: App, options: AuthOptions): void {
   });
 }
 
-async function principalOf(
-  request: FastifyRequest,
-  options: AuthOptions,
-  find: (token: string) => Promise<Principal | undefined>,
-): Promise<Principal> {
+async function principalOf(request: FastifyRequest, options: AuthOptions, find: Find): Promise<Principal> {
   const token = bearerToken(request);
   if (token === undefined) {
     if (!options.requireKey) return { namespace: "default", name: "local", scopes };
     throw new SkeinError("UNAUTHENTICATED", "Send an API key as `Authorization: Bearer <key>`.");
   }
-  const principal = await find(token);
+  const principal = await find(token, request.routeOptions.config.verifiesAgent === true);
   if (!principal) {
     throw new SkeinError("UNAUTHENTICATED", "The bearer token is not a known key or agent token, or it was revoked.");
   }
@@ -131,14 +129,14 @@ export function actingAgent(request: FastifyRequest): AgentIdentity {
 const REMEMBER_MS = 2_000;
 const MAX_REMEMBERED = 10_000;
 
+type Find = (token: string, isVerifiedLater: boolean) => Promise<Principal | undefined>;
+
 /** Keeps found principals for a moment, so that busy agents do not cost a query a request. Unknown tokens are not kept. */
-function rememberBriefly(
-  find: (token: string) => Promise<Principal | undefined>,
-): (token: string) => Promise<Principal | undefined> {
+function rememberBriefly(find: (token: string) => Promise<Principal | undefined>): Find {
   const known = new Map<string, { principal: Principal; until: number }>();
-  return async (token) => {
+  return async (token, isVerifiedLater) => {
     const remembered = known.get(token);
-    if (remembered && remembered.until > Date.now()) return remembered.principal;
+    if (remembered && (isVerifiedLater || remembered.until > Date.now())) return remembered.principal;
     known.delete(token);
     const principal = await find(token);
     if (!principal) return undefined;

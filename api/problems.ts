@@ -70,6 +70,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   AGENT_NOT_FOUND: 404,
   KEY_NOT_FOUND: 404,
   CAPABILITY_CONFLICT: 409,
+  CAPABILITY_INVALID: 422,
   DATABASE_UNAVAILABLE: 503,
   BROKER_UNAVAILABLE: 503,
   FEATURE_UNAVAILABLE: 501,
@@ -144,7 +145,9 @@ function brokenRequest(code: string | undefined): SkeinError {
 function sendProblem(error: SkeinError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const body = problemBody(error, request.url);
   if (error.code === "UNAUTHENTICATED") reply.header("www-authenticate", 'Bearer realm="skein"');
-  if (error.code === "DATABASE_UNAVAILABLE" || error.code === "RATE_LIMITED") reply.header("retry-after", "1");
+  if (error.code === "DATABASE_UNAVAILABLE" || error.code === "RATE_LIMITED") {
+    reply.header("retry-after", String(Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1_000))));
+  }
   return reply.code(body.status).type("application/problem+json").serializer(JSON.stringify).send(body);
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createWakeups, lookUntil, type News, newsOf } from "./wakeups.ts";
 
-const news: News = { namespace: "n", runId: "r", capabilities: ["work"], announced: [], agents: [] };
+const news: News = { namespace: "n", runId: "r", capabilities: ["work"], announced: [], assigned: [], agents: [] };
 const anything = () => true;
 const never = new AbortController().signal;
 /** Long enough that only what is tested can end the wait. */
@@ -108,7 +108,7 @@ describe("lookUntil", () => {
   });
 });
 
-it("the news of a commit names each capability once, and the agents that have lost a lease", () => {
+it("the news of a commit names each capability once, and the agents that have been assigned a task or have lost a lease", () => {
   const ready = { type: "task.ready", task_id: "t", key: "k", attempt: 0 } as const;
   const facts = [
     { ...ready, capability: "a" },
@@ -120,6 +120,8 @@ it("the news of a commit names each capability once, and the agents that have lo
     { ...ready, type: "task.cancelled" as const, agent_id: "agent-3" },
     { ...ready, type: "task.cancelled" as const },
     { ...ready, type: "task.announced" as const, capability: "c" },
+    { ...ready, type: "task.published" as const },
+    { ...ready, type: "task.published" as const, capability: "d", agent_id: "agent-4" },
     { type: "run.completed" as const },
   ];
   const committed = { runId: "r", namespace: "n", facts, mayBeFinished: false, needsUpkeep: false };
@@ -128,6 +130,7 @@ it("the news of a commit names each capability once, and the agents that have lo
     runId: "r",
     capabilities: ["a", "b"],
     announced: ["c"],
+    assigned: ["agent-4"],
     agents: ["agent-3"],
   });
 });

@@ -11,6 +11,8 @@ export interface News {
   capabilities: string[];
   /** Capabilities of tasks that are announced for bids. */
   announced: string[];
+  /** Agents that tasks have been assigned to. */
+  assigned: string[];
   /** Agents of which a lease has been cancelled, or which are to leave. */
   agents: string[];
 }
@@ -19,6 +21,8 @@ export interface Wakeups {
   /** Tell everybody who listens. */
   announce(news: News): void;
   listen(matches: (news: News) => boolean): Listener;
+  /** All news from now on, and then that no more will come. */
+  subscribe(hear: (news: News) => void, closed: () => void): void;
   /** Whether there has been news of the agent that it has not taken yet. Kept for a minute, of those who never ask. */
   takeNewsOf(agentId: string): boolean;
   /** Stops all listeners, also those that come later: the server is about to stop. */
@@ -38,6 +42,7 @@ const KEEP_NEWS_MS = 60_000;
 
 export function createWakeups(): Wakeups {
   const listeners = new Set<{ matches: (news: News) => boolean; tell: () => void; stop: () => void }>();
+  const subscribers: { hear: (news: News) => void; closed: () => void }[] = [];
   const untaken = new Map<string, number>();
   let isClosed = false;
 
@@ -83,6 +88,7 @@ export function createWakeups(): Wakeups {
 
   return {
     listen,
+    subscribe: (hear, closed) => void subscribers.push({ hear, closed }),
     get isClosed() {
       return isClosed;
     },
@@ -97,10 +103,12 @@ export function createWakeups(): Wakeups {
         untaken.set(agent, performance.now());
       }
       for (const { matches, tell } of listeners) if (matches(news)) tell();
+      for (const { hear } of subscribers) hear(news);
     },
     close: () => {
       isClosed = true;
       for (const { stop } of listeners) stop();
+      for (const { closed } of subscribers) closed();
     },
   };
 }
@@ -109,14 +117,24 @@ export function createWakeups(): Wakeups {
 export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
   const capabilities = new Set<string>();
   const announced = new Set<string>();
+  const assigned = new Set<string>();
   const agents = new Set<string>();
   for (const fact of facts) {
     if (fact.type === "task.announced") announced.add(fact.capability!);
+    else if (fact.type === "task.published") assigned.add(fact.agent_id ?? "");
     else if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
     if ("capabilities" in fact) for (const capability of fact.capabilities ?? []) capabilities.add(capability);
     if (isStop(fact)) agents.add(fact.agent_id);
   }
-  return { namespace, runId, capabilities: [...capabilities], announced: [...announced], agents: [...agents] };
+  assigned.delete(""); // published for whoever is free, by a hint
+  return {
+    namespace,
+    runId,
+    capabilities: [...capabilities],
+    announced: [...announced],
+    assigned: [...assigned],
+    agents: [...agents],
+  };
 }
 
 /** A running attempt was ended by somebody else than its agent, which has to be told. */
@@ -134,7 +152,7 @@ export const LOOK_AGAIN_MS = 1_000;
  */
 export async function lookUntil<T>(
   wakeups: Wakeups,
-  wait: { matches: (news: News) => boolean; waitMs: number; gone: AbortSignal },
+  wait: { matches: (news: News) => boolean; waitMs: number; lookAgainMs?: number; gone: AbortSignal },
   look: () => Promise<T>,
   isEnough: (seen: T) => boolean,
 ): Promise<T | undefined> {
@@ -147,7 +165,7 @@ export async function lookUntil<T>(
       const seen = await look();
       const leftMs = until - performance.now();
       if (isEnough(seen) || leftMs <= 0 || wakeups.isClosed) return seen;
-      await listener.news(Math.min(LOOK_AGAIN_MS, leftMs));
+      await listener.news(Math.min(wait.lookAgainMs ?? LOOK_AGAIN_MS, leftMs));
     }
     return undefined;
   } finally {

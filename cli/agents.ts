@@ -10,20 +10,27 @@ export async function listAgents(context: Context, { limit }: { limit: number })
   if (context.json) return printJson(context, agents);
   printTable(
     context,
-    ["AGENT", "NAME", "STATUS", "DOOR", "BUSY", "SEEN", "LABELS", "CAPABILITIES"],
+    ["AGENT", "NAME", "VERSION", "STATUS", "DOOR", "BUSY", "SEEN", "CLAIMED", "ERRORS", "LABELS", "CAPABILITIES"],
     agents.map((agent) => [
       agent.id,
       agent.name,
+      agent.version ?? "",
       statusOf(agent),
       agent.door,
       `${agent.running}/${agent.slots}`,
-      `${formatMs(Date.now() - Date.parse(agent.last_seen_at))} ago`,
+      ago(agent.last_seen_at),
+      agent.last_claim_at === null ? "" : ago(agent.last_claim_at),
+      agent.last_error === null ? "0" : `${agent.error_count}, last ${agent.last_error.code}`,
       Object.entries(agent.labels)
         .map(([key, value]) => `${key}=${value}`)
         .join(","),
-      agent.capabilities.join(", "),
+      agent.offers.map(({ name, version }) => `${name}@${version}`).join(", "),
     ]),
   );
+}
+
+function ago(time: string): string {
+  return `${formatMs(Date.now() - Date.parse(time))} ago`;
 }
 
 function statusOf({ status, cordoned, draining }: AgentBody): string {

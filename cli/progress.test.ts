@@ -75,6 +75,19 @@ describe("the progress of a run", () => {
     expect(progress.tasks.get("a")?.retryAt).toBeUndefined();
   });
 
+  it("is not misled by reports of attempts that are over", () => {
+    const progress = begin();
+    const error = { code: "HTTP_NETWORK", message: "no answer" };
+    play(progress, [
+      task("task.claimed"),
+      task("task.retrying", { delay_ms: 5_000, error }),
+      task("task.report_stale", { attempt: 1 }),
+    ]);
+    expect(progress.tasks.get("a")).toMatchObject({ status: "ready", retryAt: start + 6_000, error });
+    play(progress, [task("task.claimed", { attempt: 2 }), task("task.report_stale", { attempt: 1 })]);
+    expect(progress.tasks.get("a")).toMatchObject({ status: "running", attempt: 2 });
+  });
+
   it("takes in tasks that came after the graph was read", () => {
     const progress = begin();
     play(progress, [task("task.ready", { key: "spawned", attempt: 0 })]);

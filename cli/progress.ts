@@ -97,6 +97,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
 
 function applyTaskFact(progress: Progress, fact: TaskFact, at: number): void {
   const task = progress.tasks.get(fact.key) ?? addTask(progress, fact);
+  if (fact.type === "task.report_stale") return; // of an attempt that is over: it changes nothing
   const status = fact.status ?? statusAfter(fact.type);
   if (status) moveTo(progress, task, status);
   if (fact.attempt > 0) task.attempt = fact.attempt;
@@ -130,6 +131,7 @@ function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
     case "task.announced":
     case "task.awarded":
     case "task.published":
+    case "task.report_stale":
       return undefined;
     default:
       return type.slice("task.".length) as TaskStatus;

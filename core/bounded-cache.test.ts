@@ -30,6 +30,12 @@ test("a key longer than the whole cache is not kept and drives nothing out", () 
   expect(made).toEqual(["aa", "too long", "too long"]);
 });
 
+test("a key counts for as much as it is said to", () => {
+  const cache = boundedCache<string>(10);
+  for (const text of ["a", "b", "c"]) cache.get(text, () => text, 4);
+  expect(["a", "b", "c"].map(cache.find)).toEqual([undefined, "b", "c"]);
+});
+
 test("a value that cannot be made is tried again", () => {
   const cache = boundedCache<string>(10);
   const fail = () => {

@@ -107,12 +107,19 @@ export interface Issue {
 export class SkeinError extends Error {
   readonly code: ErrorCode;
   readonly issues: readonly Issue[];
+  /** When the same may succeed, where that is known. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { issues?: readonly Issue[]; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { issues?: readonly Issue[]; cause?: unknown; retryAfterMs?: number } = {},
+  ) {
     super(message, { cause: options.cause });
     this.name = "SkeinError";
     this.code = code;
     this.issues = options.issues ?? [];
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
@@ -148,4 +155,5 @@ export const failureKinds = {
   terminated: "terminated",
   outputUnstorable: "OUTPUT_UNSTORABLE",
   outputTooLarge: "OUTPUT_TOO_LARGE",
+  outputInvalid: "OUTPUT_INVALID",
 } as const;

@@ -48,7 +48,8 @@ export interface TaskFact {
     | "task.completed"
     | "task.failed"
     | "task.skipped"
-    | "task.cancelled";
+    | "task.cancelled"
+    | "task.report_stale";
   task_id: string;
   key: string;
   attempt: number;
@@ -57,6 +58,7 @@ export interface TaskFact {
   kept_from?: string;
   /** On `task.ready`: who wants work may want to look. On `task.announced`: who bids for it may. */
   capability?: string;
+  /** On `task.report_stale`: who reported the attempt without holding its lease; it is told of each once. */
   agent_id?: string;
   /** On `task.announced` and `task.awarded`: the round of bids, how many agents were asked, and how long it lasts. */
   round?: number;

@@ -26,6 +26,9 @@ export const defaultLimits = {
   artifactBytes: 8 * MiB,
   artifactBytesPerRun: 64 * MiB,
   artifactsPerRun: 1_000,
+  /** Agents that are there at a time, and registrations in any minute, in one namespace. */
+  agents: 10_000,
+  registrationsPerMinute: 3_000,
 };
 
 export type LimitName = keyof typeof defaultLimits;
@@ -45,6 +48,8 @@ const nouns: Record<LimitName, string> = {
   artifactBytes: "bytes per artifact",
   artifactBytesPerRun: "bytes of artifacts per run",
   artifactsPerRun: "artifacts per run",
+  agents: "agents per namespace",
+  registrationsPerMinute: "registrations per minute and namespace",
 };
 
 /** The environment variable that sets a limit: `tasksPerRun` → `SKEIN_MAX_TASKS_PER_RUN`. */

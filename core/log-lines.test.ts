@@ -54,6 +54,7 @@ describe("logLines", () => {
     expect(told1({ ...task, type: "task.awarded", round: 1, bids: [] })).toEqual(["orchestrator award info"]);
     expect(told1({ ...task, type: "task.published" })).toEqual(["orchestrator publish info"]);
     expect(told1({ ...task, type: "task.released" })).toEqual(["orchestrator release info"]);
+    expect(told1({ ...task, type: "task.report_stale" })).toEqual(["orchestrator report warn"]);
   });
 
   it("tells what the handler did between its start and its report", () => {

@@ -100,6 +100,8 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
       return [line("orchestrator", "decide", `${event.type.slice("task.".length)} by ${event.by}`)];
     case "task.released":
       return [line("orchestrator", "release", "lease given back untouched")];
+    case "task.report_stale":
+      return [line("orchestrator", "report", "reported without its lease; nothing changed", { level: "warn" })];
     default:
       return settledLines(event, line);
   }

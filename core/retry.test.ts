@@ -48,6 +48,18 @@ describe("backoffMs", () => {
 });
 
 describe("decideRetry", () => {
+  it.each([
+    [["OUTPUT_INVALID"], "OUTPUT_INVALID", true],
+    [["OTHER", "OUTPUT_INVALID"], "OUTPUT_INVALID", true],
+    [["OTHER"], "OUTPUT_INVALID", false],
+    [undefined, "OUTPUT_INVALID", false],
+  ])("with also_on %j tries a final %s again: %s", (alsoOn, code, retry) => {
+    const policy = alsoOn ? { ...steady, alsoOn } : steady;
+    const final = { code, message: "It is not valid.", retryable: false };
+    expect(decideRetry(policy, 1, final, 0).retry).toBe(retry);
+    expect(decideRetry(policy, steady.maxAttempts, final, 0)).toEqual({ retry: false });
+  });
+
   it("retries until max_attempts have failed", () => {
     const policy = { ...steady, maxAttempts: 3 };
     expect([1, 2, 3, 4].map((failures) => decideRetry(policy, failures, failure, 0).retry)).toEqual([

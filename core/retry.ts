@@ -9,6 +9,8 @@ export interface RetryPolicy {
   maxDelayMs: number;
   /** Spread each delay evenly over its upper half, so that tasks that failed together do not return together. */
   jitter: boolean;
+  /** Codes of failures that are tried again though they say that it would not help. */
+  alsoOn?: readonly string[];
 }
 
 /** contract.md §1: three attempts, exponential from 1 s to 1 m, with jitter. */
@@ -27,8 +29,8 @@ export type RetryDecision = { retry: true; delayMs: number } | { retry: false };
 
 /**
  * Whether and when a task runs again after its `failures`-th failed attempt (1 for the first).
- * A failure marked `retryable: false` is final; `retryAfterMs`, when the handler gave one, replaces the back-off.
- * `random` is uniform in [0, 1).
+ * A failure marked `retryable: false` is final, unless the policy asks for its code; `retryAfterMs`, when the handler gave
+ * one, replaces the back-off. `random` is uniform in [0, 1).
  */
 export function decideRetry(
   policy: RetryPolicy,
@@ -36,7 +38,8 @@ export function decideRetry(
   failure: Failure & { retryAfterMs?: number },
   random: number,
 ): RetryDecision {
-  if (failure.retryable === false || failures >= policy.maxAttempts) return { retry: false };
+  const isFinal = failure.retryable === false && !policy.alsoOn?.includes(failure.code);
+  if (isFinal || failures >= policy.maxAttempts) return { retry: false };
   if (failure.retryAfterMs !== undefined) {
     return { retry: true, delayMs: Math.min(Math.max(0, failure.retryAfterMs), MAX_RETRY_AFTER_MS) };
   }

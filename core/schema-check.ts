@@ -88,6 +88,16 @@ export function examineSchema(schema: JsonSchema): { issues: Issue[]; metered: J
   return { issues, metered };
 }
 
+/**
+ * Takes out of one subschema what examineSchema refuses and what, left out, lets more pass: unknown keywords and formats, and
+ * patterns that cannot be matched in linear time.
+ */
+export function loosen(schema: JsonObject): void {
+  for (const keyword of Object.keys(schema)) if (!isKnown(keyword)) delete schema[keyword];
+  if (typeof schema.format === "string" && !formats.has(schema.format)) delete schema.format;
+  if (typeof schema.pattern === "string" && patternFlaw(schema.pattern)) delete schema.pattern;
+}
+
 /** `sentence` goes on after "The schema at …". */
 export function schemaIssue(pointer: string, sentence: string): Issue {
   return { code: "WORKFLOW_SCHEMA_INVALID", message: `The schema${pointer && ` at ${pointer}`} ${sentence}`, pointer };
@@ -111,10 +121,14 @@ function costOf({ enum: values, const: value, required, dependentRequired }: Jso
   return compared.length === 0 ? 0 : Math.ceil(JSON.stringify(compared).length / 16);
 }
 
+function isKnown(keyword: string): boolean {
+  return keywords.has(keyword) || keyword.startsWith("x-");
+}
+
 function keywordIssues(schema: JsonObject, pointer: string): Issue[] {
   const issues: Issue[] = [];
   for (const keyword of Object.keys(schema)) {
-    if (keywords.has(keyword) || keyword.startsWith("x-")) continue;
+    if (isKnown(keyword)) continue;
     const message = `has the unknown keyword "${keyword}".${didYouMean(keyword, keywords.keys())}`;
     issues.push(schemaIssue(pointerTo(pointer, keyword), message));
   }
@@ -165,14 +179,19 @@ function patternIssues(places: readonly Place[]): Issue[] {
   });
   if (patterns.length > MAX_PATTERNS) return [schemaIssue("", `has more than ${MAX_PATTERNS} patterns`)];
   return patterns.flatMap(({ source, at }) => {
-    try {
-      compilePattern(source);
-      return [];
-    } catch (error) {
-      if (error instanceof SkeinError) return [{ code: error.code, message: error.message, pointer: at }];
-      throw error;
-    }
+    const flaw = patternFlaw(source);
+    return flaw ? [{ code: flaw.code, message: flaw.message, pointer: at }] : [];
   });
+}
+
+function patternFlaw(source: string): SkeinError | undefined {
+  try {
+    compilePattern(source);
+    return undefined;
+  } catch (error) {
+    if (error instanceof SkeinError) return error;
+    throw error;
+  }
 }
 
 let metaSchema: Ajv2020 | undefined; // compiling the meta-schema takes 90 ms, so only when it is needed

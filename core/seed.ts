@@ -190,5 +190,6 @@ function retryPolicy(definition: RetryDefinition): RetryPolicy {
       : defaultRetryPolicy.initialDelayMs,
     maxDelayMs: definition.max_delay ? parseDuration(definition.max_delay) : defaultRetryPolicy.maxDelayMs,
     jitter: definition.jitter ?? defaultRetryPolicy.jitter,
+    ...(definition.also_on && { alsoOn: definition.also_on }),
   };
 }

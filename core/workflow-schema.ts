@@ -64,6 +64,13 @@ export const retrySchema = z
     initial_delay: duration("The delay after the first failure; default 1s."),
     max_delay: duration("No delay is longer than this; default 1m."),
     jitter: optional(z.boolean().describe("Whether delays are spread at random over their upper half; default true.")),
+    also_on: optional(
+      z
+        .array(z.string().min(1).max(128))
+        .min(1)
+        .max(100)
+        .describe("Codes of errors that are tried again though they are final, such as OUTPUT_INVALID."),
+    ),
   })
   .meta({ id: "RetryDefinition", description: "When a failed task is tried again." });
 

@@ -1,11 +1,13 @@
 /** How an executor author describes one capability: its name, its contract, and the handler that performs it. */
 
 import { z } from "zod";
-import { SkeinError } from "../core/errors.ts";
+import { brokenContract, type ContractFlaw } from "../core/contract.ts";
+import { failureKinds, SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { EmitAnswer } from "../core/protocol/tasks.ts";
 import { compileSchema } from "../core/schema.ts";
+import { loosen } from "../core/schema-check.ts";
 import { idPattern, type TaskDefinition } from "../core/workflow-schema.ts";
 import type { ArtifactContent, ArtifactFilter, PageOf, WriteArtifactOptions } from "./client.ts";
 
@@ -238,7 +240,11 @@ function isZod(schema: ContractSchema): schema is z.ZodType {
 
 function zodContract(schema: z.ZodType, capability: string, side: Side): Contract {
   // What travels is the input of the input schema and the output of the output schema.
-  const jsonSchema = { ...z.toJSONSchema(schema, { io: side }) } as JsonObject;
+  // The server checks outputs, too, and takes no schema that it cannot check whole.
+  const override = ({ jsonSchema }: { jsonSchema: object }) => {
+    if (side === "output") loosen(jsonSchema as JsonObject);
+  };
+  const jsonSchema = { ...z.toJSONSchema(schema, { io: side, override }) } as JsonObject;
   return {
     jsonSchema,
     parse(value) {
@@ -249,13 +255,8 @@ function zodContract(schema: z.ZodType, capability: string, side: Side): Contrac
   };
 }
 
-interface Flaw {
-  pointer: string;
-  message: string;
-}
-
 /** With what zod found inside a key or in the branches of a union; its own message says only that they are invalid. */
-function flawOf(issue: z.core.$ZodIssue): Flaw {
+function flawOf(issue: z.core.$ZodIssue): ContractFlaw {
   const pointer = issue.path.reduce<string>((parent, segment) => pointerTo(parent, String(segment)), "");
   const inner =
     "issues" in issue ? issue.issues : "errors" in issue ? issue.errors.flatMap((branch) => branch[0] ?? []) : [];
@@ -275,14 +276,9 @@ function jsonSchemaContract(jsonSchema: JsonObject, capability: string, side: Si
   };
 }
 
-/** Flaws listed in one message; the rest are counted. */
-const FLAWS_SHOWN = 5;
-
-function contractBroken(capability: string, side: Side, flaws: readonly Flaw[]) {
-  const shown = flaws.slice(0, FLAWS_SHOWN).map(({ pointer, message }) => `${pointer || "(the whole)"}: ${message}`);
-  const more = flaws.length > FLAWS_SHOWN ? ` (and ${flaws.length - FLAWS_SHOWN} more)` : "";
-  const code = side === "input" ? "INPUT_INVALID" : "OUTPUT_INVALID";
-  return new NonRetryableError(`The ${side} of "${capability}" is not valid: ${shown.join("; ")}${more}`, { code });
+function contractBroken(capability: string, side: Side, flaws: readonly ContractFlaw[]) {
+  const code = side === "input" ? "INPUT_INVALID" : failureKinds.outputInvalid;
+  return new NonRetryableError(brokenContract(side, capability, flaws), { code });
 }
 
 function toJson(value: unknown, capability: string): Json {
@@ -291,7 +287,7 @@ function toJson(value: unknown, capability: string): Json {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new NonRetryableError(`The output of "${capability}" is not JSON: ${reason}`, {
-      code: "OUTPUT_INVALID",
+      code: failureKinds.outputInvalid,
       cause,
     });
   }

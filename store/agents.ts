@@ -1,6 +1,9 @@
 /** The registry: who is there, what they offer, and how long a silent agent still counts as present. */
+import { createHash } from "node:crypto";
 import { uuidv7 } from "uuidv7";
-import type { Json, JsonObject } from "../core/json.ts";
+import { SkeinError } from "../core/errors.ts";
+import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
+import { type Limits, limitSentence } from "../core/limits.ts";
 import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Sql } from "./sql.ts";
@@ -15,21 +18,55 @@ import type {
 } from "./store.ts";
 
 /** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
-export const AGENT_TTL = "interval '30 seconds'";
+const AGENT_TTL = "interval '30 seconds'";
 
-/** `last_seen_at` is not written more often than this, whatever an agent sends. */
-const SEEN_RESOLUTION = "interval '1 second'";
+/** An agent that has a slot free and has not asked for work for this long, two of the longest waits, takes none. */
+const CLAIM_TTL = "interval '60 seconds'";
 
-export function agentStore(sql: Sql): AgentStore {
+/** Whether agent `a` is there and takes work. */
+export const isLive = `a.left_at is null and a.stalled_at is null and a.last_seen_at > now() - ${AGENT_TTL}`;
+
+/** When agent `a` ceased, or will cease, to be live if nothing more is heard of it. */
+export const liveUntil = `coalesce(a.left_at, least(a.last_seen_at + ${AGENT_TTL}, a.stalled_at))`;
+
+/** Its claim path has answered of late, or has no reason to: it is new, is given nothing, or has no slot free. */
+const takesWork = `a.cordoned_at is not null
+  or greatest(a.last_claim_at, a.consuming_at, a.registered_at) > now() - ${CLAIM_TTL}
+  or a.slots <= (select count(*) from task t where t.status = 'running' and t.agent_id = a.id)`;
+
+/** What is written of agent `a` whenever it is heard of. Whether it is stalled is decided here alone, so that it has a beginning. */
+const seen = (takesWork: string) => `last_seen_at = clock_timestamp(),
+  stalled_at = case when ${takesWork} then null else coalesce(a.stalled_at, clock_timestamp()) end`;
+
+/** What a heartbeat says in `$4` of the agent's consumers; an agent that has the broker's door and says nothing is believed. */
+const isConsuming = "coalesce($4::boolean, a.door = 'queue')";
+
+export function agentStore(sql: Sql & { limits: Limits }): AgentStore {
   return {
-    register: (registration, tokenHash) => sql.transaction((tx) => register(tx, registration, tokenHash)),
+    register: (registration, tokenHash) =>
+      sql.transaction(async (tx) => {
+        await requireRoom(tx, registration.namespace, sql.limits);
+        return register(tx, registration, tokenHash);
+      }),
     authenticate: (tokenHash) => authenticate(sql, tokenHash),
-    heartbeat: async (namespace, agentId, load) => {
+    claimed: async (agentId) => {
+      await sql.query("update agent set last_claim_at = clock_timestamp(), stalled_at = null where id = $1", [agentId]);
+    },
+    outputSchema: async (namespace, hash) => {
+      const [row] = await sql.query<{ body: JsonObject }>(
+        "select body from output_schema where namespace = $1 and hash = $2",
+        [namespace, hash],
+      );
+      return row?.body;
+    },
+    heartbeat: async (namespace, agentId, { load, isConsuming: consuming }) => {
       const [row] = await sql.query<CordonState>(
-        `update agent set last_seen_at = clock_timestamp(), load = $3
+        `update agent a
+         set ${seen(`${isConsuming} or ${takesWork}`)}, load = $3,
+           consuming_at = case when ${isConsuming} then clock_timestamp() else consuming_at end
          where namespace = $1 and id = $2 and left_at is null
          returning cordoned_at is not null as "isCordoned", is_draining as "isDraining"`,
-        [namespace, agentId, JSON.stringify(load)],
+        [namespace, agentId, JSON.stringify(load), consuming],
       );
       return row;
     },
@@ -86,18 +123,45 @@ export function agentStore(sql: Sql): AgentStore {
       sql.query<{ namespace: string; capability: string; slots: number }>(
         `select a.namespace, c.capability, least(sum(a.slots), 2147483647)::int as slots
          from agent a cross join lateral unnest(a.capabilities) as c(capability)
-         where a.left_at is null and a.door = 'queue' and a.cordoned_at is null and a.last_seen_at > now() - ${AGENT_TTL}
+         where a.door = 'queue' and a.cordoned_at is null and ${isLive}
          group by a.namespace, c.capability`,
       ),
   };
 }
 
+const A_MINUTE_MS = 60_000;
+/** Agents that go are noticed after as long. */
+const AGENTS_GO_MS = 30_000;
+
+/** Registrations at the same time do not see each other, so a few more than the limits may come through. */
+async function requireRoom(tx: Queryable, namespace: string, limits: Limits): Promise<void> {
+  const [full] = await tx.query<{ for_ms: number }>(
+    `select (extract(epoch from a.registered_at - now()) * 1000)::float8 + ${A_MINUTE_MS} as for_ms
+     from agent a where a.namespace = $1 order by a.id desc offset $2 limit 1`,
+    [namespace, limits.registrationsPerMinute - 1],
+  );
+  if (full && full.for_ms > 0) throw tooMany("registrationsPerMinute", full.for_ms, limits);
+  const [present] = await tx.query<{ agents: number }>(
+    `select count(*)::int as agents from agent a
+     where a.namespace = $1 and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}`,
+    [namespace],
+  );
+  if (present!.agents >= limits.agents) throw tooMany("agents", AGENTS_GO_MS, limits);
+}
+
+function tooMany(name: "agents" | "registrationsPerMinute", retryAfterMs: number, limits: Limits): SkeinError {
+  const message = `The namespace cannot take another agent now: ${limitSentence(name, limits)}.`;
+  return new SkeinError("RATE_LIMITED", message, { retryAfterMs });
+}
+
 async function register(tx: Queryable, registration: AgentRegistration, tokenHash: Buffer): Promise<Agent> {
   const { namespace, name, kind, door, labels, slots, version } = registration;
+  const outputSchemas = outputSchemasOf(registration.capabilities);
   // The conflict is with ourselves, repeated after a connection was lost in COMMIT: nobody else has this token.
   const [row] = await tx.query<AgentRow>(
-    `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash, offers)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash, offers,
+       output_schemas)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
      on conflict (token_hash) do update set last_seen_at = clock_timestamp()
      returning ${agentColumns}, 0 as running`,
     [
@@ -112,7 +176,15 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
       version,
       tokenHash,
       JSON.stringify(registration.capabilities.map(offerOf)),
+      JSON.stringify(Object.fromEntries(outputSchemas.map(({ capability, hash }) => [capability, hash]))),
     ],
+  );
+  await tx.query(
+    `insert into output_schema (namespace, hash, body)
+     select distinct on (hash) $1, hash, body from json_to_recordset($2) as s(hash text, body json)
+     order by hash
+     on conflict do nothing`,
+    [namespace, JSON.stringify(outputSchemas)],
   );
   await tx.query(
     `insert into capability (namespace, name, version, description, input_schema, output_schema)
@@ -138,6 +210,17 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
   return toAgent(row!);
 }
 
+/** Of the capabilities that it offers in one version: a lease does not say which of several its handler should perform. */
+function outputSchemasOf(contracts: CapabilityContract[]): { capability: string; hash: string; body: JsonObject }[] {
+  const counts = new Map<string, number>();
+  for (const { name } of contracts) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return contracts.flatMap(({ name, outputSchema }) => {
+    if (!outputSchema || counts.get(name)! > 1) return [];
+    const hash = createHash("sha256").update(canonicalJson(outputSchema)).digest("base64url");
+    return { capability: name, hash, body: outputSchema };
+  });
+}
+
 const DEFAULT_CAPABILITY_VERSION = "1";
 /** The shared queue. */
 const DEFAULT_POLICY: AllocationPolicy = "push";
@@ -148,20 +231,13 @@ function offerOf({ name, version = DEFAULT_CAPABILITY_VERSION, cost, bids }: Cap
 
 /** Being seen is a side effect of any authenticated call, so that a busy agent needs no heartbeat of its own. */
 async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity | undefined> {
-  const [row] = await sql.query<{
-    id: string;
-    namespace: string;
-    capabilities: string[];
-    cordoned: boolean;
-    stale: boolean;
-  }>(
-    `select id, namespace, capabilities, cordoned_at is not null as cordoned, last_seen_at < clock_timestamp() - ${SEEN_RESOLUTION} as stale
-     from agent where token_hash = $1 and left_at is null`,
+  const [agent] = await sql.query<AgentIdentity>(
+    `update agent a set ${seen(takesWork)}
+     where token_hash = $1 and left_at is null
+     returning id, namespace, capabilities, output_schemas as "outputSchemas", cordoned_at is not null as "isCordoned"`,
     [tokenHash],
   );
-  if (!row) return undefined;
-  if (row.stale) await sql.query("update agent set last_seen_at = clock_timestamp() where id = $1", [row.id]);
-  return { id: row.id, namespace: row.namespace, capabilities: row.capabilities, isCordoned: row.cordoned };
+  return agent;
 }
 
 async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffer[]> {
@@ -182,7 +258,7 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
        select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
        from agent a
        where a.namespace = c.namespace and a.capabilities @> array[c.name]
-         and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}
+         and ${isLive}
      ) o
      where c.namespace = $1
      order by c.name, c.version`,
@@ -211,19 +287,25 @@ interface AgentRow {
   labels: Record<string, string>;
   slots: number;
   version: string | null;
+  offers: OfferedCapability[];
   load: Json;
   running: number;
   is_cordoned: boolean;
   is_draining: boolean;
-  status: "live" | "lost" | "left";
+  status: Agent["status"];
+  last_claim_at: Date | null;
+  error_count: number;
+  last_error: { code: string; task_id: string } | null;
+  last_error_at: Date | null;
   registered_at: Date;
   last_seen_at: Date;
   left_at: Date | null;
 }
 
-const agentColumns = `a.id, a.namespace, a.name, a.kind, a.door, a.capabilities, a.labels, a.slots, a.version, a.load,
-  case when a.left_at is not null then 'left' when a.last_seen_at > now() - ${AGENT_TTL} then 'live' else 'lost' end
-    as status,
+const agentColumns = `a.id, a.namespace, a.name, a.kind, a.door, a.capabilities, a.labels, a.slots, a.version, a.offers, a.load,
+  case when a.left_at is not null then 'left' when a.last_seen_at <= now() - ${AGENT_TTL} then 'lost'
+    when a.stalled_at is null then 'live' else 'stalled' end as status,
+  a.last_claim_at, a.error_count, a.last_error, a.last_error_at,
   a.cordoned_at is not null as is_cordoned, a.is_draining, a.registered_at, a.last_seen_at, a.left_at`;
 
 /** What runs is counted once for all agents, not once for each. */
@@ -245,11 +327,19 @@ function toAgent(row: AgentRow): Agent {
     labels: row.labels,
     slots: row.slots,
     version: row.version,
+    offers: row.offers,
     load: row.load,
     running: row.running,
     isCordoned: row.is_cordoned,
     isDraining: row.is_draining,
     status: row.status,
+    lastClaimAt: row.last_claim_at,
+    errorCount: row.error_count,
+    lastError: row.last_error && {
+      code: row.last_error.code,
+      taskId: row.last_error.task_id,
+      at: row.last_error_at!,
+    },
     registeredAt: row.registered_at,
     lastSeenAt: row.last_seen_at,
     leftAt: row.left_at,

@@ -1,4 +1,5 @@
 /** The invariants I1–I6 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
+import { isLive } from "./agents.ts";
 import type { Sql } from "./sql.ts";
 import type { Violation } from "./store.ts";
 
@@ -81,7 +82,7 @@ export const checks: Check[] = [
           where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at < now() - ${GRACE} and exists (
             select 1 from agent a
             where a.namespace = t.namespace and a.capabilities @> array[t.capability]
-              and a.left_at is null and a.last_seen_at > now() - interval '30 seconds'
+              and ${isLive}
               and a.slots > (select count(*) from task h where h.status = 'running' and h.agent_id = a.id))`,
   },
   {

@@ -6,6 +6,7 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import type { Failure } from "../core/errors.ts";
+import { leaseToken, readLeaseToken } from "../core/lease-token.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
 import { announcementsFor, placeBids } from "./bids.ts";
@@ -48,6 +49,7 @@ export function leaseStore(store: StoreContext): LeaseStore {
     bid: (bidder, bids) => placeBids(store, bidder, bids),
     undispatch: (tasks) => undispatch(store, tasks),
     claim: (request) => claim(store, request),
+    claimable: (capabilities, agentIds) => claimable(store, capabilities, agentIds),
     heartbeat: (beats) => heartbeat(store, beats),
     report: (reports) => report(store, reports),
     emit: (emission) => emit(store, emission),
@@ -66,14 +68,18 @@ const TOKEN_BYTES = 16;
 /** Many rows as one JSON text: the driver takes rows apart column by column, which costs it several times as much. */
 const asOneCell = (query: string) => `select json_agg(row) as rows from (${query}) row`;
 
-async function cells<R>(store: StoreContext, text: string, params: unknown[]): Promise<R[]> {
-  const [answer] = await store.query<{ rows: R[] | null }>(text, params);
-  return answer?.rows ?? [];
+/** What is stored of a lease's token: the digest of its secret's, and of the capability that it names. */
+export function tokenHash(token: string): Buffer {
+  const { secret, capability } = readLeaseToken(token);
+  return sha256(Buffer.concat([sha256(secret), Buffer.from(capability)])).subarray(0, TOKEN_BYTES);
 }
 
-/** What is stored of a lease's token. */
-export function tokenHash(token: string): Buffer {
-  return createHash("sha256").update(token).digest().subarray(0, TOKEN_BYTES);
+/** The same of each claimed row, from the digest of the secret that they share. */
+const tokenHashOf = (secretDigest: string) =>
+  `substring(sha256(${secretDigest}::bytea || convert_to(t.capability, 'UTF8')) for ${TOKEN_BYTES})`;
+
+function sha256(data: string | Buffer): Buffer {
+  return createHash("sha256").update(data).digest();
 }
 
 // --- dispatch
@@ -178,28 +184,34 @@ const pickHinted = `
   limit $4
   for no key update skip locked`;
 
-const pickReady = (dispatched: string) => `
+const readyFor = (namespace: string, capability: string, dispatched: string) => `
+  c.namespace = ${namespace} and c.capability = ${capability} and c.status = 'ready' and c.available_at <= now()
+  and ${dispatched}`;
+
+const pickReady = (dispatched: string, condition = "true") => `
   select t.id
   from unnest($3::text[]) as offered(capability) cross join lateral (
     select c.id, c.priority, c.available_at from task c
-    where c.namespace = $2 and c.capability = offered.capability and c.status = 'ready' and c.available_at <= now()
-      and ${dispatched}
+    where ${readyFor("$2", "offered.capability", dispatched)}
     order by c.priority desc, c.available_at, c.id
     limit $4
     for no key update skip locked
   ) t
-  where cardinality($1::uuid[]) = 0
+  where cardinality($1::uuid[]) = 0 and ${condition}
   order by t.priority desc, t.available_at, t.id
   limit $4`;
 
 /** A published hint is left to its queue this long before a long-poll may take the task instead. */
 const HINT_HEAD_START = "interval '100 milliseconds'";
 
+/** The tasks that an earlier request of this id took. */
+const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
+
 const claimBy = (pick: string) => `
   with picked as (${pick}
   ), claimed as (
     update task t
-    set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = $6,
+    set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
       heartbeat_at = null, started_at = clock_timestamp(), dispatched_at = null, progress = null, error = null
     from picked
@@ -214,25 +226,54 @@ const claimBy = (pick: string) => `
       'attempt', attempt, 'agent_id', $5::uuid, 'via', $8::text) order by id)
     from claimed group by run_id
   )
-  ${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}`;
+  select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
+    (${earlierClaim}) as earlier`;
 
 /** What the router has assigned to this agent. */
 const pickAssigned = `
   select t.id from task t
-  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3) and cardinality($1::uuid[]) = 0
+  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
     and t.status = 'ready' and t.is_routed and t.dispatched_at is not null
   order by t.priority desc, t.available_at, t.id
   limit $4
   for no key update skip locked`;
 
 const claimHinted = claimBy(pickHinted);
-const claimAssigned = claimBy(pickAssigned);
-const claimUnpublished = claimBy(pickReady("c.dispatched_at is null and not c.held and not c.is_routed"));
-const claimPublished = claimBy(pickReady(`c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`));
+const isUnpublished = "c.dispatched_at is null and not c.held and not c.is_routed";
+const isLeftByHints = `c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`;
+const claimHandedOver = claimBy(pickReady(isUnpublished));
+/** The first of these of which there is any, in one statement: agents that wait look often, and mostly in vain. */
+const claimPolled = claimBy(`
+  with assigned as materialized (${pickAssigned}
+  ), unpublished as materialized (${pickReady(isUnpublished, "not exists (select from assigned)")}
+  ), published as materialized (${pickReady(isLeftByHints, "not exists (select from assigned) and not exists (select from unpublished)")}
+  )
+  select id from assigned union all select id from unpublished union all select id from published`);
+
+/** What a long-poll would find, of all that wait. */
+async function claimable(
+  store: StoreContext,
+  capabilities: { namespace: string; capability: string }[],
+  agentIds: string[],
+): ReturnType<LeaseStore["claimable"]> {
+  const [found] = await store.query<{
+    capabilities: { namespace: string; capability: string }[] | null;
+    agents: string[] | null;
+  }>(
+    `select
+       (select json_agg(w) from json_to_recordset($1) as w(namespace text, capability text)
+        where exists (select from task c where ${readyFor("w.namespace", "w.capability", isUnpublished)})
+          or exists (select from task c where ${readyFor("w.namespace", "w.capability", isLeftByHints)})) as capabilities,
+       (select json_agg(distinct t.assigned_to) from task t
+        where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.assigned_to = any($2)) as agents`,
+    [JSON.stringify(capabilities), agentIds],
+  );
+  return { capabilities: found!.capabilities ?? [], agentIds: found!.agents ?? [] };
+}
 
 async function claim(store: StoreContext, request: ClaimRequest): Promise<ClaimedTask[]> {
-  const token = randomBytes(TOKEN_BYTES).toString("base64url");
-  const rows = await claimOrRepeat(store, request, token);
+  const secret = randomBytes(TOKEN_BYTES).toString("base64url");
+  const rows = await claimOrRepeat(store, request, sha256(secret));
   if (rows.length === 0) return [];
   const inputs = await buildInputs(store, rows);
   return rows.map((row) => ({
@@ -241,7 +282,7 @@ async function claim(store: StoreContext, request: ClaimRequest): Promise<Claime
     key: row.key,
     capability: row.capability,
     attempt: row.attempt,
-    leaseToken: token,
+    leaseToken: leaseToken(secret, row.capability),
     leaseMs: row.lease_ms,
     timeoutMs: row.timeout_ms,
     input: inputs(row),
@@ -249,46 +290,43 @@ async function claim(store: StoreContext, request: ClaimRequest): Promise<Claime
   }));
 }
 
-async function claimOrRepeat(store: StoreContext, request: ClaimRequest, token: string): Promise<ClaimedRow[]> {
-  const statements =
-    request.taskIds.length > 0
-      ? [claimHinted]
-      : request.door === "poll"
-        ? [claimAssigned, claimUnpublished, claimPublished]
-        : [claimUnpublished];
+async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretDigest: Buffer): Promise<ClaimedRow[]> {
+  const statement = request.taskIds.length > 0 ? claimHinted : request.door === "poll" ? claimPolled : claimHandedOver;
   const params = [
     request.taskIds,
     request.namespace,
     request.capabilities,
     request.max,
     request.agentId,
-    tokenHash(token),
+    secretDigest,
     request.requestId,
     request.door,
   ];
   try {
-    for (const statement of statements) {
-      const rows = await cells<ClaimedRow>(store, statement, params);
-      if (rows.length === 0) continue;
-      announceClaim(store, request, rows);
-      return rows;
-    }
+    const [answer] = await store.query<{ rows: ClaimedRow[] | null; earlier: string[] | null }>(statement, params);
+    const { rows, earlier } = answer!;
+    if (rows) announceClaim(store, request, rows);
+    return rows ?? (earlier ? repeatClaim(store, request, earlier, secretDigest) : []);
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
   }
-  // Nothing new was taken: nothing is ready, or this request took leases before and its answer was lost.
-  return repeatClaim(store, request, token);
+  // This request took leases before and its answer was lost.
+  const [answer] = await store.query<{ task_ids: string[] }>(
+    "select task_ids from lease_request where agent_id = $1 and request_id = $2",
+    [request.agentId, request.requestId],
+  );
+  return repeatClaim(store, request, answer?.task_ids ?? [], secretDigest);
 }
 
 const UNIQUE_VIOLATION = "23505";
 
 /** The leases that an earlier request of this id took and still holds, under a new token. */
-async function repeatClaim(store: StoreContext, request: ClaimRequest, token: string): Promise<ClaimedRow[]> {
-  const [earlier] = await store.query<{ task_ids: string[] }>(
-    "select task_ids from lease_request where agent_id = $1 and request_id = $2",
-    [request.agentId, request.requestId],
-  );
-  if (!earlier) return [];
+function repeatClaim(
+  store: StoreContext,
+  request: ClaimRequest,
+  taskIds: string[],
+  secretDigest: Buffer,
+): Promise<ClaimedRow[]> {
   return store.query<ClaimedRow>(
     `with locked as (
        select t.id from task t
@@ -297,14 +335,14 @@ async function repeatClaim(store: StoreContext, request: ClaimRequest, token: st
        for no key update
      ), renewed as (
        update task t
-       set lease_token = $3,
+       set lease_token = ${tokenHashOf("$3")},
          lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond'
        from locked
        where t.id = locked.id
        returning ${claimedColumns}
      )
      select c.*, r.traceparent from renewed c join run r on r.id = c.run_id order by c.id`,
-    [earlier.task_ids, request.agentId, tokenHash(token)],
+    [taskIds, request.agentId, secretDigest],
   );
 }
 
@@ -378,7 +416,8 @@ async function report(store: StoreContext, reports: Report[]): Promise<ReportAns
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
   const undecided = reports.filter((_, n) => answers[n] === undefined);
-  const decided = await reportThroughCore(store, undecided);
+  const { answers: decided, unheld } = await reportThroughCore(store, undecided);
+  if (unheld.length > 0) await recordStale(store, unheld);
   return answers.map((answer) => answer ?? decided.shift()!);
 }
 
@@ -394,22 +433,31 @@ function firstCompletions(reports: Report[]): Completion[] {
   });
 }
 
-async function reportThroughCore(store: StoreContext, reports: Report[]): Promise<ReportAnswer[]> {
-  if (reports.length === 0) return [];
+interface Judgement {
+  answers: ReportAnswer[];
+  /** Reports of attempts that their agents do not hold, nor ever ended. */
+  unheld: Report[];
+}
+
+async function reportThroughCore(store: StoreContext, reports: Report[]): Promise<Judgement> {
+  if (reports.length === 0) return { answers: [], unheld: [] };
   return recording(store, async (tx, log) => {
     const tasks = await lockHeld(tx, reports);
-    const { accepted, answers } = await judge(tx, reports, tasks);
+    const { accepted, ...judgement } = await judge(tx, reports, tasks);
     const { failures, spawned } = await applyEffects(tx, log, accepted, store.limits);
-    const settled = accepted.map(({ report, task }) => ({
-      report,
-      task,
-      transition: transition(task, reportEvent(report, failures.get(task.id)), Math.random())!,
-    }));
+    const settled = accepted.map(({ report, task }) => {
+      const event = reportEvent(report, failures.get(task.id));
+      return { report, task, event, transition: transition(task, event, Math.random())! };
+    });
     await applyTransitions(
       tx,
       settled.map((entry) => entry.transition),
     );
     storeReported(tx, accepted);
+    recordErrors(
+      tx,
+      settled.flatMap(({ task, event }) => (event.type === "failed" ? { task, code: event.failure.code } : [])),
+    );
     for (const { report, transition } of settled) addTimes(transition, report);
     recordTransitions(
       log,
@@ -423,7 +471,7 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
       log,
       completed.map(({ task }) => ({ ...task, status: "completed" as const })),
     );
-    return answers;
+    return judgement;
   });
 }
 
@@ -485,11 +533,11 @@ async function judge(
   tx: Queryable,
   reports: Report[],
   tasks: Map<string, LoadedTask>,
-): Promise<{ accepted: { report: Report; task: LoadedTask }[]; answers: ReportAnswer[] }> {
+): Promise<Judgement & { accepted: { report: Report; task: LoadedTask }[] }> {
   const accepted: { report: Report; task: LoadedTask }[] = [];
   const seen = new Set<string>();
   const answers: ReportAnswer[] = [];
-  const doubtful: { report: Report; index: number }[] = [];
+  const doubtful: { report: Report; index: number; proven: boolean }[] = [];
   for (const [index, report] of reports.entries()) {
     const task = tasks.get(report.taskId);
     const proven = task !== undefined && proves(report, task);
@@ -501,11 +549,13 @@ async function judge(
       answers[index] = "duplicate";
     } else {
       answers[index] = "stale";
-      if (task) doubtful.push({ report, index });
+      if (task) doubtful.push({ report, index, proven });
     }
   }
   for (const index of await findEnded(tx, doubtful)) answers[index] = "duplicate";
-  return { accepted, answers };
+  // One that crosses the end of its own lease, such as a cancel, is nothing strange.
+  const unheld = doubtful.flatMap(({ report, index, proven }) => (answers[index] === "stale" && !proven ? report : []));
+  return { accepted, answers, unheld };
 }
 
 function proves(lease: LeaseProof, task: LoadedTask): boolean {
@@ -541,6 +591,74 @@ async function findEnded(tx: Queryable, doubtful: { report: Report; index: numbe
     ],
   );
   return rows.map((row) => row.index);
+}
+
+/**
+ * Says in the run that an agent reported an attempt that it does not hold: of each attempt that there was, and of each agent,
+ * once, so that no flood of reports becomes a flood of events. Not of runs that have ended, whose end is their last fact; a run
+ * cannot end meanwhile, since it is locked.
+ */
+async function recordStale(store: StoreContext, reports: Report[]): Promise<void> {
+  await recording(store, async (tx, log) => {
+    const untold = await tx.query<{
+      task_id: string;
+      run_id: string;
+      namespace: string;
+      key: string;
+      attempt: number;
+      agent_id: string;
+    }>(
+      `select t.id as task_id, t.run_id, t.namespace, t.key, s.attempt, s.agent_id
+       from json_to_recordset($1) as s(task_id uuid, attempt int, agent_id uuid)
+       join task t on t.id = s.task_id
+       join agent a on a.id = s.agent_id and a.namespace = t.namespace
+       join run r on r.id = t.run_id
+       where s.attempt between 1 and t.attempt and r.finished_at is null and not exists (
+         select from stale_report o where o.task_id = t.id and o.attempt = s.attempt and o.agent_id = s.agent_id)
+       order by r.id
+       for share of r`,
+      [
+        JSON.stringify(
+          reports.map(({ taskId, attempt, agentId }) => ({ task_id: taskId, attempt, agent_id: agentId })),
+        ),
+      ],
+    );
+    if (untold.length === 0) return;
+    const told = await tx.query<{ task_id: string; attempt: number; agent_id: string }>(
+      `insert into stale_report (task_id, attempt, agent_id)
+       select distinct task_id, attempt, agent_id
+       from json_to_recordset($1) as s(task_id uuid, attempt int, agent_id uuid)
+       order by 1, 2, 3
+       on conflict do nothing
+       returning task_id, attempt, agent_id`,
+      [JSON.stringify(untold)],
+    );
+    for (const { task_id, attempt, agent_id } of told) {
+      const { run_id, namespace, key } = untold.find((one) => one.task_id === task_id)!;
+      log.add({ runId: run_id, namespace }, { type: "task.report_stale", task_id, key, attempt, agent_id });
+    }
+  });
+}
+
+/** What the registry shows of agents whose attempts have failed. */
+function recordErrors(tx: Transaction, failed: { task: LoadedTask; code: string }[]): void {
+  if (failed.length === 0) return;
+  tx.send(
+    `with failed as (
+       select agent_id, count(*)::int as count, (array_agg(task_id order by n desc))[1] as task_id,
+         (array_agg(code order by n desc))[1] as code
+       from json_to_recordset($1) as f(n int, agent_id uuid, task_id uuid, code text)
+       group by agent_id
+     ), locked as (
+       select a.id from agent a join failed f on f.agent_id = a.id order by a.id for no key update of a
+     )
+     update agent a
+     set error_count = a.error_count + f.count, last_error_at = clock_timestamp(),
+       last_error = json_build_object('code', f.code, 'task_id', f.task_id)
+     from locked join failed f on f.agent_id = locked.id
+     where a.id = locked.id`,
+    [JSON.stringify(failed.map(({ task, code }, n) => ({ n, agent_id: task.agentId, task_id: task.id, code })))],
+  );
 }
 
 /** What came along with accepted reports: log lines and usage. */

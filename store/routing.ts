@@ -12,7 +12,7 @@ import {
   type RouteSpec,
   type RoutedTask as TaskToRoute,
 } from "../core/routing.ts";
-import { AGENT_TTL } from "./agents.ts";
+import { isLive } from "./agents.ts";
 import { announce, award, lastRounds } from "./bids.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
@@ -87,8 +87,7 @@ async function takeBack(store: StoreContext): Promise<boolean> {
        select t.id from task t
        where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and not exists (
          select from agent a
-         where a.id = t.assigned_to and a.left_at is null and a.cordoned_at is null
-           and a.last_seen_at > now() - ${AGENT_TTL})
+         where a.id = t.assigned_to and a.cordoned_at is null and ${isLive})
        order by t.id
        for no key update of t skip locked
      ), taken as (
@@ -224,7 +223,7 @@ async function candidates(db: Queryable, namespaces: string[]): Promise<AgentRow
          + (select count(*) from task t
             where t.assigned_to = a.id and t.status = 'ready' and t.is_routed and t.dispatched_at is not null))::int as busy
      from agent a
-     where a.namespace = any($1) and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}
+     where a.namespace = any($1) and ${isLive}
      order by a.id`,
     [namespaces],
   );

@@ -10,7 +10,7 @@ import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
 import type { GraphDiff } from "../core/patch.ts";
-import type { AllocationPolicy } from "../core/routing.ts";
+import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
 import type { Workflow } from "../core/workflow.ts";
@@ -523,6 +523,11 @@ export interface LeaseStore {
   undispatch(tasks: { taskId: string; dispatchCount?: number }[]): Promise<void>;
   /** Ready → running, by compare-and-set. Repeating a `requestId` answers with the same leases under a new token. */
   claim(request: ClaimRequest): Promise<ClaimedTask[]>;
+  /** Of those who wait for work: the capabilities that there are tasks for, and the agents that tasks are assigned to. */
+  claimable(
+    capabilities: { namespace: string; capability: string }[],
+    agentIds: string[],
+  ): Promise<{ capabilities: { namespace: string; capability: string }[]; agentIds: string[] }>;
   heartbeat(beats: Heartbeat[]): Promise<HeartbeatAnswer[]>;
   /** Applies each result in one transaction with all that follows from it; many results share one. */
   report(reports: Report[]): Promise<ReportAnswer[]>;
@@ -607,15 +612,28 @@ export interface Agent {
   labels: Record<string, string>;
   slots: number;
   version: string | null;
+  /** Its capabilities with their versions. */
+  offers: OfferedCapability[];
   load: Json;
   /** Running tasks it holds. */
   running: number;
   isCordoned: boolean;
   isDraining: boolean;
-  status: "live" | "lost" | "left";
+  /** `stalled`: it is there, but takes no work though it has slots free: its claim path has not answered for a minute. */
+  status: "live" | "stalled" | "lost" | "left";
+  lastClaimAt: Date | null;
+  /** Attempts that it reported as failed, and the last of them. */
+  errorCount: number;
+  lastError: { code: string; taskId: string; at: Date } | null;
   registeredAt: Date;
   lastSeenAt: Date;
   leftAt: Date | null;
+}
+
+/** What an agent says of itself. `isConsuming`: its consumers of its queues are alive; null: it does not say. */
+export interface Presence {
+  load: Json;
+  isConsuming: boolean | null;
 }
 
 /** Whether an agent is given anything new, and whether it is to leave when it is done. */
@@ -628,6 +646,8 @@ export interface AgentIdentity {
   id: string;
   namespace: string;
   capabilities: string[];
+  /** Hash of the output schema by capability, of those that it registered with one. */
+  outputSchemas: Record<string, string>;
   /** Takes nothing new. */
   isCordoned: boolean;
 }
@@ -641,10 +661,16 @@ export interface CapabilityOffer extends CapabilityContract {
 }
 
 export interface AgentStore {
+  /** Throws RATE_LIMITED where its namespace has as many agents, or registrations in a minute, as the limits allow. */
   register(registration: AgentRegistration, tokenHash: Buffer): Promise<Agent>;
+  /** Also notes that the agent is there. */
   authenticate(tokenHash: Buffer): Promise<AgentIdentity | undefined>;
+  /** Notes that the agent has asked for work. */
+  claimed(agentId: string): Promise<void>;
+  /** By the hash that an `AgentIdentity` has of it; what it answers never changes. */
+  outputSchema(namespace: string, hash: string): Promise<JsonObject | undefined>;
   /** Undefined: no such agent, or it has left. */
-  heartbeat(namespace: string, agentId: string, load: Json): Promise<CordonState | undefined>;
+  heartbeat(namespace: string, agentId: string, presence: Presence): Promise<CordonState | undefined>;
   /** Undefined: no such agent, or it has left. */
   cordon(namespace: string, agentId: string, state: CordonState): Promise<Agent | undefined>;
   /** For tasks that are added from now on. `bidWindowMs` is how long a round of `contract-net` waits for bids. */

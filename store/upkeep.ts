@@ -11,7 +11,7 @@ import type { Json, JsonObject } from "../core/json.ts";
 import { decideRun, type RunVerdict, type TaskEvent } from "../core/lifecycle.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { RunEnding } from "../core/run.ts";
-import { AGENT_TTL } from "./agents.ts";
+import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -493,8 +493,8 @@ async function failUnroutable(store: StoreContext, limit: number): Promise<numbe
      ), absent as (
        select w.namespace, w.capability, coalesce(max(a.gone_at), '-infinity') as since
        from wanted w left join lateral (
-         select coalesce(left_at, last_seen_at + ${AGENT_TTL}) as gone_at
-         from agent where namespace = w.namespace and capabilities @> array[w.capability]
+         select ${liveUntil} as gone_at
+         from agent a where a.namespace = w.namespace and a.capabilities @> array[w.capability]
        ) a on true
        group by w.namespace, w.capability
        having coalesce(max(a.gone_at), '-infinity') < clock_timestamp()

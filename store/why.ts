@@ -7,7 +7,7 @@ import type { Tally } from "../core/map.ts";
 import type { RouteSpec } from "../core/routing.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
-import { AGENT_TTL } from "./agents.ts";
+import { isLive } from "./agents.ts";
 import { openRound } from "./bids.ts";
 import { candidatesIn } from "./routing.ts";
 import { isCalled } from "./rows.ts";
@@ -59,7 +59,7 @@ export async function factsOf(
        select a.id, a.capabilities, a.slots,
          (select count(*)::int from task h where h.status = 'running' and h.agent_id = a.id) as running
        from agent a
-       where a.namespace = $1 and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}
+       where a.namespace = $1 and ${isLive}
      )
      select t.id, t.key, t.capability, t.status, t.reason, t.error, r.status as run_status, r.paused_by,
        r.ending is not null as is_ending,

@@ -204,6 +204,16 @@ describe("taking work by hints", () => {
 });
 
 describe("when the broker is away", () => {
+  it("says in its heartbeats that it does not consume its queues", async () => {
+    const { server, connect } = await world(["echo"], { leaseMs: 3_000 });
+    const transport = connect();
+    await bed.executor(server, [echo], { transport });
+    const says = (consuming: boolean) => eventually(() => expect(server.agents()[0]).toMatchObject({ consuming }));
+    await says(true);
+    await transport.close();
+    await says(false);
+  });
+
   it("works on by long-poll, from the start and after a loss", async () => {
     const { server, connect } = await world(["echo"]);
     const transport = connect();

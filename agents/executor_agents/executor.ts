@@ -61,6 +61,8 @@ const DEFAULT_SLOTS = 16;
 const DEFAULT_DRAIN_MS = 20_000;
 /** Timeouts and the like are noticed within this. */
 const TICK_MS = 100;
+/** How often the heartbeat hears that this thread consumes its queues. */
+const TELL_CONSUMING_MS = 5_000;
 /** How often capabilities that have no queue are asked for while others have one. */
 const ASK_BESIDES_MS = 1_000;
 /** How long the last reports and releases may take when stopping. */
@@ -120,6 +122,7 @@ class Runtime implements RunningExecutor {
   #bidder: KeptAsking | undefined;
   readonly #releases = new Set<Promise<void>>();
   readonly #ticker: NodeJS.Timeout;
+  #toldConsuming = { isAlive: false, at: Number.NEGATIVE_INFINITY };
   #agentId: string;
   #stopping: Promise<void> | undefined;
   readonly #drained = new AbortController();
@@ -311,7 +314,13 @@ class Runtime implements RunningExecutor {
 
   #tick(): void {
     this.#attempts.sweep();
-    this.#queueDoor?.align();
+    if (!this.#queueDoor) return;
+    this.#queueDoor.align();
+    const { isConsuming: isAlive } = this.#queueDoor;
+    const told = this.#toldConsuming;
+    if (isAlive === told.isAlive && performance.now() - told.at < TELL_CONSUMING_MS) return;
+    this.#toldConsuming = { isAlive, at: performance.now() };
+    this.#heartbeat.consuming(isAlive);
   }
 }
 

@@ -66,6 +66,7 @@ export interface FakeAgent {
   door: string;
   presented: number;
   load: unknown;
+  consuming: boolean | undefined;
   left: boolean;
 }
 
@@ -239,7 +240,7 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
     const { capabilities, door } = registerAgentBody.parse(body);
     const names = capabilities.map((capability) => (typeof capability === "string" ? capability : capability.name));
     const agent = { id: randomUUID(), token: randomUUID(), capabilities: names, door };
-    agents.set(agent.token, { ...agent, presented: 0, load: undefined, left: false });
+    agents.set(agent.token, { ...agent, presented: 0, load: undefined, consuming: undefined, left: false });
     return { id: agent.id, agent_token: agent.token, lease_ms: leaseMs, queues: state.queues };
   }
 
@@ -260,6 +261,7 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
     if (path !== `/v1/agents/${agent.id}/heartbeat`) throw new Refusal(404, "ROUTE_NOT_FOUND");
     agent.presented += 1;
     agent.load = body.load;
+    agent.consuming = body.consuming;
     return { queues: state.queues };
   }
 

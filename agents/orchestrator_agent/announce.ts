@@ -37,6 +37,7 @@ const taskStatus: Record<TaskFact["type"], string | undefined> = {
   "task.failed": "failed",
   "task.skipped": "skipped",
   "task.cancelled": "cancelled",
+  "task.report_stale": undefined,
 };
 
 /** Under load events are gathered for this long: they are hints, and each message costs the broker as much as a task's. */

@@ -1,5 +1,6 @@
+import { setImmediate as breathe } from "node:timers/promises";
 import { z } from "zod";
-import { SkeinError } from "../../core/errors.ts";
+import { type Issue, SkeinError } from "../../core/errors.ts";
 import {
   agent,
   agentHeartbeatAnswer,
@@ -11,6 +12,7 @@ import {
   registeredAgent,
 } from "../../core/protocol/agents.ts";
 import { name, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
+import { checkSchema } from "../../core/schema.ts";
 import type { CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
@@ -53,6 +55,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       const { token, hash } = newAgentToken();
       const { kind, door, labels, slots, version, capabilities } = request.body;
       const contracts = capabilities.map(contractOf);
+      await requireCheckable(contracts);
       const registered = await store.agents.register(
         {
           namespace,
@@ -106,7 +109,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
   app.post(
     "/agents/:agent/heartbeat",
     {
-      config: { scope: "agent" },
+      config: { scope: "agent", verifiesAgent: true },
       schema: {
         tags: ["agents"],
         summary: "Say that the agent is there",
@@ -120,7 +123,8 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     async (request, reply) => {
       const self = actingAgent(request);
       const isSelf = self.id === request.params.agent;
-      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, request.body?.load ?? null));
+      const presence = { load: request.body?.load ?? null, isConsuming: request.body?.consuming ?? null };
+      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, presence));
       if (!state) throw agentNotFound(request.params.agent);
       const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
       const news = await lookUntil(
@@ -128,6 +132,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
         {
           matches: ({ agents }) => agents.includes(self.id),
           waitMs: (request.body?.wait ?? 0) * 1000,
+          lookAgainMs: Number.POSITIVE_INFINITY, // no news of an agent is lost here
           gone: goneSignal(reply),
         },
         async () => wakeups.takeNewsOf(self.id),
@@ -160,7 +165,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       });
       if (!found) throw agentNotFound(request.params.agent);
       agentsChanged();
-      wakeups.announce({ namespace, runId: "", capabilities: [], announced: [], agents: [found.id] });
+      wakeups.announce({ namespace, runId: "", capabilities: [], announced: [], assigned: [], agents: [found.id] });
       return agentBody(found);
     },
   );
@@ -241,6 +246,20 @@ function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][
     ...(input_schema !== undefined && { inputSchema: input_schema }),
     ...(output_schema !== undefined && { outputSchema: output_schema }),
   };
+}
+
+/** An output schema is there to be checked; nothing is registered of an agent that has one which cannot be. */
+async function requireCheckable(contracts: CapabilityContract[]): Promise<void> {
+  const issues: Issue[] = [];
+  for (const [n, { outputSchema }] of contracts.entries()) {
+    if (!outputSchema) continue;
+    issues.push(...checkSchema(outputSchema, `/capabilities/${n}/output_schema`));
+    await breathe(); // a large one takes a third of a second
+  }
+  if (issues.length === 0) return;
+  throw new SkeinError("CAPABILITY_INVALID", "An output schema cannot be checked; correct it, or leave it out.", {
+    issues,
+  });
 }
 
 function namesOf(contracts: CapabilityContract[]): string[] {

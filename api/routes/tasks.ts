@@ -10,7 +10,6 @@ import {
   emitBody,
   heartbeatAnswer,
   heartbeatBody,
-  type LeaseBody,
   type LeaseProofBody,
   type ReportItem,
   releaseAnswer,
@@ -18,12 +17,13 @@ import {
   reportAnswer,
   reportBody,
 } from "../../core/protocol/tasks.ts";
-import type { ClaimRequest, LeaseProof, Report, ReportAnswer } from "../../store/store.ts";
+import type { AgentIdentity, ClaimRequest, LeaseProof, Report, ReportAnswer } from "../../store/store.ts";
 import { actingAgent } from "../auth.ts";
 import { flawIn, requireStorable } from "../bodies.ts";
+import { createClaimWaits } from "../claim-waits.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
-import { lookUntil, type News } from "../wakeups.ts";
+import { createContracts } from "../contracts.ts";
 import { leaseBody } from "../wire.ts";
 
 /** Reports of all agents that share one transaction. */
@@ -32,7 +32,18 @@ const HEARTBEATS_PER_STATEMENT = 1_000;
 
 export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContext): Promise<void> {
   const reportTogether = coalesce(store.leases.report, { maxItems: REPORTS_PER_TRANSACTION });
+  const claimWaits = createClaimWaits(store.leases, wakeups);
+  const contracts = createContracts(store.agents);
+  const noted = new WeakSet<AgentIdentity>();
   const heartbeatTogether = coalesce(store.leases.heartbeat, { maxItems: HEARTBEATS_PER_STATEMENT });
+
+  /** Once for as long as the token is remembered. */
+  async function noteClaim(request: FastifyRequest): Promise<void> {
+    const agent = actingAgent(request);
+    if (noted.has(agent)) return;
+    noted.add(agent);
+    await store.agents.claimed(agent.id);
+  }
 
   app.post(
     "/tasks/claim",
@@ -56,21 +67,11 @@ export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContex
         max,
         door: task_ids && task_ids.length > 0 ? "hint" : "poll",
       };
-      return { tasks: await claimWithin(claim, (wait ?? 0) * 1000, goneSignal(reply)) };
+      await noteClaim(request);
+      const claimed = await claimWaits.claim(claim, (wait ?? 0) * 1000, goneSignal(reply));
+      return { tasks: claimed.map(leaseBody) };
     },
   );
-
-  async function claimWithin(claim: ClaimRequest, waitMs: number, gone: AbortSignal): Promise<LeaseBody[]> {
-    const matches = ({ namespace, capabilities }: News) =>
-      namespace === claim.namespace && capabilities.some((name) => claim.capabilities.includes(name));
-    const claimed = await lookUntil(
-      wakeups,
-      { matches, waitMs, gone },
-      () => store.leases.claim(claim),
-      (tasks) => tasks.length > 0,
-    );
-    return (claimed ?? []).map(leaseBody);
-  }
 
   app.post(
     "/tasks/heartbeat",
@@ -107,7 +108,7 @@ export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContex
         tags: ["work"],
         summary: "Report outcomes",
         description:
-          "Per report `accepted`, `duplicate` (it was before), `stale` (the lease is not held; nothing changed) or `invalid` (the output cannot be stored; the attempt has failed).",
+          "Per report `accepted`, `duplicate` (it was before), `stale` (the lease is not held; nothing changed) or `invalid` (the output cannot be stored, or breaks its schema; the attempt has failed).",
         body: reportBody,
         response: { 200: reportAnswer },
       },
@@ -115,27 +116,41 @@ export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContex
     async (request) => {
       const { request_id, reports, claim } = request.body;
       requireStorable(request, request_id, "/request_id", limits.jsonDepth);
-      const agentId = actingAgent(request).id;
-      const judged = reports.map((item) => judgeOutput(request, item, limits));
-      const answers = await reportTogether(judged.map((one) => toReport(agentId, one)));
+      const agent = actingAgent(request);
+      const judged: Judged[] = [];
+      for (const item of reports) judged.push(await judge(item));
+      const answers = await reportTogether(judged.map(({ report }) => report));
       const tasks = claim && (await handOver(request, request_id, claim));
       return {
-        reports: judged.map(({ item, flaw }, i) => ({
-          task_id: item.task_id,
-          attempt: item.attempt,
+        reports: judged.map(({ report, flaw }, i) => ({
+          task_id: report.taskId,
+          attempt: report.attempt,
           ...resultOf(answers[i]!, flaw),
         })),
         ...(tasks && { tasks: tasks.map(leaseBody) }),
       };
+
+      async function judge(item: ReportItem): Promise<Judged> {
+        const proof = leaseProof(agent.id, item);
+        const unstorable = outputFlaw(request, item, limits);
+        if (unstorable)
+          return { report: { ...proof, outcome: { type: "failed", failure: unstorable } }, flaw: unstorable };
+        const broken = await contracts.outputFlaw(agent, item);
+        if (!broken) return { report: toReport(proof, item) };
+        // What it logged and used counts; what it was to bring about does not.
+        const { effects: _, ...rest } = item;
+        return { report: { ...toReport(proof, rest), outcome: { type: "failed", failure: broken } }, flaw: broken };
+      }
     },
   );
 
-  function handOver(
+  async function handOver(
     request: FastifyRequest,
     requestId: string,
     claim: { capabilities?: string[] | undefined; max: number },
   ) {
     const { agentId, namespace, capabilities } = offered(request, claim.capabilities);
+    await noteClaim(request);
     return store.leases.claim({
       namespace,
       agentId,
@@ -223,31 +238,30 @@ function leaseProof(agentId: string, lease: LeaseProofBody): LeaseProof {
 }
 
 interface Judged {
-  item: ReportItem;
-  /** Why its output cannot be stored: then the attempt fails for good, since reported again it would be the same. */
+  report: Report;
+  /** What is wrong with its output: then the attempt fails for good, since reported again it would be the same. */
   flaw?: Failure;
 }
 
-function judgeOutput(request: FastifyRequest, item: ReportItem, limits: Limits): Judged {
+/** Why the output, or what came with it, cannot be stored. */
+function outputFlaw(request: FastifyRequest, item: ReportItem, limits: Limits): Failure | undefined {
   const { output = null, error = null, logs = [], usage = null, effects = null } = item;
   for (const [part, value] of Object.entries({ output, error, logs, usage, effects })) {
     const unstorable = flawIn(request, value, limits.jsonDepth);
     if (!unstorable) continue;
     const message = `/${part}${unstorable.pointer} ${unstorable.reason}; remove or encode it.`;
-    return { item, flaw: { code: failureKinds.outputUnstorable, message, retryable: false } };
+    return { code: failureKinds.outputUnstorable, message, retryable: false };
   }
   const maxBytes = limits.outputBytes;
   // A body that is not larger than one output may be needs no second look.
-  if (Number(request.headers["content-length"] ?? Number.POSITIVE_INFINITY) <= maxBytes) return { item };
+  if (Number(request.headers["content-length"] ?? Number.POSITIVE_INFINITY) <= maxBytes) return undefined;
   const bytes = Buffer.byteLength(JSON.stringify(output));
-  if (bytes <= maxBytes) return { item };
+  if (bytes <= maxBytes) return undefined;
   const message = `The output has ${formatCount(bytes)} bytes; ${limitSentence("outputBytes", limits)}.`;
-  return { item, flaw: { code: failureKinds.outputTooLarge, message, retryable: false } };
+  return { code: failureKinds.outputTooLarge, message, retryable: false };
 }
 
-function toReport(agentId: string, { item, flaw }: Judged): Report {
-  const proof = leaseProof(agentId, item);
-  if (flaw) return { ...proof, outcome: { type: "failed", failure: flaw } };
+function toReport(proof: LeaseProof, item: ReportItem): Report {
   return {
     ...proof,
     outcome:

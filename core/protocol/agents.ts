@@ -66,6 +66,7 @@ export type RegisteredAgent = z.infer<typeof registeredAgent>;
 export const agentHeartbeatBody = z
   .strictObject({
     load: json.optional(),
+    consuming: z.boolean().optional().meta({ description: "Whether its consumers of its queues are alive" }),
     wait: z
       .number()
       .min(0)
@@ -93,15 +94,27 @@ export const agent = z
     name: z.string(),
     kind: z.enum(["executor", "external"]),
     door: z.enum(["queue", "poll"]),
-    status: z.enum(["live", "lost", "left"]),
+    status: z.enum(["live", "stalled", "lost", "left"]).meta({
+      description: "`stalled`: it is heard of and has slots free, but has not asked for work for a minute",
+    }),
+    healthy: z.boolean().meta({ description: "It is `live`: heard of, and its claim path has answered of late" }),
     cordoned: z.boolean().meta({ description: "It is given nothing new" }),
     draining: z.boolean().meta({ description: "It has been told to leave when it is done" }),
     capabilities: z.array(z.string()),
+    offers: z
+      .array(z.object({ name: z.string(), version: z.string() }))
+      .meta({ description: "The capabilities with the versions that it registered" }),
     labels,
     slots: z.number().int(),
     running: z.number().int(),
     load: json,
     version: z.string().nullable(),
+    last_claim_at: timestamp.nullable().meta({ description: "When it last asked for work, to some 2 s" }),
+    error_count: z.number().int().meta({ description: "Attempts that it has reported as failed" }),
+    last_error: z
+      .object({ code: z.string(), task_id: uuid, at: timestamp })
+      .nullable()
+      .meta({ description: "Of the last of them" }),
     registered_at: timestamp,
     last_seen_at: timestamp,
     left_at: timestamp.nullable(),

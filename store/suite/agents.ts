@@ -1,9 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { uuidv7 } from "uuidv7";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import type { SkeinError } from "../../core/errors.ts";
+import { defaultLimits } from "../../core/limits.ts";
 import type { OpenTeam } from "../store.suite.ts";
-import type { AgentRegistration } from "../store.ts";
+import type { AgentRegistration, ClaimedTask } from "../store.ts";
 import type { Team } from "./team.ts";
+
+/** An agent that says nothing of itself. */
+const silent = { load: null, isConsuming: null };
 
 export function agentCases(open: OpenTeam): void {
   function registration(team: Team, extra: Partial<AgentRegistration> = {}): AgentRegistration {
@@ -61,17 +66,40 @@ export function agentCases(open: OpenTeam): void {
     ]);
   });
 
+  it("are judged by the output schemas that they registered themselves, of what they offer in one version", async () => {
+    const team = await open();
+    const enlist = async (...capabilities: AgentRegistration["capabilities"]) => {
+      const token = randomBytes(16);
+      await team.store.agents.register(registration(team, { capabilities }), token);
+      return (await team.store.agents.authenticate(token))!.outputSchemas;
+    };
+    const [text, number] = [{ type: "string" }, { type: "number" }];
+    const first = await enlist({ name: "a", outputSchema: text }, { name: "b", outputSchema: number }, { name: "c" });
+    const second = await enlist({ name: "a", outputSchema: number }, { name: "b", outputSchema: { type: "number" } });
+    const several = await enlist({ name: "a", version: "1", outputSchema: text }, { name: "a", version: "2" });
+    expect([Object.keys(first), several, second.a, second.b]).toEqual([["a", "b"], {}, first.b, first.b]);
+    const { outputSchema } = team.store.agents;
+    expect(await outputSchema(team.namespace, first.a!)).toEqual(text);
+    expect(await outputSchema(team.namespace, second.a!)).toEqual(number);
+    expect(await outputSchema("elsewhere", first.a!)).toBeUndefined();
+  });
+
   it("are known by their token until they leave", async () => {
     const team = await open();
     const token = randomBytes(16);
     const agent = await team.store.agents.register(registration(team), token);
-    const identity = { id: agent.id, namespace: team.namespace, capabilities: ["write", "read"], isCordoned: false };
-    expect(await team.store.agents.authenticate(token)).toEqual(identity);
+    expect(await team.store.agents.authenticate(token)).toEqual({
+      id: agent.id,
+      namespace: team.namespace,
+      capabilities: ["write", "read"],
+      outputSchemas: {},
+      isCordoned: false,
+    });
     expect(await team.store.agents.authenticate(randomBytes(16))).toBeUndefined();
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(true);
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(false);
     expect(await team.store.agents.authenticate(token)).toBeUndefined();
-    expect(await team.store.agents.heartbeat(team.namespace, agent.id, null)).toBeUndefined();
+    expect(await team.store.agents.heartbeat(team.namespace, agent.id, silent)).toBeUndefined();
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "left" });
   });
 
@@ -89,7 +117,7 @@ export function agentCases(open: OpenTeam): void {
     const agent = await team.store.agents.register(registration(team), token);
     await age(team, agent.id, 31);
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "lost" });
-    expect(await team.store.agents.heartbeat(team.namespace, agent.id, { busy: 1 })).toEqual({
+    expect(await team.store.agents.heartbeat(team.namespace, agent.id, { ...silent, load: { busy: 1 } })).toEqual({
       isCordoned: false,
       isDraining: false,
     });
@@ -97,6 +125,144 @@ export function agentCases(open: OpenTeam): void {
     await age(team, agent.id, 31);
     await team.store.agents.authenticate(token);
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "live", load: { busy: 1 } });
+  });
+
+  /** As if all that was ever heard of its claim path were a minute old. */
+  async function forgetClaims(team: Team, agentId: string): Promise<void> {
+    await team.sql.query(
+      `update agent set registered_at = now() - interval '61 seconds', last_claim_at = last_claim_at - interval '61 seconds',
+         consuming_at = consuming_at - interval '61 seconds' where id = $1`,
+      [agentId],
+    );
+  }
+
+  describe("are stalled when they are heard of and yet do not ask for work for a minute", () => {
+    const statusOf = async (team: Team, agentId: string) =>
+      (await team.store.agents.find(team.namespace, agentId))!.status;
+
+    it.each<["queue" | "poll", boolean | null, "live" | "stalled"]>([
+      ["poll", null, "stalled"],
+      ["poll", true, "live"],
+      ["queue", null, "live"],
+      ["queue", true, "live"],
+      ["queue", false, "stalled"],
+    ])("of the door %s, with consumers said to be alive: %s, are %s", async (door, isConsuming, status) => {
+      const team = await open();
+      const token = randomBytes(16);
+      const { id } = await team.store.agents.register(registration(team, { door }), token);
+      const say = () => team.store.agents.heartbeat(team.namespace, id, { load: null, isConsuming });
+      await say();
+      expect(await statusOf(team, id)).toBe("live"); // it is new
+      await forgetClaims(team, id);
+      await say();
+      expect(await statusOf(team, id)).toBe(status);
+      await team.store.agents.authenticate(token); // says nothing of the claim path
+      expect(await statusOf(team, id)).toBe(status);
+      await team.store.agents.claimed(id);
+      expect(await statusOf(team, id)).toBe("live");
+      await say();
+      const found = await team.store.agents.find(team.namespace, id);
+      expect(found).toMatchObject({ status: "live", lastClaimAt: expect.any(Date) });
+    });
+
+    it("but not those without a free slot, nor those that are given nothing", async () => {
+      const team = await open();
+      await team.sql.query("update agent set slots = 1 where id = $1", [team.agent.id]);
+      await team.submit({ a: {} });
+      const [held] = await team.claim();
+      const cordoned = await team.join();
+      await team.store.agents.cordon(team.namespace, cordoned.id, { isCordoned: true, isDraining: false });
+      const say = async () => {
+        for (const { id } of [team.agent, cordoned]) {
+          await forgetClaims(team, id);
+          await team.store.agents.heartbeat(team.namespace, id, { load: null, isConsuming: false });
+        }
+        return Promise.all([team.agent, cordoned].map(({ id }) => statusOf(team, id)));
+      };
+      expect(await say()).toEqual(["live", "live"]);
+      await team.complete(held!);
+      expect(await say()).toEqual(["stalled", "live"]);
+    });
+
+    it("and then count for nothing: no offer, no assignment, and in the end tasks are unroutable", async () => {
+      const team = await open();
+      const { id } = await team.store.agents.register(registration(team), randomBytes(16));
+      const runId = await team.submit({ a: { capability: "read", schedule_timeout: "10m" } });
+      const offers = async () =>
+        (await team.store.agents.capabilities(team.namespace)).find(({ name }) => name === "read")?.agents;
+      expect(await offers()).toBe(1);
+      await forgetClaims(team, id);
+      await team.store.agents.heartbeat(team.namespace, id, { load: null, isConsuming: false });
+      expect(await offers()).toBe(0);
+      const pass = async (seconds: number, column: string) => {
+        await team.sql.query(`update agent set ${column} = ${column} - $2 * interval '1 second' where id = $1`, [
+          id,
+          seconds,
+        ]);
+        await team.age((await team.task(runId, "a")).id, ["available_at"], seconds);
+        await team.store.upkeep.expire(1_000);
+        return (await team.task(runId, "a")).status;
+      };
+      // It has not claimed for long, but is known to be stalled only since now.
+      expect(await pass(3_600, "last_claim_at")).toBe("ready");
+      expect(await pass(601, "stalled_at")).toBe("failed");
+    });
+  });
+
+  it("show how many of their attempts have failed, and the last of them", async () => {
+    const team = await open();
+    const other = await team.join();
+    await team.submit({ a: {}, b: {}, c: {} });
+    const [a, b, c] = await team.claim();
+    const failed = (task: ClaimedTask, code: string) => team.failing(task, { code, retryable: false });
+    await team.store.leases.report([failed(a!, "first"), team.completion(c!), failed(b!, "second")]);
+    await team.store.leases.report([failed(b!, "again")]);
+    expect(await team.store.agents.find(team.namespace, team.agent.id)).toMatchObject({
+      errorCount: 2,
+      lastError: { code: "second", taskId: b!.taskId, at: expect.any(Date) },
+    });
+    expect(await team.store.agents.find(team.namespace, other.id)).toMatchObject({ errorCount: 0, lastError: null });
+  });
+
+  it("are limited in number, of those that are there, and in registrations a minute; others are not held up", async () => {
+    const team = await open();
+    const enlist = () => team.store.agents.register(registration(team), randomBytes(16));
+    const { agents, registrationsPerMinute } = defaultLimits;
+    /** Together with the one of the team. */
+    const crowd = (count: number, registeredAgo: string, seenAgo: string) =>
+      team.sql.query(
+        `insert into agent (namespace, id, name, kind, door, capabilities, labels, slots, token_hash, registered_at, last_seen_at)
+         select $1, gen_random_uuid(), 'one of many', 'external', 'poll', '{}', '{}', 1, convert_to(gen_random_uuid()::text, 'UTF8'),
+           now() - $3::interval, now() - $4::interval
+         from generate_series(2, $2)`,
+        [team.namespace, count, registeredAgo, seenAgo],
+      );
+    await crowd(registrationsPerMinute, "50 seconds", "31 seconds");
+    const refusal: SkeinError = await enlist().then(
+      () => expect.unreachable(),
+      (error) => error,
+    );
+    expect(refusal).toMatchObject({
+      code: "RATE_LIMITED",
+      message: expect.stringContaining(
+        "3,000 registrations per minute and namespace (SKEIN_MAX_REGISTRATIONS_PER_MINUTE",
+      ),
+    });
+    expect(refusal.retryAfterMs).toBeGreaterThan(0);
+    expect(refusal.retryAfterMs).toBeLessThanOrEqual(60_000);
+    await (await open()).store.agents.register(registration(await open()), randomBytes(16));
+    await team.sql.query("update agent set registered_at = now() - interval '1 hour' where namespace = $1", [
+      team.namespace,
+    ]);
+    await enlist(); // the crowd is lost, and old
+    await crowd(agents - 1, "1 hour", "0 seconds");
+    await expect(enlist()).rejects.toMatchObject({
+      code: "RATE_LIMITED",
+      message: expect.stringContaining("10,000 agents per namespace (SKEIN_MAX_AGENTS"),
+    });
+    await team.sql.query("update agent set left_at = now() where namespace = $1", [team.namespace]);
+    await enlist();
+    await team.sql.query("delete from agent where namespace = $1 and name = 'one of many'", [team.namespace]);
   });
 
   it("count the tasks they run", async () => {
@@ -134,6 +300,6 @@ export function agentCases(open: OpenTeam): void {
   it("are not found under an id that does not exist", async () => {
     const team = await open();
     expect(await team.store.agents.find(team.namespace, uuidv7())).toBeUndefined();
-    expect(await team.store.agents.heartbeat(team.namespace, uuidv7(), null)).toBeUndefined();
+    expect(await team.store.agents.heartbeat(team.namespace, uuidv7(), silent)).toBeUndefined();
   });
 }

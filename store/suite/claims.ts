@@ -23,7 +23,7 @@ export function claimCases(open: OpenTeam): void {
       timeoutMs: 120_000,
       traceparent: "00-trace",
     });
-    expect(task!.leaseToken).toMatch(/^[\w-]{22}$/);
+    expect(task!.leaseToken).toMatch(/^[\w-]{22}\.work$/);
     const record = await team.task(runId, "a");
     expect(record).toMatchObject({ id: task!.taskId, status: "running", attempt: 1, agentId: team.agent.id });
     expect(record.attempts).toMatchObject([{ attempt: 1, agentId: team.agent.id, outcome: "running", endedAt: null }]);
@@ -155,6 +155,41 @@ export function claimCases(open: OpenTeam): void {
     const [mine] = await team.claim({ requestId, max: 1 });
     const [theirs] = await team.claim({ requestId, max: 1, agentId: other.id });
     expect(theirs!.taskId).not.toBe(mine!.taskId);
+  });
+
+  it("says for all that wait what there is to claim, and takes nothing", async () => {
+    const team = await open(["work", "rest", "hinted", "later"]);
+    const runId = await team.submit({
+      a: {},
+      hinted: { capability: "hinted" },
+      later: { capability: "later" },
+      mine: { agent: team.agent.id },
+    });
+    await team.sql.query(
+      "update task set available_at = now() + interval '1 hour' where run_id = $1 and key = 'later'",
+      [runId],
+    );
+    await team.store.leases.dispatch([{ namespace: team.namespace, capability: "hinted", maxOutstanding: 10 }], 10);
+    await team.store.leases.route(10);
+    const other = await team.join();
+    const look = () =>
+      team.store.leases.claimable(
+        ["work", "rest", "hinted", "later"].map((capability) => ({ namespace: team.namespace, capability })),
+        [other.id, team.agent.id],
+      );
+    const work = { namespace: team.namespace, capability: "work" };
+    expect(await look()).toEqual({ capabilities: [work], agentIds: [team.agent.id] });
+    await team.age((await team.task(runId, "hinted")).id, ["dispatched_at"], 1);
+    expect(await look()).toEqual({
+      capabilities: [work, { ...work, capability: "hinted" }],
+      agentIds: [team.agent.id],
+    });
+    expect(await team.store.leases.claimable([{ namespace: "elsewhere", capability: "work" }], [])).toEqual({
+      capabilities: [],
+      agentIds: [],
+    });
+    await team.work();
+    expect(await look()).toEqual({ capabilities: [], agentIds: [] });
   });
 
   it("tells listeners what it claimed, and a repeat tells nothing new", async () => {

@@ -49,7 +49,9 @@ export function namespaceCases(open: OpenTeam): void {
     );
     expect(await store.keys.revoke(stranger.namespace, key.id)).toBe(false);
     expect(await store.agents.leave(stranger.namespace, owner.agent.id)).toBe(false);
-    expect(await store.agents.heartbeat(stranger.namespace, owner.agent.id, "fake")).toBeUndefined();
+    expect(
+      await store.agents.heartbeat(stranger.namespace, owner.agent.id, { load: "fake", isConsuming: null }),
+    ).toBeUndefined();
     expect(await stranger.claim()).toEqual([]);
     const task = await owner.take(runId, "a");
     const stolen = { ...owner.completion(task), agentId: stranger.agent.id };
@@ -57,6 +59,7 @@ export function namespaceCases(open: OpenTeam): void {
     expect(await store.leases.release([stolen])).toEqual([false]);
     expect(await store.leases.heartbeat([stolen])).toEqual(["lost"]);
     expect(await owner.beat(task)).toBe("ok");
+    expect((await owner.events(runId)).map(({ type }) => type)).not.toContain("task.report_stale");
     expect(await store.agents.find(owner.namespace, owner.agent.id)).toMatchObject({ status: "live", load: null });
   });
 

@@ -97,6 +97,43 @@ export function reportCases(open: OpenTeam): void {
     expect(await team.task(runId, "a")).toMatchObject({ output: "good" });
   });
 
+  it("without the lease is told in the run, once of each attempt and agent, however often it comes", async () => {
+    const team = await open();
+    const other = await team.join();
+    const runId = await team.submit({ a: {} });
+    const zombie = await team.take(runId, "a");
+    await team.expireLease(zombie);
+    await team.store.upkeep.reap(100);
+    const second = await team.take(runId, "a");
+    const by = (agentId: string, attempt: number) => ({ ...team.completion(second), agentId, attempt });
+    const forged = [team.completion(zombie), by(other.id, 2), by(other.id, 0), by(other.id, 3)];
+    for (let n = 0; n < 3; n++) {
+      expect(await team.store.leases.report([...forged, ...forged])).toEqual([...forged, ...forged].map(() => "stale"));
+    }
+    expect(await team.complete(second)).toBe("accepted");
+    expect(await team.store.leases.report(forged)).toEqual(forged.map(() => "stale"));
+    expect((await team.events(runId)).filter(({ type }) => type === "task.report_stale")).toMatchObject([
+      { task_id: zombie.taskId, key: "a", attempt: 1, agent_id: team.agent.id },
+      { task_id: zombie.taskId, key: "a", attempt: 2, agent_id: other.id },
+    ]);
+  });
+
+  it("that crosses the cancel of its lease, repeats itself, or comes after the run's end, is told nowhere", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: {}, b: {} });
+    const [a, b] = [await team.take(runId, "a"), await team.take(runId, "b")];
+    const failed = team.failing(a, { retryable: true });
+    expect(await team.store.leases.report([failed])).toEqual(["accepted"]);
+    expect(await team.store.leases.report([failed])).toEqual(["duplicate"]);
+    await team.store.runs.cancel(team.namespace, runId, "enough");
+    await team.settle();
+    expect(await team.complete(b)).toBe("stale");
+    const other = await team.join();
+    expect(await team.store.leases.report([{ ...team.completion(b), agentId: other.id }])).toEqual(["stale"]);
+    const types = (await team.events(runId)).map(({ type }) => type);
+    expect([types.at(-1), types.includes("task.report_stale")]).toEqual(["run.cancelled", false]);
+  });
+
   it("is accepted late, as long as nobody has taken the lease back", async () => {
     const team = await open();
     const runId = await team.submit({ a: {} });

@@ -7,6 +7,7 @@ import { pino } from "pino";
 import { serve } from "../../agents/orchestrator_agent/main.ts";
 import { loadConfig } from "../../config.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import type { RegisterAgentBody } from "../../core/protocol/agents.ts";
 import type { Problem } from "../../core/protocol/common.ts";
 import type { Scope } from "../../core/protocol/keys.ts";
 import type { RunBody } from "../../core/protocol/runs.ts";
@@ -69,7 +70,11 @@ export interface ServerOptions {
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const database = await PGlite.create("memory://");
   const pool = await poolOver(database);
-  return serveOver(storeOver(pool, { afterClose: () => database.close() }), sqlOver(pool), options);
+  return serveOver(
+    storeOver(pool, { limits: loadConfig(options.env ?? {}).limits, afterClose: () => database.close() }),
+    sqlOver(pool),
+    options,
+  );
 }
 
 /** Another replica over the database of a server, which it leaves running when it stops. */
@@ -206,7 +211,7 @@ async function createNamespace(server: TestServer) {
     return answer.body;
   }
 
-  async function join(capabilities: (string | { name: string; bids?: boolean })[] = ["work"]) {
+  async function join(capabilities: RegisterAgentBody["capabilities"] = ["work"]) {
     const registered = await call<{ id: string; agent_token: string }>({
       path: "/v1/agents",
       body: { name: "tester", capabilities, slots: 10 },

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import type { CapabilityBody } from "../../core/protocol/agents.ts";
+import type { AgentBody, CapabilityBody } from "../../core/protocol/agents.ts";
 import type { TaskDetailBody } from "../../core/protocol/runs.ts";
 import type { HeartbeatAnswerBody, LeaseBody, ReleaseAnswer } from "../../core/protocol/tasks.ts";
 import { completion, failure, type Namespace, proof, startReplica, startServer, type TestServer } from "./server.ts";
@@ -216,7 +216,13 @@ describe("a report", () => {
     const thief = await space.join();
     const { id } = await space.submit([{ id: "a" }]);
     const [lease] = await agent.claim();
-    expect((await thief.report([completion(lease!, "stolen")])).reports[0]!.result).toBe("stale");
+    for (let n = 0; n < 3; n++) {
+      expect((await thief.report([completion(lease!, "stolen")])).reports[0]!.result).toBe("stale");
+    }
+    const { body } = await space.call<{ data: object[] }>({ path: `/v1/runs/${id}/events` });
+    expect(body.data.filter((event) => "type" in event && event.type === "task.report_stale")).toMatchObject([
+      { key: "a", attempt: 1, agent_id: thief.id },
+    ]);
     const beat = await thief.call<HeartbeatAnswerBody>({
       path: "/v1/tasks/heartbeat",
       body: { leases: [proof(lease!)] },
@@ -302,6 +308,64 @@ describe("a release", () => {
 });
 
 describe("an agent", () => {
+  it("is healthy while its claim path answers, and shows what it last did and what failed", async () => {
+    const { space, agent } = await newSpace();
+    const read = async () => (await space.call<AgentBody>({ path: `/v1/agents/${agent.id}` })).body;
+    const forget = () =>
+      server.sql.query(
+        "update agent set registered_at = now() - interval '2 minutes', last_claim_at = last_claim_at - interval '2 minutes' where id = $1",
+        [agent.id],
+      );
+    const say = () => agent.call({ path: `/v1/agents/${agent.id}/heartbeat`, body: {} });
+    expect(await read()).toMatchObject({ status: "live", healthy: true, last_claim_at: null, error_count: 0 });
+    await space.submit([{ id: "a", retry: { max_attempts: 1 } }]);
+    const [lease] = await agent.claim();
+    await agent.report([failure(lease!)]);
+    const { last_claim_at, last_error } = await read();
+    expect(last_claim_at).not.toBeNull();
+    expect(last_error).toMatchObject({ code: "broken", task_id: lease!.task_id });
+    await forget();
+    await say();
+    expect(await read()).toMatchObject({
+      status: "stalled",
+      healthy: false,
+      running: 0,
+      error_count: 1,
+      offers: [{ name: "work", version: "1" }],
+    });
+    // On a replica where it has not asked for work yet.
+    const other = await startReplica(server);
+    onTestFinished(() => other.stop());
+    await other.call({ path: "/v1/tasks/claim", key: agent.token, body: { request_id: "r", max: 1 } });
+    expect(await read()).toMatchObject({ status: "live", healthy: true });
+    await forget();
+    await say();
+    const third = await startReplica(server);
+    onTestFinished(() => third.stop());
+    const body = { request_id: "s", reports: [], claim: { max: 1 } };
+    await third.call({ path: "/v1/tasks/report", key: agent.token, body });
+    expect(await read()).toMatchObject({ status: "live", healthy: true });
+  });
+
+  it("is refused where too many register, and told when to come again", async () => {
+    const own = await startServer({ env: { SKEIN_MAX_AGENTS: "2", SKEIN_MAX_REGISTRATIONS_PER_MINUTE: "3" } });
+    onTestFinished(() => own.stop());
+    const crowded = await own.newNamespace();
+    const register = () => crowded.call({ path: "/v1/agents", body: { name: "one", capabilities: ["work"] } });
+    const first = await crowded.join();
+    await crowded.join();
+    const full = await register();
+    expect([full.status, full.body.code, full.headers["retry-after"]]).toEqual([429, "RATE_LIMITED", "30"]);
+    expect(full.body.detail).toContain("SKEIN_MAX_AGENTS");
+    await first.call({ method: "DELETE", path: `/v1/agents/${first.id}` });
+    expect((await register()).status).toBe(201);
+    const fast = await register();
+    expect([fast.status, fast.body.code]).toEqual([429, "RATE_LIMITED"]);
+    expect(fast.body.detail).toContain("SKEIN_MAX_REGISTRATIONS_PER_MINUTE");
+    expect(Number(fast.headers["retry-after"])).toBeGreaterThan(0);
+    await (await own.newNamespace()).join();
+  });
+
   it("is registered, listed with its capabilities, and leaves", async () => {
     const { space, agent } = await newSpace();
     const contract = {

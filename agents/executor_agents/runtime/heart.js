@@ -16,7 +16,8 @@
  * @typedef {{ type: "identity", agentId: string, token: string, leaseMs: number }
  *   | { type: "hold", leases: Lease[] }
  *   | { type: "drop", ids: number[] }
- *   | { type: "progress", id: number, json: string }} Order
+ *   | { type: "progress", id: number, json: string }
+ *   | { type: "consuming", isAlive: boolean }} Order
  *
  * @typedef {"lost" | "cancel" | "silent"} Ending the server said `lost` or `cancel`, or was silent for too long
  *
@@ -49,6 +50,8 @@ const GAP_SHARE = 1 / 20;
 /** A request takes no more leases, and no more progress notes than fit a body of 1 MiB with ease. */
 const MAX_LEASES = 1_000;
 const MAX_PROGRESS_CHARS = 256 * 1_024;
+/** What the other thread said of its consumers counts for this long: it may have stopped since, as a whole. */
+const CONSUMING_FRESH_MS = 20_000;
 /** The longest time between two signs of presence. */
 const PRESENCE_MS = 10_000;
 /** Answers later than this are as good as none; a third of the lease if that is less. */
@@ -74,6 +77,8 @@ export function startHeart({ url, slots, send, tell }) {
   /** No request begins before. */
   let nextBeatAt = 0;
   let presentAt = Number.POSITIVE_INFINITY;
+  /** What was last said of the consumers; undefined where there are none. @type {{ isAlive: boolean, at: number } | undefined} */
+  let consuming;
   /** Of the sign of presence that the server keeps waiting until there is news. @type {AbortController | undefined} */
   let presence;
   /** @type {NodeJS.Timeout | undefined} */
@@ -187,7 +192,11 @@ export function startHeart({ url, slots, send, tell }) {
     const current = new AbortController();
     presence = current;
     presentAt = performance.now() + intervalMs;
-    const body = JSON.stringify({ load: { running: held.size, slots }, wait: intervalMs / 1_000 });
+    const body = JSON.stringify({
+      load: { running: held.size, slots },
+      wait: intervalMs / 1_000,
+      ...(consuming && { consuming: consuming.isAlive && performance.now() - consuming.at < CONSUMING_FRESH_MS }),
+    });
     const withinMs = 2 * intervalMs; // the wait, and as long again for the answer
     const answer = await post(`/v1/agents/${encodeURIComponent(agentId)}/heartbeat`, body, withinMs, current.signal);
     if (presence !== current) return;
@@ -268,6 +277,8 @@ export function startHeart({ url, slots, send, tell }) {
         }
       } else if (order.type === "drop") {
         for (const id of order.ids) held.delete(id);
+      } else if (order.type === "consuming") {
+        consuming = { isAlive: order.isAlive, at: performance.now() };
       } else {
         const lease = held.get(order.id);
         if (!lease) return;

@@ -15,6 +15,8 @@ export interface Heartbeat {
   drop(ids: number[]): void;
   /** Goes with the next heartbeat, a second from now at the latest. */
   progress(id: number, json: string): void;
+  /** Whether the consumers of the agent's queues are alive. To be said again and again: silence means that they are not. */
+  consuming(isAlive: boolean): void;
   stop(): Promise<void>;
 }
 
@@ -108,6 +110,7 @@ function ordersTo(receive: (order: Order) => void, ready: Promise<void>, stop: (
       if (ids.length > 0) receive({ type: "drop", ids });
     },
     progress: (id, json) => receive({ type: "progress", id, json }),
+    consuming: (isAlive) => receive({ type: "consuming", isAlive }),
     stop,
   };
 }

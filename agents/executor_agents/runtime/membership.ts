@@ -1,12 +1,13 @@
 /** The executor's place among the agents: registered at the start, and again whenever the server has forgotten it. */
 import { setTimeout as delay } from "node:timers/promises";
+import { SkeinError } from "../../../core/errors.ts";
 import type { RegisterAgentBody } from "../../../core/protocol/agents.ts";
 import { MAX_WAIT_SECONDS } from "../../../core/protocol/tasks.ts";
 import { type AgentClient, type ClientOptions, createAgentClient, createClient } from "../../../sdk/client.ts";
 import type { Executor } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import { withDeadline } from "./http.ts";
-import { messageOf, pauseAfter } from "./repeat.ts";
+import { messageOf, pauseAfter, untilAnswered } from "./repeat.ts";
 
 /** One registration. Leases belong to it: another registration is another agent, which cannot report them. */
 export interface Session {
@@ -48,10 +49,16 @@ const ANSWER_WITHIN_MS = 10_000;
 /** Longest pause between attempts to register again. */
 const MAX_PAUSE_MS = 10_000;
 
+/** For how long the first registration waits for its turn, where too many register at once. */
+const TURN_WITHIN_MS = 120_000;
+
 /** Registers once; rejects with why that failed. Later losses are repaired for as long as it takes. */
 export async function join(options: MembershipOptions): Promise<Membership> {
   const closed = new AbortController();
-  let current: Session | undefined = await register(options);
+  let current: Session | undefined = await untilAnswered(() => register(options), {
+    giveUpAfterMs: TURN_WITHIN_MS,
+    mayRepeat: (error) => error instanceof SkeinError && error.code === "RATE_LIMITED",
+  });
   let joining = Promise.resolve(current);
 
   async function joinAgain(): Promise<Session> {

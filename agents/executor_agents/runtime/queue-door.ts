@@ -91,6 +91,12 @@ export class QueueDoor {
     return this.#options.transport.state !== "disconnected" && this.#sources.get(capability)?.consumer !== undefined;
   }
 
+  /** Whether every queue that it was told to consume is being consumed. */
+  get isConsuming(): boolean {
+    const sources = [...this.#sources.values()];
+    return this.#options.transport.state !== "disconnected" && sources.every(({ consumer }) => consumer !== undefined);
+  }
+
   /** `holdsBack` may answer otherwise now. */
   look(): void {
     if (!this.#isScheduled) this.#claimWaiting();
