@@ -608,15 +608,22 @@ async function recordStale(store: StoreContext, reports: Report[]): Promise<void
       attempt: number;
       agent_id: string;
     }>(
-      `select t.id as task_id, t.run_id, t.namespace, t.key, s.attempt, s.agent_id
-       from json_to_recordset($1) as s(task_id uuid, attempt int, agent_id uuid)
-       join task t on t.id = s.task_id
-       join agent a on a.id = s.agent_id and a.namespace = t.namespace
-       join run r on r.id = t.run_id
-       where s.attempt between 1 and t.attempt and r.finished_at is null and not exists (
-         select from stale_report o where o.task_id = t.id and o.attempt = s.attempt and o.agent_id = s.agent_id)
-       order by r.id
-       for share of r`,
+      `select t.*
+       from (
+         select t.id as task_id, t.run_id, t.namespace, t.key, s.attempt, s.agent_id
+         from json_to_recordset($1) as s(task_id uuid, attempt int, agent_id uuid)
+         cross join lateral (
+           select t.id, t.run_id, t.namespace, t.key from task t
+           where t.id = s.task_id and s.attempt between 1 and t.attempt
+           limit 1
+         ) t
+         join agent a on a.id = s.agent_id and a.namespace = t.namespace
+         where not exists (
+           select from stale_report o where o.task_id = t.id and o.attempt = s.attempt and o.agent_id = s.agent_id)
+         order by t.run_id
+       ) t cross join lateral (
+         select from run r where r.id = t.run_id and r.finished_at is null for share
+       ) r`,
       [
         JSON.stringify(
           reports.map(({ taskId, attempt, agentId }) => ({ task_id: taskId, attempt, agent_id: agentId })),

@@ -170,6 +170,8 @@ export function claimCases(open: OpenTeam): void {
       [runId],
     );
     await team.store.leases.dispatch([{ namespace: team.namespace, capability: "hinted", maxOutstanding: 10 }], 10);
+    const { id: hinted } = await team.task(runId, "hinted");
+    await team.age(hinted, ["dispatched_at"], -60); // its head start lasts until it is taken away below
     await team.store.leases.route(10);
     const other = await team.join();
     const look = () =>
@@ -179,7 +181,7 @@ export function claimCases(open: OpenTeam): void {
       );
     const work = { namespace: team.namespace, capability: "work" };
     expect(await look()).toEqual({ capabilities: [work], agentIds: [team.agent.id] });
-    await team.age((await team.task(runId, "hinted")).id, ["dispatched_at"], 1);
+    await team.age(hinted, ["dispatched_at"], 120);
     expect(await look()).toEqual({
       capabilities: [work, { ...work, capability: "hinted" }],
       agentIds: [team.agent.id],
