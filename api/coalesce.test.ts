@@ -31,6 +31,16 @@ describe("coalesce", () => {
     expect(await Promise.all(answers)).toEqual([[10], [20, 30], [40]]);
   });
 
+  it("lets the first wait for others when it is told to gather", async () => {
+    const { batches, work, finishOne } = manualWork();
+    const call = coalesce(work, { maxItems: 10, gatherMs: 1 });
+    const answers = [call([1]), call([2, 3])];
+    expect(batches).toEqual([]);
+    await finishOne();
+    expect(batches).toEqual([[1, 2, 3]]);
+    expect(await Promise.all(answers)).toEqual([[10], [20, 30]]);
+  });
+
   it("keeps batches within their size, in order, without splitting a call", async () => {
     const { batches, work, finishOne } = manualWork();
     const call = coalesce(work, { maxItems: 3 });

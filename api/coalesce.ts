@@ -1,13 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { SkeinError } from "../core/errors.ts";
 
 /**
  * Lets concurrent callers share one batch: while a batch is at work, what arrives next waits and goes together. An idle
- * system adds no delay; a busy one pays a transaction for many requests instead of one each. `work` answers one output
+ * system adds no delay; a busy one pays a transaction for many requests instead of one each. With `gatherMs` the first of a
+ * batch waits as long for others: for what is frequent, and in no hurry. `work` answers one output
  * an item, in order, and must be safe to repeat. A call is never split, so a large one may exceed `maxItems`.
  */
 export function coalesce<I, O>(
   work: (items: I[]) => Promise<O[]>,
-  options: { maxItems: number },
+  options: { maxItems: number; gatherMs?: number },
 ): (items: I[]) => Promise<O[]> {
   type Call = { items: I[]; resolve: (answers: O[]) => void; reject: (error: unknown) => void };
   let queue: Call[] = [];
@@ -15,6 +17,7 @@ export function coalesce<I, O>(
 
   async function drain(): Promise<void> {
     isWorking = true;
+    if (options.gatherMs !== undefined) await sleep(options.gatherMs);
     while (queue.length > 0) await answer(takeBatch());
     isWorking = false;
   }

@@ -15,6 +15,7 @@ import type {
   CapabilityContract,
   CapabilityOffer,
   CordonState,
+  Presence,
 } from "./store.ts";
 
 /** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
@@ -38,8 +39,8 @@ const takesWork = `a.cordoned_at is not null
 const seen = (takesWork: string) => `last_seen_at = clock_timestamp(),
   stalled_at = case when ${takesWork} then null else coalesce(a.stalled_at, clock_timestamp()) end`;
 
-/** What a heartbeat says in `$4` of the agent's consumers; an agent that has the broker's door and says nothing is believed. */
-const isConsuming = "coalesce($4::boolean, a.door = 'queue')";
+/** What a heartbeat says of the agent's consumers; an agent that has the broker's door and says nothing is believed. */
+const isConsuming = "coalesce(b.consuming, a.door = 'queue')";
 
 export function agentStore(sql: Sql & { limits: Limits }): AgentStore {
   return {
@@ -59,17 +60,7 @@ export function agentStore(sql: Sql & { limits: Limits }): AgentStore {
       );
       return row?.body;
     },
-    heartbeat: async (namespace, agentId, { load, isConsuming: consuming }) => {
-      const [row] = await sql.query<CordonState>(
-        `update agent a
-         set ${seen(`${isConsuming} or ${takesWork}`)}, load = $3,
-           consuming_at = case when ${isConsuming} then clock_timestamp() else consuming_at end
-         where namespace = $1 and id = $2 and left_at is null
-         returning cordoned_at is not null as "isCordoned", is_draining as "isDraining"`,
-        [namespace, agentId, JSON.stringify(load), consuming],
-      );
-      return row;
-    },
+    heartbeat: (beats) => heartbeat(sql, beats),
     cordon: async (namespace, agentId, { isCordoned, isDraining }) => {
       const [row] = await sql.query<AgentRow>(
         `update agent a
@@ -238,6 +229,35 @@ async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity 
     [tokenHash],
   );
   return agent;
+}
+
+async function heartbeat(sql: Sql, beats: Presence[]): Promise<(CordonState | undefined)[]> {
+  const rows = await sql.query<CordonState & { namespace: string; id: string }>(
+    `with beat as (
+       select a.id, s.load, s.consuming
+       from (
+         select * from json_to_recordset($1) as s(namespace text, id uuid, load json, consuming boolean) order by id
+       ) s cross join lateral (
+         select a.id from agent a where a.id = s.id and a.namespace = s.namespace and a.left_at is null for no key update
+       ) a
+     )
+     update agent a
+     set ${seen(`${isConsuming} or ${takesWork}`)}, load = b.load,
+       consuming_at = case when ${isConsuming} then clock_timestamp() else a.consuming_at end
+     from beat b
+     where a.id = b.id
+     returning a.namespace, a.id, a.cordoned_at is not null as "isCordoned", a.is_draining as "isDraining"`,
+    [
+      JSON.stringify(
+        beats.map(({ namespace, agentId: id, load, isConsuming: consuming }) => ({ namespace, id, load, consuming })),
+      ),
+    ],
+  );
+  const heard = new Map(rows.map((row) => [row.id, row]));
+  return beats.map(({ namespace, agentId }) => {
+    const row = heard.get(agentId);
+    return row?.namespace === namespace ? { isCordoned: row.isCordoned, isDraining: row.isDraining } : undefined;
+  });
 }
 
 async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffer[]> {

@@ -632,6 +632,8 @@ export interface Agent {
 
 /** What an agent says of itself. `isConsuming`: its consumers of its queues are alive; null: it does not say. */
 export interface Presence {
+  namespace: string;
+  agentId: string;
   load: Json;
   isConsuming: boolean | null;
 }
@@ -669,8 +671,8 @@ export interface AgentStore {
   claimed(agentId: string): Promise<void>;
   /** By the hash that an `AgentIdentity` has of it; what it answers never changes. */
   outputSchema(namespace: string, hash: string): Promise<JsonObject | undefined>;
-  /** Undefined: no such agent, or it has left. */
-  heartbeat(namespace: string, agentId: string, presence: Presence): Promise<CordonState | undefined>;
+  /** In order; undefined: no such agent, or it has left. */
+  heartbeat(beats: Presence[]): Promise<(CordonState | undefined)[]>;
   /** Undefined: no such agent, or it has left. */
   cordon(namespace: string, agentId: string, state: CordonState): Promise<Agent | undefined>;
   /** For tasks that are added from now on. `bidWindowMs` is how long a round of `contract-net` waits for bids. */

@@ -15,6 +15,7 @@ import { name, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import { checkSchema } from "../../core/schema.ts";
 import type { CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
+import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { checkedLabels } from "../submit.ts";
 import { lookUntil } from "../wakeups.ts";
@@ -28,8 +29,17 @@ const OWN_QUEUE = "*";
 /** The lease of tasks that ask for no other (contract.md §1); agents pace their heartbeats by it. */
 const DEFAULT_LEASE_MS = 30_000;
 
+const HEARTBEATS_PER_STATEMENT = 1_000;
+/** A thousand idle agents send a hundred a second, each of which is welcome to be late by this. */
+const GATHER_HEARTBEATS_MS = 100;
+
 export async function agentRoutes(app: App, context: ApiContext): Promise<void> {
   const { store, wakeups, limits, queueNames, declareQueues, agentsChanged } = context;
+
+  const heartbeatTogether = coalesce(store.agents.heartbeat, {
+    maxItems: HEARTBEATS_PER_STATEMENT,
+    gatherMs: GATHER_HEARTBEATS_MS,
+  });
 
   /** Queue names by capability, and the agent's own: clients never compute them. */
   function queuesOf(namespace: string, agentId: string, capabilities: string[]): Record<string, string> {
@@ -122,9 +132,10 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     },
     async (request, reply) => {
       const self = actingAgent(request);
-      const isSelf = self.id === request.params.agent;
-      const presence = { load: request.body?.load ?? null, isConsuming: request.body?.consuming ?? null };
-      const state = isSelf && (await store.agents.heartbeat(self.namespace, self.id, presence));
+      if (self.id !== request.params.agent) throw agentNotFound(request.params.agent);
+      const { load = null, consuming = null } = request.body ?? {};
+      const { namespace, id: agentId } = self;
+      const [state] = await heartbeatTogether([{ namespace, agentId, load, isConsuming: consuming }]);
       if (!state) throw agentNotFound(request.params.agent);
       const queues = state.isCordoned ? {} : queuesOf(self.namespace, self.id, self.capabilities);
       const news = await lookUntil(

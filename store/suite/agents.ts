@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { SkeinError } from "../../core/errors.ts";
 import { defaultLimits } from "../../core/limits.ts";
 import type { OpenTeam } from "../store.suite.ts";
-import type { AgentRegistration, ClaimedTask } from "../store.ts";
+import type { AgentRegistration, ClaimedTask, Presence } from "../store.ts";
 import type { Team } from "./team.ts";
 
 /** An agent that says nothing of itself. */
@@ -26,6 +26,10 @@ export function agentCases(open: OpenTeam): void {
       version: "1.2.3",
       ...extra,
     };
+  }
+
+  async function beat(team: Team, agentId: string, says: Pick<Presence, "load" | "isConsuming">) {
+    return (await team.store.agents.heartbeat([{ namespace: team.namespace, agentId, ...says }]))[0];
   }
 
   async function age(team: Team, agentId: string, seconds: number): Promise<void> {
@@ -99,7 +103,7 @@ export function agentCases(open: OpenTeam): void {
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(true);
     expect(await team.store.agents.leave(team.namespace, agent.id)).toBe(false);
     expect(await team.store.agents.authenticate(token)).toBeUndefined();
-    expect(await team.store.agents.heartbeat(team.namespace, agent.id, silent)).toBeUndefined();
+    expect(await beat(team, agent.id, silent)).toBeUndefined();
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "left" });
   });
 
@@ -117,7 +121,7 @@ export function agentCases(open: OpenTeam): void {
     const agent = await team.store.agents.register(registration(team), token);
     await age(team, agent.id, 31);
     expect(await team.store.agents.find(team.namespace, agent.id)).toMatchObject({ status: "lost" });
-    expect(await team.store.agents.heartbeat(team.namespace, agent.id, { ...silent, load: { busy: 1 } })).toEqual({
+    expect(await beat(team, agent.id, { ...silent, load: { busy: 1 } })).toEqual({
       isCordoned: false,
       isDraining: false,
     });
@@ -150,7 +154,7 @@ export function agentCases(open: OpenTeam): void {
       const team = await open();
       const token = randomBytes(16);
       const { id } = await team.store.agents.register(registration(team, { door }), token);
-      const say = () => team.store.agents.heartbeat(team.namespace, id, { load: null, isConsuming });
+      const say = () => beat(team, id, { load: null, isConsuming });
       await say();
       expect(await statusOf(team, id)).toBe("live"); // it is new
       await forgetClaims(team, id);
@@ -175,7 +179,7 @@ export function agentCases(open: OpenTeam): void {
       const say = async () => {
         for (const { id } of [team.agent, cordoned]) {
           await forgetClaims(team, id);
-          await team.store.agents.heartbeat(team.namespace, id, { load: null, isConsuming: false });
+          await beat(team, id, { load: null, isConsuming: false });
         }
         return Promise.all([team.agent, cordoned].map(({ id }) => statusOf(team, id)));
       };
@@ -192,7 +196,7 @@ export function agentCases(open: OpenTeam): void {
         (await team.store.agents.capabilities(team.namespace)).find(({ name }) => name === "read")?.agents;
       expect(await offers()).toBe(1);
       await forgetClaims(team, id);
-      await team.store.agents.heartbeat(team.namespace, id, { load: null, isConsuming: false });
+      await beat(team, id, { load: null, isConsuming: false });
       expect(await offers()).toBe(0);
       const pass = async (seconds: number, column: string) => {
         await team.sql.query(`update agent set ${column} = ${column} - $2 * interval '1 second' where id = $1`, [
@@ -265,6 +269,32 @@ export function agentCases(open: OpenTeam): void {
     await team.sql.query("delete from agent where namespace = $1 and name = 'one of many'", [team.namespace]);
   });
 
+  it("are heard of together, each for itself, twice in one batch or not at all", async () => {
+    const team = await open();
+    const [stranger, other] = [await open(), await team.join()];
+    await team.store.agents.cordon(team.namespace, other.id, { isCordoned: true, isDraining: true });
+    const of = (agentId: string, load: number) => ({ namespace: team.namespace, agentId, load, isConsuming: null });
+    const live = { isCordoned: false, isDraining: false };
+    const beats = [
+      of(other.id, 1),
+      of(stranger.agent.id, 2),
+      of(team.agent.id, 3),
+      of(team.agent.id, 3),
+      of(uuidv7(), 4),
+    ];
+    expect(await team.store.agents.heartbeat(beats)).toEqual([
+      { isCordoned: true, isDraining: true },
+      undefined,
+      live,
+      live,
+      undefined,
+    ]);
+    const loadOf = async ({ store, namespace }: Team, id: string) => (await store.agents.find(namespace, id))?.load;
+    expect(await loadOf(team, other.id)).toBe(1);
+    expect(await loadOf(team, team.agent.id)).toBe(3);
+    expect(await loadOf(stranger, stranger.agent.id)).toBeNull();
+  });
+
   it("count the tasks they run", async () => {
     const team = await open();
     await team.submit({ a: {}, b: {} });
@@ -300,6 +330,6 @@ export function agentCases(open: OpenTeam): void {
   it("are not found under an id that does not exist", async () => {
     const team = await open();
     expect(await team.store.agents.find(team.namespace, uuidv7())).toBeUndefined();
-    expect(await team.store.agents.heartbeat(team.namespace, uuidv7(), silent)).toBeUndefined();
+    expect(await beat(team, uuidv7(), silent)).toBeUndefined();
   });
 }

@@ -49,9 +49,8 @@ export function namespaceCases(open: OpenTeam): void {
     );
     expect(await store.keys.revoke(stranger.namespace, key.id)).toBe(false);
     expect(await store.agents.leave(stranger.namespace, owner.agent.id)).toBe(false);
-    expect(
-      await store.agents.heartbeat(stranger.namespace, owner.agent.id, { load: "fake", isConsuming: null }),
-    ).toBeUndefined();
+    const forged = { namespace: stranger.namespace, agentId: owner.agent.id, load: "fake", isConsuming: null };
+    expect(await store.agents.heartbeat([forged])).toEqual([undefined]);
     expect(await stranger.claim()).toEqual([]);
     const task = await owner.take(runId, "a");
     const stolen = { ...owner.completion(task), agentId: stranger.agent.id };
