@@ -435,7 +435,7 @@ const attempts: Attempt[] = [
   // Too much of everything
   {
     name: "a fork bomb",
-    shell: "bash -c ':(){ :|:& };:' 2>/dev/null; sleep 60",
+    shell: "bash -c ':(){ :|:& };:' 2>/dev/null; exec sleep 60", // exec: no process is left to fork for it
     failsWith: "SANDBOX_TIMEOUT",
     input: { timeout_ms: 1_000 },
   },
