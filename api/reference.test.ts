@@ -18,7 +18,7 @@ let document: OpenApi;
 beforeAll(async () => {
   app = await buildServer({
     context: {
-      store: { runs: {}, leases: {} } as Store,
+      store: { runs: {}, leases: {}, agents: {} } as Store,
       wakeups: createWakeups(),
       definitions: createDefinitions(defaultLimits),
       limits: defaultLimits,
