@@ -121,12 +121,12 @@ export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
   const agents = new Set<string>();
   for (const fact of facts) {
     if (fact.type === "task.announced") announced.add(fact.capability!);
-    else if (fact.type === "task.published") assigned.add(fact.agent_id ?? "");
-    else if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
+    else if (fact.type === "task.published") {
+      if (fact.agent_id) assigned.add(fact.agent_id); // else a hint says it to whoever is free
+    } else if ("capability" in fact && fact.capability) capabilities.add(fact.capability);
     if ("capabilities" in fact) for (const capability of fact.capabilities ?? []) capabilities.add(capability);
     if (isStop(fact)) agents.add(fact.agent_id);
   }
-  assigned.delete(""); // published for whoever is free, by a hint
   return {
     namespace,
     runId,

@@ -72,6 +72,7 @@ describe("transition", () => {
       lostClaims: 3,
       delayMs: 0,
       cancelsRest: false,
+      dropsChildren: false,
       output: { x: 1 },
       endedAttempt: { outcome: "completed" },
       fact: { type: "task.completed", task_id: "id", key: "a", attempt: 2, agent_id: "agent" },

@@ -48,8 +48,10 @@ export interface Transition {
   failures: number;
   lostLeases: number;
   lostClaims: number;
-  /** What it does not want any more has to be cancelled: open needs that only it needs, or its open children. */
+  /** It has joined, and open needs that only it needs have to be cancelled. */
   cancelsRest: boolean;
+  /** It has settled, and its open children have to be cancelled. */
+  dropsChildren: boolean;
   /** For `ready`: how long until it may be claimed. */
   delayMs: number;
   input?: Json;
@@ -176,7 +178,6 @@ type Change = Partial<
 >;
 
 function move(task: TaskState, status: TaskStatus, type: TaskFact["type"], change: Change): Transition {
-  const leavesChildren = isTerminalTask(status) && task.spec.engine !== undefined && hasChildren(task.spec.engine);
   const fact: TaskFact = { type, task_id: task.id, key: task.key, attempt: task.attempt };
   if (task.status === "running" && task.agentId) fact.agent_id = task.agentId;
   if (change.error) fact.error = change.error;
@@ -195,7 +196,8 @@ function move(task: TaskState, status: TaskStatus, type: TaskFact["type"], chang
     lostLeases: task.lostLeases,
     lostClaims: task.lostClaims,
     delayMs: 0,
-    cancelsRest: leavesChildren,
+    cancelsRest: false,
+    dropsChildren: isTerminalTask(status) && task.spec.engine !== undefined && hasChildren(task.spec.engine),
     ...change,
     fact,
   };

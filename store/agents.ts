@@ -19,7 +19,8 @@ import type {
 } from "./store.ts";
 
 /** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
-const AGENT_TTL = "interval '30 seconds'";
+const AGENT_TTL_MS = 30_000;
+const AGENT_TTL = `interval '${AGENT_TTL_MS} milliseconds'`;
 
 /** An agent that has a slot free and has not asked for work for this long, two of the longest waits, takes none. */
 const CLAIM_TTL = "interval '60 seconds'";
@@ -121,8 +122,6 @@ export function agentStore(sql: Sql & { limits: Limits }): AgentStore {
 }
 
 const A_MINUTE_MS = 60_000;
-/** Agents that go are noticed after as long. */
-const AGENTS_GO_MS = 30_000;
 
 /** Registrations at the same time do not see each other, so a few more than the limits may come through. */
 async function requireRoom(tx: Queryable, namespace: string, limits: Limits): Promise<void> {
@@ -137,7 +136,7 @@ async function requireRoom(tx: Queryable, namespace: string, limits: Limits): Pr
      where a.namespace = $1 and a.left_at is null and a.last_seen_at > now() - ${AGENT_TTL}`,
     [namespace],
   );
-  if (present!.agents >= limits.agents) throw tooMany("agents", AGENTS_GO_MS, limits);
+  if (present!.agents >= limits.agents) throw tooMany("agents", AGENT_TTL_MS, limits);
 }
 
 function tooMany(name: "agents" | "registrationsPerMinute", retryAfterMs: number, limits: Limits): SkeinError {

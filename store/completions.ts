@@ -20,7 +20,6 @@ const completePlain = `
     where id in (select run_id from task where id in (select id from said))
     order by id for key share
   ), held as materialized (
-    -- One by one, by id: a plan made while the table was small would go through all of it, and be kept as it grows.
     select s.n, t.*, s.output, s.usage, s.logs, s.delivered_at, s.started_at
     from (select * from said order by id) s cross join lateral (
       select t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, t.parent_id

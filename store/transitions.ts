@@ -137,6 +137,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     lost_claims: t.lostClaims,
     delay_ms: t.delayMs,
     cancels_rest: t.cancelsRest,
+    drops_children: t.dropsChildren,
     input: t.input,
     output: t.output,
     error: t.error,
@@ -168,14 +169,15 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          heartbeat_at = null,
          dispatched_at = null,
          finished_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled') then clock_timestamp() end,
-         cancels_rest = t.cancels_rest or (u.cancels_rest and u.status in ('ready', 'waiting')),
-         drops_children = u.cancels_rest and u.status in ('completed', 'failed', 'skipped', 'cancelled'),
+         cancels_rest = t.cancels_rest or u.cancels_rest,
+         drops_children = u.drops_children,
          untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
            or (u.status = 'completed' and u.from_status = 'waiting')),
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
      from json_to_recordset($1) as u(
        id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
-       lost_claims int, delay_ms double precision, cancels_rest boolean, input json, output json, error json, reason text)
+       lost_claims int, delay_ms double precision, cancels_rest boolean, drops_children boolean, input json, output json,
+       error json, reason text)
      where t.id = u.id and t.status = u.from_status and t.attempt = u.from_attempt
      returning t.id`,
     [JSON.stringify(rows)],
@@ -288,14 +290,14 @@ interface Recorded {
 /** Adds each transition's fact, and asks for upkeep where something has to go on. */
 export function recordTransitions(log: FactLog, transitions: Transition[], tasks: readonly Recorded[]): void {
   const byId = new Map(tasks.map((task) => [task.id, task]));
-  for (const { taskId, runId, from, status, cancelsRest, fact } of transitions) {
+  for (const { taskId, runId, from, status, cancelsRest, dropsChildren, fact } of transitions) {
     const task = byId.get(taskId)!;
     const run = { runId, namespace: task.namespace };
     log.add(run, status === "ready" ? { ...fact, capability: task.capability } : fact);
     const isUntold = isTerminalTask(status) && (status !== "completed" || from === "waiting");
     if (isUntold) log.mayBeFinished(run);
     const tellsParent = isTerminalTask(status) && task.parentId !== null;
-    if (isUntold || tellsParent || cancelsRest || status === "waiting") log.needsUpkeep(run);
+    if (isUntold || tellsParent || cancelsRest || dropsChildren || status === "waiting") log.needsUpkeep(run);
   }
 }
 
