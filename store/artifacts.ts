@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type ArtifactWriter, decideArtifact } from "../core/artifact.ts";
 import type { StoreContext } from "./facts.ts";
-import { tokenHash } from "./leases.ts";
+import { tokenHash } from "./lease-tokens.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {

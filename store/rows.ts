@@ -45,3 +45,6 @@ export function pageFrom<R, T>(rows: R[], limit: number, keyOf: (row: R) => stri
     nextCursor: rows.length > limit && last ? encodeCursor(keyOf(last)) : null,
   };
 }
+
+/** Many rows as one JSON text: the driver takes rows apart column by column, which costs it several times as much. */
+export const asOneCell = (query: string) => `select json_agg(row) as rows from (${query}) row`;
