@@ -45,6 +45,8 @@ export interface CommittedFacts {
   needsUpkeep: boolean;
   /** A timer goes off after so many milliseconds: then it needs upkeep. */
   wakesInMs?: number;
+  /** Marked as dispatched along with what made them ready (`leases.dispatchAtOnce`): their hints are to be published. */
+  dispatched?: DispatchedTask[];
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
 
@@ -520,6 +522,11 @@ export interface LeaseStore {
     bids: readonly PlacedBid[],
   ): Promise<{ answers: BidAnswer[]; isDecided: boolean }>;
   /** Takes the mark off tasks whose hint was not taken by the broker, or came back dead; `dispatchCount` guards. */
+  /**
+   * From now on a report marks what it makes ready as dispatched where these windows have room, and says so in
+   * `CommittedFacts.dispatched`; whoever calls this publishes the hints. None at first; no windows end it.
+   */
+  dispatchAtOnce(windows: readonly DispatchWindow[]): void;
   undispatch(tasks: { taskId: string; dispatchCount?: number }[]): Promise<void>;
   /** Ready → running, by compare-and-set. Repeating a `requestId` answers with the same leases under a new token. */
   claim(request: ClaimRequest): Promise<ClaimedTask[]>;
