@@ -166,7 +166,7 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
       version,
       tokenHash,
       JSON.stringify(registration.capabilities.map(offerOf)),
-      JSON.stringify(Object.fromEntries(outputSchemas.map(({ capability, hash }) => [capability, hash]))),
+      JSON.stringify(hashesByCapability(outputSchemas)),
     ],
   );
   await tx.query(
@@ -200,15 +200,20 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
   return toAgent(row!);
 }
 
-/** Of the capabilities that it offers in one version: a lease does not say which of several its handler should perform. */
+/** Of the capabilities that have one in every version that is offered: a lease does not say which version it is of. */
 function outputSchemasOf(contracts: CapabilityContract[]): { capability: string; hash: string; body: JsonObject }[] {
-  const counts = new Map<string, number>();
-  for (const { name } of contracts) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const free = new Set(contracts.flatMap(({ name, outputSchema }) => (outputSchema ? [] : name)));
   return contracts.flatMap(({ name, outputSchema }) => {
-    if (!outputSchema || counts.get(name)! > 1) return [];
+    if (!outputSchema || free.has(name)) return [];
     const hash = createHash("sha256").update(canonicalJson(outputSchema)).digest("base64url");
     return { capability: name, hash, body: outputSchema };
   });
+}
+
+function hashesByCapability(schemas: { capability: string; hash: string }[]): Record<string, string[]> {
+  const hashes = new Map<string, string[]>();
+  for (const { capability, hash } of schemas) hashes.set(capability, [...(hashes.get(capability) ?? []), hash]);
+  return Object.fromEntries(hashes);
 }
 
 const DEFAULT_CAPABILITY_VERSION = "1";

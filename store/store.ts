@@ -655,8 +655,8 @@ export interface AgentIdentity {
   id: string;
   namespace: string;
   capabilities: string[];
-  /** Hash of the output schema by capability, of those that it registered with one. */
-  outputSchemas: Record<string, string>;
+  /** Hashes of the output schemas of its versions by capability, of those that it registered with one in every version. */
+  outputSchemas: Record<string, string[]>;
   /** Takes nothing new. */
   isCordoned: boolean;
 }
