@@ -20,7 +20,8 @@ import type {
 
 /** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
 const AGENT_TTL_MS = 30_000;
-const AGENT_TTL = `interval '${AGENT_TTL_MS} milliseconds'`;
+/** An agent is there for as long as it has been heard of within this. */
+export const AGENT_TTL = `interval '${AGENT_TTL_MS} milliseconds'`;
 
 /** An agent that has a slot free and has not asked for work for this long, two of the longest waits, takes none. */
 const CLAIM_TTL = "interval '60 seconds'";
@@ -229,7 +230,7 @@ async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity 
   const [agent] = await sql.query<AgentIdentity>(
     `update agent a set ${seen(takesWork)}
      where token_hash = $1 and left_at is null
-     returning id, namespace, capabilities, output_schemas as "outputSchemas", cordoned_at is not null as "isCordoned"`,
+     returning id, name, namespace, capabilities, output_schemas as "outputSchemas", cordoned_at is not null as "isCordoned"`,
     [tokenHash],
   );
   return agent;

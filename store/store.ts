@@ -3,6 +3,7 @@
  * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
  */
 import type { Fact } from "../core/event.ts";
+import type { AgentDataStore } from "./port/agent-data.ts";
 import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
 import type { EventStore } from "./port/events.ts";
@@ -13,6 +14,7 @@ import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/
 import type { UpkeepStore } from "./port/upkeep.ts";
 import type { WorkflowStore } from "./port/workflows.ts";
 
+export type * from "./port/agent-data.ts";
 export type * from "./port/agents.ts";
 export type * from "./port/artifacts.ts";
 export type * from "./port/events.ts";
@@ -31,12 +33,15 @@ export interface Store {
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
+  agentData: AgentDataStore;
   keys: KeyStore;
   events: EventStore;
   /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;
+  /** Called after each commit that brought messages, with the agents that have them. Returns the unsubscriber. */
+  onMessages(listener: MessageListener): () => void;
   /** How many transactions had to be repeated since the start, by cause; more than 0.1 % of all is a defect. */
   readonly retryCounts: ReadonlyMap<string, number>;
   /** Resolves when the database answers; rejects with DATABASE_UNAVAILABLE. */
@@ -58,6 +63,7 @@ export interface CommittedFacts {
   dispatched?: DispatchedTask[];
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
+export type MessageListener = (inboxes: { namespace: string; name: string }[]) => void;
 
 export interface Violation {
   invariant: string;

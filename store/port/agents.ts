@@ -70,6 +70,7 @@ export interface CordonState {
 
 export interface AgentIdentity {
   id: string;
+  name: string;
   namespace: string;
   capabilities: string[];
   /** Hashes of the output schemas of its versions by capability, of those that it registered with one in every version. */

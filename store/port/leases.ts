@@ -3,6 +3,7 @@ import type { Failure } from "../../core/errors.ts";
 import type { ClaimDoor } from "../../core/event.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { HandlerLog } from "../../core/log-lines.ts";
+import type { DataEffects } from "./agent-data.ts";
 
 /** How many hints of a capability may be published and unclaimed at once. */
 export interface DispatchWindow {
@@ -112,6 +113,8 @@ export interface Report extends LeaseProof {
   /** Tasks to add to the run, and items to open maps; if they cannot be, the attempt has failed for good. */
   spawn?: Json[];
   emit?: Pick<Emission, "map" | "items" | "close">[];
+  /** What it writes of its agent and tells others; if it is refused, the attempt has failed, and nothing of it is written. */
+  data?: DataEffects;
   logs?: HandlerLog[];
   usage?: JsonObject;
   /** RFC 3339, by the executor's clock. */

@@ -26,7 +26,7 @@ export interface UpkeepStore {
     limit: number;
     of?: { namespace: string; capability: string };
   }): Promise<number>;
-  /** Forgets lease requests, idempotency keys and departed agents past their time. */
+  /** Forgets lease requests, idempotency keys, departed agents and what agents keep past their time. */
   prune(): Promise<void>;
 }
 

@@ -105,6 +105,7 @@ export function agentCases(open: OpenTeam): void {
     const agent = await team.store.agents.register(registration(team), token);
     expect(await team.store.agents.authenticate(token)).toEqual({
       id: agent.id,
+      name: agent.name,
       namespace: team.namespace,
       capabilities: ["write", "read"],
       outputSchemas: {},
