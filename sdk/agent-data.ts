@@ -20,6 +20,11 @@ export interface StateCondition {
   ifRevision?: number | undefined;
 }
 
+export interface WriteStateOptions extends StateCondition {
+  ttl?: string | undefined;
+  writeId?: string | undefined;
+}
+
 export type MemoryFilter = PageOptions & { type?: string | undefined; search?: string | undefined };
 
 export function agentDataOf(http: Connection, agent: string) {
@@ -29,13 +34,18 @@ export function agentDataOf(http: Connection, agent: string) {
     state: {
       /** Rejects with STATE_NOT_FOUND where there is none. */
       read: () => http.get<AgentStateBody>(`${root}/state`),
-      /** Replaces the document whole. `ttl` is a duration such as `1h`; default: it stays. */
-      write: (document: Json, { ttl, ...condition }: StateCondition & { ttl?: string | undefined } = {}) =>
-        http.put<AgentStateBody>(
-          `${root}/state`,
-          { document, ...(ttl !== undefined && { ttl }) } satisfies StateBody,
-          headersOf(condition),
-        ),
+      /**
+       * Replaces the document whole. `ttl` is a duration such as `1h`; default: it stays. The same `writeId` (a UUID) lets a
+       * write whose answer was lost be repeated.
+       */
+      write: (document: Json, { ttl, writeId, ...condition }: WriteStateOptions = {}) => {
+        const body: StateBody = {
+          document,
+          ...(ttl !== undefined && { ttl }),
+          ...(writeId !== undefined && { write_id: writeId }),
+        };
+        return http.put<AgentStateBody>(`${root}/state`, body, headersOf(condition));
+      },
       delete: (condition: StateCondition = {}) => http.delete(`${root}/state`, {}, headersOf(condition)),
     },
     memory: {

@@ -11,12 +11,11 @@ import {
   refuseState,
   type Writer,
 } from "../core/agent-data.ts";
-import type { Json } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import { AGENT_TTL } from "./agents.ts";
 import { uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import type { DataEffects, NewMessage, Sender, SentMessage, StateWrite } from "./store.ts";
+import type { DataEffects, NewEntry, NewMessage, Sender, SentMessage, StateWrite } from "./store.ts";
 
 /** What one agent, client or attempt wants to be written: all of it, or nothing. */
 export interface DataRequest {
@@ -54,6 +53,7 @@ interface Owner {
   name: string;
   revision: number;
   has_document: boolean;
+  write_id: string | null;
   memories: number;
   unread: number;
   last_message: number;
@@ -73,7 +73,7 @@ interface MessageRow {
 interface EntryRow {
   id: string;
   request: DataRequest;
-  entry: { type: string; content: Json; ttlMs: number | null };
+  entry: NewEntry;
 }
 
 /** Locks all that the requests may write, and reads what core needs to know of it. */
@@ -90,29 +90,20 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
     const { namespace, owner: name, effects } = request;
     const { state, memory = [], messages: outgoing = [] } = effects;
     const owner = owners.get(keyOf(namespace, name));
+    const write = state && isNew(state, owner!) ? state : undefined;
     const refusal =
-      (state &&
-        refuseState(
-          { revision: currentRevision(owner!), document: state.document, condition: state.condition },
-          limits,
-        )) ??
-      (memory.length > 0
-        ? refuseEntries(
-            owner!.memories,
-            memory.map(({ content }) => content),
-            limits,
-          )
-        : undefined);
+      (write && refuseWrite(write, owner!)) ?? (memory.length > 0 ? refuseMemory(memory, owner!) : undefined);
     if (refusal) return refusal;
     const post = address(request, outgoing);
     if ("code" in post) return post;
 
     const added = memory.map((entry) => ({ id: uuidv7(), request, entry }));
     const take = () => {
-      if (state && (state.document !== undefined || owner!.has_document)) {
+      if (write) {
         owner!.revision += 1;
-        owner!.has_document = state.document !== undefined;
-        owner!.state = { ...state, writer: request.writer };
+        owner!.has_document = write.document !== undefined;
+        owner!.write_id = write.writeId ?? null;
+        owner!.state = { ...write, writer: request.writer };
       }
       if (owner) owner.memories += memory.length;
       entries.push(...added);
@@ -125,6 +116,15 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
       }
     };
     return { sent: post.sent, entryIds: added.map(({ id }) => id), take };
+  }
+
+  function refuseWrite({ document, condition }: StateWrite, owner: Owner): Refusal | undefined {
+    return refuseState({ revision: currentRevision(owner), document, condition }, limits);
+  }
+
+  function refuseMemory(entries: readonly NewEntry[], { memories }: Owner): Refusal | undefined {
+    const contents = entries.map(({ content }) => content);
+    return refuseEntries(memories, contents, limits);
   }
 
   /** Where the messages of a request go; a key that has been used brings no message. */
@@ -176,6 +176,12 @@ function keyOf(namespace: string, name: string): string {
 
 function senderKey({ from }: DataRequest, key: string): string {
   return `${from.kind}\n${from.name}\n${key}`;
+}
+
+/** Else it has been written before, or removes what is not there. */
+function isNew({ document, condition, writeId }: StateWrite, { has_document, write_id }: Owner): boolean {
+  if (writeId !== undefined && writeId === write_id) return false;
+  return document !== undefined || has_document || condition !== undefined;
 }
 
 function currentRevision({ revision, has_document }: Owner): number {
@@ -264,7 +270,7 @@ async function lockOwners(
            and a.last_seen_at > clock_timestamp() - ${AGENT_TTL}) as is_known
      from json_to_recordset($1) as s(namespace text, name text, remembers boolean, receives boolean)
      cross join lateral (
-       select d.namespace, d.name, d.revision, d.last_message,
+       select d.namespace, d.name, d.revision, d.write_id, d.last_message,
          d.document is not null and coalesce(d.expires_at > clock_timestamp(), true) as has_document
        from agent_data d
        where d.namespace = s.namespace and d.name = s.name
@@ -305,6 +311,7 @@ function writeStates(tx: Transaction, owners: Owner[]): void {
     is_written: state !== undefined,
     document: state?.document,
     ttl_ms: state?.ttlMs ?? null,
+    write_id: state?.writeId ?? null,
     ...writerColumns(state?.writer ?? null),
   }));
   if (changed.length === 0) return;
@@ -315,13 +322,14 @@ function writeStates(tx: Transaction, owners: Owner[]): void {
        document = case when s.is_written then s.document else d.document end,
        expires_at = case when s.is_written then clock_timestamp() + s.ttl_ms * interval '1 millisecond' else d.expires_at end,
        updated_at = case when s.is_written then clock_timestamp() else d.updated_at end,
+       write_id = case when s.is_written then s.write_id else d.write_id end,
        task_id = case when s.is_written then s.task_id else d.task_id end,
        attempt = case when s.is_written then s.attempt else d.attempt end
      from (
        select s.*, e.value -> 'document' as document
        from json_array_elements($1) as e(value)
        cross join lateral json_to_record(e.value) as s(namespace text, name text, revision bigint, last_message bigint,
-         is_written boolean, ttl_ms bigint, task_id uuid, attempt int)
+         is_written boolean, ttl_ms bigint, write_id uuid, task_id uuid, attempt int)
      ) s
      where d.namespace = s.namespace and d.name = s.name and d.name = any($2)`,
     [JSON.stringify(changed), changed.map(({ name }) => name)],

@@ -93,6 +93,7 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
         document: request.body.document,
         ttlMs: ttlOf(request.body),
         condition: conditionOf(request),
+        writeId: request.body.write_id,
       });
       const { state } = accepted(written);
       // Its time was so short that it is over.

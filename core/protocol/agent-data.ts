@@ -23,7 +23,13 @@ export const agentName = z.string().min(1).max(128);
 // --- state
 
 export const stateBody = z
-  .strictObject({ document: json, ttl: ttl.optional() })
+  .strictObject({
+    document: json,
+    ttl: ttl.optional(),
+    write_id: uuid.optional().meta({
+      description: "Of the writer's choice: the last write, repeated under its id, is answered and not written again",
+    }),
+  })
   .refine((body) => body.document !== undefined, { error: "is missing", path: ["document"] })
   .meta({ id: "WriteState" });
 export type StateBody = z.infer<typeof stateBody>;

@@ -10,6 +10,8 @@ create table agent_data (
   updated_at timestamptz not null default clock_timestamp(),
   task_id uuid,
   attempt int,
+  -- Of the writer's choice, so that a write whose answer was lost can be repeated.
+  write_id uuid,
   -- The number of the last message in its inbox.
   last_message bigint not null default 0,
   primary key (namespace, name),

@@ -17,6 +17,8 @@ export interface StateWrite {
   document: Json | undefined;
   ttlMs: number | null;
   condition?: StateCondition | undefined;
+  /** The last write of the state, repeated under its id, is accepted as it was then. */
+  writeId?: string | undefined;
 }
 
 export interface NewEntry {

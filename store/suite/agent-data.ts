@@ -86,6 +86,24 @@ export function agentDataCases(open: OpenTeam): void {
     expect(await write(team, 2, { condition: { revision: 1 } })).toMatchObject(conflict("there is none"));
   });
 
+  it("write their state once under one id, until it is written anew", async () => {
+    const team = await open();
+    const [one, two] = [randomUUID(), randomUUID()];
+    await write(team, 1, { condition: { revision: 0 }, writeId: one });
+    expect(await write(team, 1, { condition: { revision: 0 }, writeId: one })).toMatchObject({
+      state: { revision: 1 },
+    });
+    expect(await write(team, 2, { condition: { revision: 1 }, writeId: two })).toMatchObject({
+      state: { revision: 2 },
+    });
+    expect(await write(team, 1, { condition: { revision: 0 }, writeId: one })).toMatchObject({
+      code: "STATE_CONFLICT",
+    });
+    await write(team, undefined, { writeId: one });
+    expect(await write(team, undefined, { condition: { revision: 2 }, writeId: one })).toEqual({});
+    expect(await read(team)).toBeUndefined();
+  });
+
   it("lose no write to their state to one another", async () => {
     const team = await open();
     const writers = 8;

@@ -85,6 +85,21 @@ describe("an agent's state", () => {
     }
   });
 
+  it("is written once under one id, so that a request whose answer was lost can be repeated", async () => {
+    const space = await server.newNamespace();
+    const agent = await space.join();
+    const write = (write_id: string) =>
+      agent.call<AgentStateBody & { code?: string }>({
+        method: "PUT",
+        path: stateOf(agent),
+        body: { document: 1, write_id },
+        headers: { "if-none-match": "*" },
+      });
+    const id = randomUUID();
+    expect([(await write(id)).body.revision, (await write(id)).body.revision]).toEqual([1, 1]);
+    expect((await write(randomUUID())).body.code).toBe("STATE_CONFLICT");
+  });
+
   it("belongs to the name: who registers under it again has it, also an agent of another replica", async () => {
     const space = await server.newNamespace();
     const before = await joinAs(space, "clerk");

@@ -666,7 +666,7 @@ describe("mutations of every request", () => {
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
-    putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h" }),
+    putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     postAgentsAgentMemory: () => ({ entries: [{ type: "thought", content: "x", ttl: "1h" }] }),
     postMessages: () => ({
       messages: [
