@@ -10,6 +10,7 @@ import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
 import type { GraphDiff } from "../core/patch.ts";
+import type { FieldTypes } from "../core/planner/capability.ts";
 import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
@@ -600,6 +601,11 @@ export interface CapabilityContract {
   bids?: boolean;
   inputSchema?: JsonObject;
   outputSchema?: JsonObject;
+  /** For planners: semantic types by field, and what to expect of a task. */
+  consumes?: FieldTypes;
+  produces?: FieldTypes;
+  durationMs?: number;
+  reliability?: number;
 }
 
 export interface Agent {
