@@ -1,9 +1,11 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
+import type { Json, JsonObject } from "../core/json.ts";
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
+import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
@@ -16,6 +18,7 @@ import type {
   CapabilityOffer,
   ClaimedTask,
   PageOf,
+  PlanRecord,
   Run,
   StoredWorkflow,
   TaskDetail,
@@ -170,6 +173,33 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     slots: offer.slots,
     policy: offer.policy,
     bid_window_ms: offer.bidWindowMs ?? null,
+  };
+}
+
+export function planRecordBody(plan: PlanRecord): PlanRecordBody {
+  const { tasks, edges, alternatives, estimate, isBest } = plan.explanation;
+  return {
+    id: plan.id,
+    planner: plan.planner,
+    status: plan.status,
+    goal: plan.goal as unknown as Json,
+    workflow: plan.workflow as unknown as JsonObject,
+    tasks,
+    edges,
+    alternatives: alternatives.map(({ durationMs, ...other }) => ({ ...other, duration_ms: durationMs })),
+    estimate: {
+      tasks: estimate.tasks,
+      depth: estimate.depth,
+      cost: estimate.cost,
+      duration_ms: estimate.durationMs,
+      reliability: estimate.reliability,
+    },
+    is_best: isBest,
+    run_id: plan.runId,
+    decided_by: plan.decidedBy,
+    reason: plan.reason,
+    created_at: time(plan.createdAt),
+    decided_at: plan.decidedAt && time(plan.decidedAt),
   };
 }
 

@@ -11,6 +11,7 @@ import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
+import { planStore } from "./plans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
 import { signalStore } from "./signals.ts";
@@ -115,6 +116,7 @@ export function storeOver(
     upkeep: upkeepStore(context),
     agents: agentStore(context),
     keys: keyStore(context),
+    plans: planStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

@@ -11,6 +11,8 @@ import type { Json, JsonObject } from "../core/json.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
 import type { GraphDiff } from "../core/patch.ts";
 import type { FieldTypes } from "../core/planner/capability.ts";
+import type { Goal } from "../core/planner/goal.ts";
+import type { Plan } from "../core/planner/planner.ts";
 import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../core/run.ts";
 import type { TaskFacts } from "../core/why.ts";
@@ -24,6 +26,7 @@ export interface Store {
   upkeep: UpkeepStore;
   agents: AgentStore;
   keys: KeyStore;
+  plans: PlanStore;
   events: EventStore;
   /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
@@ -284,6 +287,8 @@ export interface PatchStore {
 export interface RunStore {
   /** Each run whole or not at all. */
   submit(submissions: Submission[]): Promise<Submitted[]>;
+  /** What a submit with this Idempotency-Key has made; undefined: there was none. */
+  keyed(namespace: string, key: string): Promise<{ runId: string; bodyHash: string } | undefined>;
   find(namespace: string, runId: string): Promise<Run | undefined>;
   list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
   tasks(
@@ -706,6 +711,54 @@ export interface KeyStore {
   authenticate(keyHash: Buffer): Promise<ApiKey | undefined>;
   list(namespace: string, page: Page): Promise<PageOf<ApiKey>>;
   revoke(namespace: string, id: string): Promise<boolean>;
+}
+
+// --- plans
+
+/** What a run of a plan is submitted with beside its workflow. */
+export interface PlanSubmission {
+  inputs?: JsonObject;
+  labels?: Record<string, string>;
+  priority?: number;
+}
+
+export interface NewPlan {
+  namespace: string;
+  id: string;
+  planner: string;
+  goal: Goal;
+  workflow: Workflow;
+  explanation: Omit<Plan, "workflow">;
+  submission: PlanSubmission;
+  /** It is accepted from the start, for this run. */
+  accepted?: { runId: string; by: string };
+}
+
+export interface PlanRecord extends Omit<NewPlan, "accepted"> {
+  status: "proposed" | "accepted" | "rejected";
+  decidedBy: string | null;
+  decidedAt: Date | null;
+  reason: string | null;
+  /** Of an accepted plan: the run that it is, or is about to be. */
+  runId: string | null;
+  createdAt: Date;
+}
+
+export interface PlanDecision {
+  status: "accepted" | "rejected";
+  by: string;
+  reason?: string | undefined;
+  /** Of the run to be, when it is accepted. */
+  runId?: string;
+  /** In the place of what was to be submitted with it. */
+  submission?: PlanSubmission;
+}
+
+export interface PlanStore {
+  create(plan: NewPlan): Promise<PlanRecord>;
+  find(namespace: string, id: string): Promise<PlanRecord | undefined>;
+  /** Once. Undefined: there is no such plan, or it has been decided. */
+  decide(namespace: string, id: string, decision: PlanDecision): Promise<PlanRecord | undefined>;
 }
 
 // --- events

@@ -36,6 +36,7 @@ interface Resources {
   key: string;
   workflow: string;
   artifact: string;
+  plan: string;
 }
 
 let server: TestServer;
@@ -66,7 +67,7 @@ async function readOperations(): Promise<Operation[]> {
 
 async function newResources(own: Namespace): Promise<Resources> {
   const marker = `marker-${randomUUID()}`;
-  const agent = await own.join([marker]);
+  const agent = await own.join([marker, plannable]);
   const labels = { marker };
   const tasks = [
     { id: marker, capability: marker, input: marker },
@@ -81,6 +82,7 @@ async function newResources(own: Namespace): Promise<Resources> {
   await own.finished(ended);
   await own.call({ path: "/v1/workflows", body: { name: marker, tasks: [{ id: "a", capability: marker }] } });
   await own.call({ method: "PUT", path: `/v1/runs/${submitted.id}/artifacts/${marker}`, ...asText(marker) });
+  const plan = await own.call<{ id: string }>({ path: "/v1/plans", body: { goal: { want: { [marker]: "made" } } } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   return {
     marker,
@@ -92,10 +94,14 @@ async function newResources(own: Namespace): Promise<Resources> {
     key: key.body.id,
     workflow: marker,
     artifact: marker,
+    plan: plan.body.id,
   };
 }
 
 const asText = (body: string) => ({ body, headers: { "content-type": "text/plain" } });
+
+/** Without inputs, so that it is a plan for itself. */
+const plannable = { name: "make", produces: { made: "made" } };
 
 const definition = { name: "w", tasks: [{ id: "a", capability: "work" }] };
 
@@ -104,6 +110,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postWorkflows: () => definition,
   postWorkflowsValidate: () => definition,
   postRuns: () => ({ definition }),
+  postPlans: () => ({ goal: { want: { made: "made" } } }),
+  postPlansPlanAccept: () => ({ reason: "test" }),
   postRunsRunCancel: () => ({ reason: "test" }),
   patchRunsRunGraph: ({ marker }) => ({ rewire: { [marker]: [] } }),
   postRunsRunRetry: () => ({ from: [] }),
@@ -124,7 +132,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow, artifact } = resources;
+  const { run, ended, task, agent, key, workflow, artifact, plan } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
@@ -132,6 +140,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     key,
     name: workflow,
     path: artifact,
+    plan,
     capability: "work",
     code: "INTERNAL",
   };
@@ -231,14 +240,16 @@ describe("every operation", () => {
     const leaks: string[] = [];
     for (const operation of operations.filter((one) => !isPublic(one))) {
       const resources = await newResources(mine);
+      await foreign.join([plannable]);
       const snapshot = () =>
         server.sql.query(
           `select row_to_json(r) as row from run r where id = $1
          union all select row_to_json(t) from task t where run_id = $1
          union all select row_to_json(a) from (select id, capabilities, load, left_at from agent) a where id = $2
          union all select row_to_json(f) from artifact f where run_id = $1
-         union all select row_to_json(k) from api_key k where id = $3`,
-          [resources.run, resources.agent.id, resources.key],
+         union all select row_to_json(k) from api_key k where id = $3
+         union all select row_to_json(p) from plan p where id = $4`,
+          [resources.run, resources.agent.id, resources.key, resources.plan],
         );
       const before = JSON.stringify(await snapshot());
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {
