@@ -62,7 +62,9 @@ describe("a plan", () => {
       "└─ shorten",
     ]);
     expect(tree.text).toContain("Gives document.score, which is wanted as `score`; nothing else gives document.score.");
-    expect((await draw("mermaid")).text).toMatch(/^flowchart (TD|LR)\n[\s\S]*n0 --> n1/);
+    expect((await draw("mermaid")).text).toMatch(
+      /^flowchart (TD|LR)\n {2}accTitle: Plan [0-9a-f-]{36}, 3 tasks\n[\s\S]*n0 --> n1/,
+    );
     expect((await draw("svg")).text).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
     expect((await draw("pdf")).body).toMatchObject({ code: "REQUEST_INVALID" });
   });
