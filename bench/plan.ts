@@ -1,10 +1,12 @@
 /**
  * The typed planner: `npm run bench:plan [goals of a kind]`. Goals whose shortest plans are known, out of the tool graphs of
- * TaskBench, and catalogues made to be hard; by kind, how many were planned, how many of these are proven to be best, how
+ * TaskBench, and catalogues made to be hard; by kind, how many were planned, how many of these pass the gate and are proven to be best, how
  * many are as short as is known, and how long it took.
  */
+import { defaultLimits } from "../core/limits.ts";
 import { capabilityPlanner } from "../core/planner/capability-planner.ts";
-import type { PlanOutcome } from "../core/planner/planner.ts";
+import { judgePlan } from "../core/planner/gate.ts";
+import type { Plan, PlanOutcome } from "../core/planner/planner.ts";
 import { randomOf } from "../test/chaos/mixed-dags.ts";
 import {
   coarseSample,
@@ -75,6 +77,7 @@ const rows = [
     "goals",
     "planned",
     "impossible",
+    "pass the gate",
     "proven best",
     "as short as known",
     "tasks",
@@ -97,6 +100,7 @@ for (const { name, samples, targetMs } of kinds) {
     `${name} (${samples.length})`,
     String(planned.length),
     String(measured.length - planned.length),
+    String(planned.filter(passesTheGate).length),
     String(planned.filter(({ plan }) => plan.isBest).length),
     known.length === 0 ? "" : `${shortest}/${known.length}`,
     String(Math.max(0, ...planned.map(({ plan }) => plan.estimate.tasks))),
@@ -107,6 +111,11 @@ for (const { name, samples, targetMs } of kinds) {
   ]);
 }
 console.log(table(rows));
+
+function passesTheGate({ plan, sample }: { plan: Plan; sample: Sample }): boolean {
+  const { goal, capabilities } = sample;
+  return judgePlan(plan.workflow, { goal, capabilities, limits: defaultLimits }).issues.length === 0;
+}
 
 async function measure(sample: Sample): Promise<{ sample: Sample; got: PlanOutcome; ms: number }> {
   const start = performance.now();

@@ -26,4 +26,3 @@ create table plan (
   check ((status = 'proposed') = (decided_at is null)),
   check (run_id is null or status = 'accepted')
 );
-create index plan_listing on plan (namespace, id desc);
