@@ -27,8 +27,7 @@ export function landmarks({ steps, givers, takers, given, types }: Problem): Lan
   /** By step: the type that it waits for longest; -1: for none. */
   const support = new Int32Array(steps.length);
   const buckets: number[][] = [];
-  const zone = new Uint8Array(types.length);
-  const reached = new Uint8Array(types.length);
+  const inZone = new Uint8Array(types.length);
   const free = steps.flatMap(({ takes }, index) => (takes.length === 0 ? [index] : []));
   const held = types.flatMap((_, type) => (given[type] ? [type] : []));
   let worked = 0;
@@ -95,47 +94,34 @@ export function landmarks({ steps, givers, takers, given, types }: Problem): Lan
     buckets.length = 0;
   }
 
-  /** The steps that lead into the zone from which the target is had for nothing. */
+  /**
+   * The steps that lead into the zone from which the target is had for nothing: whatever a plan does first to get there takes
+   * all that it takes from outside.
+   */
   function cutBefore(target: number): Landmark {
-    zone.fill(0);
-    zone[target] = 1;
-    const inZone = [target];
-    for (let next = 0; next < inZone.length; next++) {
-      for (const step of givers[inZone[next]!]!) {
+    const zone = [target];
+    inZone[target] = 1;
+    for (let next = 0; next < zone.length; next++) {
+      for (const step of givers[zone[next]!]!) {
         worked++;
-        if (weight[step] !== 0 || open[step]! > 0 || support[step] === -1 || zone[support[step]!]) continue;
-        zone[support[step]!] = 1;
-        inZone.push(support[step]!);
+        const from = support[step]!;
+        if (weight[step] !== 0 || open[step]! > 0 || from === -1 || inZone[from]) continue;
+        inZone[from] = 1;
+        zone.push(from);
       }
     }
-    return leadingIn();
-  }
-
-  function leadingIn(): Landmark {
     const landmark: Landmark = [];
-    reached.fill(0);
-    const queue = [...held];
-    for (const type of held) reached[type] = 1;
-    const pass = (step: number) => {
-      if (weight[step] === -1) return;
-      let leads = false;
-      for (const type of steps[step]!.gives) {
-        if (zone[type]) leads = true;
-        else if (!reached[type]) {
-          reached[type] = 1;
-          queue.push(type);
-        }
-      }
-      if (leads) landmark.push(step);
-    };
-    for (const step of free) pass(step);
-    for (let next = 0; next < queue.length; next++) {
-      const type = queue[next]!;
-      for (const step of takers[type]!) {
+    for (const type of zone) {
+      for (const step of givers[type]!) {
         worked++;
-        if (support[step] === type && open[step]! === 0) pass(step);
+        if (weight[step] !== 1 || open[step]! > 0) continue;
+        if (support[step] !== -1 && inZone[support[step]!]) continue;
+        // A step that gives several types of the zone leads into it once.
+        weight[step] = 0;
+        landmark.push(step);
       }
     }
+    for (const type of zone) inZone[type] = 0;
     return landmark;
   }
 
@@ -149,7 +135,6 @@ export function landmarks({ steps, givers, takers, given, types }: Problem): Lan
         if (farthest === -1 || height[farthest] === 0) return found;
         if (height[farthest] === Number.POSITIVE_INFINITY) return undefined;
         const landmark = cutBefore(farthest);
-        for (const step of landmark) weight[step] = 0;
         found.push(landmark);
         settleAgain(landmark);
       }

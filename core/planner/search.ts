@@ -97,6 +97,7 @@ function searchUntilBetter(
     let ahead = cuts.find(chosen, excluded, ends);
     // What has to be in, is in: no choice, so no state of its own.
     for (let forced = singles(ahead); forced.length > 0; forced = singles(ahead)) {
+      if (known.work + cuts.work() - counted > maxWork) return "broken off";
       for (const step of forced) chosen.add(step);
       ahead = cuts.find(chosen, excluded, ends);
     }

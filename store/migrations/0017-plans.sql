@@ -26,3 +26,4 @@ create table plan (
   check ((status = 'proposed') = (decided_at is null)),
   check (run_id is null or status = 'accepted')
 );
+create index plan_unused on plan (created_at) where status <> 'accepted';

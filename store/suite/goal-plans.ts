@@ -67,6 +67,19 @@ export function goalPlanCases(open: OpenTeam): void {
     });
   });
 
+  it("are forgotten after 30 days, unless they were accepted", async () => {
+    const { store, sql, namespace } = await open();
+    const create = async (accepted?: NewPlan["accepted"]) =>
+      (await store.plans.create({ ...newPlan(namespace), ...(accepted && { accepted }) })).id;
+    const old = [await create(), await create(), await create({ runId: uuidv7(), by: "ann" })] as const;
+    await store.plans.decide(namespace, old[1], { status: "rejected", by: "bob" });
+    await sql.query("update plan set created_at = created_at - interval '31 days' where namespace = $1", [namespace]);
+    const young = await create();
+    await store.upkeep.prune();
+    const left = await sql.query<{ id: string }>("select id from plan where namespace = $1 order by id", [namespace]);
+    expect(left.map(({ id }) => id)).toEqual([old[2], young]);
+  });
+
   it("may be accepted from the start, for a run", async () => {
     const { store, namespace } = await open();
     const runId = uuidv7();
