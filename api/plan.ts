@@ -21,11 +21,35 @@ export interface PlanContext {
 /** Label of a run that was planned: the id of its plan. */
 const PLAN_LABEL = "skein.plan";
 
+type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">;
+
+/** A plan of the client's own. Throws why it is refused. */
+export async function takePlan(
+  context: PlanContext,
+  namespace: string,
+  goal: Goal,
+  plan: JsonObject,
+): Promise<MadePlan> {
+  requireConsistent(goal);
+  const { workflow, estimate } = admit(plan, goal, await offered(context, namespace), context.limits, "/workflow");
+  const tasks = workflow.tasks.map(({ id, capability = "", description = "" }) => ({
+    task: id,
+    capability: capability.split("@")[0]!,
+    reason: description,
+  }));
+  const edges = workflow.tasks.flatMap(({ id, needs = [] }) => needs.map((from) => ({ from, to: id, reason: "" })));
+  const explanation = { tasks, edges, alternatives: [], isBest: false, estimate };
+  return { namespace, id: uuidv7(), planner: CLIENT, goal, workflow, explanation };
+}
+
+/** What stands in the place of a planner's name where there was none. */
+const CLIENT = "client";
+
 /** Throws why there is no plan, or why the one that was made is refused. */
 export async function makePlan(
   context: PlanContext,
   { namespace, goal, planner: name }: { namespace: string; goal: Goal; planner: string | undefined },
-): Promise<Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">> {
+): Promise<MadePlan> {
   requireConsistent(goal);
   const planner = choosePlanner(context.planners, name);
   const capabilities = await offered(context, namespace);
@@ -55,10 +79,16 @@ export async function stillAdmitted(context: PlanContext, plan: Pick<NewPlan, "n
   return admit(plan.workflow, plan.goal, await offered(context, plan.namespace), context.limits);
 }
 
-function admit(plan: unknown, goal: Goal, capabilities: readonly PlannableCapability[], limits: Limits) {
+function admit(
+  plan: unknown,
+  goal: Goal,
+  capabilities: readonly PlannableCapability[],
+  limits: Limits,
+  place = "/plan",
+) {
   const verdict = judgePlan(plan, { goal, capabilities, limits });
   if ("workflow" in verdict) return verdict;
-  const issues = verdict.issues.map((issue) => ({ ...issue, pointer: `/plan${issue.pointer}` }));
+  const issues = verdict.issues.map((issue) => ({ ...issue, pointer: place + issue.pointer }));
   throw refusal("PLAN_REFUSED", issues);
 }
 

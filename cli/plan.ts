@@ -108,10 +108,12 @@ async function printPlan(context: Context, client: Client, made: PlanRecordBody)
     stdout.write(`${index % 2 === 0 ? visible(line) : paint.dim(visible(line))}\n`);
   }
   stdout.write("\n");
-  for (const { from, to, reason } of made.edges) {
+  // A plan that no planner made has no reasons for its edges.
+  const edges = made.edges.filter(({ reason }) => reason !== "");
+  for (const { from, to, reason } of edges) {
     stdout.write(`${paint.dim(visible(`${from} → ${to}: ${reason}`))}\n`);
   }
-  if (made.edges.length > 0) stdout.write("\n");
+  if (edges.length > 0) stdout.write("\n");
   for (const { task, reason } of made.alternatives) stdout.write(`${visible(`instead of ${task}: ${reason}`)}\n`);
   if (made.alternatives.length > 0) stdout.write("\n");
   stdout.write(await client.plans.draw(made.id, "mermaid"));

@@ -12,7 +12,7 @@ import type { ApiContext, App } from "../context.ts";
 import { renderMermaid } from "../graph/mermaid.ts";
 import { renderSvg } from "../graph/svg.ts";
 import type { GraphView } from "../graph/view.ts";
-import { makePlan, planSubmitBody, stillAdmitted, submissionOf } from "../plan.ts";
+import { makePlan, planSubmitBody, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
 import { prepareSubmission } from "../submit.ts";
 import { planRecordBody, runBody } from "../wire.ts";
 import { pictureHeaders } from "./pictures.ts";
@@ -31,16 +31,20 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       schema: {
         tags: ["plans"],
         summary: "Plan a goal",
-        description: "Answers with a workflow and a reason for each task and edge. Nothing runs until it is accepted.",
+        description:
+          "Answers with a workflow and a reason for each task and edge. Nothing runs until it is accepted. A `workflow` of one's own is held against the goal instead.",
         body: planBody,
         response: { 201: plan },
       },
     },
     async (request, reply) => {
       const { namespace } = request.principal;
-      const { goal, planner } = request.body;
+      const { goal, planner, workflow } = request.body;
       requireStorable(request, goal, "/goal", limits.jsonDepth);
-      const made = await makePlan(context, { namespace, goal, planner });
+      requireStorable(request, workflow, "/workflow", limits.jsonDepth);
+      const made = workflow
+        ? await takePlan(context, namespace, goal, workflow)
+        : await makePlan(context, { namespace, goal, planner });
       const stored = await store.plans.create({ ...made, submission: {} });
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },

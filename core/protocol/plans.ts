@@ -5,7 +5,16 @@ import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
 export const planners = name.meta({ description: "Default: `capability`, which plans by types alone" });
 
 export const planBody = z
-  .strictObject({ goal: goalSchema, planner: planners.optional() })
+  .strictObject({
+    goal: goalSchema,
+    planner: planners.optional(),
+    workflow: jsonObject
+      .optional()
+      .meta({ description: "A plan of one's own, instead of a planner's: it passes the same gate" }),
+  })
+  .refine((body) => body.planner === undefined || body.workflow === undefined, {
+    error: "has both `planner` and `workflow`; a plan is made by one of them",
+  })
   .meta({ id: "PlanRequest", description: "What is to be planned; nothing runs" });
 export type PlanBody = z.input<typeof planBody>;
 

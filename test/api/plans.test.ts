@@ -131,6 +131,72 @@ describe("a plan", () => {
   });
 });
 
+describe("a plan of the client's own", () => {
+  const tasks = [
+    { id: "get", description: "Reads it.", capability: "read", input: { url: "{{ inputs.page }}" } },
+    { id: "short", capability: "shorten", needs: ["get"], input: { text: "{{ tasks.get.output.text }}" } },
+    { id: "score", capability: "rate", needs: ["get"], input: { text: "{{ tasks.get.output.text }}" } },
+  ];
+  const outputs = { summary: "{{ tasks.short.output.summary }}", score: "{{ tasks.score.output.score }}" };
+  const workflow = { name: "mine", tasks, outputs };
+
+  it("passes the same gate, and is accepted like any other", async () => {
+    const { space } = await newLibrary();
+    const made = await post<PlanRecordBody>(space, "/v1/plans", { goal, workflow });
+    expect(made.body).toMatchObject({
+      planner: "client",
+      status: "proposed",
+      is_best: false,
+      workflow: { name: "mine" },
+    });
+    expect(made.body.tasks[0]).toEqual({ task: "get", capability: "read", reason: "Reads it." });
+    expect((await post<RunBody>(space, `/v1/plans/${made.body.id}/accept`)).status).toBe(202);
+  });
+
+  it.each<[string, object, string, string]>([
+    [
+      "a URL of its own",
+      { tasks: [{ ...tasks[0], input: { url: "https://collector.example" } }, ...tasks.slice(1)] },
+      "PLAN_LITERAL_NOT_ALLOWED",
+      "/workflow/tasks/0/input/url",
+    ],
+    [
+      "a priority",
+      { tasks: [{ ...tasks[0], priority: 9 }, ...tasks.slice(1)] },
+      "PLAN_KEY_NOT_ALLOWED",
+      "/workflow/tasks/0/priority",
+    ],
+    [
+      "a circle",
+      { tasks: [{ ...tasks[0], needs: ["short"] }, ...tasks.slice(1)] },
+      "WORKFLOW_HAS_CYCLE",
+      "/workflow/tasks/0/needs",
+    ],
+    [
+      "an output that is made up",
+      { outputs: { ...outputs, score: 100 } },
+      "PLAN_LITERAL_NOT_ALLOWED",
+      "/workflow/outputs/score",
+    ],
+    ["nothing in it", { tasks: undefined }, "WORKFLOW_INVALID", "/workflow/tasks"],
+  ])("with %s is refused, and not stored", async (_, change, code, pointer) => {
+    const { space } = await newLibrary();
+    const count = () => server.sql.query("select count(*)::int as count from plan where namespace = $1", [space.name]);
+    const { body } = await post<{ errors: { code: string; pointer: string }[] }>(space, "/v1/plans", {
+      goal,
+      workflow: { ...workflow, ...change },
+    });
+    expect(body.errors.map((one) => [one.code, one.pointer])).toContainEqual([code, pointer]);
+    expect(await count()).toEqual([{ count: 0 }]);
+  });
+
+  it("and a planner's are not asked for at once", async () => {
+    const { space } = await newLibrary();
+    const { body } = await post<{ code: string }>(space, "/v1/plans", { goal, workflow, planner: "capability" });
+    expect(body.code).toBe("REQUEST_INVALID");
+  });
+});
+
 describe("a goal", () => {
   it("is planned and run in one go, with its plan beside it", async () => {
     const { space, agent } = await newLibrary();
