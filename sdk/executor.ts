@@ -4,6 +4,7 @@ import { z } from "zod";
 import { brokenContract, type ContractFlaw } from "../core/contract.ts";
 import { failureKinds, SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
+import { type FieldTypes, plannableFlaws, plannableShape } from "../core/planner/capability.ts";
 import type { MemoryEntryBody } from "../core/protocol/agent-data.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { EmitAnswer } from "../core/protocol/tasks.ts";
@@ -37,6 +38,16 @@ export interface ExecutorDefinition<
    * each task that is announced, so it should answer fast. Without it, `cost` is what is bid.
    */
   bid?(task: AnnouncedTask<HandlerInput<Input>>): number | null;
+  /**
+   * Makes the capability plannable: the semantic type of each field of the input, such as `{ text: "document.text" }`, all
+   * of which a planner fills, and of the fields of the output that it may use. See docs/planning.md.
+   */
+  consumes?: FieldTypes;
+  produces?: FieldTypes;
+  /** How long a task takes, about, in milliseconds; for planners. Default 0. */
+  durationMs?: number;
+  /** The share of tasks that complete, over 0 to 1; for planners. Default 1. */
+  reliability?: number;
   /** Default: any JSON. */
   input?: Input;
   /** Default: any JSON. */
@@ -195,12 +206,16 @@ export interface TaskLogger {
   error(message: string, fields?: JsonObject): void;
 }
 
+/** What planners are told. */
+type Planning = Pick<ExecutorDefinition, "consumes" | "produces" | "durationMs" | "reliability">;
+
 /** A defined executor, ready for the runtime: `run(parseInput(wire))`, then `parseOutput`. */
 export interface Executor<Input = unknown, Output = unknown> {
   readonly capability: string;
   readonly version: string;
   readonly description: string;
   readonly cost?: number;
+  readonly planning?: Planning;
   readonly inputSchema?: JsonObject;
   readonly outputSchema?: JsonObject;
   /** The typed input. Throws a `NonRetryableError` with code INPUT_INVALID that names each pointer. */
@@ -234,6 +249,7 @@ export function defineExecutor<
     version,
     description,
     ...(definition.cost !== undefined && { cost: definition.cost }),
+    ...planningOf(definition, { inputSchema: input?.jsonSchema, outputSchema: output?.jsonSchema }),
     ...(input && { inputSchema: input.jsonSchema }),
     ...(output && { outputSchema: output.jsonSchema }),
     parseInput: (value: Json) => (input ? input.parse(value) : value) as HandlerInput<Input>,
@@ -244,6 +260,25 @@ export function defineExecutor<
     }),
     ...(definition.close && { close: () => definition.close?.() }),
   });
+}
+
+function planningOf(
+  { capability, consumes, produces, durationMs, reliability }: Planning & { capability: string },
+  schemas: { inputSchema?: JsonObject | undefined; outputSchema?: JsonObject | undefined },
+): { planning?: Planning } {
+  const planning = {
+    ...(consumes && { consumes }),
+    ...(produces && { produces }),
+    ...(durationMs !== undefined && { durationMs }),
+    ...(reliability !== undefined && { reliability }),
+  };
+  if (Object.keys(planning).length === 0) return {};
+  const read = z.strictObject(plannableShape).safeParse({ consumes, produces, duration_ms: durationMs, reliability });
+  const flaws = read.success
+    ? plannableFlaws(capability, { consumes, produces, ...schemas })
+    : read.error.issues.map(({ path, message }) => ({ message: `${path.join(".")} ${message}` }));
+  if (flaws.length === 0) return { planning };
+  throw new SkeinError("CAPABILITY_INVALID", `"${capability}" is not usable by planners: ${flaws[0]!.message}`);
 }
 
 /** A failure with a stable code that workflows and people can tell apart. On its own it is retried by the task's policy. */
