@@ -38,13 +38,12 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { namespace } = request.principal;
       const { goal, planner, workflow } = request.body;
       requireStorable(request, goal, "/goal", limits.jsonDepth);
       requireStorable(request, workflow, "/workflow", limits.jsonDepth);
       const made = workflow
-        ? await takePlan(context, namespace, goal, workflow)
-        : await makePlan(context, { namespace, goal, planner });
+        ? await takePlan(context, request.principal, goal, workflow)
+        : await makePlan(context, request.principal, { goal, planner });
       const stored = await store.plans.create({ ...made, submission: {} });
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },
@@ -111,7 +110,7 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       const found = await findPlan(namespace, request.params.plan);
       if (found.status === "rejected") throw decided(found);
       const submission = found.status === "accepted" ? found.submission : { ...found.submission, ...submissionOf(own) };
-      if (found.status === "proposed") await stillAdmitted(context, found);
+      if (found.status === "proposed") await stillAdmitted(context, request.principal, found);
       const prepared = await prepareSubmission(
         { workflows: store.workflows, definitions, limits },
         {
@@ -120,6 +119,7 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
           bytes: JSON.stringify(found.workflow).length,
           idempotencyKey: undefined,
           traceparent: request.headers.traceparent as string | undefined,
+          allowed: request.principal.capabilities,
         },
       );
       const decision = { status: "accepted", by: name, reason, runId: uuidv7(), submission } as const;
