@@ -112,7 +112,14 @@ describe("memory and messages", () => {
     data.memory.add("thought", { so: "be it" }, { ttl: "7d" });
     data.memory.add("seen", 1);
     data.send("clerk", "hello");
-    data.send("clerk", 2, { type: "ask", conversation: "c", replyTo: lease.task_id, ttl: "1m", mustRoute: true });
+    data.send("clerk", 2, {
+      type: "ask",
+      conversation: "c",
+      replyTo: lease.task_id,
+      ttl: "1m",
+      mustRoute: true,
+      key: "k",
+    });
     expect(reported()).toEqual({
       memory: [
         { type: "thought", content: { so: "be it" }, ttl: "7d" },
@@ -120,7 +127,16 @@ describe("memory and messages", () => {
       ],
       messages: [
         { to: "clerk", body: "hello" },
-        { to: "clerk", body: 2, type: "ask", conversation: "c", reply_to: lease.task_id, ttl: "1m", must_route: true },
+        {
+          to: "clerk",
+          body: 2,
+          type: "ask",
+          conversation: "c",
+          reply_to: lease.task_id,
+          ttl: "1m",
+          must_route: true,
+          key: "k",
+        },
       ],
     });
   });
@@ -129,6 +145,22 @@ describe("memory and messages", () => {
     const { data, asked } = attemptWith(() => Response.json({ data: [], next_cursor: null }));
     expect(await data.memory.list({ type: "thought", search: "geese" })).toEqual({ data: [], next_cursor: null });
     expect(asked[0]!.path).toBe("/v1/agents/agent/memory/thought");
+  });
+
+  it("are read from the inbox, and acknowledged", async () => {
+    const { data, asked } = attemptWith(
+      lost,
+      () => Response.json({ messages: [{ id: "m1", body: 1 }] }),
+      () => Response.json({ acknowledged: 1 }),
+    );
+    expect(await data.inbox.read({ wait: 30 })).toEqual([{ id: "m1", body: 1 }]);
+    expect(await data.inbox.acknowledge(["m1"])).toBe(1);
+    expect(await data.inbox.acknowledge([])).toBe(0);
+    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      "GET /v1/agents/agent/inbox",
+      "GET /v1/agents/agent/inbox",
+      "POST /v1/agents/agent/inbox/ack",
+    ]);
   });
 
   it.each<[string, (data: ReturnType<typeof attemptWith>["data"]) => void, string]>([
