@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Limits } from "../core/limits.ts";
+import type { Planner } from "../core/planner/planner.ts";
 import type { Store } from "../store/store.ts";
 import type { Definitions } from "./definitions/definitions.ts";
 import type { Wakeups } from "./wakeups.ts";
@@ -13,6 +14,8 @@ export interface ApiContext {
   wakeups: Wakeups;
   definitions: Definitions;
   limits: Limits;
+  /** The first is the default. */
+  planners: readonly Planner[];
   /** Event streams served at a time. */
   maxStreams: number;
   /** The queues that carry the hints of a capability, and those for one agent alone; undefined where there is no broker. */

@@ -22,6 +22,7 @@ beforeAll(async () => {
       wakeups: createWakeups(),
       definitions: createDefinitions(defaultLimits),
       limits: defaultLimits,
+      planners: [],
       maxStreams: 1,
       queueNames: undefined,
       declareQueues: async () => {},

@@ -16,6 +16,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { pictureRoutes } from "./routes/pictures.ts";
+import { planRoutes } from "./routes/plans.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { signalRoutes } from "./routes/signals.ts";
@@ -86,6 +87,7 @@ const v1Routes = [
   rerunRoutes,
   signalRoutes,
   graphPatchRoutes,
+  planRoutes,
   pictureRoutes,
   eventRoutes,
   artifactRoutes,

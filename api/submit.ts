@@ -21,6 +21,8 @@ export interface SubmitRequest {
   bytes: number;
   idempotencyKey: string | undefined;
   traceparent: string | undefined;
+  /** Of a request that means something else than its body here: what the Idempotency-Key is kept with. */
+  bodyHash?: string;
 }
 
 export interface SubmitContext {
@@ -47,7 +49,8 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
     traceparent: traceparentOf(traceparent),
     deadlineMs: optionalDuration(workflow.deadline),
     tasks,
-    idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: hashOf(body, hash) },
+    idempotency:
+      idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: request.bodyHash ?? hashOf(body, hash) },
   };
 }
 

@@ -1,11 +1,13 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { Writer } from "../core/agent-data.ts";
+import type { Json, JsonObject } from "../core/json.ts";
 import type { AgentStateBody, MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
+import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
@@ -21,6 +23,7 @@ import type {
   MemoryEntry,
   Message,
   PageOf,
+  PlanRecord,
   Run,
   StoredWorkflow,
   TaskDetail,
@@ -166,10 +169,42 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     description: offer.description ?? null,
     input_schema: offer.inputSchema ?? null,
     output_schema: offer.outputSchema ?? null,
+    consumes: { ...offer.consumes },
+    produces: { ...offer.produces },
+    cost: offer.cost ?? 0,
+    duration_ms: offer.durationMs ?? 0,
+    reliability: offer.reliability ?? 1,
     agents: offer.agents,
     slots: offer.slots,
     policy: offer.policy,
     bid_window_ms: offer.bidWindowMs ?? null,
+  };
+}
+
+export function planRecordBody(plan: PlanRecord): PlanRecordBody {
+  const { tasks, edges, alternatives, estimate, isBest } = plan.explanation;
+  return {
+    id: plan.id,
+    planner: plan.planner,
+    status: plan.status,
+    goal: plan.goal as unknown as Json,
+    workflow: plan.workflow as unknown as JsonObject,
+    tasks,
+    edges,
+    alternatives: alternatives.map(({ durationMs, ...other }) => ({ ...other, duration_ms: durationMs })),
+    estimate: {
+      tasks: estimate.tasks,
+      depth: estimate.depth,
+      cost: estimate.cost,
+      duration_ms: estimate.durationMs,
+      reliability: estimate.reliability,
+    },
+    is_best: isBest,
+    run_id: plan.runId,
+    decided_by: plan.decidedBy,
+    reason: plan.reason,
+    created_at: time(plan.createdAt),
+    decided_at: plan.decidedAt && time(plan.decidedAt),
   };
 }
 

@@ -1,7 +1,8 @@
 /** Follows a run to its end and shows it: a live picture on a terminal, otherwise a line for each event. */
+
+import { treeRows } from "../core/dag-tree.ts";
 import type { Client } from "../sdk/client.ts";
 import { type Context, isLive, paintFor } from "./context.ts";
-import { treeRows } from "./dag-tree.ts";
 import { eventLine } from "./event-line.ts";
 import { drawFrame } from "./frame.ts";
 import { startLiveView } from "./live-view.ts";

@@ -1,7 +1,7 @@
 import pico from "picocolors";
 import { describe, expect, it } from "vitest";
+import { treeRows } from "../core/dag-tree.ts";
 import type { TaskStatus } from "../core/run.ts";
-import { treeRows } from "./dag-tree.ts";
 import { drawFrame, type FrameOptions } from "./frame.ts";
 import { beginProgress, type Progress, type TaskProgress } from "./progress.ts";
 

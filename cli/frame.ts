@@ -1,7 +1,8 @@
 /** One picture of a run in progress, as text that fits the terminal. */
+
+import type { TreeRow } from "../core/dag-tree.ts";
 import { isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
 import type { Paint } from "./context.ts";
-import type { TreeRow } from "./dag-tree.ts";
 import { formatMs, visible } from "./output.ts";
 import type { Progress, TaskProgress } from "./progress.ts";
 

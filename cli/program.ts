@@ -1,6 +1,7 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { isDuration, parseDuration } from "../core/duration.ts";
+import { preferences } from "../core/planner/goal.ts";
 import { allocationPolicies } from "../core/routing.ts";
 import { version } from "../version.ts";
 import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
@@ -56,6 +57,7 @@ function buildProgram(surroundings: Surroundings, setExitCode: (code: number) =>
   addRun(program, does);
   addRuns(program, does);
   addWorkflow(program, does);
+  addPlans(program, does);
   addRest(program, does);
   return program;
 }
@@ -288,6 +290,44 @@ function addWorkflow(program: Command, does: Does): void {
     .command("get <name>")
     .description("a registered workflow as YAML (name, name@3)")
     .action(does(async () => (await load()).getWorkflow));
+}
+
+function addPlans(program: Command, does: Does): void {
+  const load = () => import("./plan.ts");
+  program
+    .command("plan")
+    .description("plan a goal, and show the plan with its reasons; nothing runs without --accept")
+    .argument("[goal]", 'what there is and what is wanted, by type: "web.url -> document.summary"')
+    .option("--goal <file>", "a JSON or YAML file with the goal (- is stdin)")
+    .option("--planner <name>", "default: capability, which needs no model")
+    .addOption(new Option("--prefer <what>", "default: as few tasks as possible").choices(preferences))
+    .option("--must-use <capability>", "has to be in the plan; repeatable, in this order", collect)
+    .option("--must-not-use <capability>", "must not be in the plan; repeatable", collect)
+    .option("--budget <cost>", "the most that it may cost", notNegative)
+    .option("--deadline <duration>", "the longest that it may take, such as 30s")
+    .option("--accept", "run it at once, and follow the run")
+    .option("--input <name=value>", "with --accept: an input; JSON where it parses as such; repeatable", collect)
+    .option("--inputs <file>", "with --accept: a JSON or YAML file with inputs")
+    .option("--executors <file>", "without a server: a module that exports executors of yours; repeatable", collect)
+    .action(does(async () => (await load()).plan));
+  const plans = program.command("plans").description("look at plans, accept or reject them");
+  plans
+    .command("get <plan>")
+    .description("a plan with its reasons")
+    .action(does(async () => (await load()).getPlan));
+  plans
+    .command("accept <plan>")
+    .description("start the plan's run")
+    .option("--input <name=value>", "an input that the goal has no value for; repeatable", collect)
+    .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
+    .option("--reason <text>", "kept with the plan")
+    .option("--watch", "follow the run to its end")
+    .action(does(async () => (await load()).acceptPlan));
+  plans
+    .command("reject <plan>")
+    .description("keep the plan from ever running")
+    .option("--reason <text>", "kept with the plan")
+    .action(does(async () => (await load()).rejectPlan));
 }
 
 const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "messages", "admin"];

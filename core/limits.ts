@@ -14,6 +14,9 @@ export const defaultLimits = {
   /** Nested arrays and objects. `JSON.stringify` itself gives up at about 5,000, so keep well below that. */
   jsonDepth: MAX_JSON_DEPTH,
   labels: 64,
+  /** Of what a planner made, and on its longest chain. */
+  planTasks: 1_000,
+  planDepth: 200,
   /** Any request body that has no limit of its own below. */
   bodyBytes: 1 * MiB,
   /** A workflow definition or a run with its inputs: `/workflows*` and `/runs`. */
@@ -49,6 +52,8 @@ const nouns: Record<LimitName, string> = {
   depth: "tasks on one chain of needs",
   jsonDepth: "levels of nested JSON",
   labels: "labels",
+  planTasks: "tasks per plan",
+  planDepth: "tasks on one chain of a plan",
   bodyBytes: "bytes per request",
   definitionBytes: "bytes per workflow or run",
   reportBytes: "bytes per report",

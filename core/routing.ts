@@ -94,7 +94,7 @@ function capabilityFlaw({ name, range }: WantedCapability, offered: readonly Off
 }
 
 /** `2`, `2.1` and `2.1.0` are versions; a range means what it does for npm. */
-function fits(version: string, range: string): boolean {
+export function fits(version: string, range: string): boolean {
   const whole = coerce(version);
   return whole !== null && satisfies(whole, range);
 }

@@ -15,6 +15,7 @@ import type {
 import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
+import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
 import type {
   CancelBody,
   DecisionBody,
@@ -66,6 +67,7 @@ export interface SubmitOptions {
 
 export type RerunOptions = Omit<SubmitOptions, "wait">;
 
+type PlanFormat = (typeof planFormats)[number];
 export type GraphFormat = (typeof graphFormats)[number];
 export type TimelineFormat = (typeof timelineFormats)[number];
 
@@ -75,6 +77,7 @@ export type AgentClient = ReturnType<typeof createAgentClient>;
 /** Every method rejects with a SkeinError: the server's code, or SERVER_UNREACHABLE. */
 export function createClient(options: ClientOptions) {
   const http = connection(options, options.apiKey);
+  const plan = (id: string) => `/v1/plans/${encodeURIComponent(id)}`;
   const run = (id: string) => `/v1/runs/${encodeURIComponent(id)}`;
   return {
     url: options.url,
@@ -133,6 +136,17 @@ export function createClient(options: ClientOptions) {
       /** The run's events until its end, resuming by itself when the connection is lost. */
       events: (id: string, after?: string, signal?: AbortSignal) =>
         followEvents(http, `${run(id)}/events`, after, signal),
+    },
+    /** Goals, planned: nothing runs until a plan is accepted. `runs.submit({ goal })` does both at once. */
+    plans: {
+      create: (body: PlanBody) => http.post<PlanRecordBody>("/v1/plans", body),
+      get: (id: string) => http.get<PlanRecordBody>(plan(id)),
+      /** Drawn: as Mermaid, SVG, or a tree in text with the reasons. */
+      draw: (id: string, format: Exclude<PlanFormat, "json">) => http.text(plan(id), { format }),
+      /** Starts its run. Repeating it answers with the same run. */
+      accept: (id: string, body: NonNullable<AcceptBody> = {}) => http.post<RunBody>(`${plan(id)}/accept`, body),
+      reject: (id: string, reason?: string) =>
+        http.post<PlanRecordBody>(`${plan(id)}/reject`, reason === undefined ? {} : { reason }),
     },
     agents: {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),

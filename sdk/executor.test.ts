@@ -111,6 +111,32 @@ describe("defineExecutor", () => {
   });
 });
 
+describe("what planners are told", () => {
+  const input = z.strictObject({ text: z.string(), lang: z.string().default("en") });
+
+  it("goes with the contract", () => {
+    const planning = {
+      consumes: { text: "article.text" },
+      produces: { lead: "article.lead" },
+      durationMs: 5,
+      reliability: 0.9,
+    };
+    expect(defineExecutor({ capability: "a", input, ...planning, run: () => null }).planning).toEqual(planning);
+    expect(defineExecutor({ capability: "a", run: () => null })).not.toHaveProperty("planning");
+  });
+
+  it.each([
+    ["a field that the input does not have", { consumes: { txet: "article.text" } }, /requires "text"/],
+    ["a required field without a type", { consumes: { lang: "lang" } }, /requires "text"/],
+    ["a type that is no name", { consumes: { text: "article text" } }, /consumes.text must be the name of a type/],
+    ["a reliability that is none", { consumes: { text: "t" }, reliability: 1.5 }, /reliability/],
+  ])("is refused with %s", (_, planning, message) => {
+    expect(() => defineExecutor({ capability: "a", input, ...planning, run: () => null })).toThrow(
+      expect.objectContaining({ code: "CAPABILITY_INVALID", message: expect.stringMatching(message) }),
+    );
+  });
+});
+
 describe("parseOutput without a contract", () => {
   it.each([
     ["nothing", undefined, null],

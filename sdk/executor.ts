@@ -4,6 +4,7 @@ import { z } from "zod";
 import { brokenContract, type ContractFlaw } from "../core/contract.ts";
 import { failureKinds, SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
+import { type FieldTypes, plannableFlaws, plannableShape } from "../core/planner/capability.ts";
 import type { MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { EmitAnswer } from "../core/protocol/tasks.ts";
@@ -37,6 +38,16 @@ export interface ExecutorDefinition<
    * each task that is announced, so it should answer fast. Without it, `cost` is what is bid.
    */
   bid?(task: AnnouncedTask<HandlerInput<Input>>): number | null;
+  /**
+   * Makes the capability plannable: the semantic type of each field of the input, such as `{ text: "document.text" }`, all
+   * of which a planner fills, and of the fields of the output that it may use. See docs/planning.md.
+   */
+  consumes?: FieldTypes;
+  produces?: FieldTypes;
+  /** How long a task takes, about, in milliseconds; for planners. Default 0. */
+  durationMs?: number;
+  /** The share of tasks that complete, over 0 to 1; for planners. Default 1. */
+  reliability?: number;
   /** Default: any JSON. */
   input?: Input;
   /** Default: any JSON. */
@@ -157,12 +168,12 @@ export interface HandlerMemory {
   list(filter?: MemoryFilter): Promise<PageOf<MemoryEntryBody>>;
 }
 
-/** Messages come again until they are acknowledged, whichever attempt reads them. */
+/** Messages come again, to each attempt that reads them, until one that has acknowledged them completes. */
 export interface HandlerInbox {
   /** Those that are not acknowledged, the oldest first; waits up to `wait` seconds (at most 30) for one. At most 100 by default. */
   read(options?: { limit?: number; wait?: number }): Promise<MessageBody[]>;
-  /** Those of these ids do not come again. At once, so do what they ask for first. Answers how many had not been before. */
-  acknowledge(ids: readonly string[]): Promise<number>;
+  /** Those of these ids do not come again once this attempt has completed: as what else it writes, exactly once. */
+  acknowledge(ids: readonly string[]): void;
 }
 
 export interface TimeToLive {
@@ -207,12 +218,16 @@ export interface TaskLogger {
   error(message: string, fields?: JsonObject): void;
 }
 
+/** What planners are told. */
+type Planning = Pick<ExecutorDefinition, "consumes" | "produces" | "durationMs" | "reliability">;
+
 /** A defined executor, ready for the runtime: `run(parseInput(wire))`, then `parseOutput`. */
 export interface Executor<Input = unknown, Output = unknown> {
   readonly capability: string;
   readonly version: string;
   readonly description: string;
   readonly cost?: number;
+  readonly planning?: Planning;
   readonly inputSchema?: JsonObject;
   readonly outputSchema?: JsonObject;
   /** The typed input. Throws a `NonRetryableError` with code INPUT_INVALID that names each pointer. */
@@ -246,6 +261,7 @@ export function defineExecutor<
     version,
     description,
     ...(definition.cost !== undefined && { cost: definition.cost }),
+    ...planningOf(definition, { inputSchema: input?.jsonSchema, outputSchema: output?.jsonSchema }),
     ...(input && { inputSchema: input.jsonSchema }),
     ...(output && { outputSchema: output.jsonSchema }),
     parseInput: (value: Json) => (input ? input.parse(value) : value) as HandlerInput<Input>,
@@ -256,6 +272,25 @@ export function defineExecutor<
     }),
     ...(definition.close && { close: () => definition.close?.() }),
   });
+}
+
+function planningOf(
+  { capability, consumes, produces, durationMs, reliability }: Planning & { capability: string },
+  schemas: { inputSchema?: JsonObject | undefined; outputSchema?: JsonObject | undefined },
+): { planning?: Planning } {
+  const planning = {
+    ...(consumes && { consumes }),
+    ...(produces && { produces }),
+    ...(durationMs !== undefined && { durationMs }),
+    ...(reliability !== undefined && { reliability }),
+  };
+  if (Object.keys(planning).length === 0) return {};
+  const read = z.strictObject(plannableShape).safeParse({ consumes, produces, duration_ms: durationMs, reliability });
+  const flaws = read.success
+    ? plannableFlaws(capability, { consumes, produces, ...schemas })
+    : read.error.issues.map(({ path, message }) => ({ message: `${path.join(".")} ${message}` }));
+  if (flaws.length === 0) return { planning };
+  throw new SkeinError("CAPABILITY_INVALID", `"${capability}" is not usable by planners: ${flaws[0]!.message}`);
 }
 
 /** A failure with a stable code that workflows and people can tell apart. On its own it is retried by the task's policy. */

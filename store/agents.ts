@@ -4,6 +4,7 @@ import { uuidv7 } from "uuidv7";
 import { SkeinError } from "../core/errors.ts";
 import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
+import type { FieldTypes } from "../core/planner/capability.ts";
 import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Sql } from "./sql.ts";
@@ -178,13 +179,16 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
     [namespace, JSON.stringify(outputSchemas)],
   );
   await tx.query(
-    `insert into capability (namespace, name, version, description, input_schema, output_schema)
-     select $1, name, version, description, input_schema, output_schema
-     from json_to_recordset($2) as c(name text, version text, description text, input_schema json, output_schema json)
+    `insert into capability (namespace, name, version, description, input_schema, output_schema,
+       consumes, produces, cost, duration_ms, reliability)
+     select $1, name, version, description, input_schema, output_schema, consumes, produces, cost, duration_ms, reliability
+     from json_to_recordset($2) as c(name text, version text, description text, input_schema json, output_schema json,
+       consumes json, produces json, cost float8, duration_ms float8, reliability float8)
      order by name, version
      on conflict (namespace, name, version) do update
      set description = excluded.description, input_schema = excluded.input_schema,
-       output_schema = excluded.output_schema, updated_at = now()`,
+       output_schema = excluded.output_schema, consumes = excluded.consumes, produces = excluded.produces,
+       cost = excluded.cost, duration_ms = excluded.duration_ms, reliability = excluded.reliability, updated_at = now()`,
     [
       namespace,
       JSON.stringify(
@@ -194,6 +198,11 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
           description: capability.description,
           input_schema: capability.inputSchema,
           output_schema: capability.outputSchema,
+          consumes: capability.consumes,
+          produces: capability.produces,
+          cost: capability.cost,
+          duration_ms: capability.durationMs,
+          reliability: capability.reliability,
         })),
       ),
     ],
@@ -272,12 +281,18 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     description: string | null;
     input_schema: JsonObject | null;
     output_schema: JsonObject | null;
+    consumes: FieldTypes | null;
+    produces: FieldTypes | null;
+    cost: number | null;
+    duration_ms: number | null;
+    reliability: number | null;
     agents: number;
     slots: number;
     policy: AllocationPolicy | null;
     bid_window_ms: number | null;
   }>(
-    `select c.name, c.version, c.description, c.input_schema, c.output_schema, o.agents, o.slots, l.policy, l.bid_window_ms
+    `select c.name, c.version, c.description, c.input_schema, c.output_schema, c.consumes, c.produces, c.cost,
+       c.duration_ms, c.reliability, o.agents, o.slots, l.policy, l.bid_window_ms
      from capability c left join allocation l on l.namespace = c.namespace and l.capability = c.name
      cross join lateral (
        select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
@@ -295,6 +310,11 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     ...(row.description !== null && { description: row.description }),
     ...(row.input_schema && { inputSchema: row.input_schema }),
     ...(row.output_schema && { outputSchema: row.output_schema }),
+    ...(row.consumes && { consumes: row.consumes }),
+    ...(row.produces && { produces: row.produces }),
+    ...(row.cost !== null && { cost: row.cost }),
+    ...(row.duration_ms !== null && { durationMs: row.duration_ms }),
+    ...(row.reliability !== null && { reliability: row.reliability }),
     agents: row.agents,
     slots: row.slots,
     policy: row.policy ?? DEFAULT_POLICY,

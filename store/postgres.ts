@@ -12,6 +12,7 @@ import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
+import { planStore } from "./plans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
 import { signalStore } from "./signals.ts";
@@ -121,6 +122,7 @@ export function storeOver(
     agents: agentStore(context),
     agentData: agentDataStore(context),
     keys: keyStore(context),
+    plans: planStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

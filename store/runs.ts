@@ -29,6 +29,13 @@ import { storeDefinitions } from "./workflows.ts";
 export function runStore(store: StoreContext): RunStore {
   return {
     submit: (submissions) => submit(store, submissions),
+    keyed: async (namespace, key) => {
+      const [row] = await store.query<{ run_id: string; body_hash: string }>(
+        "select run_id, body_hash from idempotency where namespace = $1 and key = $2",
+        [namespace, key],
+      );
+      return row && { runId: row.run_id, bodyHash: row.body_hash };
+    },
     find: async (namespace, runId) => (await findRuns(store, namespace, [runId]))[0],
     list: (namespace, filter) => listRuns(store, namespace, filter),
     tasks: (namespace, runId, filter) => listTasks(store, namespace, runId, filter),

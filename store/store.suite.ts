@@ -13,6 +13,7 @@ import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
 import { eventCases } from "./suite/events.ts";
 import { finishCases } from "./suite/finish.ts";
+import { goalPlanCases } from "./suite/goal-plans.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
 import { inputCases } from "./suite/inputs.ts";
 import { joinCases } from "./suite/joins.ts";
@@ -62,6 +63,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,
   keys: keyCases,
+  "plans for goals": goalPlanCases,
   events: eventCases,
   listings: listingCases,
   namespaces: namespaceCases,

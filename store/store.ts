@@ -9,6 +9,7 @@ import type { ArtifactStore } from "./port/artifacts.ts";
 import type { EventStore } from "./port/events.ts";
 import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
+import type { PlanStore } from "./port/plans.ts";
 import type { RunStore } from "./port/runs.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
 import type { UpkeepStore } from "./port/upkeep.ts";
@@ -21,6 +22,7 @@ export type * from "./port/events.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
 export type * from "./port/pages.ts";
+export type * from "./port/plans.ts";
 export type * from "./port/runs.ts";
 export type * from "./port/steering.ts";
 export type * from "./port/upkeep.ts";
@@ -35,6 +37,7 @@ export interface Store {
   agents: AgentStore;
   agentData: AgentDataStore;
   keys: KeyStore;
+  plans: PlanStore;
   events: EventStore;
   /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;

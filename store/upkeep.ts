@@ -563,6 +563,7 @@ async function prune(store: StoreContext): Promise<void> {
   // A request can only be repeated while its leases live; an hour is far beyond any lease's first life.
   await store.query("delete from lease_request where created_at < now() - interval '1 hour'");
   await store.query("delete from idempotency where created_at < now() - interval '30 days'");
+  await store.query("delete from plan where status <> 'accepted' and created_at < now() - interval '30 days'");
   await store.query(
     `delete from agent where coalesce(left_at, last_seen_at) < now() - interval '7 days'
      and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,

@@ -19,8 +19,6 @@ export interface KeptData {
   state: Json | undefined;
   memory: readonly StoredEntry[];
   inbox: readonly StoredMessage[];
-  /** Ids of messages. */
-  acknowledged: string[];
 }
 
 const DEFAULT_PAGE = 100;
@@ -57,7 +55,6 @@ export function agentDataIn(kept: KeptData): DataBackend {
       ...message,
     }),
   );
-  const unread = () => messages.filter(({ id }) => !kept.acknowledged.includes(id));
   return {
     readState: async () => current(),
     async writeState(document, { ifRevision }) {
@@ -78,12 +75,7 @@ export function agentDataIn(kept: KeptData): DataBackend {
       const data = found.slice(0, limit);
       return { data, next_cursor: found.length > limit ? data.at(-1)!.id : null };
     },
-    readInbox: async ({ limit = DEFAULT_PAGE }) => unread().slice(0, limit),
-    async acknowledge(ids) {
-      const known = unread().flatMap(({ id }) => (ids.includes(id) ? id : []));
-      kept.acknowledged.push(...known);
-      return known.length;
-    },
+    readInbox: async ({ limit = DEFAULT_PAGE }) => messages.slice(0, limit),
   };
 }
 

@@ -66,17 +66,19 @@ describe("performTask", () => {
     expect([first.state, first.output]).toEqual([{ n: 1 }, []]);
   });
 
-  it("has an inbox, of which a message is gone once it is acknowledged", async () => {
-    const reader = does(async ({ inbox }) => {
+  it("has an inbox, of which a success acknowledges messages, and a failure none", async () => {
+    const reader = does(async ({ input, inbox }) => {
       const [first] = await inbox.read({ limit: 1 });
-      const acknowledged = await inbox.acknowledge([first!.id, first!.id, "unknown"]);
-      return [first!.from.name, acknowledged, (await inbox.read()).map(({ body }) => body)];
+      inbox.acknowledge([first!.id, first!.id]);
+      if (input === "fail") throw new Error("no");
+      return [first!.from.name, (await inbox.read()).map(({ body }) => body)];
     });
     const inbox = [{ id: "m1", from: { kind: "agent", name: "boss" } as const, body: 1 }, { body: 2 }];
     expect(await performTask(reader, null, { inbox })).toMatchObject({
-      output: ["boss", 1, [2]],
+      output: ["boss", [1, 2]],
       acknowledged: ["m1"],
     });
+    expect(await performTask(reader, "fail", { inbox })).toMatchObject({ outcome: "failed", acknowledged: [] });
   });
 
   it("keeps what was updated, and drops what was set, remembered and sent, when the handler fails", async () => {

@@ -69,7 +69,7 @@ export interface PerformedTask {
   /** What it added to its agent's memory. Empty when the attempt failed, as `sent` is. */
   remembered: StoredEntry[];
   sent: NewMessageBody[];
-  /** Ids of the messages that it acknowledged. */
+  /** Ids of the messages that it acknowledged. Empty when the attempt failed. */
   acknowledged: string[];
 }
 
@@ -93,7 +93,7 @@ export async function performTask(
   const files = new Map(Object.entries(options.artifacts ?? {}).map(([path, content]) => [path, storedFile(content)]));
   const progress: Json[] = [];
   const { state, memory = [], inbox = [] } = options;
-  const kept: KeptData = { state, memory, inbox, acknowledged: [] };
+  const kept: KeptData = { state, memory, inbox };
   const stop = stopper(attempt, options.signal);
   const performing = perform(attempt, {
     progress: (note) => {
@@ -124,7 +124,7 @@ export async function performTask(
     state: report?.effects?.state ? report.effects.state.document : kept.state,
     remembered: (report?.effects?.memory ?? []).map(({ type, content }) => ({ type, content })),
     sent: report?.effects?.messages ?? [],
-    acknowledged: kept.acknowledged,
+    acknowledged: report?.effects?.acknowledge ?? [],
   };
 }
 

@@ -8,6 +8,7 @@ import { createWakeups, newsFor, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import { capabilityPlanner } from "../../core/planner/capability-planner.ts";
 import { mountMcp } from "../../mcp/main.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
@@ -59,6 +60,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
       store,
       wakeups,
       definitions: createDefinitions(config.limits),
+      planners: [capabilityPlanner],
       limits: config.limits,
       maxStreams: config.maxStreams,
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },

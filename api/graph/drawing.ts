@@ -47,6 +47,7 @@ export function prepareDrawing(view: GraphView): Drawing {
 /** What the picture shows in words: `Run 0190… of research-report is running, 12 tasks: 11 completed, 1 running`. */
 export function summaryOf({ view, counts }: Drawing): string {
   const total = totalOf(counts);
+  if (view.isPlan) return `Plan ${shorten(view.runId, 36)}, ${pluralTasks(total)}`;
   const statuses = total === 0 ? "" : `: ${statusesText(counts)}`;
   return `Run ${shorten(view.runId, 36)} of ${shorten(view.workflow, 60)} is ${view.status}, ${pluralTasks(total)}${statuses}`;
 }

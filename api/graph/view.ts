@@ -28,6 +28,8 @@ export interface GraphNode {
 
 export interface GraphView {
   runId: string;
+  /** Nothing of it has run: `runId` is the id of a plan. */
+  isPlan?: true;
   workflow: string;
   status: RunStatus;
   /** Counts patches and spawns, not expansion or status. */

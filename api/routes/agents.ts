@@ -1,6 +1,8 @@
 import { setImmediate as breathe } from "node:timers/promises";
 import { z } from "zod";
 import { type Issue, SkeinError } from "../../core/errors.ts";
+import { refusal } from "../../core/issues.ts";
+import { plannableFlaws } from "../../core/planner/capability.ts";
 import {
   agent,
   agentHeartbeatAnswer,
@@ -248,6 +250,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
 function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][number]): CapabilityContract {
   if (typeof offered === "string") return { name: offered };
   const { version, description, cost, bids, input_schema, output_schema } = offered;
+  const { consumes, produces, duration_ms, reliability } = offered;
   return {
     name: offered.name,
     ...(cost !== undefined && { cost }),
@@ -256,11 +259,17 @@ function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][
     ...(description !== undefined && { description }),
     ...(input_schema !== undefined && { inputSchema: input_schema }),
     ...(output_schema !== undefined && { outputSchema: output_schema }),
+    ...(consumes !== undefined && { consumes }),
+    ...(produces !== undefined && { produces }),
+    ...(duration_ms !== undefined && { durationMs: duration_ms }),
+    ...(reliability !== undefined && { reliability }),
   };
 }
 
 /** An output schema is there to be checked; nothing is registered of an agent that has one which cannot be. */
 async function requireCheckable(contracts: CapabilityContract[]): Promise<void> {
+  const unplannable = contracts.flatMap((contract, n) => plannableFlaws(contract.name, contract, `/capabilities/${n}`));
+  if (unplannable.length > 0) throw refusal("CAPABILITY_INVALID", unplannable);
   const issues: Issue[] = [];
   for (const [n, { outputSchema }] of contracts.entries()) {
     if (!outputSchema) continue;

@@ -29,7 +29,7 @@ const mediaTypes: Record<GraphFormat, string> = {
 };
 
 /** Pictures hold names that others chose: whatever slips through an escape must not run. */
-const pictureHeaders = {
+export const pictureHeaders = {
   "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
   "x-content-type-options": "nosniff",
   "cache-control": "no-store",

@@ -2,8 +2,10 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
 import { logLines } from "../../core/log-lines.ts";
+import type { Goal } from "../../core/planner/goal.ts";
 import { bidRounds } from "../../core/protocol/bids.ts";
 import { MAX_WAIT_SECONDS, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
+import { plan } from "../../core/protocol/plans.ts";
 import {
   cancelBody,
   logLine,
@@ -11,6 +13,7 @@ import {
   result,
   run,
   runsQuery,
+  type SubmitBody,
   submitBody,
   task,
   taskDetail,
@@ -22,9 +25,10 @@ import type { Run, Submitted } from "../../store/store.ts";
 import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
-import { prepareSubmission } from "../submit.ts";
+import { makePlan, planSubmitBody, submissionOf } from "../plan.ts";
+import { meaningHash, prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
-import { bidRoundBody, pageBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
+import { bidRoundBody, pageBody, planRecordBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
 
 export const runParams = z.object({ run: uuid });
 export const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
@@ -33,7 +37,8 @@ export const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
 const SUBMITS_PER_TRANSACTION = 50;
 const MAX_IDEMPOTENCY_KEY = 255;
 
-export async function runRoutes(app: App, { store, wakeups, definitions, limits }: ApiContext): Promise<void> {
+export async function runRoutes(app: App, context: ApiContext): Promise<void> {
+  const { store, wakeups, definitions, limits } = context;
   const submitContext = { workflows: store.workflows, definitions, limits };
   const submitTogether = coalesce(store.runs.submit, { maxItems: SUBMITS_PER_TRANSACTION });
 
@@ -47,21 +52,29 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
         description:
           "Acknowledged with 202 once it is stored. `Idempotency-Key` makes it safe to repeat; `Prefer: wait=30` answers 200 with the finished run if it finishes in time.",
         body: submitBody,
-        response: { 200: run, 202: run },
+        response: { 200: run, 201: plan, 202: run },
       },
     },
     async (request, reply) => {
       const { namespace } = request.principal;
       requireStorable(request, request.body.inputs, "/inputs", limits.jsonDepth);
-      const submission = await prepareSubmission(submitContext, {
+      const given = {
         namespace,
-        body: request.body,
+        body: request.body as SubmitBody,
         bytes: request.bodyText?.length ?? 0,
         idempotencyKey: idempotencyKey(request),
         traceparent: request.headers.traceparent as string | undefined,
-      });
-      const [submitted] = await submitTogether([submission]);
-      const runId = submittedRun(submitted!);
+      };
+      const { goal } = request.body;
+      if (goal) requireStorable(request, goal, "/goal", limits.jsonDepth);
+      if (goal && request.body.plan_review === "required") {
+        const made = await makePlan(context, { namespace, goal, planner: request.body.planner });
+        const stored = await store.plans.create({ ...made, submission: submissionOf(given.body) });
+        return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
+      }
+      const runId = goal
+        ? await submitGoal(goal, given, request.principal.name)
+        : submittedRun((await submitTogether([await prepareSubmission(submitContext, given)]))[0]!);
       const wait = preferredWait(request);
       if (wait > 0) reply.header("preference-applied", `wait=${wait}`);
       const stored = await settledWithin(namespace, runId, wait, goneSignal(reply));
@@ -71,6 +84,25 @@ export async function runRoutes(app: App, { store, wakeups, definitions, limits 
         .send(runBody(stored));
     },
   );
+
+  /** Plans, and submits what comes out. A repeated request is not planned again: it is the same run, whoever has left since. */
+  async function submitGoal(goal: Goal, given: SubmitRequest, by: string): Promise<string> {
+    const { namespace, body } = given;
+    const bodyHash = meaningHash(body);
+    const before = given.idempotencyKey && (await store.runs.keyed(namespace, given.idempotencyKey));
+    if (before) {
+      return submittedRun(
+        before.bodyHash === bodyHash ? { outcome: "replayed", runId: before.runId } : { outcome: "conflict" },
+      );
+    }
+    const made = await makePlan(context, { namespace, goal, planner: body.planner });
+    const submission = submissionOf(body);
+    const planned = { ...given, body: planSubmitBody(made, submission), bodyHash };
+    const prepared = await prepareSubmission(submitContext, planned);
+    await store.plans.create({ ...made, submission, accepted: { runId: prepared.runId, by } });
+    const [submitted] = await submitTogether([prepared]);
+    return submittedRun(submitted!);
+  }
 
   /** The run, once it has finished or the wait is over. */
   async function settledWithin(namespace: string, runId: string, waitSeconds: number, gone: AbortSignal): Promise<Run> {

@@ -629,19 +629,24 @@ class AgentMemory:
 
 
 class AgentInbox:
-    """Messages to the agent, from whoever the server says they are. They come again until they are acknowledged."""
+    """Messages to the agent. They come again, to each attempt, until one that has acknowledged them succeeds."""
 
     def __init__(self, data: "_Data"):
         self._data = data
+        self.acknowledged: list = []
+        """Ids of the messages that the report acknowledges."""
 
     def read(self, limit: int = 100, wait: float = 0) -> list:
         """What is not acknowledged, the oldest first; waits up to so many seconds (at most 30) for something."""
         return self._data.inbox(limit, wait)
 
-    def acknowledge(self, messages: Iterable[Union[str, dict]]) -> int:
-        """They, or those of these ids, do not come again. At once: so do what they ask for first."""
-        ids = [message if isinstance(message, str) else message["id"] for message in messages]
-        return sum(self._data.acknowledge(chunk) for chunk in _chunks(ids, MAX_BATCH))
+    def acknowledge(self, messages: Iterable[Union[str, dict]]) -> None:
+        """They, or those of these ids, do not come again once this attempt has succeeded."""
+        for message in messages:
+            one = message if isinstance(message, str) else message["id"]
+            if one not in self.acknowledged:
+                _require_room(self.acknowledged, MAX_BATCH, "acknowledgements")
+                self.acknowledged.append(one)
 
 
 def _require_room(effects: list, most: int, what: str) -> None:
@@ -667,9 +672,6 @@ class _Data:
         raise NotImplementedError
 
     def inbox(self, limit: int, wait: float) -> list:
-        raise NotImplementedError
-
-    def acknowledge(self, ids: list) -> int:
         raise NotImplementedError
 
     def pause(self, seconds: float) -> None:
@@ -791,8 +793,6 @@ class TestContext(Context):
         self.idempotency_key = "idempotency-1"
         self.notes: list = []
         """Progress notes, in order."""
-        self.acknowledged = data.acknowledged
-        """Ids of the messages that the handler has acknowledged."""
         for name, value in fields.items():
             if not hasattr(self, name):
                 raise TypeError(f"A context has no {name!r}")
@@ -812,7 +812,6 @@ class _DataInMemory(_Data):
     fields = ("state", "memory", "inbox")
 
     def __init__(self, fields: dict):
-        self.acknowledged: list = []
         self._state: Optional[dict] = None
         if "state" in fields:
             self._state = {"document": _copy(_required(fields["state"], "The state")), "revision": 1}
@@ -839,13 +838,7 @@ class _DataInMemory(_Data):
         return _copy(found[:limit])
 
     def inbox(self, limit: int, wait: float) -> list:
-        return _copy([message for message in self._messages if message["id"] not in self.acknowledged][:limit])
-
-    def acknowledge(self, ids: list) -> int:
-        known = [message["id"] for message in self._messages]
-        new = [one for one in dict.fromkeys(ids) if one in known and one not in self.acknowledged]
-        self.acknowledged.extend(new)
-        return len(new)
+        return _copy(self._messages[:limit])
 
     def pause(self, seconds: float) -> None:
         pass
@@ -1071,9 +1064,6 @@ class _LiveData(_Data):
     def inbox(self, limit: int, wait: float) -> list:
         query = urllib.parse.urlencode({"limit": limit, "wait": wait})
         return self._ask("GET", f"/inbox?{query}", within=wait + ANSWER_WITHIN_S)["messages"]
-
-    def acknowledge(self, ids: list) -> int:
-        return self._ask("POST", "/inbox/ack", {"ids": ids})["acknowledged"]
 
     def pause(self, seconds: float) -> None:
         self._attempt.ctx.sleep(seconds)
@@ -1499,7 +1489,8 @@ class Agent:
         report: dict = {"outcome": "completed", "output": output}
         if ctx.usage is not None:
             report["usage"] = _required(dict(ctx.usage), "The usage")
-        lists = {"emit": ctx.emitted, "spawn": ctx.spawned, "memory": ctx.memory.added, "messages": ctx.sent}
+        lists = {"emit": ctx.emitted, "spawn": ctx.spawned, "memory": ctx.memory.added, "messages": ctx.sent,
+                 "acknowledge": ctx.inbox.acknowledged}  # fmt: skip
         effects = {name: effect for name, effect in lists.items() if effect}
         # Without a member it is an effect, too: it deletes.
         if ctx.state.effect is not None:

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { bidWindowMs, DEFAULT_BID_WINDOW_MS } from "../contract-net.ts";
+import { plannableShape } from "../planner/capability.ts";
 import { allocationPolicies } from "../routing.ts";
 import { json, jsonObject, labels, MAX_WAIT_SECONDS, name, timestamp, uuid } from "./common.ts";
 
@@ -21,6 +22,7 @@ export const capabilityContract = z
     }),
     input_schema: jsonObject.optional(),
     output_schema: jsonObject.optional(),
+    ...plannableShape,
   })
   .meta({ id: "CapabilityContract" });
 
@@ -144,6 +146,8 @@ export const allocationBody = z
   .meta({ id: "Allocation" });
 export type AllocationBody = z.infer<typeof allocationBody>;
 
+const types = z.record(z.string(), z.string());
+
 export const capability = z
   .object({
     name: z.string(),
@@ -151,6 +155,11 @@ export const capability = z
     description: z.string().nullable(),
     input_schema: jsonObject.nullable(),
     output_schema: jsonObject.nullable(),
+    consumes: types.meta({ description: "The semantic types of the fields of the input, as planners read them" }),
+    produces: types.meta({ description: "The semantic types of the fields of the output" }),
+    cost: z.number().meta({ description: "What a task costs, as the agent said that registered last" }),
+    duration_ms: z.number().meta({ description: "How long a task takes, about" }),
+    reliability: z.number().meta({ description: "The share of tasks that complete" }),
     agents: z.number().int().meta({ description: "Live agents that offer it" }),
     slots: z.number().int(),
     policy: z

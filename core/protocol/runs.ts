@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { goalSchema } from "../planner/goal.ts";
 import { runStatuses, taskStatuses } from "../run.ts";
 import { failure, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 
@@ -13,15 +14,25 @@ export const submitBody = z
       .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}(@[1-9]\d{0,8})?$/, { error: "must be `name` or `name@version`" })
       .optional(),
     definition: jsonObject.optional(),
+    goal: goalSchema.optional().meta({ description: "Is planned, and what comes out is run" }),
+    planner: name.optional().meta({ description: "Of a goal; default `capability`" }),
+    plan_review: z
+      .enum(["none", "required"])
+      .optional()
+      .meta({ description: "Of a goal: `required` stores the plan, and its run starts when it is accepted" }),
     inputs: jsonObject.optional(),
     labels: labels.optional(),
     priority: z.number().int().min(0).max(9).optional(),
   })
-  .refine((body) => (body.workflow === undefined) !== (body.definition === undefined), {
-    error: "needs either `workflow`, the name of a registered one, or `definition`, a whole one",
+  .refine((body) => [body.workflow, body.definition, body.goal].filter((one) => one !== undefined).length === 1, {
+    error:
+      "needs one of `workflow`, the name of a registered one, `definition`, a whole one, and `goal`, which is planned",
+  })
+  .refine((body) => body.goal !== undefined || (body.planner === undefined && body.plan_review === undefined), {
+    error: "has `planner` or `plan_review` without a `goal`, which they are about",
   })
   .meta({ id: "Submit" });
-export type SubmitBody = z.infer<typeof submitBody>;
+export type SubmitBody = z.input<typeof submitBody>;
 
 export const run = z
   .object({

@@ -23,7 +23,7 @@ export const report = defineExecutor({
   async run({ inbox, memory }) {
     const messages = await inbox.read({ wait: 5 });
     for (const { body } of messages) memory.add("message", body);
-    await inbox.acknowledge(messages.map(({ id }) => id));
+    inbox.acknowledge(messages.map(({ id }) => id));
     return messages.map(({ body }) => body);
   },
 });

@@ -1,5 +1,6 @@
 /** The registry of agents and of what they offer. */
 import type { Json, JsonObject } from "../../core/json.ts";
+import type { FieldTypes } from "../../core/planner/capability.ts";
 import type { AllocationPolicy, OfferedCapability } from "../../core/routing.ts";
 import type { Page, PageOf } from "./pages.ts";
 
@@ -24,6 +25,11 @@ export interface CapabilityContract {
   bids?: boolean;
   inputSchema?: JsonObject;
   outputSchema?: JsonObject;
+  /** For planners: semantic types by field, and what to expect of a task. */
+  consumes?: FieldTypes;
+  produces?: FieldTypes;
+  durationMs?: number;
+  reliability?: number;
 }
 
 export interface Agent {

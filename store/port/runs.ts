@@ -115,6 +115,8 @@ export interface AttemptRecord {
 export interface RunStore {
   /** Each run whole or not at all. */
   submit(submissions: Submission[]): Promise<Submitted[]>;
+  /** What a submit with this Idempotency-Key has made; undefined: there was none. */
+  keyed(namespace: string, key: string): Promise<{ runId: string; bodyHash: string } | undefined>;
   find(namespace: string, runId: string): Promise<Run | undefined>;
   list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
   tasks(

@@ -36,6 +36,7 @@ interface Resources {
   key: string;
   workflow: string;
   artifact: string;
+  plan: string;
 }
 
 let server: TestServer;
@@ -66,7 +67,7 @@ async function readOperations(): Promise<Operation[]> {
 
 async function newResources(own: Namespace): Promise<Resources> {
   const marker = `marker-${randomUUID()}`;
-  const agent = await own.join([marker]);
+  const agent = await own.join([marker, plannable]);
   const labels = { marker };
   const tasks = [
     { id: marker, capability: marker, input: marker },
@@ -89,6 +90,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     body: { entries: [{ type: "thought", content: marker }] },
   });
   await own.call({ ...as, path: "/v1/messages", body: { messages: [{ to: agent.id, body: marker }] } });
+  const plan = await own.call<{ id: string }>({ path: "/v1/plans", body: { goal: { want: { [marker]: "made" } } } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   return {
     marker,
@@ -100,10 +102,14 @@ async function newResources(own: Namespace): Promise<Resources> {
     key: key.body.id,
     workflow: marker,
     artifact: marker,
+    plan: plan.body.id,
   };
 }
 
 const asText = (body: string) => ({ body, headers: { "content-type": "text/plain" } });
+
+/** Without inputs, so that it is a plan for itself. */
+const plannable = { name: "make", produces: { made: "made" } };
 
 const definition = { name: "w", tasks: [{ id: "a", capability: "work" }] };
 
@@ -112,6 +118,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postWorkflows: () => definition,
   postWorkflowsValidate: () => definition,
   postRuns: () => ({ definition }),
+  postPlans: () => ({ goal: { want: { made: "made" } } }),
+  postPlansPlanAccept: () => ({ reason: "test" }),
   postRunsRunCancel: () => ({ reason: "test" }),
   patchRunsRunGraph: ({ marker }) => ({ rewire: { [marker]: [] } }),
   postRunsRunRetry: () => ({ from: [] }),
@@ -136,7 +144,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow, artifact } = resources;
+  const { run, ended, task, agent, key, workflow, artifact, plan } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
@@ -144,6 +152,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     key,
     name: workflow,
     path: artifact,
+    plan,
     capability: "work",
     type: "thought",
     code: "INTERNAL",
@@ -244,6 +253,7 @@ describe("every operation", () => {
     const leaks: string[] = [];
     for (const operation of operations.filter((one) => !isPublic(one))) {
       const resources = await newResources(mine);
+      await foreign.join([plannable]);
       const snapshot = () =>
         server.sql.query(
           `select row_to_json(r) as row from run r where id = $1
@@ -253,8 +263,9 @@ describe("every operation", () => {
          union all select row_to_json(k) from api_key k where id = $3
          union all select row_to_json(d) from agent_data d where namespace = $4
          union all select row_to_json(e) from agent_memory e where namespace = $4
-         union all select row_to_json(m) from message m where namespace = $4`,
-          [resources.run, resources.agent.id, resources.key, mine.name],
+         union all select row_to_json(m) from message m where namespace = $4
+         union all select row_to_json(p) from plan p where id = $5`,
+          [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
         );
       const before = JSON.stringify(await snapshot());
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {

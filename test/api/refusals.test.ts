@@ -29,12 +29,17 @@ let server: TestServer;
 let space: Namespace;
 let agent: TestAgent;
 let lease: LeaseBody;
+let plan: string;
+const goal = { have: { page: { type: "web.url", value: "https://a.example" } }, want: { text: "document.text" } };
 let run: string;
 
 beforeAll(async () => {
   server = await startServer();
   space = await server.newNamespace();
   agent = await space.join();
+  // Nothing is asked of it but to be there when something is planned.
+  await space.join([{ name: "read", consumes: { url: "web.url" }, produces: { text: "document.text" } }]);
+  plan = (await space.call<{ id: string }>({ path: "/v1/plans", body: { goal } })).body.id;
   // Leases that outlive this file, however slow the machine.
   run = (await space.submit(["a", "b"].map((id) => ({ id, heartbeat: "1h" })))).id;
   lease = (await agent.claim({ max: 1 }))[0]!;
@@ -65,6 +70,7 @@ async function rows(): Promise<Record<string, number>> {
     "definition",
     "agent",
     "capability",
+    "plan",
     "api_key",
     "idempotency",
     "event",
@@ -542,6 +548,8 @@ describe("a URL is refused", () => {
     [`/v1/runs/${other}/logs`, "RUN_NOT_FOUND"],
     [`/v1/runs/${other}/graph`, "RUN_NOT_FOUND"],
     [`/v1/runs/${other}/timeline`, "RUN_NOT_FOUND"],
+    [`/v1/plans/${other}`, "PLAN_NOT_FOUND"],
+    ["/v1/plans/x", "REQUEST_INVALID", "/params/plan"],
     ["/v1/runs/RUN/tasks/z", "TASK_NOT_FOUND"],
     ["/v1/runs/RUN/tasks/a%00", "REQUEST_INVALID"],
     ["/v1/runs/RUN/tasks/..%2f..%2fb", "TASK_NOT_FOUND"],
@@ -663,6 +671,12 @@ describe("mutations of every request", () => {
       priority: 1,
     }),
     postRunsRunCancel: () => ({ reason: "x" }),
+    postPlans: () => ({
+      goal: { ...goal, prefer: "cheapest", must_use: ["read"], must_not_use: ["x"], budget: 5, deadline: "1m" },
+      planner: "capability",
+    }),
+    postPlansPlanAccept: () => ({ inputs: { page: "x" }, labels: { a: "b" }, priority: 1, reason: "x" }),
+    postPlansPlanReject: () => ({ reason: "x" }),
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
@@ -718,7 +732,11 @@ describe("mutations of every request", () => {
       name: "n",
       kind: "external",
       door: "poll",
-      capabilities: ["w", { name: "c", version: "1", description: "d", input_schema: {}, output_schema: {} }],
+      capabilities: [
+        "w",
+        { name: "c", version: "1", description: "d", input_schema: {}, output_schema: {} },
+        { name: "p", cost: 1, consumes: { a: "t" }, produces: { b: "t" }, duration_ms: 1, reliability: 0.5 },
+      ],
       labels: { a: "b" },
       slots: 1,
       version: "1",
@@ -844,6 +862,7 @@ describe("mutations of every request", () => {
     template
       .replace("{run}", run)
       .replace("{task}", "a")
+      .replace("{plan}", plan)
       .replace("{agent}", agent.id)
       .replace("{key}", nowhere)
       .replace("{name}", "flow")

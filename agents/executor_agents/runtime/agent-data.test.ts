@@ -147,20 +147,15 @@ describe("memory and messages", () => {
     expect(asked[0]!.path).toBe("/v1/agents/agent/memory/thought");
   });
 
-  it("are read from the inbox, and acknowledged", async () => {
-    const { data, asked } = attemptWith(
-      lost,
-      () => Response.json({ messages: [{ id: "m1", body: 1 }] }),
-      () => Response.json({ acknowledged: 1 }),
-    );
+  it("are read from the inbox, and acknowledged with the report", async () => {
+    const { data, asked, reported } = attemptWith(lost, () => Response.json({ messages: [{ id: "m1", body: 1 }] }));
     expect(await data.inbox.read({ wait: 30 })).toEqual([{ id: "m1", body: 1 }]);
-    expect(await data.inbox.acknowledge(["m1"])).toBe(1);
-    expect(await data.inbox.acknowledge([])).toBe(0);
-    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
-      "GET /v1/agents/agent/inbox",
-      "GET /v1/agents/agent/inbox",
-      "POST /v1/agents/agent/inbox/ack",
-    ]);
+    expect(asked.map(({ path }) => path)).toEqual(["/v1/agents/agent/inbox", "/v1/agents/agent/inbox"]);
+    data.inbox.acknowledge([]);
+    expect(reported()).toBeUndefined();
+    data.inbox.acknowledge(["m1", "m2"]);
+    data.inbox.acknowledge(["m1"]);
+    expect(reported()).toEqual({ acknowledge: ["m1", "m2"] });
   });
 
   it.each<[string, (data: ReturnType<typeof attemptWith>["data"]) => void, string]>([
@@ -195,7 +190,12 @@ it("fails as the server refuses: for good what cannot help, not what may pass", 
 it("takes nothing more when the attempt is over", async () => {
   const { attempt, data } = attemptWith();
   attempt.isEnded = true;
-  for (const late of [() => data.state.set(1), () => data.state.delete(), () => data.send("a", 1)]) {
+  for (const late of [
+    () => data.state.set(1),
+    () => data.state.delete(),
+    () => data.send("a", 1),
+    () => data.inbox.acknowledge(["m"]),
+  ]) {
     expect(late).toThrow("The attempt is over");
   }
   await expect(data.state.update(() => 1)).rejects.toThrow("The attempt is over");

@@ -27,11 +27,10 @@ export interface DataBackend {
   writeState(document: Json, options: WriteStateOptions): Promise<AgentStateBody>;
   listMemory(filter: MemoryFilter): Promise<PageOf<MemoryEntryBody>>;
   readInbox(options: { limit?: number; wait?: number }): Promise<MessageBody[]>;
-  acknowledge(ids: string[]): Promise<number>;
 }
 
 type Effects = NonNullable<ReportItem["effects"]>;
-export type DataEffects = Pick<Effects, "state" | "memory" | "messages">;
+export type DataEffects = Pick<Effects, "state" | "memory" | "messages" | "acknowledge">;
 
 export type AgentData = Pick<ExecutorContext, "state" | "memory" | "inbox" | "send"> & {
   /** What goes with the report of a success, and its size as JSON. */
@@ -51,6 +50,7 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
   let state: Effects["state"];
   const memory: NewEntryBody[] = [];
   const messages: NewMessageBody[] = [];
+  const acknowledged = new Set<string>();
   /** Of entries and messages as JSON. */
   let bytes = 0;
   /** Undefined: it has not been read. */
@@ -128,7 +128,10 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
     },
     inbox: {
       read: (options = {}) => backend.readInbox(options),
-      acknowledge: async (ids) => (ids.length === 0 ? 0 : backend.acknowledge([...ids])),
+      acknowledge: (ids) => {
+        requireOpen(attempt, "to acknowledge messages is too late");
+        for (const id of ids) acknowledged.add(id);
+      },
     },
     send: (to, body, { replyTo, mustRoute, ...more } = {}) =>
       add(messages, MAX_MESSAGES, "a message", {
@@ -143,6 +146,7 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
         ...(state && { state }),
         ...(memory.length > 0 && { memory }),
         ...(messages.length > 0 && { messages }),
+        ...(acknowledged.size > 0 && { acknowledge: [...acknowledged] }),
       };
       return { effects, bytes: bytesOf(effects) };
     },
@@ -189,7 +193,6 @@ export function serverData(attempt: Attempt): DataBackend {
     writeState: (document, options) => ask(() => data.state.write(document, options)),
     listMemory: (filter) => ask(() => data.memory.list(filter)),
     readInbox: (options) => ask(async () => (await patientClient.data.inbox.read(options, signalOf(attempt))).messages),
-    acknowledge: (ids) => ask(async () => (await data.inbox.acknowledge(ids)).acknowledged),
   };
 }
 

@@ -112,7 +112,13 @@ async function register({ client, registration, log }: MembershipOptions): Promi
 
 /** What `executors` offer, as the registry stores it. */
 export function contractsOf(executors: Iterable<Executor>): RegisterAgentBody["capabilities"] {
-  return Array.from(executors, ({ capability, version, description, cost, bid, inputSchema, outputSchema }) => ({
+  return Array.from(executors, (executor) => contractOf(executor));
+}
+
+function contractOf(executor: Executor): RegisterAgentBody["capabilities"][number] {
+  const { capability, version, description, cost, bid, inputSchema, outputSchema, planning = {} } = executor;
+  const { consumes, produces, durationMs, reliability } = planning;
+  return {
     name: capability,
     version,
     ...(cost !== undefined && { cost }),
@@ -120,5 +126,9 @@ export function contractsOf(executors: Iterable<Executor>): RegisterAgentBody["c
     ...(description !== "" && { description }),
     ...(inputSchema && { input_schema: inputSchema }),
     ...(outputSchema && { output_schema: outputSchema }),
-  }));
+    ...(consumes && { consumes: { ...consumes } }),
+    ...(produces && { produces: { ...produces } }),
+    ...(durationMs !== undefined && { duration_ms: durationMs }),
+    ...(reliability !== undefined && { reliability }),
+  };
 }

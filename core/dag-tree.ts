@@ -8,7 +8,7 @@
  *     └─ right
  *     combine        ← left, right
  */
-import type { GraphNode } from "../core/graph.ts";
+import type { GraphNode } from "./graph.ts";
 
 export interface TreeRow {
   id: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { GraphNode } from "../core/graph.ts";
 import { treeRows } from "./dag-tree.ts";
+import type { GraphNode } from "./graph.ts";
 
 /** `a, b<a, c<a+b` */
 function tasks(text: string): GraphNode[] {

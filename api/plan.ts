@@ -1,0 +1,142 @@
+/** From a goal to a plan that has passed the gate, and from a plan to what a run is submitted with. */
+import { uuidv7 } from "uuidv7";
+import { SkeinError } from "../core/errors.ts";
+import { refusal } from "../core/issues.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Limits } from "../core/limits.ts";
+import { didYouMean } from "../core/near-miss.ts";
+import type { PlannableCapability } from "../core/planner/capability.ts";
+import { judgePlan } from "../core/planner/gate.ts";
+import { type Goal, requireConsistent } from "../core/planner/goal.ts";
+import type { Plan, Planner } from "../core/planner/planner.ts";
+import type { SubmitBody } from "../core/protocol/runs.ts";
+import type { CapabilityOffer, NewPlan, PlanSubmission, Store } from "../store/store.ts";
+
+export interface PlanContext {
+  store: Pick<Store, "agents">;
+  planners: readonly Planner[];
+  limits: Limits;
+}
+
+/** Label of a run that was planned: the id of its plan. */
+const PLAN_LABEL = "skein.plan";
+
+type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">;
+
+/** A plan of the client's own. Throws why it is refused. */
+export async function takePlan(
+  context: PlanContext,
+  namespace: string,
+  goal: Goal,
+  plan: JsonObject,
+): Promise<MadePlan> {
+  requireConsistent(goal);
+  const { workflow, estimate } = admit(plan, goal, await offered(context, namespace), context.limits, "/workflow");
+  const tasks = workflow.tasks.map(({ id, capability = "", description = "" }) => ({
+    task: id,
+    capability: capability.split("@")[0]!,
+    reason: description,
+  }));
+  const edges = workflow.tasks.flatMap(({ id, needs = [] }) => needs.map((from) => ({ from, to: id, reason: "" })));
+  const explanation = { tasks, edges, alternatives: [], isBest: false, estimate };
+  return { namespace, id: uuidv7(), planner: CLIENT, goal, workflow, explanation };
+}
+
+/** What stands in the place of a planner's name where there was none. */
+const CLIENT = "client";
+
+/** Throws why there is no plan, or why the one that was made is refused. */
+export async function makePlan(
+  context: PlanContext,
+  { namespace, goal, planner: name }: { namespace: string; goal: Goal; planner: string | undefined },
+): Promise<MadePlan> {
+  requireConsistent(goal);
+  const planner = choosePlanner(context.planners, name);
+  const capabilities = await offered(context, namespace);
+  const made = await planner.plan(goal, capabilities);
+  if (made.outcome === "impossible") {
+    const issues = made.issues.map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
+    throw refusal("PLAN_IMPOSSIBLE", issues);
+  }
+  const { workflow, estimate } = admit(made.plan.workflow, goal, capabilities, context.limits);
+  const { tasks, edges, alternatives, isBest }: Plan = made.plan;
+  const explanation = { tasks, edges, alternatives, isBest, estimate };
+  return { namespace, id: uuidv7(), planner: planner.name, goal, workflow, explanation };
+}
+
+function choosePlanner(planners: readonly Planner[], name: string | undefined): Planner {
+  const found = name === undefined ? planners[0] : planners.find((one) => one.name === name);
+  if (found) return found;
+  const names = planners.map((one) => one.name);
+  throw new SkeinError(
+    "PLANNER_UNKNOWN",
+    `There is no planner "${name}" here; there is ${names.join(", ")}.${didYouMean(name ?? "", names)}`,
+  );
+}
+
+/** Checks a plan that was made a while ago again: capabilities come and go. */
+export async function stillAdmitted(context: PlanContext, plan: Pick<NewPlan, "namespace" | "goal" | "workflow">) {
+  return admit(plan.workflow, plan.goal, await offered(context, plan.namespace), context.limits);
+}
+
+function admit(
+  plan: unknown,
+  goal: Goal,
+  capabilities: readonly PlannableCapability[],
+  limits: Limits,
+  place = "/plan",
+) {
+  const verdict = judgePlan(plan, { goal, capabilities, limits });
+  if ("workflow" in verdict) return verdict;
+  const issues = verdict.issues.map((issue) => ({ ...issue, pointer: place + issue.pointer }));
+  throw refusal("PLAN_REFUSED", issues);
+}
+
+/** Only what somebody could run now: a plan for agents that are gone would wait for them. */
+async function offered({ store }: PlanContext, namespace: string): Promise<PlannableCapability[]> {
+  const offers = await store.agents.capabilities(namespace);
+  return offers.filter(({ agents }) => agents > 0).map(plannable);
+}
+
+function plannable(offer: CapabilityOffer): PlannableCapability {
+  return {
+    name: offer.name,
+    version: offer.version ?? "1",
+    consumes: offer.consumes ?? {},
+    produces: offer.produces ?? {},
+    cost: offer.cost ?? 0,
+    durationMs: offer.durationMs ?? 0,
+    reliability: offer.reliability ?? 1,
+    ...(offer.description !== undefined && { description: offer.description }),
+    ...(offer.inputSchema && { inputSchema: offer.inputSchema }),
+    ...(offer.outputSchema && { outputSchema: offer.outputSchema }),
+  };
+}
+
+/** The body that submits the plan's run. Inputs that come with the request go before values in the goal. */
+export function planSubmitBody(
+  { id, goal, workflow }: Pick<NewPlan, "id" | "goal" | "workflow">,
+  { inputs, labels, priority }: PlanSubmission,
+): SubmitBody {
+  const values = Object.entries(goal.have).filter(([, { value }]) => value !== undefined);
+  const own = Object.fromEntries(values.map(([name, { value }]) => [name, value])) as JsonObject;
+  return {
+    definition: workflow as unknown as JsonObject,
+    inputs: { ...own, ...inputs },
+    labels: { ...labels, [PLAN_LABEL]: id },
+    ...(priority !== undefined && { priority }),
+  };
+}
+
+/** What of a request a plan keeps for its run. */
+export function submissionOf({
+  inputs,
+  labels,
+  priority,
+}: { [Key in keyof PlanSubmission]: PlanSubmission[Key] | undefined }): PlanSubmission {
+  return {
+    ...(inputs && { inputs }),
+    ...(labels && { labels }),
+    ...(priority !== undefined && { priority }),
+  };
+}

@@ -1,0 +1,139 @@
+/** `skein plan`: has a goal planned and shows the plan with its reasons; `skein plans …`: decides about one. */
+
+import type { preferences } from "../core/planner/goal.ts";
+import { parseGoalText } from "../core/planner/goal-text.ts";
+import { planTree } from "../core/planner/tree.ts";
+import type { PlanBody, PlanRecordBody } from "../core/protocol/plans.ts";
+import type { Workflow } from "../core/workflow.ts";
+import type { Client } from "../sdk/client.ts";
+import type { Context } from "./context.ts";
+import { type InputOptions, readInputs } from "./inputs.ts";
+import { withLocalSystem } from "./local-system.ts";
+import { counted, formatMs, printAnswer, printJson, visible } from "./output.ts";
+import { exitCodes, UsageError } from "./problem.ts";
+import { readObject } from "./read-file.ts";
+import { runAndReport, watchRun } from "./run.ts";
+
+export interface PlanOptions extends InputOptions {
+  /** A JSON or YAML file. */
+  goal?: string;
+  planner?: string;
+  prefer?: (typeof preferences)[number];
+  mustUse?: string[];
+  mustNotUse?: string[];
+  budget?: number;
+  deadline?: string;
+  /** Run it at once. */
+  accept?: boolean;
+  executors?: string[];
+}
+
+/** Exits with 1 when the accepted plan's run failed. */
+export async function plan(context: Context, text: string | undefined, options: PlanOptions): Promise<number> {
+  const body = await planRequest(context, text, options);
+  const inputs = await readInputs(context, options);
+  if (inputs && !options.accept)
+    throw new UsageError("Inputs are for the run of the plan; add --accept, or leave them out.");
+  const { executors } = options;
+  if (!executors) {
+    const client = await context.client();
+    const made = await showPlan(context, client, body, options);
+    if (!options.accept) {
+      if (!context.json) context.note(`To run it: skein plans accept ${made.id}`);
+      return exitCodes.ok;
+    }
+    return watchRun(context, client, (await client.plans.accept(made.id, { ...(inputs && { inputs }) })).id);
+  }
+  if (context.server !== undefined) {
+    throw new UsageError(
+      `--executors is for the embedded system, but ${context.server} is asked; leave one of them out.`,
+    );
+  }
+  const signal = context.interrupt();
+  const env = { HOST: "127.0.0.1", PORT: "0" };
+  return withLocalSystem(context, { executors, inMemory: true, env }, async ({ client }) => {
+    const made = await showPlan(context, client, body, options);
+    if (!options.accept) return exitCodes.ok;
+    return runAndReport(context, client, () => client.plans.accept(made.id, { ...(inputs && { inputs }) }), signal);
+  });
+}
+
+async function planRequest(context: Context, text: string | undefined, options: PlanOptions): Promise<PlanBody> {
+  if ((text === undefined) === (options.goal === undefined)) {
+    throw new UsageError('Give one goal: in words such as "web.url -> document.summary", or a file with --goal.');
+  }
+  const { prefer, mustUse, mustNotUse, budget, deadline, planner } = options;
+  const more = {
+    ...(prefer && { prefer }),
+    ...(mustUse && { must_use: mustUse }),
+    ...(mustNotUse && { must_not_use: mustNotUse }),
+    ...(budget !== undefined && { budget }),
+    ...(deadline !== undefined && { deadline }),
+  };
+  const goal = (text === undefined
+    ? { ...(await readObject(context, options.goal!)), ...more }
+    : parseGoalText(text, more)) as unknown as PlanBody["goal"];
+  return { goal, ...(planner !== undefined && { planner }) };
+}
+
+/** With `--json` and a run to follow, the run's report alone is printed. */
+async function showPlan(context: Context, client: Client, body: PlanBody, { accept }: PlanOptions) {
+  const made = await client.plans.create(body);
+  if (!context.json) await printPlan(context, client, made);
+  else if (!accept) printJson(context, made);
+  return made;
+}
+
+export async function getPlan(context: Context, id: string): Promise<void> {
+  const client = await context.client();
+  const found = await client.plans.get(id);
+  if (context.json) return printJson(context, found);
+  await printPlan(context, client, found);
+}
+
+async function printPlan(context: Context, client: Client, made: PlanRecordBody): Promise<void> {
+  const { stdout, paint } = context;
+  const { estimate, status } = made;
+  const facts = [
+    `${counted(estimate.tasks, "task")}, at most ${estimate.depth} in a row`,
+    ...(estimate.cost > 0 ? [`costs ${estimate.cost}`] : []),
+    ...(estimate.duration_ms > 0 ? [`takes ${formatMs(estimate.duration_ms)}`] : []),
+    ...(estimate.reliability < 1 ? [`completes in ${(100 * estimate.reliability).toFixed(1)} %`] : []),
+    ...(made.is_best ? [] : ["there may be a better one: the search was broken off"]),
+  ];
+  stdout.write(
+    `${paint.bold(`plan ${made.id}`)} ${status}, by planner ${visible(made.planner)}\n${facts.join("; ")}\n\n`,
+  );
+  for (const [index, line] of planTree(made.workflow as unknown as Workflow, made.tasks).entries()) {
+    stdout.write(`${index % 2 === 0 ? visible(line) : paint.dim(visible(line))}\n`);
+  }
+  stdout.write("\n");
+  // A plan that no planner made has no reasons for its edges.
+  const edges = made.edges.filter(({ reason }) => reason !== "");
+  for (const { from, to, reason } of edges) {
+    stdout.write(`${paint.dim(visible(`${from} → ${to}: ${reason}`))}\n`);
+  }
+  if (edges.length > 0) stdout.write("\n");
+  for (const { task, reason } of made.alternatives) stdout.write(`${visible(`instead of ${task}: ${reason}`)}\n`);
+  if (made.alternatives.length > 0) stdout.write("\n");
+  stdout.write(await client.plans.draw(made.id, "mermaid"));
+}
+
+export async function acceptPlan(
+  context: Context,
+  id: string,
+  options: InputOptions & { reason?: string; watch?: boolean },
+): Promise<number> {
+  const { reason, watch } = options;
+  const client = await context.client();
+  const inputs = await readInputs(context, options);
+  const run = await client.plans.accept(id, { ...(inputs && { inputs }), ...(reason !== undefined && { reason }) });
+  if (watch) return watchRun(context, client, run.id);
+  printAnswer(context, run, `Run ${run.id} has started; skein runs watch ${run.id} follows it.`);
+  return exitCodes.ok;
+}
+
+export async function rejectPlan(context: Context, id: string, { reason }: { reason?: string }): Promise<void> {
+  const client = await context.client();
+  printAnswer(context, await client.plans.reject(id, reason), `Plan ${id} is rejected; it never runs.`);
+}

@@ -1,0 +1,202 @@
+/**
+ * The one gate. Whoever made a plan (a planner, a model, a template, a client), it is data, and becomes a run only if it
+ * does what the goal asks, with what the goal has, by capabilities that are there. It may join things, and nothing else: a
+ * value, a URL, a command or a priority of its own is refused.
+ */
+import { parseDuration } from "../duration.ts";
+import type { ErrorCode, Issue } from "../errors.ts";
+import { criticalPath, topologicalOrder } from "../graph.ts";
+import { MAX_ISSUES, shortened } from "../issues.ts";
+import { canonicalJson, isJsonObject, pointerTo } from "../json.ts";
+import { type Limits, limitSentence } from "../limits.ts";
+import { didYouMean } from "../near-miss.ts";
+import { fits } from "../routing.ts";
+import { type TaskDefinition, type Workflow, workflowIssues } from "../workflow.ts";
+import { rawTasks, taskName } from "../workflow-shape.ts";
+import type { PlannableCapability } from "./capability.ts";
+import { goalValues, inputIssues, outputIssues, type PlanScope, sourcesIn } from "./gate-values.ts";
+import type { Goal } from "./goal.ts";
+import type { Estimate } from "./planner.ts";
+
+export interface GateContext {
+  goal: Goal;
+  /** All that live agents offer, whether or not they declare types. */
+  capabilities: readonly PlannableCapability[];
+  limits: Limits;
+}
+
+export type Verdict = { workflow: Workflow; estimate: Estimate; issues: [] } | { issues: Issue[] };
+
+const workflowKeys = new Set(["name", "description", "inputs", "tasks", "outputs"]);
+const taskKeys = new Set(["id", "description", "needs", "depends_on", "capability", "input"]);
+const MAX_DESCRIPTION = 4_096;
+
+/** Every rule that the plan breaks, or the workflow that it is. */
+export function judgePlan(plan: unknown, context: GateContext): Verdict {
+  const { limits } = context;
+  const count = rawTasks(plan).length;
+  if (count > limits.planTasks) {
+    const message = `The plan has ${count} tasks; ${limitSentence("planTasks", limits)}.`;
+    return { issues: [{ code: "PLAN_LIMIT_EXCEEDED", message, pointer: "/tasks" }] };
+  }
+  const { workflow, issues } = workflowIssues(plan, { limits });
+  if (!workflow) return { issues };
+  const wrong = [...wrongKeys(plan), ...wrongMeaning(workflow, context)];
+  if (wrong.length > 0) return { issues: shortened(wrong) };
+  return { workflow, estimate: estimateOf(workflow, contractsOf(workflow, context)), issues: [] };
+}
+
+/** Of each task by id: what its capability promises. Of several versions that would do, the newest. */
+function contractsOf({ tasks }: Workflow, { capabilities }: GateContext): Map<string, PlannableCapability> {
+  const byName = new Map<string, PlannableCapability[]>();
+  for (const one of capabilities) byName.set(one.name, [...(byName.get(one.name) ?? []), one]);
+  return new Map(
+    tasks.flatMap(({ id, capability = "" }) => {
+      const [name, range] = capability.split("@") as [string, string | undefined];
+      const found = (byName.get(name) ?? [])
+        .filter(({ version }) => range === undefined || fits(version, range))
+        .at(-1);
+      return found ? [[id, found] as const] : [];
+    }),
+  );
+}
+
+function wrongKeys(plan: unknown): Issue[] {
+  const refuse = (owner: string, key: string, pointer: string): Issue => {
+    const message = `${owner} has \`${key}\`, which is not for plans to decide; take it out.`;
+    return { code: "PLAN_KEY_NOT_ALLOWED", message, pointer: pointerTo(pointer, key) };
+  };
+  const own = Object.keys(isJsonObject(plan) ? plan : {}).filter((key) => !workflowKeys.has(key));
+  const issues = own.map((key) => refuse("The plan", key, ""));
+  for (const [index, task] of rawTasks(plan).entries()) {
+    const extra = Object.keys(isJsonObject(task) ? task : {}).filter((key) => !taskKeys.has(key));
+    issues.push(...extra.map((key) => refuse(taskName(task, index), key, `/tasks/${index}`)));
+  }
+  return issues;
+}
+
+function wrongMeaning(workflow: Workflow, context: GateContext): Issue[] {
+  const { goal, limits } = context;
+  const contracts = contractsOf(workflow, context);
+  const scope: PlanScope = { goal, contracts, values: goalValues(goal) };
+  const issues = [...wrongInputs(workflow, goal), ...longDescriptions(workflow)];
+  for (const [index, task] of workflow.tasks.entries()) {
+    if (issues.length >= MAX_ISSUES) break;
+    const contract = contracts.get(task.id);
+    const wrong = wrongCapability(task, `/tasks/${index}`, contract, context);
+    issues.push(...wrong, ...(contract ? inputIssues(task, `/tasks/${index}`, contract, scope) : []));
+  }
+  issues.push(...outputIssues(workflow, scope), ...wrongTasks(workflow, goal, scope));
+  if (issues.length > 0) return issues;
+  return wrongSize(estimateOf(workflow, contracts), goal, limits);
+}
+
+/** The inputs of the run are what the goal has. */
+function wrongInputs({ inputs }: Workflow, goal: Goal): Issue[] {
+  const named = isJsonObject(inputs?.properties) ? Object.keys(inputs.properties) : [];
+  const required = Array.isArray(inputs?.required) ? inputs.required.filter((name) => typeof name === "string") : [];
+  return [...new Set([...named, ...required])]
+    .filter((name) => !Object.hasOwn(goal.have, name))
+    .map((name) => {
+      const message = `The plan asks for an input "${name.slice(0, 128)}", which the goal does not have; use what it has.`;
+      return { code: "PLAN_INPUT_INVALID", message, pointer: "/inputs" };
+    });
+}
+
+function longDescriptions({ description = "", tasks }: Workflow): Issue[] {
+  const all = [
+    { of: "The plan", text: description, pointer: "/description" },
+    ...tasks.map((task, index) => ({
+      of: `Task "${task.id}"`,
+      text: task.description ?? "",
+      pointer: `/tasks/${index}/description`,
+    })),
+  ];
+  return all
+    .filter(({ text }) => text.length > MAX_DESCRIPTION)
+    .map(({ of, pointer }) => {
+      const message = `${of} has a description of more than ${MAX_DESCRIPTION} characters; shorten it.`;
+      return { code: "PLAN_LIMIT_EXCEEDED", message, pointer };
+    });
+}
+
+function wrongCapability(
+  { id, capability }: TaskDefinition,
+  at: string,
+  contract: PlannableCapability | undefined,
+  { goal, capabilities }: GateContext,
+): Issue[] {
+  const refuse = (code: ErrorCode, message: string): Issue[] => [{ code, message, pointer: `${at}/capability` }];
+  if (capability === undefined) {
+    return refuse("PLAN_CAPABILITY_UNKNOWN", `Task "${id}" names no capability; a plan has no other tasks.`);
+  }
+  const name = capability.split("@")[0]!;
+  if (goal.must_not_use?.includes(name)) {
+    return refuse("PLAN_CAPABILITY_NOT_ALLOWED", `Task "${id}" uses "${name}", which the goal says must not be used.`);
+  }
+  if (contract) return [];
+  const hint = didYouMean(name, new Set(capabilities.map((one) => one.name)));
+  return refuse("PLAN_CAPABILITY_UNKNOWN", `Task "${id}" uses "${capability}", which no live agent offers.${hint}`);
+}
+
+/** Tasks that nothing comes of, that do the same twice, or that should be there and are not. */
+function wrongTasks({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope): Issue[] {
+  const isMust = ({ capability = "" }: TaskDefinition) => goal.must_use?.includes(capability.split("@")[0]!) === true;
+  const byId = new Map(tasks.map((task) => [task.id, task]));
+  // An edge without a value would be enough to bring in a task for its effects alone.
+  const used = new Set([...sourcesIn(outputs), ...tasks.filter(isMust).map(({ id }) => id)]);
+  for (const id of used) for (const source of sourcesIn(byId.get(id)?.input)) used.add(source);
+  const seen = new Map<string, string>();
+  const issues: Issue[] = [];
+  for (const [index, task] of tasks.entries()) {
+    if (issues.length >= MAX_ISSUES) break;
+    const pointer = `/tasks/${index}`;
+    if (!used.has(task.id)) {
+      const message = `Task "${task.id}" gives nothing that is wanted or that a task takes which is; take it out.`;
+      issues.push({ code: "PLAN_TASK_UNUSED", message, pointer });
+    }
+    const work = canonicalJson([scope.contracts.get(task.id)?.name ?? task.capability ?? null, task.input ?? null]);
+    const twin = seen.get(work);
+    if (twin !== undefined) {
+      const message = `Task "${task.id}" does the same as "${twin}", with the same input; use that one's output.`;
+      issues.push({ code: "PLAN_TASK_REPEATED", message, pointer });
+    } else seen.set(work, task.id);
+  }
+  const names = new Set(tasks.map(({ capability = "" }) => capability.split("@")[0]!));
+  for (const name of new Set(goal.must_use)) {
+    if (names.has(name)) continue;
+    const message = `The plan has no task for "${name}", which the goal says must be used.`;
+    issues.push({ code: "PLAN_CAPABILITY_MISSING", message, pointer: "/tasks" });
+  }
+  return issues;
+}
+
+function estimateOf({ tasks }: Workflow, contracts: ReadonlyMap<string, PlannableCapability>): Estimate {
+  const nodes = tasks.map(({ id, needs = [] }) => ({ id, needs }));
+  const order = topologicalOrder(nodes);
+  const all = tasks.map(({ id }) => contracts.get(id)!);
+  return {
+    tasks: tasks.length,
+    depth: "depth" in order ? Math.max(0, ...order.depth.values()) : 0,
+    cost: all.reduce((sum, { cost }) => sum + cost, 0),
+    durationMs: criticalPath(nodes, (id) => contracts.get(id)!.durationMs).lengthMs,
+    reliability: all.reduce((product, { reliability }) => product * reliability, 1),
+  };
+}
+
+function wrongSize({ depth, cost, durationMs }: Estimate, { budget, deadline }: Goal, limits: Limits): Issue[] {
+  const issues: Issue[] = [];
+  if (depth > limits.planDepth) {
+    const message = `The plan has ${depth} tasks on one chain; ${limitSentence("planDepth", limits)}.`;
+    issues.push({ code: "PLAN_LIMIT_EXCEEDED", message, pointer: "/tasks" });
+  }
+  if (budget !== undefined && cost > budget + 1e-9 * Math.max(1, budget)) {
+    const message = `The tasks of the plan cost ${cost}, and the goal's budget is ${budget}.`;
+    issues.push({ code: "PLAN_TOO_EXPENSIVE", message, pointer: "/tasks" });
+  }
+  if (deadline !== undefined && durationMs > parseDuration(deadline) + 1e-6) {
+    const message = `The slowest chain of the plan takes ${durationMs} ms, and the goal's deadline is ${deadline}.`;
+    issues.push({ code: "PLAN_TOO_SLOW", message, pointer: "/tasks" });
+  }
+  return issues;
+}

@@ -1,0 +1,90 @@
+/** A goal: what there is, what is wanted, and what a plan for it has to observe. */
+import { z } from "zod";
+import { durationPattern, isDuration } from "../duration.ts";
+import { type Issue, SkeinError } from "../errors.ts";
+import { refusal } from "../issues.ts";
+import type { Json } from "../json.ts";
+import { idPattern } from "../workflow-schema.ts";
+import { semanticType } from "./capability.ts";
+
+const MAX_VALUES = 100;
+const MAX_CAPABILITIES = 100;
+
+const valueName = z.string().regex(idPattern, { error: "must be a name, written like a task's id" });
+
+/** Named values, at least one where they are wanted. */
+function values<T extends z.ZodType>(value: T, least: number) {
+  return z.record(valueName, value).refine(
+    (all) => {
+      const count = Object.keys(all).length;
+      return count >= least && count <= MAX_VALUES;
+    },
+    { error: `must have ${least} to ${MAX_VALUES} values` },
+  );
+}
+
+const capabilities = z.array(valueName).max(MAX_CAPABILITIES);
+
+export const preferences = ["cheapest", "fastest", "most_reliable"] as const;
+
+/** `have` becomes the inputs of the run, `want` its outputs. */
+export const goalSchema = z
+  .strictObject({
+    have: values(
+      z.strictObject({
+        type: semanticType,
+        value: (z.unknown() as z.ZodType<Json>)
+          .optional()
+          .meta({ description: "Default: the run's input of this name, given when it is submitted" }),
+      }),
+      0,
+    )
+      .default({})
+      .meta({ description: "What there is: the type of each value by name; the inputs of the run" }),
+    want: values(semanticType, 1).meta({ description: "What is wanted: a type by name; the outputs of the run" }),
+    prefer: z
+      .enum(preferences)
+      .optional()
+      .meta({ description: "What the plan should be, first of all; default: as few tasks as possible, then cheap" }),
+    must_use: capabilities.optional().meta({ description: "Capabilities that have to be in the plan, in this order" }),
+    must_not_use: capabilities.optional().meta({ description: "Capabilities that must not be in the plan" }),
+    budget: z.number().min(0).optional().meta({ description: "The most that all tasks together may cost" }),
+    deadline: z
+      .string()
+      .refine(isDuration, { error: "must be a duration, such as 30s" })
+      .meta({
+        pattern: durationPattern.source,
+        description: "The longest the tasks may take, by their declared durations",
+      })
+      .optional(),
+  })
+  .meta({ id: "Goal", description: "Typed values that there are, and typed values that are wanted" });
+export type Goal = z.output<typeof goalSchema>;
+export type GoalInput = z.input<typeof goalSchema>;
+
+/** Throws GOAL_INVALID for a goal that contradicts itself. */
+export function requireConsistent(goal: Goal): void {
+  const forbidden = new Set(goal.must_not_use);
+  const issues: Issue[] = [...new Set(goal.must_use)]
+    .filter((name) => forbidden.has(name))
+    .map((name) => ({
+      code: "GOAL_INVALID",
+      message: `The goal must use "${name}" and must not use it; take it out of one of the two lists.`,
+      pointer: "/must_use",
+    }));
+  if (issues.length > 0) throw refusal("GOAL_INVALID", issues);
+}
+
+/** A goal from a JSON value. Throws GOAL_INVALID with every flaw. */
+export function readGoal(value: unknown): Goal {
+  const read = goalSchema.safeParse(value);
+  if (!read.success) {
+    const issues = read.error.issues.map(({ message, path }): Issue => {
+      const pointer = path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+      return { code: "GOAL_INVALID", message: `${pointer || "The goal"}: ${message}`, pointer };
+    });
+    throw new SkeinError("GOAL_INVALID", `The goal is not valid: ${issues[0]!.message}`, { issues });
+  }
+  requireConsistent(read.data);
+  return read.data;
+}

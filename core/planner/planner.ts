@@ -1,0 +1,69 @@
+/**
+ * The port of planners: from a goal and the capabilities on offer to a plan. A plan is data, whoever made it: it runs
+ * nothing, and passes one gate (gate.ts) before it becomes a run.
+ *
+ * The room: goal.ts and capability.ts say what planners are told; capability-planner.ts plans by types alone, with
+ * problem.ts (the goal in numbers), search.ts and landmarks.ts (the best steps), wiring.ts (what goes where), reasons.ts
+ * and missing.ts (why, and why not); compile.ts makes a workflow of what comes out.
+ */
+import type { Issue } from "../errors.ts";
+import type { Workflow } from "../workflow.ts";
+import type { PlannableCapability } from "./capability.ts";
+import type { Goal } from "./goal.ts";
+
+export interface Planner {
+  /** What a request names it by. */
+  readonly name: string;
+  /** What it has come to. Never throws for a goal that has no plan. */
+  plan(goal: Goal, capabilities: readonly PlannableCapability[]): PlanOutcome | Promise<PlanOutcome>;
+}
+
+export type PlanOutcome =
+  | { outcome: "planned"; plan: Plan }
+  /** There is no plan; the issues say what is missing. */
+  | { outcome: "impossible"; issues: Issue[] };
+
+export interface Plan {
+  workflow: Workflow;
+  /** For each task, in the order of the workflow. */
+  tasks: TaskReason[];
+  edges: EdgeReason[];
+  alternatives: Alternative[];
+  estimate: Estimate;
+  /** Whether nothing is better by what the goal prefers. */
+  isBest: boolean;
+}
+
+export interface TaskReason {
+  task: string;
+  capability: string;
+  reason: string;
+}
+
+export interface EdgeReason {
+  from: string;
+  to: string;
+  reason: string;
+}
+
+/** A capability that could stand in a task's place as the plan is. */
+export interface Alternative {
+  task: string;
+  capability: string;
+  /** How much more it costs, takes, or is reliable; below 0: less. */
+  cost: number;
+  durationMs: number;
+  reliability: number;
+  reason: string;
+}
+
+export interface Estimate {
+  tasks: number;
+  /** Tasks on the longest chain. */
+  depth: number;
+  cost: number;
+  /** Of the slowest chain of tasks. */
+  durationMs: number;
+  /** That all tasks complete, if one failing does not depend on another. */
+  reliability: number;
+}

@@ -1,0 +1,223 @@
+/**
+ * A goal and the capabilities on offer as numbers, without whatever cannot be in a good plan: a search over 10,000
+ * capabilities then mostly looks at a few dozen.
+ */
+import type { PlannableCapability } from "./capability.ts";
+import type { Goal } from "./goal.ts";
+
+/** Something a plan may use: a capability with its types by number. */
+export interface Step {
+  capability: PlannableCapability;
+  takes: number[];
+  gives: number[];
+  cost: number;
+  durationMs: number;
+  /** −ln of the reliability, so that it adds up. */
+  risk: number;
+}
+
+export interface Problem {
+  types: string[];
+  /** By type: whether it is among what there is. */
+  given: boolean[];
+  wanted: number[];
+  steps: Step[];
+  /** Steps that have to be in the plan. */
+  must: number[];
+  /** By type: the steps that give it. */
+  givers: number[][];
+  /** By type: the steps that take it. */
+  takers: number[][];
+}
+
+/** All of it, in the order of names, so that equal inputs in any order give equal plans. */
+export function stateProblem(goal: Goal, capabilities: readonly PlannableCapability[]): Problem {
+  const forbidden = new Set(goal.must_not_use);
+  const usable = capabilities
+    .filter((one) => !forbidden.has(one.name) && Object.keys(one.produces).length > 0)
+    .sort((a, b) => compare(a.name, b.name) || compareVersions(a.version, b.version));
+  const numbers = new Map<string, number>();
+  const numberOf = (type: string) => {
+    const known = numbers.get(type);
+    if (known !== undefined) return known;
+    numbers.set(type, numbers.size);
+    return numbers.size - 1;
+  };
+  const held = Object.values(goal.have).map(({ type }) => numberOf(type));
+  const wanted = distinct(Object.values(goal.want).map(numberOf));
+  const steps = usable.map((capability) => ({
+    capability,
+    takes: distinct(Object.values(capability.consumes).map(numberOf)),
+    gives: distinct(Object.values(capability.produces).map(numberOf)),
+    cost: capability.cost,
+    durationMs: capability.durationMs,
+    risk: -Math.log(capability.reliability),
+  }));
+  const given = Array.from(numbers, () => false);
+  for (const type of held) given[type] = true;
+  const must = distinct(goal.must_use ?? []).flatMap((name) => {
+    const found = steps.findLastIndex(({ capability }) => capability.name === name);
+    return found === -1 ? [] : [found];
+  });
+  return indexed({ types: [...numbers.keys()], given, wanted, steps, must });
+}
+
+function indexed(problem: Omit<Problem, "givers" | "takers">): Problem {
+  const givers: number[][] = problem.types.map(() => []);
+  const takers: number[][] = problem.types.map(() => []);
+  for (const [index, { takes, gives }] of problem.steps.entries()) {
+    for (const type of gives) givers[type]!.push(index);
+    for (const type of takes) takers[type]!.push(index);
+  }
+  return { ...problem, givers, takers };
+}
+
+/** The problem with only those steps for which `keep` holds; what must be used always stays. */
+export function only(problem: Problem, keep: (step: number) => boolean): Problem {
+  const must = new Set(problem.must);
+  const numbers = new Map<number, number>();
+  const steps = problem.steps.filter((_, index) => {
+    if (!must.has(index) && !keep(index)) return false;
+    numbers.set(index, numbers.size);
+    return true;
+  });
+  return indexed({ ...problem, steps, must: problem.must.map((index) => numbers.get(index)!) });
+}
+
+/** Types that are wanted, or that a step needs which must be used. */
+export function targets({ wanted, must, steps }: Problem): number[] {
+  return distinct([...wanted, ...must.flatMap((index) => steps[index]!.takes)]);
+}
+
+/** By type, whether it can be had at all; and by step, whether it can run at all. */
+export function reachable({ given, steps, takers }: Problem): { types: boolean[]; steps: boolean[] } {
+  const types = [...given];
+  const open = steps.map(({ takes }) => takes.length);
+  const canRun = steps.map(() => false);
+  const queue = types.flatMap((isThere, type) => (isThere ? [type] : []));
+  const run = (index: number) => {
+    canRun[index] = true;
+    for (const type of steps[index]!.gives) {
+      if (types[type]) continue;
+      types[type] = true;
+      queue.push(type);
+    }
+  };
+  for (const [index, count] of open.entries()) if (count === 0) run(index);
+  for (let next = 0; next < queue.length; next++) {
+    for (const taker of takers[queue[next]!]!) if (--open[taker]! === 0) run(taker);
+  }
+  return { types, steps: canRun };
+}
+
+/** Without steps that cannot run, that lead nowhere, or that another step is at least as good as in every respect. */
+export function pruned(problem: Problem): Problem {
+  const can = reachable(problem).steps;
+  const runnable = only(problem, (step) => can[step]!);
+  const leads = relevant(runnable);
+  const useful = only(runnable, (step) => leads[step]!);
+  const worse = dominated(useful);
+  return worse.size === 0 ? useful : only(useful, (step) => !worse.has(step));
+}
+
+/** By step: whether something that is wanted could be made from what it gives. */
+function relevant(problem: Problem): boolean[] {
+  const { steps, givers, given, types } = problem;
+  const leads = steps.map(() => false);
+  const seen = types.map(() => false);
+  const queue = targets(problem).filter((type) => !given[type]);
+  for (const type of queue) seen[type] = true;
+  for (let next = 0; next < queue.length; next++) {
+    for (const giver of givers[queue[next]!]!) {
+      if (leads[giver]) continue;
+      leads[giver] = true;
+      for (const type of steps[giver]!.takes) {
+        if (seen[type] || given[type]) continue;
+        seen[type] = true;
+        queue.push(type);
+      }
+    }
+  }
+  return leads;
+}
+
+/** More candidates than this are not compared with each other: near duplicates come in groups, and groups are small. */
+const MAX_COMPARED = 64;
+
+/**
+ * Steps that another one takes no more than, gives no less than, and is in no measure worse than. Between equals the first
+ * by name stays. Exchanging one for the other never makes a plan worse, so one best plan is always left.
+ */
+function dominated({ steps, givers, given, takers, wanted }: Problem): Set<number> {
+  const counts = new Set(wanted);
+  const isOfUse = (type: number) => !given[type] && (counts.has(type) || takers[type]!.length > 0);
+  const useful = steps.map(({ gives }) => gives.filter(isOfUse));
+  const needed = steps.map(({ takes }) => takes.filter((type) => !given[type]));
+  const worse = new Set<number>();
+  for (const [index, own] of useful.entries()) {
+    // Whoever gives all that this one gives is among the givers of the type that the fewest give.
+    const rarest = own.reduce((a, b) => (givers[b]!.length < givers[a]!.length ? b : a), own[0] ?? -1);
+    const rivals = rarest === -1 ? [] : orderedRivals(steps, givers[rarest]!);
+    let compared = 0;
+    for (const rival of rivals) {
+      if (rival === index || worse.has(rival)) continue;
+      if (compared++ >= MAX_COMPARED) break;
+      if (!isAtLeastAsGood(rival, index)) continue;
+      worse.add(index);
+      break;
+    }
+  }
+  return worse;
+
+  function isAtLeastAsGood(a: number, b: number): boolean {
+    const [one, other] = [steps[a]!, steps[b]!];
+    if (one.cost > other.cost || one.durationMs > other.durationMs || one.risk > other.risk) return false;
+    if (!isSubset(needed[a]!, other.takes) || !isSubset(useful[b]!, one.gives)) return false;
+    const isTie =
+      one.cost === other.cost &&
+      one.durationMs === other.durationMs &&
+      one.risk === other.risk &&
+      isSubset(needed[b]!, one.takes) &&
+      isSubset(useful[a]!, other.gives);
+    return !isTie || a < b;
+  }
+}
+
+const rivalOrders = new WeakMap<number[], number[]>();
+
+/** The best first, so that a worse one meets its better soon. */
+function orderedRivals(steps: readonly Step[], rivals: number[]): number[] {
+  const known = rivalOrders.get(rivals);
+  if (known) return known;
+  const order = [...rivals].sort((a, b) => {
+    const [one, other] = [steps[a]!, steps[b]!];
+    return (
+      one.takes.length - other.takes.length ||
+      one.cost - other.cost ||
+      one.durationMs - other.durationMs ||
+      one.risk - other.risk ||
+      a - b
+    );
+  });
+  rivalOrders.set(rivals, order);
+  return order;
+}
+
+function isSubset(some: readonly number[], all: readonly number[]): boolean {
+  return some.every((one) => all.includes(one));
+}
+
+function distinct<T>(items: readonly T[]): T[] {
+  return [...new Set(items)];
+}
+
+/** `2`, `2.1` and `2.1.0` are versions. */
+function compareVersions(a: string, b: string): number {
+  const [one, other] = [a.split("."), b.split(".")];
+  const at = [0, 1, 2].find((part) => Number(one[part] ?? 0) !== Number(other[part] ?? 0));
+  return at === undefined ? compare(a, b) : Number(one[at] ?? 0) - Number(other[at] ?? 0);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

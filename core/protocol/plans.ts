@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { goalSchema } from "../planner/goal.ts";
+import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
+
+export const planners = name.meta({ description: "Default: `capability`, which plans by types alone" });
+
+export const planBody = z
+  .strictObject({
+    goal: goalSchema,
+    planner: planners.optional(),
+    workflow: jsonObject
+      .optional()
+      .meta({ description: "A plan of one's own, instead of a planner's: it passes the same gate" }),
+  })
+  .refine((body) => body.planner === undefined || body.workflow === undefined, {
+    error: "has both `planner` and `workflow`; a plan is made by one of them",
+  })
+  .meta({ id: "PlanRequest", description: "What is to be planned; nothing runs" });
+export type PlanBody = z.input<typeof planBody>;
+
+const estimate = z
+  .object({
+    tasks: z.number().int(),
+    depth: z.number().int().meta({ description: "Tasks on the longest chain" }),
+    cost: z.number().meta({ description: "Of all tasks together" }),
+    duration_ms: z.number().meta({ description: "Of the slowest chain of tasks" }),
+    reliability: z.number().meta({ description: "That all tasks complete" }),
+  })
+  .meta({ description: "What the plan should come to, by what its capabilities declare" });
+
+export const plan = z
+  .object({
+    id: uuid,
+    planner: z.string(),
+    status: z.enum(["proposed", "accepted", "rejected"]),
+    goal: json,
+    workflow: jsonObject.meta({ description: "An ordinary workflow definition" }),
+    tasks: z.array(z.object({ task: z.string(), capability: z.string(), reason: z.string() })).meta({
+      description: "Why each task is there",
+    }),
+    edges: z.array(z.object({ from: z.string(), to: z.string(), reason: z.string() })).meta({
+      description: "Why each task needs another",
+    }),
+    alternatives: z
+      .array(
+        z.object({
+          task: z.string(),
+          capability: z.string(),
+          cost: z.number(),
+          duration_ms: z.number(),
+          reliability: z.number(),
+          reason: z.string(),
+        }),
+      )
+      .meta({ description: "Capabilities that could stand in a task's place, and how they differ from the one there" }),
+    estimate,
+    is_best: z
+      .boolean()
+      .meta({ description: "Nothing is better by what the goal prefers; else the search was broken off" }),
+    run_id: uuid.nullable().meta({ description: "Of an accepted plan" }),
+    decided_by: z.string().nullable(),
+    reason: z.string().nullable().meta({ description: "What was said when it was decided" }),
+    created_at: timestamp,
+    decided_at: timestamp.nullable(),
+  })
+  .meta({ id: "Plan" });
+export type PlanRecordBody = z.infer<typeof plan>;
+
+export const planFormats = ["json", "mermaid", "svg", "tree"] as const;
+export const planQuery = z.strictObject({ format: z.enum(planFormats).default("json") });
+
+const reason = z.string().max(8192).optional();
+
+/** `inputs` are those that the goal has no values for. */
+export const acceptBody = z
+  .strictObject({
+    inputs: jsonObject.optional(),
+    labels: labels.optional(),
+    priority: z.number().int().min(0).max(9).optional(),
+    reason,
+  })
+  .nullish()
+  .meta({ id: "AcceptPlan" });
+export type AcceptBody = z.infer<typeof acceptBody>;
+
+export const rejectBody = z.strictObject({ reason }).nullish().meta({ id: "RejectPlan" });

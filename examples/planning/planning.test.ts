@@ -1,0 +1,87 @@
+/** The goal of the example, planned by types, shown, and run to its result; from the command line and in code. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { invoke } from "../../cli/invoke.suite.ts";
+import { createClient, type Embedded, loadConfig, startEmbedded } from "../../index.ts";
+import * as newsroom from "./newsroom.ts";
+
+const file = join(import.meta.dirname, "goal.yaml");
+const result = "A skein of geese has crossed the Atlantic in formation. [atlantic, crossed, formation]";
+
+let system: Embedded;
+beforeAll(async () => {
+  system = await startEmbedded({
+    config: loadConfig({ PORT: "0" }),
+    logger: pino({ level: "silent" }),
+    executors: Object.values(newsroom),
+    inMemory: true,
+  });
+});
+afterAll(() => system?.stop());
+
+const skein = (...args: string[]) => invoke(["--server", system.url, ...args]);
+
+describe("the goal", () => {
+  it("is planned by types, and run to its result", async () => {
+    const client = createClient({ url: system.url });
+    const goal = parse(readFileSync(file, "utf8"));
+    const plan = await client.plans.create({ goal });
+    expect(plan.tasks.map(({ capability }) => capability)).toEqual([
+      "news.keywords",
+      "news.sentences",
+      "news.lead",
+      "news.brief",
+    ]);
+    expect(plan.alternatives.map(({ task, capability, cost }) => [task, capability, cost])).toEqual([
+      ["news_lead", "news.ghostwriter", 19],
+    ]);
+    const run = await client.runs.submit({ goal }, { wait: 30 });
+    expect(await client.runs.result(run.id)).toEqual({ status: "completed", outputs: { brief: result }, error: null });
+    const shorter = await client.plans.create({ goal: { ...goal, prefer: undefined } });
+    expect(shorter.tasks.map(({ capability }) => capability)).toContain("news.ghostwriter");
+  });
+
+  it("is shown by skein plan as a tree with its reasons, and as Mermaid", async () => {
+    const { code, stdout, stderr } = await skein("plan", "--goal", file);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/^To run it: skein plans accept [0-9a-f-]{36}\n$/)]);
+    expect(stdout).toContain("4 tasks, at most 3 in a row; costs 4");
+    expect(stdout).toContain("├─ news_keywords  (news.keywords)");
+    expect(stdout).toContain("news_brief  (news.brief)  ← ");
+    expect(stdout).toContain("Gives news.brief, which is wanted as `brief`; nothing else gives news.brief.");
+    expect(stdout).toContain("news_sentences → news_lead: `sentences` takes article.sentences");
+    expect(stdout).toContain("instead of news_lead: `news.ghostwriter` costs 19 more.");
+    expect(stdout).toContain("flowchart ");
+  });
+
+  it("may be said in one line, reviewed, and accepted or rejected", async () => {
+    const text = "article:article.text -> brief:news.brief";
+    const planned = await skein("--json", "plan", text, "--must-not-use", "news.ghostwriter");
+    const { id } = JSON.parse(planned.stdout);
+    expect((await skein("plans", "get", id)).stdout).toContain("proposed, by planner capability");
+    const accepted = await skein("plans", "accept", id, "--input", "article=Geese fly together.", "--watch");
+    expect([accepted.code, accepted.stdout]).toEqual([0, expect.stringContaining("Geese fly together. [together]")]);
+    expect((await skein("plans", "reject", id)).stderr).toContain("[PLAN_ALREADY_DECIDED]");
+    const other = JSON.parse((await skein("--json", "plan", text)).stdout).id;
+    expect((await skein("plans", "reject", other)).stdout).toBe(`Plan ${other} is rejected; it never runs.\n`);
+  });
+
+  it("is planned and run at once with --accept", async () => {
+    const { code, stdout } = await skein("plan", "--goal", file, "--accept");
+    expect([code, stdout]).toEqual([0, expect.stringContaining(result)]);
+  });
+
+  it.each([
+    [["plan"], "Give one goal"],
+    [["plan", "summarise this"], "is not a goal"],
+    [["plan", "article.text -> news.breif"], 'Did you mean "news.brief"?'],
+    [["plan", "x -> y", "--planner", "llm"], "there is capability"],
+    [["plan", "article.text -> news.brief", "--input", "a=b"], "add --accept"],
+    [["plan", "article.text -> news.brief", "--budget", "2"], "The cheapest plan costs 4"],
+  ])("is refused in one sentence where it cannot be planned: %j", async (args, text) => {
+    const { code, stderr } = await skein(...args);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(text)]);
+  });
+});

@@ -1,0 +1,85 @@
+/** Plans that were made for goals, and what became of them. */
+import type { JsonObject } from "../core/json.ts";
+import type { Sql } from "./sql.ts";
+import type { NewPlan, PlanRecord, PlanStore } from "./store.ts";
+
+export function planStore(sql: Sql): PlanStore {
+  return {
+    create: async (plan) => {
+      // The conflict is with ourselves, repeated after a connection was lost: nobody else has this id.
+      const [row] = await sql.query<PlanRow>(
+        `insert into plan (namespace, id, planner, goal, workflow, explanation, submission, status, decided_by, decided_at, run_id)
+         values ($1, $2, $3, $4, $5, $6, $7, case when $8::uuid is null then 'proposed' else 'accepted' end, $9,
+           case when $8::uuid is null then null else clock_timestamp() end, $8)
+         on conflict (id) do update set planner = excluded.planner
+         returning ${planColumns}`,
+        [
+          plan.namespace,
+          plan.id,
+          plan.planner,
+          JSON.stringify(plan.goal),
+          JSON.stringify(plan.workflow),
+          JSON.stringify(plan.explanation),
+          JSON.stringify(plan.submission),
+          plan.accepted?.runId ?? null,
+          plan.accepted?.by ?? null,
+        ],
+      );
+      return toPlan(row!);
+    },
+    find: async (namespace, id) => {
+      const [row] = await sql.query<PlanRow>(`select ${planColumns} from plan where namespace = $1 and id = $2`, [
+        namespace,
+        id,
+      ]);
+      return row && toPlan(row);
+    },
+    decide: async (namespace, id, { status, by, reason, runId, submission }) => {
+      const [row] = await sql.query<PlanRow>(
+        `update plan set status = $3, decided_by = $4, decided_at = clock_timestamp(), reason = $5, run_id = $6,
+           submission = coalesce($7::json, submission)
+         where namespace = $1 and id = $2 and status = 'proposed'
+         returning ${planColumns}`,
+        [namespace, id, status, by, reason ?? null, runId ?? null, submission ? JSON.stringify(submission) : null],
+      );
+      return row && toPlan(row);
+    },
+  };
+}
+
+interface PlanRow {
+  namespace: string;
+  id: string;
+  planner: string;
+  goal: NewPlan["goal"];
+  workflow: NewPlan["workflow"];
+  explanation: NewPlan["explanation"];
+  submission: JsonObject;
+  status: PlanRecord["status"];
+  decided_by: string | null;
+  decided_at: Date | null;
+  reason: string | null;
+  run_id: string | null;
+  created_at: Date;
+}
+
+const planColumns =
+  "namespace, id, planner, goal, workflow, explanation, submission, status, decided_by, decided_at, reason, run_id, created_at";
+
+function toPlan(row: PlanRow): PlanRecord {
+  return {
+    namespace: row.namespace,
+    id: row.id,
+    planner: row.planner,
+    goal: row.goal,
+    workflow: row.workflow,
+    explanation: row.explanation,
+    submission: row.submission,
+    status: row.status,
+    decidedBy: row.decided_by,
+    decidedAt: row.decided_at,
+    reason: row.reason,
+    runId: row.run_id,
+    createdAt: row.created_at,
+  };
+}

@@ -1,0 +1,89 @@
+import { uuidv7 } from "uuidv7";
+import { expect, it } from "vitest";
+import type { OpenTeam } from "../store.suite.ts";
+import type { NewPlan } from "../store.ts";
+import { newWorkflow } from "./team.ts";
+
+export function goalPlanCases(open: OpenTeam): void {
+  const newPlan = (namespace: string): NewPlan => ({
+    namespace,
+    id: uuidv7(),
+    planner: "capability",
+    goal: { have: { text: { type: "text", value: "Geese." } }, want: { summary: "summary" } },
+    workflow: newWorkflow({ a: {} }),
+    explanation: {
+      tasks: [{ task: "a", capability: "work", reason: "It is there." }],
+      edges: [],
+      alternatives: [],
+      estimate: { tasks: 1, depth: 1, cost: 0.5, durationMs: 10, reliability: 1 },
+      isBest: true,
+    },
+    submission: { inputs: { more: true } },
+  });
+
+  it("are kept as they were made, in their namespace", async () => {
+    const { store, namespace } = await open();
+    const plan = newPlan(namespace);
+    const stored = await store.plans.create(plan);
+    expect(stored).toEqual({
+      ...plan,
+      status: "proposed",
+      decidedBy: null,
+      decidedAt: null,
+      reason: null,
+      runId: null,
+      createdAt: expect.any(Date),
+    });
+    expect(await store.plans.create(plan)).toEqual(stored);
+    expect(await store.plans.find(namespace, plan.id)).toEqual(stored);
+    expect(await store.plans.find("another", plan.id)).toBeUndefined();
+  });
+
+  it("are decided once", async () => {
+    const { store, namespace } = await open();
+    const { id } = await store.plans.create(newPlan(namespace));
+    const accept = { status: "accepted", by: "ann", runId: uuidv7(), submission: { priority: 3 } } as const;
+    expect(await store.plans.decide("another", id, accept)).toBeUndefined();
+    const decided = await store.plans.decide(namespace, id, accept);
+    expect(decided).toMatchObject({
+      status: "accepted",
+      decidedBy: "ann",
+      runId: accept.runId,
+      submission: { priority: 3 },
+    });
+    expect(await store.plans.decide(namespace, id, { status: "rejected", by: "bob" })).toBeUndefined();
+    expect(await store.plans.find(namespace, id)).toEqual(decided);
+    const other = await store.plans.create(newPlan(namespace));
+    const rejected = await store.plans.decide(namespace, other.id, {
+      status: "rejected",
+      by: "bob",
+      reason: "Too dear.",
+    });
+    expect(rejected).toMatchObject({
+      status: "rejected",
+      reason: "Too dear.",
+      runId: null,
+      submission: { inputs: { more: true } },
+    });
+  });
+
+  it("are forgotten after 30 days, unless they were accepted", async () => {
+    const { store, sql, namespace } = await open();
+    const create = async (accepted?: NewPlan["accepted"]) =>
+      (await store.plans.create({ ...newPlan(namespace), ...(accepted && { accepted }) })).id;
+    const old = [await create(), await create(), await create({ runId: uuidv7(), by: "ann" })] as const;
+    await store.plans.decide(namespace, old[1], { status: "rejected", by: "bob" });
+    await sql.query("update plan set created_at = created_at - interval '31 days' where namespace = $1", [namespace]);
+    const young = await create();
+    await store.upkeep.prune();
+    const left = await sql.query<{ id: string }>("select id from plan where namespace = $1 order by id", [namespace]);
+    expect(left.map(({ id }) => id)).toEqual([old[2], young]);
+  });
+
+  it("may be accepted from the start, for a run", async () => {
+    const { store, namespace } = await open();
+    const runId = uuidv7();
+    const stored = await store.plans.create({ ...newPlan(namespace), accepted: { runId, by: "ann" } });
+    expect(stored).toMatchObject({ status: "accepted", runId, decidedBy: "ann", decidedAt: expect.any(Date) });
+  });
+}

@@ -1,0 +1,318 @@
+/** Plans over HTTP: made, drawn, reviewed, and run. */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { CapabilityBody } from "../../core/protocol/agents.ts";
+import type { PlanRecordBody } from "../../core/protocol/plans.ts";
+import type { RunBody } from "../../core/protocol/runs.ts";
+import { type Namespace, startServer, type TestServer } from "./server.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.stop());
+
+const read = {
+  name: "read",
+  consumes: { url: "web.url" },
+  produces: { text: "document.text" },
+  cost: 2,
+  duration_ms: 100,
+};
+const shorten = { name: "shorten", consumes: { text: "document.text" }, produces: { summary: "document.summary" } };
+const rate = { name: "rate", consumes: { text: "document.text" }, produces: { score: "document.score" } };
+const goal = {
+  have: { page: { type: "web.url", value: "https://a.example" } },
+  want: { summary: "document.summary", score: "document.score" },
+};
+
+async function newLibrary() {
+  const space = await server.newNamespace();
+  const agent = await space.join([read, shorten, rate]);
+  return { space, agent };
+}
+
+const post = <T>(space: Namespace, path: string, body: object = {}, headers?: Record<string, string>) =>
+  space.call<T>({ path, body, ...(headers && { headers }) });
+
+const plan = async (space: Namespace) => (await post<PlanRecordBody>(space, "/v1/plans", { goal })).body;
+
+describe("a plan", () => {
+  it("is a workflow with a reason for each task and edge; nothing runs", async () => {
+    const { space } = await newLibrary();
+    const made = await post<PlanRecordBody>(space, "/v1/plans", { goal });
+    expect([made.status, made.headers.location]).toEqual([201, `/v1/plans/${made.body.id}`]);
+    expect(made.body).toMatchObject({ planner: "capability", status: "proposed", goal, is_best: true, run_id: null });
+    expect(made.body.estimate).toEqual({ tasks: 3, depth: 2, cost: 2, duration_ms: 100, reliability: 1 });
+    expect(made.body.tasks.map(({ task }) => task)).toEqual(["read", "rate", "shorten"]);
+    expect(made.body.edges.map(({ from, to }) => `${from} ${to}`).toSorted()).toEqual(["read rate", "read shorten"]);
+    expect((await space.call<PlanRecordBody>({ path: `/v1/plans/${made.body.id}` })).body).toEqual(made.body);
+    expect((await space.call<{ data: RunBody[] }>({ path: "/v1/runs" })).body.data).toEqual([]);
+  });
+
+  it("can be drawn", async () => {
+    const { space } = await newLibrary();
+    const { id } = await plan(space);
+    const draw = (format: string) => space.call({ path: `/v1/plans/${id}?format=${format}` });
+    const tree = await draw("tree");
+    expect(tree.headers["content-type"]).toBe("text/plain; charset=utf-8");
+    expect(tree.text.split("\n").filter((line) => line !== "" && !line.includes("Gives"))).toEqual([
+      "read",
+      "├─ rate",
+      "└─ shorten",
+    ]);
+    expect(tree.text).toContain("Gives document.score, which is wanted as `score`; nothing else gives document.score.");
+    expect((await draw("mermaid")).text).toMatch(
+      /^flowchart (TD|LR)\n {2}accTitle: Plan [0-9a-f-]{36}, 3 tasks\n[\s\S]*n0 --> n1/,
+    );
+    expect((await draw("svg")).text).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+    expect((await draw("pdf")).body).toMatchObject({ code: "REQUEST_INVALID" });
+  });
+
+  it("that is accepted starts its run, once, with the values of the goal", async () => {
+    const { space, agent } = await newLibrary();
+    const { id } = await plan(space);
+    const accept = () => post<RunBody>(space, `/v1/plans/${id}/accept`, { reason: "Good.", priority: 7 });
+    const [first, second] = [await accept(), await accept()];
+    expect([first.status, first.headers.location]).toEqual([202, `/v1/runs/${first.body.id}`]);
+    expect(second.body.id).toBe(first.body.id);
+    expect(first.body).toMatchObject({
+      inputs: { page: "https://a.example" },
+      priority: 7,
+      labels: { "skein.plan": id },
+    });
+    await agent.work(({ capability, input }) => ({
+      [{ read: "text", rate: "score", shorten: "summary" }[capability]!]:
+        `${capability}(${Object.values(input as object)})`,
+    }));
+    expect((await space.finished(first.body.id)).status).toBe("completed");
+    const { body } = await space.call<{ outputs: object }>({ path: `/v1/runs/${first.body.id}/result` });
+    expect(body.outputs).toEqual({
+      summary: "shorten(read(https://a.example))",
+      score: "rate(read(https://a.example))",
+    });
+    const after = (await space.call<PlanRecordBody>({ path: `/v1/plans/${id}` })).body;
+    expect(after).toMatchObject({ status: "accepted", run_id: first.body.id, reason: "Good." });
+    expect((await post(space, `/v1/plans/${id}/reject`)).body).toMatchObject({
+      code: "PLAN_ALREADY_DECIDED",
+      status: 409,
+    });
+  });
+
+  it("that is rejected never runs", async () => {
+    const { space } = await newLibrary();
+    const { id } = await plan(space);
+    const reject = () => post<PlanRecordBody>(space, `/v1/plans/${id}/reject`, { reason: "Too dear." });
+    expect((await reject()).body).toMatchObject({ status: "rejected", reason: "Too dear." });
+    expect((await reject()).status).toBe(200);
+    expect((await post(space, `/v1/plans/${id}/accept`)).body).toMatchObject({ code: "PLAN_ALREADY_DECIDED" });
+  });
+
+  it("is checked again when it is accepted, and starts nothing when it does not hold any more", async () => {
+    const { space, agent } = await newLibrary();
+    const { id } = await plan(space);
+    await agent.call({ method: "DELETE", path: `/v1/agents/${agent.id}` });
+    const refused = await post<{ code: string; errors: { code: string; message: string }[] }>(
+      space,
+      `/v1/plans/${id}/accept`,
+    );
+    expect(refused.body.errors[0]!.code).toBe("PLAN_CAPABILITY_UNKNOWN");
+    expect(refused.body.errors[0]!.message).toContain('Task "read" uses "read", which no live agent offers');
+    expect((await space.call<PlanRecordBody>({ path: `/v1/plans/${id}` })).body.status).toBe("proposed");
+  });
+
+  it("asks for the inputs that the goal has no values for", async () => {
+    const { space } = await newLibrary();
+    const open = { ...goal, have: { page: { type: "web.url" } } };
+    const { id } = (await post<PlanRecordBody>(space, "/v1/plans", { goal: open })).body;
+    expect((await post(space, `/v1/plans/${id}/accept`)).body).toMatchObject({ code: "RUN_INPUTS_INVALID" });
+    const accepted = await post<RunBody>(space, `/v1/plans/${id}/accept`, { inputs: { page: "https://b.example" } });
+    expect(accepted.body.inputs).toEqual({ page: "https://b.example" });
+  });
+});
+
+describe("a plan of the client's own", () => {
+  const tasks = [
+    { id: "get", description: "Reads it.", capability: "read", input: { url: "{{ inputs.page }}" } },
+    { id: "short", capability: "shorten", needs: ["get"], input: { text: "{{ tasks.get.output.text }}" } },
+    { id: "score", capability: "rate", needs: ["get"], input: { text: "{{ tasks.get.output.text }}" } },
+  ];
+  const outputs = { summary: "{{ tasks.short.output.summary }}", score: "{{ tasks.score.output.score }}" };
+  const workflow = { name: "mine", tasks, outputs };
+
+  it("passes the same gate, and is accepted like any other", async () => {
+    const { space } = await newLibrary();
+    const made = await post<PlanRecordBody>(space, "/v1/plans", { goal, workflow });
+    expect(made.body).toMatchObject({
+      planner: "client",
+      status: "proposed",
+      is_best: false,
+      workflow: { name: "mine" },
+    });
+    expect(made.body.tasks[0]).toEqual({ task: "get", capability: "read", reason: "Reads it." });
+    expect((await post<RunBody>(space, `/v1/plans/${made.body.id}/accept`)).status).toBe(202);
+  });
+
+  it.each<[string, object, string, string]>([
+    [
+      "a URL of its own",
+      { tasks: [{ ...tasks[0], input: { url: "https://collector.example" } }, ...tasks.slice(1)] },
+      "PLAN_LITERAL_NOT_ALLOWED",
+      "/workflow/tasks/0/input/url",
+    ],
+    [
+      "a priority",
+      { tasks: [{ ...tasks[0], priority: 9 }, ...tasks.slice(1)] },
+      "PLAN_KEY_NOT_ALLOWED",
+      "/workflow/tasks/0/priority",
+    ],
+    [
+      "a circle",
+      { tasks: [{ ...tasks[0], needs: ["short"] }, ...tasks.slice(1)] },
+      "WORKFLOW_HAS_CYCLE",
+      "/workflow/tasks/0/needs",
+    ],
+    [
+      "an output that is made up",
+      { outputs: { ...outputs, score: 100 } },
+      "PLAN_LITERAL_NOT_ALLOWED",
+      "/workflow/outputs/score",
+    ],
+    ["nothing in it", { tasks: undefined }, "WORKFLOW_INVALID", "/workflow/tasks"],
+  ])("with %s is refused, and not stored", async (_, change, code, pointer) => {
+    const { space } = await newLibrary();
+    const count = () => server.sql.query("select count(*)::int as count from plan where namespace = $1", [space.name]);
+    const { body } = await post<{ errors: { code: string; pointer: string }[] }>(space, "/v1/plans", {
+      goal,
+      workflow: { ...workflow, ...change },
+    });
+    expect(body.errors.map((one) => [one.code, one.pointer])).toContainEqual([code, pointer]);
+    expect(await count()).toEqual([{ count: 0 }]);
+  });
+
+  it("and a planner's are not asked for at once", async () => {
+    const { space } = await newLibrary();
+    const { body } = await post<{ code: string }>(space, "/v1/plans", { goal, workflow, planner: "capability" });
+    expect(body.code).toBe("REQUEST_INVALID");
+  });
+});
+
+describe("a goal", () => {
+  it("is planned and run in one go, with its plan beside it", async () => {
+    const { space, agent } = await newLibrary();
+    const submitted = await post<RunBody>(space, "/v1/runs", { goal, labels: { team: "a" } });
+    expect(submitted.status).toBe(202);
+    const planId = submitted.body.labels["skein.plan"]!;
+    expect(submitted.body.labels).toEqual({ team: "a", "skein.plan": planId });
+    const stored = (await space.call<PlanRecordBody>({ path: `/v1/plans/${planId}` })).body;
+    expect(stored).toMatchObject({ status: "accepted", run_id: submitted.body.id });
+    await agent.work(() => ({ text: "t", score: 1, summary: "s" }));
+    expect((await space.finished(submitted.body.id)).status).toBe("completed");
+  });
+
+  it("that is submitted again under its key is the same run, even if nobody could plan it any more", async () => {
+    const { space, agent } = await newLibrary();
+    const headers = { "idempotency-key": randomUUID() };
+    const submit = (body: object = { goal }) => post<RunBody>(space, "/v1/runs", body, headers);
+    const { id } = (await submit()).body;
+    await agent.call({ method: "DELETE", path: `/v1/agents/${agent.id}` });
+    expect((await submit()).body.id).toBe(id);
+    const other = await submit({ goal, priority: 9 });
+    expect(other.body).toMatchObject({ code: "IDEMPOTENCY_KEY_REUSED" });
+  });
+
+  it("waits for a review where one is required", async () => {
+    const { space } = await newLibrary();
+    const held = await post<PlanRecordBody>(space, "/v1/runs", { goal, plan_review: "required", priority: 2 });
+    expect([held.status, held.headers.location]).toEqual([201, `/v1/plans/${held.body.id}`]);
+    expect((await space.call<{ data: RunBody[] }>({ path: "/v1/runs" })).body.data).toEqual([]);
+    const run = await post<RunBody>(space, `/v1/plans/${held.body.id}/accept`);
+    expect(run.body).toMatchObject({ priority: 2, inputs: { page: "https://a.example" } });
+  });
+
+  it.each<[string, object, string, string, string]>([
+    [
+      "that nothing gives",
+      { goal: { want: { x: "document.sumary" } } },
+      "PLAN_IMPOSSIBLE",
+      "/goal/want/x",
+      'Did you mean "document.summary"?',
+    ],
+    [
+      "that lacks an input",
+      { goal: { want: { x: "document.score" } } },
+      "PLAN_IMPOSSIBLE",
+      "/goal/want/x",
+      "`rate`, which lacks document.text",
+    ],
+    [
+      "that has all it wants",
+      { goal: { have: { a: { type: "t" } }, want: { b: "t" } } },
+      "PLAN_EMPTY",
+      "/goal/want",
+      "take it",
+    ],
+    [
+      "that contradicts itself",
+      { goal: { ...goal, must_use: ["read"], must_not_use: ["read"] } },
+      "GOAL_INVALID",
+      "/must_use",
+      '"read"',
+    ],
+    ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
+    ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "1 to 100"],
+    ["for a planner that is not there", { goal, planner: "llm" }, "PLANNER_UNKNOWN", "", "there is capability"],
+    ["beside a workflow", { goal, workflow: "flow" }, "REQUEST_INVALID", "", "needs one of"],
+  ])("%s is refused, and nothing runs", async (_, body, code, pointer, text) => {
+    const { space } = await newLibrary();
+    const { body: problem } = await post<{
+      code: string;
+      detail: string;
+      errors?: { pointer: string; message: string }[];
+    }>(space, "/v1/runs", body);
+    expect(problem.code).toBe(code);
+    expect(JSON.stringify(problem).replaceAll('\\"', '"')).toContain(text);
+    if (pointer) expect(problem.errors?.[0]?.pointer).toBe(pointer);
+    expect((await space.call<{ data: RunBody[] }>({ path: "/v1/runs" })).body.data).toEqual([]);
+  });
+
+  it("has no plan where there are no capabilities", async () => {
+    const space = await server.newNamespace();
+    const { body } = await post<{ code: string; detail: string }>(space, "/v1/plans", { goal });
+    expect(body).toMatchObject({ code: "PLAN_IMPOSSIBLE", detail: expect.stringContaining("no live agent offers") });
+  });
+});
+
+describe("a capability", () => {
+  it("is listed with what planners read of it", async () => {
+    const { space } = await newLibrary();
+    const { body } = await space.call<{ data: CapabilityBody[] }>({ path: "/v1/capabilities" });
+    expect(body.data.find(({ name }) => name === "read")).toMatchObject({
+      consumes: { url: "web.url" },
+      produces: { text: "document.text" },
+      cost: 2,
+      duration_ms: 100,
+      reliability: 1,
+    });
+  });
+
+  it.each([
+    [
+      "requires what it has no type for",
+      { input_schema: { type: "object", required: ["lang"] } },
+      "/capabilities/0/consumes",
+    ],
+    [
+      "has no such field",
+      { input_schema: { type: "object", properties: {}, additionalProperties: false } },
+      "/capabilities/0/consumes/url",
+    ],
+  ])("whose contract %s is not registered", async (_, contract, pointer) => {
+    const space = await server.newNamespace();
+    const { body } = await post<{ code: string; errors: { pointer: string }[] }>(space, "/v1/agents", {
+      name: "a",
+      capabilities: [{ ...read, ...contract }],
+    });
+    expect([body.code, body.errors[0]!.pointer]).toEqual(["CAPABILITY_INVALID", pointer]);
+  });
+});
