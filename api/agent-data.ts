@@ -35,8 +35,9 @@ export function dataEffectsOf({
   state,
   memory,
   messages,
+  acknowledge,
 }: NonNullable<ReportItem["effects"]>): DataEffects | undefined {
-  if (!state && !memory?.length && !messages?.length) return undefined;
+  if (!state && !memory?.length && !messages?.length && !acknowledge?.length) return undefined;
   return {
     ...(state && {
       state: {
@@ -47,5 +48,6 @@ export function dataEffectsOf({
     }),
     ...(memory?.length && { memory: memory.map(newEntryOf) }),
     ...(messages?.length && { messages: messages.map(newMessageOf) }),
+    ...(acknowledge?.length && { acknowledge }),
   };
 }

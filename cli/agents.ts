@@ -1,7 +1,7 @@
 /** `skein agents list`, `skein capabilities`: who is there, and what can be asked of them. */
 import type { AgentBody, AllocationBody, CordonBody } from "../core/protocol/agents.ts";
 import type { Context } from "./context.ts";
-import { counted, formatMs, printJson, printTable, visible } from "./output.ts";
+import { ago, counted, printJson, printTable, visible } from "./output.ts";
 import { firstItems } from "./pages.ts";
 
 export async function listAgents(context: Context, { limit }: { limit: number }): Promise<void> {
@@ -27,10 +27,6 @@ export async function listAgents(context: Context, { limit }: { limit: number })
       agent.offers.map(({ name, version }) => `${name}@${version}`).join(", "),
     ]),
   );
-}
-
-function ago(time: string): string {
-  return `${formatMs(Date.now() - Date.parse(time))} ago`;
 }
 
 function statusOf({ status, cordoned, draining }: AgentBody): string {

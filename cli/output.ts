@@ -55,6 +55,11 @@ export function formatMs(ms: number): string {
   return `${Math.floor(ms / DAY)}d${two((ms % DAY) / HOUR)}h`;
 }
 
+/** How long ago that was. */
+export function ago(time: string): string {
+  return `${formatMs(Date.now() - Date.parse(time))} ago`;
+}
+
 /** How long something took, or has taken so far; nothing when it has not begun. */
 export function formatSpan(from: string | null, to: string | null): string {
   return from ? formatMs((to ? Date.parse(to) : Date.now()) - Date.parse(from)) : "";

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Embedded } from "../embedded.ts";
+import { createClient } from "../sdk/client.ts";
 import { type InvokeOptions, invoke, startTestSystem } from "./invoke.suite.ts";
 
 const ESCAPE = String.fromCharCode(27);
@@ -505,6 +506,50 @@ describe("skein agents, capabilities and keys", () => {
     expect(JSON.parse((await skein(["capabilities", "--json"])).stdout)).toContainEqual(
       expect.objectContaining({ name: "core.echo", agents: 1 }),
     );
+  });
+
+  it("show what an agent keeps and has been told, by its id or name", async () => {
+    const client = createClient({ url: system.url });
+    const { id } = await client.agents.register({ name: "clerk", capabilities: ["file"] });
+    expect(await skein(["agents", "state", "clerk"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/STATE_NOT_FOUND/),
+    });
+    const { state, memory } = client.agentData("clerk");
+    await state.write({ count: 3 }, { ttl: "1h" });
+    await memory.add([
+      { type: "observation", content: "grey \u001b[31mgeese" },
+      { type: "thought", content: { about: "geese" }, ttl: "1d" },
+      { type: "thought", content: "ducks" },
+    ]);
+    await client.messages.send([{ to: id, body: { n: 1 }, type: "told", conversation: "c1" }]);
+
+    const shown = await skein(["agents", "state", id]);
+    expect(JSON.parse(shown.stdout)).toEqual({ count: 3 });
+    expect(shown.stderr).toMatch(/^Revision 1, written \S+ ago, gone in 59m\d\ds\.\n$/);
+    expect(JSON.parse((await skein(["agents", "state", "clerk", "--json"])).stdout)).toMatchObject({
+      document: { count: 3 },
+      revision: 1,
+    });
+
+    const remembered = (await skein(["agents", "memory", "clerk"])).stdout.trim().split("\n");
+    expect(remembered.map((line) => line.split(/ {2,}/).at(-1))).toEqual([
+      "CONTENT",
+      '"ducks"',
+      '{"about":"geese"}',
+      '"grey \\u001b[31mgeese"',
+    ]);
+    const found = await skein(["agents", "memory", id, "--type", "thought", "--search", "geese", "--json"]);
+    expect(JSON.parse(found.stdout)).toMatchObject([{ type: "thought", content: { about: "geese" } }]);
+    expect(JSON.parse((await skein(["agents", "memory", id, "--limit", "1", "--json"])).stdout)).toHaveLength(1);
+
+    const inbox = await skein(["agents", "inbox", "clerk"]);
+    expect(inbox.stdout).toMatch(/ local \(client\) +told +c1 +\S+ ago +in 6d\S+ +\{"n":1\}\n$/);
+    expect(JSON.parse((await skein(["agents", "inbox", id, "--json"])).stdout)).toMatchObject([{ body: { n: 1 } }]);
+    expect(await skein(["agents", "inbox", "0198c0de-0000-7000-8000-000000000000"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/AGENT_NOT_FOUND/),
+    });
   });
 
   it("keys are created, listed, used and revoked", async () => {

@@ -384,6 +384,23 @@ function addAgents(program: Command, does: Does): void {
     .command("drain <agent>")
     .description("cordon it, and have it leave when it has finished")
     .action(does(async () => (await load()).drain));
+  const data = () => import("./agent-data.ts");
+  agents
+    .command("state <agent>")
+    .description("the document that an agent, by id or name, keeps as its state")
+    .action(does(async () => (await data()).agentState));
+  agents
+    .command("memory <agent>")
+    .description("what an agent remembers, the newest first")
+    .option("--type <type>", "entries of this type, such as observation")
+    .option("--search <words>", "entries with such words, as in a web search: 'geese \"grey goose\" -duck'")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await data()).agentMemory));
+  agents
+    .command("inbox <agent>")
+    .description("messages that an agent has not acknowledged, the oldest first")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LIMIT_DEFAULT)
+    .action(does(async () => (await data()).agentInbox));
   const capabilities = program
     .command("capabilities")
     .description("what tasks can ask for, and how many offer it")

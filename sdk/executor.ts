@@ -5,7 +5,7 @@ import { brokenContract, type ContractFlaw } from "../core/contract.ts";
 import { failureKinds, SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
 import { type FieldTypes, plannableFlaws, plannableShape } from "../core/planner/capability.ts";
-import type { MemoryEntryBody } from "../core/protocol/agent-data.ts";
+import type { MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { EmitAnswer } from "../core/protocol/tasks.ts";
 import { compileSchema } from "../core/schema.ts";
@@ -90,6 +90,8 @@ export interface ExecutorContext<Input = unknown> {
   state: HandlerState;
   /** What the agent remembers, by its name too. */
   memory: HandlerMemory;
+  /** What the agent has been told, by its name too. */
+  inbox: HandlerInbox;
   /**
    * Sends a message to an agent, by its name or id, when this attempt completes; when it fails nothing is sent. A message that
    * is refused (AGENT_NOT_FOUND, INBOX_FULL, AGENT_DATA_TOO_LARGE) fails the attempt.
@@ -166,6 +168,14 @@ export interface HandlerMemory {
   list(filter?: MemoryFilter): Promise<PageOf<MemoryEntryBody>>;
 }
 
+/** Messages come again, to each attempt that reads them, until one that has acknowledged them completes. */
+export interface HandlerInbox {
+  /** Those that are not acknowledged, the oldest first; waits up to `wait` seconds (at most 30) for one. At most 100 by default. */
+  read(options?: { limit?: number; wait?: number }): Promise<MessageBody[]>;
+  /** Those of these ids do not come again once this attempt has completed: as what else it writes, exactly once. */
+  acknowledge(ids: readonly string[]): void;
+}
+
 export interface TimeToLive {
   /** A duration such as `90s` or `7d`; default: it stays. */
   ttl?: string;
@@ -176,6 +186,8 @@ export interface SendOptions {
   conversation?: string;
   /** The id of the message that this one answers. */
   replyTo?: string;
+  /** Under one key the agent sends one message, whichever attempt or task asks for it. */
+  key?: string;
   /** Default 7d. */
   ttl?: string;
   /** Refuse it unless an agent of that name is there. Default false: it is kept for one that comes. */

@@ -1,7 +1,7 @@
 /** State, memory and inbox of agents, by name: read here; written by agent-effects.ts, as effects of reports are. */
 import type { Refusal, Writer } from "../core/agent-data.ts";
 import type { Json } from "../core/json.ts";
-import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
+import { type Admission, acknowledgeMessages, type DataRequest, openData } from "./agent-effects.ts";
 import type { StoreContext } from "./facts.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { AgentDataStore, AgentState, MemoryEntry, MemoryFilter, Message, PageOf, Sender } from "./store.ts";
@@ -193,25 +193,8 @@ async function inbox(store: StoreContext, namespace: string, name: string, limit
   }));
 }
 
-/** So long are the keys of messages known that have been acknowledged. */
-const KEEP_ACKNOWLEDGED = "interval '1 day'";
-
 async function acknowledge(store: StoreContext, namespace: string, name: string, ids: string[]): Promise<number> {
-  const rows = await store.query(
-    `with locked as (
-       select m.namespace, m.owner, m.number from message m
-       where m.id = any($3::uuid[]) and m.namespace = $1 and m.owner = $2 and m.acknowledged_at is null
-       order by m.number
-       for no key update
-     )
-     update message m
-     set acknowledged_at = clock_timestamp(), expires_at = least(m.expires_at, clock_timestamp() + ${KEEP_ACKNOWLEDGED})
-     from locked
-     where m.namespace = locked.namespace and m.owner = locked.owner and m.number = locked.number
-     returning m.id`,
-    [namespace, name, ids],
-  );
-  return rows.length;
+  return (await store.query(acknowledgeMessages, [namespace, name, ids])).length;
 }
 
 /** Forgets what has run out. */

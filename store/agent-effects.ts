@@ -60,6 +60,8 @@ interface Owner {
   is_known: boolean;
   /** The last of the writes admitted so far. */
   state?: StateWrite & { writer: Writer };
+  /** Ids of messages in its inbox. */
+  acknowledged?: string[];
 }
 
 interface MessageRow {
@@ -88,7 +90,7 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
 
   function admit(request: DataRequest): Admission | Refusal {
     const { namespace, owner: name, effects } = request;
-    const { state, memory = [], messages: outgoing = [] } = effects;
+    const { state, memory = [], messages: outgoing = [], acknowledge = [] } = effects;
     const owner = owners.get(keyOf(namespace, name));
     const write = state && isNew(state, owner!) ? state : undefined;
     const refusal =
@@ -106,6 +108,7 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
         owner!.state = { ...write, writer: request.writer };
       }
       if (owner) owner.memories += memory.length;
+      if (acknowledge.length > 0) owner!.acknowledged = [...(owner!.acknowledged ?? []), ...acknowledge];
       entries.push(...added);
       for (const row of post.rows) {
         row.owner.unread += 1;
@@ -161,6 +164,7 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
 
   function write(): Inbox[] {
     writeStates(tx, [...owners.values()]);
+    acknowledgeAll(tx, [...owners.values()]);
     insertEntries(tx, entries);
     insertMessages(tx, messages);
     const inboxes = new Set(messages.map(({ owner }) => owner));
@@ -228,7 +232,7 @@ async function lockOwners(
     wanted.set(key, { remembers: false, receives: false, ...wanted.get(key), ...reads, namespace, name });
   };
   for (const { namespace, owner, effects } of requests) {
-    if (effects.state) want(namespace, owner, {});
+    if (effects.state || effects.acknowledge?.length) want(namespace, owner, {});
     if (effects.memory?.length) want(namespace, owner, { remembers: true });
     for (const { to } of effects.messages ?? []) {
       const name = nameOf(namespace, to);
@@ -334,6 +338,31 @@ function writeStates(tx: Transaction, owners: Owner[]): void {
      where d.namespace = s.namespace and d.name = s.name and d.name = any($2)`,
     [JSON.stringify(changed), changed.map(({ name }) => name)],
   );
+}
+
+/** So long are the keys of messages known that have been acknowledged. */
+const KEEP_ACKNOWLEDGED = "interval '1 day'";
+
+/** Of one inbox. The rows are locked in its order: who asks for this alone holds no name. */
+export const acknowledgeMessages = `
+  with locked as (
+    select m.namespace, m.owner, m.number from message m
+    where m.id = any($3::uuid[]) and m.namespace = $1 and m.owner = $2 and m.acknowledged_at is null
+    order by m.number
+    for no key update
+  )
+  update message m
+  set acknowledged_at = clock_timestamp(), expires_at = least(m.expires_at, clock_timestamp() + ${KEEP_ACKNOWLEDGED})
+  from locked
+  where m.namespace = locked.namespace and m.owner = locked.owner and m.number = locked.number
+  returning m.id`;
+
+/** Inbox by inbox in the order of their names, as they are held. */
+function acknowledgeAll(tx: Transaction, owners: Owner[]): void {
+  const inboxes = owners.filter(({ acknowledged }) => acknowledged);
+  inboxes.sort((a, b) => (keyOf(a.namespace, a.name) < keyOf(b.namespace, b.name) ? -1 : 1));
+  for (const { namespace, name, acknowledged } of inboxes)
+    tx.send(acknowledgeMessages, [namespace, name, acknowledged]);
 }
 
 function writerColumns(writer: Writer): { task_id: string | null; attempt: number | null } {

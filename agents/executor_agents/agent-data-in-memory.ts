@@ -1,9 +1,9 @@
-/** An agent's state and memory without a server, for tests of handlers. */
+/** An agent's state, memory and inbox without a server, for tests of handlers. */
 import { refuseState } from "../../core/agent-data.ts";
 import { SkeinError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
 import { defaultLimits } from "../../core/limits.ts";
-import type { AgentStateBody, MemoryEntryBody } from "../../core/protocol/agent-data.ts";
+import type { AgentStateBody, MemoryEntryBody, MessageBody } from "../../core/protocol/agent-data.ts";
 import { type DataBackend, dataFailure } from "./runtime/agent-data.ts";
 
 export interface StoredEntry {
@@ -11,10 +11,14 @@ export interface StoredEntry {
   content: Json;
 }
 
+/** Of what is not said there is what a message needs. */
+export type StoredMessage = Partial<MessageBody> & Pick<MessageBody, "body">;
+
 /** What there is before the attempt; `state` undefined: none. Times to live are not kept. */
 export interface KeptData {
   state: Json | undefined;
   memory: readonly StoredEntry[];
+  inbox: readonly StoredMessage[];
 }
 
 const DEFAULT_PAGE = 100;
@@ -29,12 +33,26 @@ export function agentDataIn(kept: KeptData): DataBackend {
       : { document: kept.state, revision, updated_at: at, expires_at: null, writer: null };
   const entries = kept.memory.map(
     ({ type, content }, n): MemoryEntryBody => ({
-      id: `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`,
+      id: idOf(n),
       type,
       content,
       created_at: at,
       expires_at: null,
       writer: null,
+    }),
+  );
+  const messages = kept.inbox.map(
+    (message, n): MessageBody => ({
+      id: idOf(n),
+      from: { kind: "client", name: "test" },
+      to: "agent",
+      type: null,
+      conversation: null,
+      reply_to: null,
+      created_at: at,
+      expires_at: at,
+      writer: null,
+      ...message,
     }),
   );
   return {
@@ -57,5 +75,10 @@ export function agentDataIn(kept: KeptData): DataBackend {
       const data = found.slice(0, limit);
       return { data, next_cursor: found.length > limit ? data.at(-1)!.id : null };
     },
+    readInbox: async ({ limit = DEFAULT_PAGE }) => messages.slice(0, limit),
   };
+}
+
+function idOf(n: number): string {
+  return `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`;
 }

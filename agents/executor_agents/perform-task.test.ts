@@ -42,6 +42,7 @@ describe("performTask", () => {
       spawned: [{ id: "index", capability: "core.echo", input: "{{ tasks.crawl.output.found }}" }],
       remembered: [],
       sent: [],
+      acknowledged: [],
     });
   });
 
@@ -63,6 +64,21 @@ describe("performTask", () => {
     });
     const first = await performTask(tally, "a swan");
     expect([first.state, first.output]).toEqual([{ n: 1 }, []]);
+  });
+
+  it("has an inbox, of which a success acknowledges messages, and a failure none", async () => {
+    const reader = does(async ({ input, inbox }) => {
+      const [first] = await inbox.read({ limit: 1 });
+      inbox.acknowledge([first!.id, first!.id]);
+      if (input === "fail") throw new Error("no");
+      return [first!.from.name, (await inbox.read()).map(({ body }) => body)];
+    });
+    const inbox = [{ id: "m1", from: { kind: "agent", name: "boss" } as const, body: 1 }, { body: 2 }];
+    expect(await performTask(reader, null, { inbox })).toMatchObject({
+      output: ["boss", [1, 2]],
+      acknowledged: ["m1"],
+    });
+    expect(await performTask(reader, "fail", { inbox })).toMatchObject({ outcome: "failed", acknowledged: [] });
   });
 
   it("keeps what was updated, and drops what was set, remembered and sent, when the handler fails", async () => {

@@ -7,7 +7,7 @@ import { seedSpawned } from "../../core/spawn.ts";
 import { createAgentClient } from "../../sdk/client.ts";
 import { type EmittedItem, type Executor, type SpawnedTask, TaskError, type Usage } from "../../sdk/executor.ts";
 import type { Logger } from "../../transport/transport.ts";
-import { agentDataIn, type KeptData, type StoredEntry } from "./agent-data-in-memory.ts";
+import { agentDataIn, type KeptData, type StoredEntry, type StoredMessage } from "./agent-data-in-memory.ts";
 import { artifactsIn, type StoredFile, storedFile } from "./artifacts-in-memory.ts";
 import { type Attempt, newAttempt, stopAttempt } from "./runtime/attempt.ts";
 import { noteOf } from "./runtime/attempts.ts";
@@ -35,6 +35,8 @@ export interface PerformTaskOptions {
   state?: Json;
   /** What its agent remembers, the oldest first. */
   memory?: readonly StoredEntry[];
+  /** Messages that its agent has not acknowledged, the oldest first; all but `body` may be left out. */
+  inbox?: readonly StoredMessage[];
 }
 
 /** What the runtime would report of the attempt, and what the handler did meanwhile. */
@@ -67,6 +69,8 @@ export interface PerformedTask {
   /** What it added to its agent's memory. Empty when the attempt failed, as `sent` is. */
   remembered: StoredEntry[];
   sent: NewMessageBody[];
+  /** Ids of the messages that it acknowledged. Empty when the attempt failed. */
+  acknowledged: string[];
 }
 
 const DEFAULT_TIMEOUT_MS = 600_000;
@@ -88,7 +92,8 @@ export async function performTask(
   const attempt = attemptOf(executor, input, options, send);
   const files = new Map(Object.entries(options.artifacts ?? {}).map(([path, content]) => [path, storedFile(content)]));
   const progress: Json[] = [];
-  const kept: KeptData = { state: options.state, memory: options.memory ?? [] };
+  const { state, memory = [], inbox = [] } = options;
+  const kept: KeptData = { state, memory, inbox };
   const stop = stopper(attempt, options.signal);
   const performing = perform(attempt, {
     progress: (note) => {
@@ -119,6 +124,7 @@ export async function performTask(
     state: report?.effects?.state ? report.effects.state.document : kept.state,
     remembered: (report?.effects?.memory ?? []).map(({ type, content }) => ({ type, content })),
     sent: report?.effects?.messages ?? [],
+    acknowledged: report?.effects?.acknowledge ?? [],
   };
 }
 

@@ -75,10 +75,16 @@ async function textOf(stream: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** In every object of the protocol, but not in what is the task's own. */
+/** What in an answer is any JSON of the users' own. */
+const free = ["input", "document", "content", "body"];
+
+/** In every object of the protocol, but not in what is free. */
 function withUnknownFields(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withUnknownFields);
   if (typeof value !== "object" || value === null) return value;
-  const known = Object.entries(value).map(([key, child]) => [key, key === "input" ? child : withUnknownFields(child)]);
+  const known = Object.entries(value).map(([key, child]) => [
+    key,
+    free.includes(key) ? child : withUnknownFields(child),
+  ]);
   return { ...Object.fromEntries(known), from_the_future: { deep: [1, null] }, "": "odd" };
 }

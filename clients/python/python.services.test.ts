@@ -16,6 +16,7 @@ import { type Meddler, startMeddler } from "./meddler.suite.ts";
 
 const here = import.meta.dirname;
 const fixtures = join(here, "../../test/e2e/fixtures/executors.py");
+const keeping = join(here, "../../test/e2e/fixtures/keeper.py");
 const example = join(here, "example.py");
 const folder = mkdtempSync(join(tmpdir(), "skein-python-"));
 
@@ -68,7 +69,7 @@ function writeReadmePrograms(): void {
   const readme = readFileSync(join(here, "README.md"), "utf8");
   const programs = [...readme.matchAll(/```python\n# (\w+\.py)\n(.*?)```/gs)];
   for (const [, file = "", program = ""] of programs) writeFileSync(join(folder, file), program);
-  expect(programs.map(([, file]) => file)).toEqual(["greeter.py", "test_greeter.py"]);
+  expect(programs.map(([, file]) => file)).toEqual(["greeter.py", "test_greeter.py", "tally.py", "test_tally.py"]);
   copyFileSync(join(here, "skein.py"), join(folder, "skein.py"));
 }
 
@@ -122,11 +123,19 @@ async function agentsNamed(name: string) {
 const quickRetry = { retry: { max_attempts: 5, initial_delay: "50ms", jitter: false } };
 
 describe.skipIf(!python).concurrent("the Python client", () => {
-  it("shows a program and its test in its README, and both work", async () => {
+  it("shows programs and their tests in its README, and all work", async () => {
     const options = { cwd: folder, env: { PYTHONDONTWRITEBYTECODE: "1" }, stdio: "pipe" } as const;
-    execFileSync(python!, ["-m", "unittest", "test_greeter"], options);
+    execFileSync(python!, ["-m", "unittest", "test_greeter", "test_tally"], options);
     const task = await settle({ capability: "demo.greet", input: { name: "geese" } });
     expect(task).toMatchObject({ status: "completed", attempt: 1, output: { text: "Hello, geese!" } });
+  });
+
+  it("keeps in a TestContext what an agent keeps", () => {
+    execFileSync(python!, ["-m", "unittest", "test_kept"], {
+      cwd: join(here, "../../test/e2e/fixtures"),
+      env: { PYTHONDONTWRITEBYTECODE: "1", PYTHONPATH: here },
+      stdio: "pipe",
+    });
   });
 
   it("judges contracts as the TypeScript runtime does", () => {
@@ -250,6 +259,84 @@ describe.skipIf(!python).concurrent("the Python client", () => {
   it("keeps a lease for longer than one, of a handler that does not look up", async () => {
     const task = await settle({ capability: "py.sleep", input: { seconds: 5 } }, { heartbeat: "2s" });
     expect(task).toMatchObject({ status: "completed", attempt: 1, lost_leases: 0, output: "slept" });
+  });
+});
+
+describe.skipIf(!python)("what an agent in Python keeps and tells others", () => {
+  let keeper: Agent;
+  beforeAll(async () => {
+    keeper = await startKeeper();
+  });
+  afterAll(() => keeper.signal("SIGTERM"));
+
+  async function startKeeper(): Promise<Agent> {
+    const started = startAgent("keeper", [keeping]);
+    await until(() => expect(started.output()).toContain("registered"), "the keeper has registered");
+    return started;
+  }
+
+  const work = (capability: string, input: Json = {}) => settle({ capability, input }, quickRetry);
+  const kept = () => deployment.client().agentData("keeper");
+
+  it("comes with the success of the attempt that brings it, and with no other", async () => {
+    const task = await work("py.keep", { word: "grey geese", to: "clerk", attempts: 2 });
+    expect(task).toMatchObject({ status: "completed", attempt: 2, output: 1 });
+    expect(await work("py.keep", { word: "a duck", to: "keeper" })).toMatchObject({ output: 2 });
+    const writer = { task_id: task.id, attempt: 2 };
+    expect((await kept().memory.list()).data).toMatchObject([
+      { content: { saw: "a duck" } },
+      { type: "observation", content: { saw: "grey geese" }, writer },
+    ]);
+    const state = await kept().state.read();
+    expect(state).toMatchObject({ document: { count: 2 }, revision: 2 });
+    expect(Date.parse(state.expires_at!) - Date.parse(state.updated_at)).toBeCloseTo(3_600_000, -4);
+    expect((await deployment.client().agentData("clerk").inbox.read()).messages).toMatchObject([
+      { from: { kind: "agent", name: "keeper" }, body: { count: 1 }, type: "told", conversation: "c1", writer },
+    ]);
+  });
+
+  it("is there when an agent of its name starts again", async () => {
+    expect(await keeper.signal("SIGTERM")).toBe(0);
+    keeper = await startKeeper();
+    const seen = await work("py.recall", { words: "geese -duck", attempts: 2 });
+    expect(seen).toMatchObject({
+      attempt: 2,
+      output: {
+        state: { count: 2 },
+        found: [{ saw: "grey geese" }],
+        newest: [{ saw: "a duck" }],
+        inbox: [["keeper", { count: 2 }]],
+      },
+    });
+    expect(await work("py.recall", { words: "none", wait: 0 })).toMatchObject({ output: { inbox: [], found: [] } });
+  });
+
+  it("is not overwritten unread, unless it is to be, and is deleted", async () => {
+    const overtaken = await work("py.overwrite");
+    expect(overtaken).toMatchObject({ status: "completed", attempt: 2, output: 2 });
+    expect(overtaken.attempts[0]).toMatchObject({ error: { code: "STATE_CONFLICT" } });
+    expect(await work("py.overwrite", { force: true })).toMatchObject({ attempt: 1, output: 1 });
+    expect(await kept().state.read()).toMatchObject({ document: { count: 41 } });
+    expect(await work("py.forget")).toMatchObject({ status: "completed" });
+    await expect(kept().state.read()).rejects.toMatchObject({ code: "STATE_NOT_FOUND" });
+  });
+
+  it("loses no update of handlers that contend for it", async () => {
+    const { id } = await submit([
+      { id: "a", for_each: Array.from({ length: 20 }, (_, n) => n), capability: "py.update", input: {} },
+    ]);
+    expect(await settled(id)).toMatchObject({ status: "completed" });
+    expect(await kept().state.read()).toMatchObject({ document: { count: 20 } });
+  });
+
+  it("is updated once, though the answer was lost", async () => {
+    await kept().state.write({ count: 7 });
+    const [agent] = (await agentsNamed("keeper")).filter(({ status }) => status === "live");
+    const isUpdate = (answer: string, request: string) => request.includes("write_id") && answer.includes("revision");
+    const lost = meddler.loseAnswer(`/v1/agents/${agent!.id}/state`, isUpdate);
+    expect(await work("py.update")).toMatchObject({ status: "completed", attempt: 1 });
+    await lost;
+    expect(await kept().state.read()).toMatchObject({ document: { count: 8 } });
   });
 });
 

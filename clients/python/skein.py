@@ -43,7 +43,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Union
 
 __all__ = [
-    "Agent", "Cancelled", "Context", "NonRetryableError", "RetryAfterError", "SkeinError", "TaskError", "TaskLog",
+    "Agent", "AgentInbox", "AgentMemory", "AgentState", "Cancelled", "Context", "NonRetryableError", "RetryAfterError", "SkeinError", "TaskError", "TaskLog",
     "TestContext", "executor", "main", "perform", "run", "start",
 ]  # fmt: skip
 
@@ -65,6 +65,9 @@ MAX_ERROR_CODE = 128
 # Progress notes travel with the heartbeats of all, in a body of 1 MiB.
 MAX_PROGRESS_CHARS = 16_384
 MAX_PROGRESS_OF_A_BEAT = 256 * 1024
+# Memory entries, and messages, that one report brings.
+MAX_ENTRIES = 100
+MAX_MESSAGES = 100
 
 # --- how we keep its time; shares are of a lease ----------------------------------------------------------------------
 
@@ -91,6 +94,8 @@ SPLIT_AFTER = 3
 FIRST_PAUSE_S = 0.05
 LAST_PAUSE_S = 2.0
 LAST_REGISTER_PAUSE_S = 10.0
+# Between tries to update a state that others write.
+LAST_UPDATE_PAUSE_S = 0.5
 RECOVER_AFTER_S = 1.0
 # A server that answers "nothing" sooner than this does not wait for work: then we do.
 SOON_S = 0.5
@@ -537,10 +542,146 @@ class TaskLog:
             self._closed = True
 
 
+class AgentState:
+    """
+    The agent's state: one JSON document, which belongs to the agent's name, so that it is there when the agent starts again.
+    Everybody who runs under that name shares it, also the other slots of this process.
+    """
+
+    def __init__(self, data: "_Data"):
+        self._data = data
+        self._revision: Optional[int] = None
+        self.effect: Optional[dict] = None
+        """What the report brings: `document` (none: the state is deleted), `if_revision`, `ttl`."""
+
+    def get(self, default: Json = None) -> Json:
+        """The document, or `default` where there is none. What this attempt has set is what it gets."""
+        if self.effect is not None:
+            return _copy(self.effect.get("document", default))
+        found = self._data.read_state()
+        self._revision = found["revision"] if found else 0
+        return found["document"] if found else default
+
+    def set(self, document: Json, ttl: Optional[str] = None, force: bool = False) -> None:
+        """
+        Replaces the document whole when this attempt succeeds, and not otherwise; `ttl`, such as "1h", is how long it stays.
+        If the attempt has read the state before and somebody else has written it since, the attempt fails with
+        STATE_CONFLICT, to be tried again by the task's `retry`; with `force` it is replaced whatever it is.
+        """
+        effect = {"document": _copy(_required(document, "The state")), **({"ttl": ttl} if ttl is not None else {})}
+        self.effect = {**effect, **self._condition(force)}
+
+    def delete(self, force: bool = False) -> None:
+        """Takes the document away when this attempt succeeds, on the same condition as `set`."""
+        self.effect = self._condition(force)
+
+    def update(self, change: Callable[[Json], Json], default: Json = None, ttl: Optional[str] = None) -> Json:
+        """
+        Writes `change(document)` at once and returns it; `change` is called again when somebody else was faster, so it loses
+        no update. It stays when the attempt fails, and happens again when the attempt is repeated.
+        """
+        if self.effect is not None:
+            message = "The attempt has set the state, which is written with its success; it cannot be updated as well."
+            raise NonRetryableError(message, code="STATE_CONFLICT")
+        for failures in itertools.count(1):
+            found = self._data.read_state()
+            document = change(found["document"] if found else default)
+            _required(document, "The state")
+            try:
+                written = self._data.write_state(document, found["revision"] if found else 0, ttl)
+                self._revision = written["revision"]
+                return written["document"]
+            except TaskError as error:
+                if error.code != "STATE_CONFLICT":
+                    raise
+                # Who lost against many looks again a little later.
+                self._data.pause(_pause_after(failures, LAST_UPDATE_PAUSE_S))
+        raise AssertionError("unreachable")
+
+    def _condition(self, force: bool) -> dict:
+        return {} if force or self._revision is None else {"if_revision": self._revision}
+
+
+class AgentMemory:
+    """The agent's memory: entries with a type and any JSON as content, which belong to the agent's name as its state does."""
+
+    def __init__(self, data: "_Data"):
+        self._data = data
+        self.added: list = []
+        """The entries that the report brings."""
+
+    def add(self, type: str, content: Json, ttl: Optional[str] = None) -> None:
+        """
+        Adds an entry when this attempt succeeds. The type is `message`, `observation`, `thought`, or a name of your own; `ttl`,
+        such as "7d", is how long it stays.
+        """
+        _require_room(self.added, MAX_ENTRIES, "memory entries")
+        entry = {"type": type, "content": content, **({"ttl": ttl} if ttl is not None else {})}
+        self.added.append(_copy(_required(entry, "The memory entry")))
+
+    def list(self, type: Optional[str] = None, limit: int = 100) -> list:
+        """Entries that are stored, the newest first: dicts of `id`, `type`, `content`, `created_at` and more."""
+        return self._data.entries(type, None, limit)
+
+    def search(self, words: str, type: Optional[str] = None, limit: int = 100) -> list:
+        """The same, of entries whose texts have the words; as in a web search: `geese "grey goose" -duck`."""
+        return self._data.entries(type, words, limit)
+
+
+class AgentInbox:
+    """Messages to the agent. They come again, to each attempt, until one that has acknowledged them succeeds."""
+
+    def __init__(self, data: "_Data"):
+        self._data = data
+        self.acknowledged: list = []
+        """Ids of the messages that the report acknowledges."""
+
+    def read(self, limit: int = 100, wait: float = 0) -> list:
+        """What is not acknowledged, the oldest first; waits up to so many seconds (at most 30) for something."""
+        return self._data.inbox(limit, wait)
+
+    def acknowledge(self, messages: Iterable[Union[str, dict]]) -> None:
+        """They, or those of these ids, do not come again once this attempt has succeeded."""
+        for message in messages:
+            one = message if isinstance(message, str) else message["id"]
+            if one not in self.acknowledged:
+                _require_room(self.acknowledged, MAX_BATCH, "acknowledgements")
+                self.acknowledged.append(one)
+
+
+def _require_room(effects: list, most: int, what: str) -> None:
+    if len(effects) >= most:
+        raise NonRetryableError(f"One attempt brings at most {most} {what}.", code="AGENT_DATA_TOO_LARGE")
+
+
+def _copy(value: Json) -> Json:
+    """As it will arrive, so that the handler may go on to change it."""
+    return json.loads(_dumps(value))
+
+
+class _Data:
+    """What the agent keeps, wherever it is."""
+
+    def read_state(self) -> Optional[dict]:
+        raise NotImplementedError
+
+    def write_state(self, document: Json, revision: int, ttl: Optional[str]) -> dict:
+        raise NotImplementedError
+
+    def entries(self, type: Optional[str], search: Optional[str], limit: int) -> list:
+        raise NotImplementedError
+
+    def inbox(self, limit: int, wait: float) -> list:
+        raise NotImplementedError
+
+    def pause(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
 class Context:
     """Everything a handler knows about the attempt it performs, and how it talks back."""
 
-    def __init__(self, lease: dict, agent_id: str):
+    def __init__(self, lease: dict, agent_id: str, data: _Data):
         self.input: Json = lease.get("input")
         self.task_id: str = lease["task_id"]
         self.key: str = lease.get("key", "")
@@ -565,6 +706,13 @@ class Context:
         """What the attempt used up (tokens, money, …), as a JSON object: stored with the task."""
         self.emitted: list = []
         self.spawned: list = []
+        self.state = AgentState(data)
+        """The agent's one document, which outlives the attempt, and the agent."""
+        self.memory = AgentMemory(data)
+        """The agent's memory, which does so, too."""
+        self.inbox = AgentInbox(data)
+        """Messages to the agent."""
+        self.sent: list = []
 
     def progress(self, note: Json) -> None:
         """Leaves a progress note, seen a moment later. The lease is kept without it."""
@@ -593,6 +741,29 @@ class Context:
         """Adds tasks to the run, as they stand in a workflow file, once this attempt has succeeded."""
         self.spawned.extend(_required(list(tasks), "The spawned tasks"))
 
+    def send(
+        self,
+        to: str,
+        body: Json,
+        type: Optional[str] = None,
+        conversation: Optional[str] = None,
+        reply_to: Optional[str] = None,
+        key: Optional[str] = None,
+        ttl: Optional[str] = None,
+        must_route: bool = False,
+    ) -> None:
+        """
+        Sends a message to an agent, by name or by id, when this attempt succeeds: exactly once, from this agent. It waits in
+        the inbox of that name, also while nobody is there, unless it `must_route`: then the attempt fails with
+        AGENT_NOT_FOUND. Under one `key` the agent sends one message, whichever task it is. `ttl` is by default "7d".
+        """
+        _require_room(self.sent, MAX_MESSAGES, "messages")
+        said = {"type": type, "conversation": conversation, "reply_to": reply_to, "key": key, "ttl": ttl}
+        message = {"to": to, "body": body, **{name: value for name, value in said.items() if value is not None}}
+        if must_route:
+            message["must_route"] = True
+        self.sent.append(_copy(_required(message, "The message")))
+
     def check(self) -> None:
         """Raises `Cancelled` if nobody wants the outcome any more."""
         if self.cancelled.is_set():
@@ -608,20 +779,25 @@ class Context:
 
 
 class TestContext(Context):
-    """For `perform`: any field of the context can be given, and what the handler did is there afterwards."""
+    """
+    For `perform`: any field of the context can be given, and what the handler did is there afterwards. Of `state` that is the
+    document there is, of `memory` a list of `{"type": …, "content": …}` (the oldest first), of `inbox` a list of messages.
+    """
 
     __test__ = False  # pytest: this is not a test
 
     def __init__(self, **fields: Any):
         lease = {"task_id": "task-1", "key": "task", "run_id": "run-1", "attempt": 1, "capability": ""}
-        super().__init__(lease, "agent-1")
+        data = _DataInMemory(fields)
+        super().__init__(lease, "agent-1", data)
         self.idempotency_key = "idempotency-1"
         self.notes: list = []
         """Progress notes, in order."""
         for name, value in fields.items():
             if not hasattr(self, name):
                 raise TypeError(f"A context has no {name!r}")
-            setattr(self, name, value)
+            if name not in _DataInMemory.fields:
+                setattr(self, name, value)
 
     def progress(self, note: Json) -> None:
         self.notes.append(_required(note, "The progress note"))
@@ -630,10 +806,56 @@ class TestContext(Context):
         self.emitted.append(emission)
 
 
+class _DataInMemory(_Data):
+    """As the server has it, but that it looks for words in the simplest way, and that nothing ever expires."""
+
+    fields = ("state", "memory", "inbox")
+
+    def __init__(self, fields: dict):
+        self._state: Optional[dict] = None
+        if "state" in fields:
+            self._state = {"document": _copy(_required(fields["state"], "The state")), "revision": 1}
+        known = _copy(_required(fields.get("memory", []), "The memory"))
+        self._entries = [{"id": _test_id(n), "created_at": _now(), **entry} for n, entry in enumerate(known, 1)]
+        messages = _copy(_required(fields.get("inbox", []), "The inbox"))
+        self._messages = [{"id": _test_id(n), "created_at": _now(), **message} for n, message in enumerate(messages, 1)]
+
+    def read_state(self) -> Optional[dict]:
+        return _copy(self._state)
+
+    def write_state(self, document: Json, revision: int, ttl: Optional[str]) -> dict:
+        if revision != (self._state["revision"] if self._state else 0):
+            raise TaskError("The state has another revision", code="STATE_CONFLICT")
+        self._state = {"document": _copy(document), "revision": revision + 1}
+        return _copy(self._state)
+
+    def entries(self, type: Optional[str], search: Optional[str], limit: int) -> list:
+        wanted = set(_words(search or ""))
+        found = [
+            entry for entry in reversed(self._entries)
+            if type in (None, entry["type"]) and wanted <= set(_words(_dumps(entry["content"])))
+        ]  # fmt: skip
+        return _copy(found[:limit])
+
+    def inbox(self, limit: int, wait: float) -> list:
+        return _copy(self._messages[:limit])
+
+    def pause(self, seconds: float) -> None:
+        pass
+
+
+def _test_id(n: int) -> str:
+    return str(uuid.UUID(int=n))
+
+
+def _words(text: str) -> list:
+    return re.findall(r"\w+", text.casefold())
+
+
 def perform(handler: Handler, input: Json = None, ctx: Optional[Context] = None) -> Json:
     """
     Performs a handler as an agent would, without any server: checks the input, runs it, checks the output and returns
-    it as JSON. Raises what the handler raises. Pass a `TestContext` to see what it logged, emitted and spawned.
+    it as JSON. Raises what the handler raises. Pass a `TestContext` to see what it logged, emitted, spawned, kept and sent.
     """
     made = _executor_of(handler)
     ctx = TestContext() if ctx is None else ctx
@@ -693,9 +915,10 @@ class _Http:
         within: float = ANSWER_WITHIN_S,
         abort: Optional[_Abort] = None,
         repeatable: bool = True,
+        extra: Optional[dict] = None,
     ) -> Json:
         """The parsed answer; raises a SkeinError with the server's code, or SERVER_UNREACHABLE."""
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **(extra or {})}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
@@ -801,7 +1024,7 @@ class _Session:
 
 class _LiveContext(Context):
     def __init__(self, lease: dict, agent: "Agent", attempt: "_Attempt"):
-        super().__init__(lease, attempt.session.agent_id)
+        super().__init__(lease, attempt.session.agent_id, _LiveData(agent, attempt))
         self._agent = agent
         self._attempt = attempt
 
@@ -810,6 +1033,63 @@ class _LiveContext(Context):
 
     def _emit_now(self, emission: dict) -> None:
         self._agent._emit(self._attempt, emission)
+
+
+class _LiveData(_Data):
+    """What the server has of the agent. Lost answers are asked for again, for as long as a lease."""
+
+    def __init__(self, agent: "Agent", attempt: "_Attempt"):
+        self._agent = agent
+        self._attempt = attempt
+
+    def read_state(self) -> Optional[dict]:
+        try:
+            return self._ask("GET", "/state")
+        except TaskError as error:
+            if error.code == "STATE_NOT_FOUND":
+                return None
+            raise
+
+    def write_state(self, document: Json, revision: int, ttl: Optional[str]) -> dict:
+        condition = {"If-Match": f'"{revision}"'} if revision else {"If-None-Match": "*"}
+        # Named, so that one whose answer was lost is found done when it is asked for again.
+        body = {"document": document, "write_id": str(uuid.uuid4()), **({"ttl": ttl} if ttl is not None else {})}
+        return self._ask("PUT", "/state", body, condition)
+
+    def entries(self, type: Optional[str], search: Optional[str], limit: int) -> list:
+        kind = "" if type is None else f"/{urllib.parse.quote(type, safe='')}"
+        query = urllib.parse.urlencode({"limit": limit, **({} if search is None else {"search": search})})
+        return self._ask("GET", f"/memory{kind}?{query}")["data"]
+
+    def inbox(self, limit: int, wait: float) -> list:
+        query = urllib.parse.urlencode({"limit": limit, "wait": wait})
+        return self._ask("GET", f"/inbox?{query}", within=wait + ANSWER_WITHIN_S)["messages"]
+
+    def pause(self, seconds: float) -> None:
+        self._attempt.ctx.sleep(seconds)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Json = None,
+        headers: Optional[dict] = None,
+        within: float = ANSWER_WITHIN_S,
+    ) -> Json:
+        attempt = self._attempt
+        attempt.ctx.check()
+        session = attempt.session
+        url = _agent_path(session) + path
+        text = None if body is None else _dumps(body)
+        call = self._agent._http.call
+        try:
+            return _until_answered(
+                lambda: call(method, url, text, session.token, within, extra=headers), attempt.lease_s
+            )
+        except SkeinError as error:
+            passes = error.transient or error.forgotten or error.code in ("LEASE_LOST", "STATE_CONFLICT")
+            kind = TaskError if passes else NonRetryableError
+            raise kind(str(error), code=error.code) from error
 
 
 class _Attempt:
@@ -1209,9 +1489,14 @@ class Agent:
         report: dict = {"outcome": "completed", "output": output}
         if ctx.usage is not None:
             report["usage"] = _required(dict(ctx.usage), "The usage")
-        effects = {"emit": ctx.emitted, "spawn": ctx.spawned}
-        if ctx.emitted or ctx.spawned:
-            report["effects"] = {name: effect for name, effect in effects.items() if effect}
+        lists = {"emit": ctx.emitted, "spawn": ctx.spawned, "memory": ctx.memory.added, "messages": ctx.sent,
+                 "acknowledge": ctx.inbox.acknowledged}  # fmt: skip
+        effects = {name: effect for name, effect in lists.items() if effect}
+        # Without a member it is an effect, too: it deletes.
+        if ctx.state.effect is not None:
+            effects["state"] = ctx.state.effect
+        if effects:
+            report["effects"] = effects
         return report
 
     def _finish(self, attempt: _Attempt, report: dict) -> None:

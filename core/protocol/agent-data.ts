@@ -153,7 +153,10 @@ export const inboxQuery = z.strictObject({
 export const inboxAnswer = z.object({ messages: z.array(message) }).meta({ id: "Inbox" });
 export type InboxAnswer = z.infer<typeof inboxAnswer>;
 
-export const acknowledgeBody = z.strictObject({ ids: z.array(uuid).min(1).max(1000) }).meta({ id: "Acknowledge" });
+const MAX_ACKNOWLEDGED = 1_000;
+export const acknowledgeBody = z
+  .strictObject({ ids: z.array(uuid).min(1).max(MAX_ACKNOWLEDGED) })
+  .meta({ id: "Acknowledge" });
 export type AcknowledgeBody = z.infer<typeof acknowledgeBody>;
 export const acknowledgeAnswer = z
   .object({ acknowledged: z.number().int().meta({ description: "Of those that were not before" }) })
@@ -177,4 +180,9 @@ export const dataEffects = {
     .optional(),
   memory: z.array(newEntry).max(MAX_ENTRIES).optional(),
   messages: z.array(newMessage).max(MAX_MESSAGES).optional(),
+  acknowledge: z
+    .array(uuid)
+    .max(MAX_ACKNOWLEDGED)
+    .optional()
+    .meta({ description: "Messages in the agent's inbox; those that are not there are left out" }),
 };

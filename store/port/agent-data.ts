@@ -86,6 +86,8 @@ export interface DataEffects {
   state?: StateWrite;
   memory?: NewEntry[];
   messages?: NewMessage[];
+  /** Ids of messages in its inbox; others are left out. */
+  acknowledge?: string[];
 }
 
 export interface AgentDataStore {

@@ -36,11 +36,18 @@ export function agentDataCases(open: OpenTeam): void {
     team.store.agentData.send(team.namespace, from, messages);
   const inbox = (team: Team, name: string) => team.store.agentData.inbox(team.namespace, name, 1_000);
   const bodiesOf = async (team: Team, name: string) => (await inbox(team, name)).map(({ body }) => body);
+  /** What there is in a namespace under any name, by key: a test's own statements are held to good plans, too. */
+  const ownedIn = {
+    agent_data: "agent_data where namespace = $1 and name >= ''",
+    agent_memory: "agent_memory where namespace = $1 and owner >= ''",
+    message: "message where namespace = $1 and owner >= ''",
+  };
   /** Lets the time of everything that has one run out. */
   const runOut = async (team: Team) => {
-    for (const table of ["agent_data", "agent_memory", "message"]) {
+    for (const owned of Object.values(ownedIn)) {
+      const [table, condition] = owned.split(" where ");
       await team.sql.query(
-        `update ${table} set expires_at = clock_timestamp() where namespace = $1 and expires_at is not null`,
+        `update ${table} set expires_at = clock_timestamp() where ${condition} and expires_at is not null`,
         [team.namespace],
       );
     }
@@ -298,6 +305,20 @@ export function agentDataCases(open: OpenTeam): void {
     ]);
   });
 
+  it("acknowledge what they have been told along with a report, of their own inbox alone", async () => {
+    const team = await open();
+    await send(team, client, message(team.agent.name, 1), message(team.agent.name, 2), message("b", 3));
+    const [mine, theirs] = [await inbox(team, team.agent.name), await inbox(team, "b")];
+    const ids = [mine[0]!.id, theirs[0]!.id, randomUUID()];
+    const runId = await team.submit({ a: { retry: { max_attempts: 1 } }, b: {} });
+    const [a, b] = [await team.take(runId, "a"), await team.take(runId, "b")];
+    await team.store.leases.report([{ ...team.failing(a), data: { acknowledge: ids } }]);
+    expect(await bodiesOf(team, team.agent.name)).toEqual([1, 2]);
+    expect(await reportWith(team, b, { acknowledge: ids })).toBe("accepted");
+    expect(await reportWith(team, b, { acknowledge: mine.map(({ id }) => id) })).toBe("duplicate");
+    expect([await bodiesOf(team, team.agent.name), await bodiesOf(team, "b")]).toEqual([[2], [3]]);
+  });
+
   it("write nothing for a report that is stale, or that fails", async () => {
     const team = await open();
     const runId = await team.submit({ a: { retry: { max_attempts: 1 } }, b: { retry: { max_attempts: 1 } } });
@@ -357,8 +378,8 @@ export function agentDataCases(open: OpenTeam): void {
     const [first] = await inbox(team, "b");
     await team.store.agentData.acknowledge(team.namespace, "b", [first!.id]);
     await team.store.upkeep.prune();
-    const rows = async (table: string, condition = "true") =>
-      (await team.sql.query(`select from ${table} where namespace = $1 and ${condition}`, [team.namespace])).length;
+    const rows = async (table: keyof typeof ownedIn, condition = "true") =>
+      (await team.sql.query(`select from ${ownedIn[table]} and ${condition}`, [team.namespace])).length;
     expect([await rows("message"), await rows("agent_memory")]).toEqual([2, 2]);
     await runOut(team);
     await team.store.upkeep.prune();

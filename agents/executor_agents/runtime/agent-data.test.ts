@@ -112,7 +112,14 @@ describe("memory and messages", () => {
     data.memory.add("thought", { so: "be it" }, { ttl: "7d" });
     data.memory.add("seen", 1);
     data.send("clerk", "hello");
-    data.send("clerk", 2, { type: "ask", conversation: "c", replyTo: lease.task_id, ttl: "1m", mustRoute: true });
+    data.send("clerk", 2, {
+      type: "ask",
+      conversation: "c",
+      replyTo: lease.task_id,
+      ttl: "1m",
+      mustRoute: true,
+      key: "k",
+    });
     expect(reported()).toEqual({
       memory: [
         { type: "thought", content: { so: "be it" }, ttl: "7d" },
@@ -120,7 +127,16 @@ describe("memory and messages", () => {
       ],
       messages: [
         { to: "clerk", body: "hello" },
-        { to: "clerk", body: 2, type: "ask", conversation: "c", reply_to: lease.task_id, ttl: "1m", must_route: true },
+        {
+          to: "clerk",
+          body: 2,
+          type: "ask",
+          conversation: "c",
+          reply_to: lease.task_id,
+          ttl: "1m",
+          must_route: true,
+          key: "k",
+        },
       ],
     });
   });
@@ -129,6 +145,17 @@ describe("memory and messages", () => {
     const { data, asked } = attemptWith(() => Response.json({ data: [], next_cursor: null }));
     expect(await data.memory.list({ type: "thought", search: "geese" })).toEqual({ data: [], next_cursor: null });
     expect(asked[0]!.path).toBe("/v1/agents/agent/memory/thought");
+  });
+
+  it("are read from the inbox, and acknowledged with the report", async () => {
+    const { data, asked, reported } = attemptWith(lost, () => Response.json({ messages: [{ id: "m1", body: 1 }] }));
+    expect(await data.inbox.read({ wait: 30 })).toEqual([{ id: "m1", body: 1 }]);
+    expect(asked.map(({ path }) => path)).toEqual(["/v1/agents/agent/inbox", "/v1/agents/agent/inbox"]);
+    data.inbox.acknowledge([]);
+    expect(reported()).toBeUndefined();
+    data.inbox.acknowledge(["m1", "m2"]);
+    data.inbox.acknowledge(["m1"]);
+    expect(reported()).toEqual({ acknowledge: ["m1", "m2"] });
   });
 
   it.each<[string, (data: ReturnType<typeof attemptWith>["data"]) => void, string]>([
@@ -163,7 +190,12 @@ it("fails as the server refuses: for good what cannot help, not what may pass", 
 it("takes nothing more when the attempt is over", async () => {
   const { attempt, data } = attemptWith();
   attempt.isEnded = true;
-  for (const late of [() => data.state.set(1), () => data.state.delete(), () => data.send("a", 1)]) {
+  for (const late of [
+    () => data.state.set(1),
+    () => data.state.delete(),
+    () => data.send("a", 1),
+    () => data.inbox.acknowledge(["m"]),
+  ]) {
     expect(late).toThrow("The attempt is over");
   }
   await expect(data.state.update(() => 1)).rejects.toThrow("The attempt is over");

@@ -1,4 +1,4 @@
-/** What a handler reads and writes of its agent's state and memory, and the messages that it sends. */
+/** What a handler reads and writes of its agent's state and memory, and the messages that it reads and sends. */
 import { randomUUID } from "node:crypto";
 import type { ErrorCode } from "../../../core/errors.ts";
 import { failureKinds, SkeinError } from "../../../core/errors.ts";
@@ -9,6 +9,7 @@ import {
   MAX_ENTRIES,
   MAX_MESSAGES,
   type MemoryEntryBody,
+  type MessageBody,
   type NewEntryBody,
   type NewMessageBody,
 } from "../../../core/protocol/agent-data.ts";
@@ -25,12 +26,13 @@ export interface DataBackend {
   /** Rejects with STATE_CONFLICT. */
   writeState(document: Json, options: WriteStateOptions): Promise<AgentStateBody>;
   listMemory(filter: MemoryFilter): Promise<PageOf<MemoryEntryBody>>;
+  readInbox(options: { limit?: number; wait?: number }): Promise<MessageBody[]>;
 }
 
 type Effects = NonNullable<ReportItem["effects"]>;
-export type DataEffects = Pick<Effects, "state" | "memory" | "messages">;
+export type DataEffects = Pick<Effects, "state" | "memory" | "messages" | "acknowledge">;
 
-export type AgentData = Pick<ExecutorContext, "state" | "memory" | "send"> & {
+export type AgentData = Pick<ExecutorContext, "state" | "memory" | "inbox" | "send"> & {
   /** What goes with the report of a success, and its size as JSON. */
   effects(): { effects: DataEffects; bytes: number };
 };
@@ -48,6 +50,7 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
   let state: Effects["state"];
   const memory: NewEntryBody[] = [];
   const messages: NewMessageBody[] = [];
+  const acknowledged = new Set<string>();
   /** Of entries and messages as JSON. */
   let bytes = 0;
   /** Undefined: it has not been read. */
@@ -123,6 +126,13 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
         add(memory, MAX_ENTRIES, "a memory entry", { type, content, ...(ttl !== undefined && { ttl }) }),
       list: (filter = {}) => backend.listMemory(filter),
     },
+    inbox: {
+      read: (options = {}) => backend.readInbox(options),
+      acknowledge: (ids) => {
+        requireOpen(attempt, "to acknowledge messages is too late");
+        for (const id of ids) acknowledged.add(id);
+      },
+    },
     send: (to, body, { replyTo, mustRoute, ...more } = {}) =>
       add(messages, MAX_MESSAGES, "a message", {
         to,
@@ -136,6 +146,7 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
         ...(state && { state }),
         ...(memory.length > 0 && { memory }),
         ...(messages.length > 0 && { messages }),
+        ...(acknowledged.size > 0 && { acknowledge: [...acknowledged] }),
       };
       return { effects, bytes: bytesOf(effects) };
     },
@@ -166,7 +177,8 @@ function storable(what: string, value: unknown): Json {
 
 /** The server's. Requests whose answer is lost are repeated: a write has an id by which it is known. */
 export function serverData(attempt: Attempt): DataBackend {
-  const { data } = attempt.session.client;
+  const { client, patientClient } = attempt.session;
+  const { data } = client;
   async function ask<T>(request: () => Promise<T>): Promise<T> {
     const signal = signalOf(attempt);
     try {
@@ -180,6 +192,7 @@ export function serverData(attempt: Attempt): DataBackend {
     readState: () => ask(() => data.state.read().catch(undefinedWhere("STATE_NOT_FOUND"))),
     writeState: (document, options) => ask(() => data.state.write(document, options)),
     listMemory: (filter) => ask(() => data.memory.list(filter)),
+    readInbox: (options) => ask(async () => (await patientClient.data.inbox.read(options, signalOf(attempt))).messages),
   };
 }
 

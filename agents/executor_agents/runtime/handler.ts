@@ -58,6 +58,9 @@ function contextOf<Input>(
     get memory() {
       return agentDataOf(attempt, data).memory;
     },
+    get inbox() {
+      return agentDataOf(attempt, data).inbox;
+    },
     send: (to, body, options) => agentDataOf(attempt, data).send(to, body, options),
     idempotencyKey: lease.idempotency_key,
     taskId: lease.task_id,
