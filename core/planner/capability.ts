@@ -110,3 +110,14 @@ export function fieldSchema(schema: JsonObject | undefined, field: string): Json
   const found = properties[field];
   return isJsonObject(found) ? found : undefined;
 }
+
+/** The kinds of JSON that a schema lets pass, where it says so; whole numbers are numbers. */
+export function jsonKinds(schema: JsonObject | undefined): Set<string> | undefined {
+  const types = [schema?.type].flat().filter((type) => typeof type === "string");
+  if (types.length === 0) return undefined;
+  return new Set(types.map((type) => (type === "integer" ? "number" : type)));
+}
+
+export function fieldKinds(schema: JsonObject | undefined, field: string): Set<string> | undefined {
+  return jsonKinds(fieldSchema(schema, field));
+}
