@@ -15,7 +15,7 @@ export const semanticType = z
   .regex(idPattern, { error: "must be the name of a type, such as document.text: written like a task's id" });
 
 const fieldTypes = z
-  .record(z.string().min(1).max(128), semanticType)
+  .record(z.string().regex(/^(?!__proto__$)[^\0]{1,128}$/, { error: "must be the name of a field" }), semanticType)
   .refine((fields) => Object.keys(fields).length <= MAX_FIELDS, { error: `must have at most ${MAX_FIELDS} fields` });
 
 /** The part of a capability's contract that planners read. */
