@@ -54,6 +54,7 @@ function newBed() {
       runId: "r",
       capabilities: [],
       announced: [],
+      inboxes: [],
       assigned: [],
       agents: [],
       ...news,

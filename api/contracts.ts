@@ -1,7 +1,7 @@
 /** Whether what agents report is what they registered to give. */
 import { setImmediate as breathe } from "node:timers/promises";
 import { boundedCache } from "../core/bounded-cache.ts";
-import { brokenContract } from "../core/contract.ts";
+import { brokenContract, type ContractFlaw } from "../core/contract.ts";
 import { type Failure, failureKinds } from "../core/errors.ts";
 import { readLeaseToken } from "../core/lease-token.ts";
 import type { ReportItem } from "../core/protocol/tasks.ts";
@@ -9,7 +9,10 @@ import { compileSchema, type Validator } from "../core/schema.ts";
 import type { AgentIdentity, AgentStore } from "../store/store.ts";
 
 export interface Contracts {
-  /** How the output of a success breaks the schema that its agent registered; undefined: it does not, or there is none. */
+  /**
+   * How the output of a success breaks the schema that its agent registered, or all of them where it offers several versions:
+   * then it is told of the last. Undefined: it does not, or there is none.
+   */
   outputFlaw(agent: AgentIdentity, item: ReportItem): Promise<Failure | undefined>;
 }
 
@@ -37,11 +40,14 @@ export function createContracts(agents: Pick<AgentStore, "outputSchema">): Contr
     async outputFlaw({ namespace, outputSchemas }, { outcome, output = null, lease_token }) {
       const { capability } = readLeaseToken(lease_token);
       if (outcome !== "completed" || !Object.hasOwn(outputSchemas, capability)) return undefined;
-      const validator = await validatorOf(namespace, outputSchemas[capability]!);
-      const startedAt = performance.now();
-      const problems = validator?.findProblems(output) ?? [];
-      if (performance.now() - startedAt > LONG_CHECK_MS) await breathe();
-      if (problems.length === 0) return undefined;
+      let problems: ContractFlaw[] = [];
+      for (const hash of outputSchemas[capability]!) {
+        const validator = await validatorOf(namespace, hash);
+        const startedAt = performance.now();
+        problems = validator?.findProblems(output) ?? [];
+        if (performance.now() - startedAt > LONG_CHECK_MS) await breathe();
+        if (problems.length === 0) return undefined;
+      }
       const message = brokenContract("output", capability, problems);
       return { code: failureKinds.outputInvalid, message, retryable: false };
     },

@@ -8,6 +8,7 @@ import type { ApiContext, App } from "./context.ts";
 import { checkHosts } from "./hosts.ts";
 import { answerBadUrl, answerBrokenRequest, answerProblems } from "./problems.ts";
 import { serveReference } from "./reference.ts";
+import { agentDataRoutes } from "./routes/agent-data.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
@@ -92,6 +93,7 @@ const v1Routes = [
   artifactRoutes,
   taskRoutes,
   agentRoutes,
+  agentDataRoutes,
   bidRoutes,
   keyRoutes,
 ];

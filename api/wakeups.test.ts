@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { createWakeups, lookUntil, type News, newsOf } from "./wakeups.ts";
 
-const news: News = { namespace: "n", runId: "r", capabilities: ["work"], announced: [], assigned: [], agents: [] };
+const news: News = {
+  namespace: "n",
+  runId: "r",
+  capabilities: ["work"],
+  announced: [],
+  assigned: [],
+  agents: [],
+  inboxes: [],
+};
 const anything = () => true;
 const never = new AbortController().signal;
 /** Long enough that only what is tested can end the wait. */
@@ -128,6 +136,7 @@ it("the news of a commit names each capability once, and the agents that have be
   expect(newsOf(committed)).toEqual({
     namespace: "n",
     runId: "r",
+    inboxes: [],
     capabilities: ["a", "b"],
     announced: ["c"],
     assigned: ["agent-4"],

@@ -15,6 +15,8 @@ export interface News {
   assigned: string[];
   /** Agents of which a lease has been cancelled, or which are to leave. */
   agents: string[];
+  /** Names of agents that have new messages. */
+  inboxes: string[];
 }
 
 export interface Wakeups {
@@ -134,7 +136,13 @@ export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
     announced: [...announced],
     assigned: [...assigned],
     agents: [...agents],
+    inboxes: [],
   };
+}
+
+/** News of something else than a run. */
+export function newsFor(namespace: string, about: Partial<Pick<News, "agents" | "inboxes">>): News {
+  return { namespace, runId: "", capabilities: [], announced: [], assigned: [], agents: [], inboxes: [], ...about };
 }
 
 /** A running attempt was ended by somebody else than its agent, which has to be told. */

@@ -1,6 +1,8 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
+import type { Writer } from "../core/agent-data.ts";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { AgentStateBody, MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
@@ -12,11 +14,14 @@ import type { WorkflowRecord } from "../core/protocol/workflows.ts";
 import { explain, type TaskFacts } from "../core/why.ts";
 import type {
   Agent,
+  AgentState,
   ApiKey,
   Artifact,
   BidRound,
   CapabilityOffer,
   ClaimedTask,
+  MemoryEntry,
+  Message,
   PageOf,
   PlanRecord,
   Run,
@@ -252,4 +257,44 @@ export function whyBody(facts: TaskFacts): WhyBody {
     ...(until !== undefined && { until: new Date(until).toISOString() }),
   }));
   return { task: facts.key, status: facts.status, reasons };
+}
+
+export function agentStateBody(state: AgentState): AgentStateBody {
+  return {
+    document: state.document,
+    revision: state.revision,
+    updated_at: time(state.updatedAt),
+    expires_at: time(state.expiresAt),
+    writer: writerBody(state.writer),
+  };
+}
+
+export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
+  return {
+    id: entry.id,
+    type: entry.type,
+    content: entry.content,
+    created_at: time(entry.createdAt),
+    expires_at: time(entry.expiresAt),
+    writer: writerBody(entry.writer),
+  };
+}
+
+export function messageBody(message: Message): MessageBody {
+  return {
+    id: message.id,
+    from: message.from,
+    to: message.to,
+    type: message.type,
+    body: message.body,
+    conversation: message.conversation,
+    reply_to: message.replyTo,
+    created_at: time(message.createdAt),
+    expires_at: time(message.expiresAt),
+    writer: writerBody(message.writer),
+  };
+}
+
+function writerBody(writer: Writer): AgentStateBody["writer"] {
+  return writer && { task_id: writer.taskId, attempt: writer.attempt };
 }

@@ -98,6 +98,12 @@ export const errorTitles = {
 
   // Agents and keys
   AGENT_NOT_FOUND: "There is no such agent",
+  STATE_NOT_FOUND: "The agent has no state",
+  STATE_CONFLICT: "The state is not as the request expects it",
+  MEMORY_NOT_FOUND: "The agent has no such memory entry",
+  AGENT_DATA_TOO_LARGE: "The state, memory entry or message is larger than the limit",
+  MEMORY_FULL: "The agent's memory holds as many entries as it may",
+  INBOX_FULL: "The inbox holds as many messages as it may",
   KEY_NOT_FOUND: "There is no such key",
   CAPABILITY_CONFLICT: "The capability is registered with another contract",
   CAPABILITY_INVALID: "The capability is not usably defined",

@@ -32,6 +32,14 @@ export const defaultLimits = {
   /** Agents that are there at a time, and registrations in any minute, in one namespace. */
   agents: 10_000,
   registrationsPerMinute: 3_000,
+  /** An agent's state as JSON. */
+  stateBytes: 128 * KiB,
+  /** The content of a memory entry as JSON, and the entries of one agent. */
+  memoryEntryBytes: 64 * KiB,
+  memoryEntries: 10_000,
+  /** The body of a message as JSON, and the messages that one agent has not acknowledged. */
+  messageBytes: 64 * KiB,
+  inboxMessages: 10_000,
 };
 
 export type LimitName = keyof typeof defaultLimits;
@@ -55,6 +63,11 @@ const nouns: Record<LimitName, string> = {
   artifactsPerRun: "artifacts per run",
   agents: "agents per namespace",
   registrationsPerMinute: "registrations per minute and namespace",
+  stateBytes: "bytes of state per agent",
+  memoryEntryBytes: "bytes per memory entry",
+  memoryEntries: "memory entries per agent",
+  messageBytes: "bytes per message",
+  inboxMessages: "unacknowledged messages per agent",
 };
 
 /** The environment variable that sets a limit: `tasksPerRun` → `SKEIN_MAX_TASKS_PER_RUN`. */

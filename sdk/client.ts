@@ -1,8 +1,8 @@
 /** The typed client of the REST API; the CLI, the MCP server, the executors and the testing agent all speak through it. */
-import { artifactPathFlaw } from "../core/artifact.ts";
-import { type ErrorCode, type Issue, SkeinError } from "../core/errors.ts";
+import { SkeinError } from "../core/errors.ts";
 import type { RunEvent } from "../core/event.ts";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { MessagesBody } from "../core/protocol/agent-data.ts";
 import type {
   AgentBody,
   AgentHeartbeatAnswer,
@@ -12,9 +12,8 @@ import type {
   RegisterAgentBody,
   RegisteredAgent,
 } from "../core/protocol/agents.ts";
-import { type ArtifactBody, LEASE_HEADER } from "../core/protocol/artifacts.ts";
+import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
-import type { Problem } from "../core/protocol/common.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
 import type {
@@ -49,27 +48,13 @@ import type {
 } from "../core/protocol/tasks.ts";
 import type { Validation, WorkflowRecord } from "../core/protocol/workflows.ts";
 import type { Workflow } from "../core/workflow.ts";
+import { agentDataOf, sendMessages } from "./agent-data.ts";
+import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
+import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
 import { readServerSentEvents } from "./sse.ts";
 
-export interface ClientOptions {
-  /** Base address of the server, without `/v1`. */
-  url: string;
-  /** API key; not needed against `skein dev` on this machine. */
-  apiKey?: string;
-  /** Default: the global one. */
-  fetch?: typeof fetch;
-}
-
-export interface PageOf<T> {
-  data: T[];
-  next_cursor: string | null;
-}
-
-/** A type, not an interface, so that it can stand where a query is asked for. */
-export type PageOptions = {
-  limit?: number;
-  cursor?: string;
-};
+export type { ArtifactContent, ArtifactFilter, WriteArtifactOptions } from "./artifacts.ts";
+export type { ClientOptions, PageOf, PageOptions } from "./connection.ts";
 
 export interface SubmitOptions {
   /** Repeating a submit under the same key answers with the same run. */
@@ -79,27 +64,6 @@ export interface SubmitOptions {
   /** W3C trace context that the run's tasks continue. */
   traceparent?: string;
 }
-
-export interface WriteArtifactOptions {
-  /** Default `text/plain; charset=utf-8` for a text, `application/octet-stream` for bytes. */
-  contentType?: string;
-  /** Only where nothing is there yet; else ARTIFACT_CONFLICT. What is there with the same content is fine. */
-  ifAbsent?: boolean;
-  /** Only over the content of this SHA-256, in hex; else ARTIFACT_CONFLICT. */
-  ifMatch?: string;
-}
-
-export interface ArtifactContent {
-  content: Buffer;
-  contentType: string;
-  /** Of the content, in hex. */
-  sha256: string;
-}
-
-export type ArtifactFilter = PageOptions & {
-  /** How the path begins. */
-  prefix?: string;
-};
 
 export type RerunOptions = Omit<SubmitOptions, "wait">;
 
@@ -194,6 +158,11 @@ export function createClient(options: ClientOptions) {
       /** Gives it nothing new, or something again. `draining`: it leaves when it has finished what it has. */
       cordon: (id: string, body: CordonBody) => http.patch<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`, body),
     },
+    /** State, memory and inbox of an agent, by its id or name. */
+    agentData: (agent: string) => agentDataOf(http, agent),
+    messages: {
+      send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+    },
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
     allocate: (capability: string, policy: AllocationBody["policy"], options: Omit<AllocationBody, "policy"> = {}) =>
@@ -228,43 +197,11 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     announcements: (wait: number, signal?: AbortSignal) =>
       http.get<AnnouncementsAnswer>(`${self}/announcements`, { wait }, { signal }),
     bid: (body: BidsBody) => http.post<BidsAnswer>(`${self}/bids`, body),
+    /** Its own state, memory and inbox. */
+    data: agentDataOf(http, agent.id),
+    send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
     leave: () => http.delete(self),
   };
-}
-
-function artifactsOf(http: Connection, runId: string, headers: Record<string, string> = {}) {
-  const root = `/v1/runs/${encodeURIComponent(runId)}/artifacts`;
-  const at = (path: string) => {
-    // A URL would resolve `..` before the server sees it.
-    const flaw = artifactPathFlaw(path);
-    if (flaw) throw new SkeinError("REQUEST_INVALID", `The path ${JSON.stringify(path)} ${flaw}.`);
-    return `${root}/${encodeURIComponent(path)}`;
-  };
-  return {
-    list: (filter: ArtifactFilter = {}) => http.get<PageOf<ArtifactBody>>(root, filter, { headers }),
-    read: async (path: string): Promise<ArtifactContent> => {
-      const response = await http.bytes(at(path), headers);
-      return {
-        content: Buffer.from(await response.arrayBuffer()),
-        contentType: response.headers.get("content-type") ?? "",
-        sha256: (response.headers.get("etag") ?? "").replaceAll('"', ""),
-      };
-    },
-    write: async (path: string, content: string | Uint8Array, options: WriteArtifactOptions = {}) => {
-      const { ifAbsent, ifMatch, contentType = defaultContentType(content) } = options;
-      return http.putBytes<ArtifactBody>(at(path), Buffer.from(content as string), {
-        ...headers,
-        "content-type": contentType,
-        ...(ifAbsent && { "if-none-match": "*" }),
-        ...(ifMatch !== undefined && { "if-match": `"${ifMatch}"` }),
-      });
-    },
-  };
-}
-
-/** Of an artifact about whose type nothing was said. */
-export function defaultContentType(content: string | Uint8Array): string {
-  return typeof content === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
 }
 
 function submitHeaders({ idempotencyKey, wait, traceparent }: SubmitOptions): Record<string, string> {
@@ -273,114 +210,6 @@ function submitHeaders({ idempotencyKey, wait, traceparent }: SubmitOptions): Re
     ...(wait && { prefer: `wait=${wait}` }),
     ...(traceparent && { traceparent }),
   };
-}
-
-type Query = Record<string, string | number | string[] | undefined>;
-
-type Connection = ReturnType<typeof connection>;
-
-function connection(options: ClientOptions, token: string | undefined) {
-  const base = options.url.replace(/\/+$/, "");
-  const send = options.fetch ?? fetch;
-  const authorization: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
-
-  async function request(method: string, path: string, init: RequestInit = {}): Promise<Response> {
-    let response: Response;
-    try {
-      response = await send(base + path, {
-        ...init,
-        method,
-        headers: { accept: "application/json", ...authorization, ...(init.headers as Record<string, string>) },
-      });
-    } catch (error) {
-      if (init.signal?.aborted) throw error;
-      throw unreachable(base, error);
-    }
-    if (!response.ok) throw await problemOf(response);
-    return response;
-  }
-
-  async function read<T>(response: Response): Promise<T> {
-    return (response.status === 204 ? undefined : await response.json()) as T;
-  }
-
-  return {
-    get: async <T>(
-      path: string,
-      query: Query = {},
-      { headers = {}, signal }: { headers?: Record<string, string>; signal?: AbortSignal | undefined } = {},
-    ) => read<T>(await request("GET", path + queryString(query), { headers, ...(signal && { signal }) })),
-    bytes: (path: string, headers: Record<string, string>) =>
-      request("GET", path, { headers: { accept: "*/*", ...headers } }),
-    putBytes: async <T>(path: string, body: Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
-      read<T>(await request("PUT", path, { body, headers })),
-    text: async (path: string, query: Query) => {
-      const response = await request("GET", path + queryString(query), { headers: { accept: "*/*" } });
-      return response.text();
-    },
-    post: async <T>(path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
-      read<T>(
-        await request("POST", path, {
-          body: JSON.stringify(body),
-          headers: { "content-type": "application/json", ...headers },
-          ...(signal && { signal }),
-        }),
-      ),
-    put: async <T>(path: string, body: unknown) =>
-      read<T>(
-        await request("PUT", path, {
-          body: JSON.stringify(body),
-          headers: { "content-type": "application/json" },
-        }),
-      ),
-    patch: async <T>(path: string, body: unknown, headers: Record<string, string> = {}) =>
-      read<T>(
-        await request("PATCH", path, {
-          body: JSON.stringify(body),
-          headers: { "content-type": "application/json", ...headers },
-        }),
-      ),
-    postText: async <T>(path: string, body: string, type: string) =>
-      read<T>(await request("POST", path, { body, headers: { "content-type": type } })),
-    delete: async (path: string) => {
-      await request("DELETE", path);
-    },
-    stream: (path: string, headers: Record<string, string>, signal?: AbortSignal) =>
-      request("GET", path, { headers: { accept: "text/event-stream", ...headers }, ...(signal && { signal }) }),
-  };
-}
-
-function queryString(query: Query): string {
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    for (const item of Array.isArray(value) ? value : value === undefined ? [] : [value])
-      params.append(name, String(item));
-  }
-  const text = params.toString();
-  return text && `?${text}`;
-}
-
-function unreachable(base: string, cause: unknown): SkeinError {
-  const reason = (cause as { cause?: { code?: string } }).cause?.code ?? (cause as Error).message;
-  return new SkeinError("SERVER_UNREACHABLE", `No answer from ${base} (${reason}). Is the server running there?`, {
-    cause,
-  });
-}
-
-async function problemOf(response: Response): Promise<SkeinError> {
-  const text = await response.text();
-  const problem = parseProblem(text);
-  if (!problem) return new SkeinError("INTERNAL", `The server answered ${response.status}: ${text.slice(0, 200)}`);
-  return new SkeinError(problem.code as ErrorCode, problem.detail, { issues: (problem.errors ?? []) as Issue[] });
-}
-
-function parseProblem(text: string): Problem | undefined {
-  try {
-    const body = JSON.parse(text) as Problem;
-    return typeof body.code === "string" ? body : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** How long a stream waits before it connects again. */

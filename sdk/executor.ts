@@ -5,11 +5,13 @@ import { brokenContract, type ContractFlaw } from "../core/contract.ts";
 import { failureKinds, SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
 import { type FieldTypes, plannableFlaws, plannableShape } from "../core/planner/capability.ts";
+import type { MemoryEntryBody } from "../core/protocol/agent-data.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { EmitAnswer } from "../core/protocol/tasks.ts";
 import { compileSchema } from "../core/schema.ts";
 import { loosen } from "../core/schema-check.ts";
 import { idPattern, type TaskDefinition } from "../core/workflow-schema.ts";
+import type { MemoryFilter } from "./agent-data.ts";
 import type { ArtifactContent, ArtifactFilter, PageOf, WriteArtifactOptions } from "./client.ts";
 
 /** A contract: a zod schema (typed) or a JSON Schema 2020-12 object (untyped). */
@@ -84,6 +86,15 @@ export interface ExecutorContext<Input = unknown> {
   spawn(tasks: readonly SpawnedTask[]): void;
   /** The files of the run. What is written stays when the attempt fails; the attempt after it may replace it. */
   artifacts: RunArtifacts;
+  /** The one document that the agent keeps. It belongs to the agent's name: all that run under it have the same. */
+  state: HandlerState;
+  /** What the agent remembers, by its name too. */
+  memory: HandlerMemory;
+  /**
+   * Sends a message to an agent, by its name or id, when this attempt completes; when it fails nothing is sent. A message that
+   * is refused (AGENT_NOT_FOUND, INBOX_FULL, AGENT_DATA_TOO_LARGE) fails the attempt.
+   */
+  send(to: string, body: Json, options?: SendOptions): void;
   /** The same for every attempt of the task: send it along with outside effects. */
   idempotencyKey: string;
   taskId: string;
@@ -124,6 +135,51 @@ export interface RunArtifacts {
   write(path: string, content: string | Uint8Array, options?: WriteArtifactOptions): Promise<ArtifactBody>;
   /** By path, in pages. */
   list(filter?: ArtifactFilter): Promise<PageOf<ArtifactBody>>;
+}
+
+/**
+ * What is read is as it was before this attempt, but for what the attempt itself has written. `set` and `delete` are written
+ * when the attempt completes, in the same transaction, exactly once; `update` at once.
+ */
+export interface HandlerState {
+  /** Undefined: there is none. */
+  get<T extends Json = Json>(): Promise<T | undefined>;
+  /**
+   * Replaces the document when this attempt completes. If it was read in this attempt and somebody else has written it since,
+   * the attempt fails with STATE_CONFLICT instead, and is tried again as its task's policy says.
+   */
+  set(document: Json, options?: TimeToLive): void;
+  /** Takes it away, as `set` writes it. */
+  delete(): void;
+  /**
+   * Writes what `change` makes of the document, at once, so that it stays when the attempt fails. `change` is called again
+   * when somebody else was faster: let it do nothing else. Answers what was written.
+   */
+  update<T extends Json = Json>(change: (document: T | undefined) => T | Promise<T>, options?: TimeToLive): Promise<T>;
+}
+
+/** Entries of types such as `message`, `observation`, `thought`, or one's own. */
+export interface HandlerMemory {
+  /** Adds an entry when this attempt completes. */
+  add(type: string, content: Json, options?: TimeToLive): void;
+  /** The newest first, of before this attempt; by type, and by words that they have (`search`). */
+  list(filter?: MemoryFilter): Promise<PageOf<MemoryEntryBody>>;
+}
+
+export interface TimeToLive {
+  /** A duration such as `90s` or `7d`; default: it stays. */
+  ttl?: string;
+}
+
+export interface SendOptions {
+  type?: string;
+  conversation?: string;
+  /** The id of the message that this one answers. */
+  replyTo?: string;
+  /** Default 7d. */
+  ttl?: string;
+  /** Refuse it unless an agent of that name is there. Default false: it is kept for one that comes. */
+  mustRoute?: boolean;
 }
 
 /** An item for an open map. One whose `key` the map has already is ignored. */

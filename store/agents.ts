@@ -21,7 +21,8 @@ import type {
 
 /** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
 const AGENT_TTL_MS = 30_000;
-const AGENT_TTL = `interval '${AGENT_TTL_MS} milliseconds'`;
+/** An agent is there for as long as it has been heard of within this. */
+export const AGENT_TTL = `interval '${AGENT_TTL_MS} milliseconds'`;
 
 /** An agent that has a slot free and has not asked for work for this long, two of the longest waits, takes none. */
 const CLAIM_TTL = "interval '60 seconds'";
@@ -167,7 +168,7 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
       version,
       tokenHash,
       JSON.stringify(registration.capabilities.map(offerOf)),
-      JSON.stringify(Object.fromEntries(outputSchemas.map(({ capability, hash }) => [capability, hash]))),
+      JSON.stringify(hashesByCapability(outputSchemas)),
     ],
   );
   await tx.query(
@@ -209,15 +210,20 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
   return toAgent(row!);
 }
 
-/** Of the capabilities that it offers in one version: a lease does not say which of several its handler should perform. */
+/** Of the capabilities that have one in every version that is offered: a lease does not say which version it is of. */
 function outputSchemasOf(contracts: CapabilityContract[]): { capability: string; hash: string; body: JsonObject }[] {
-  const counts = new Map<string, number>();
-  for (const { name } of contracts) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const free = new Set(contracts.flatMap(({ name, outputSchema }) => (outputSchema ? [] : name)));
   return contracts.flatMap(({ name, outputSchema }) => {
-    if (!outputSchema || counts.get(name)! > 1) return [];
+    if (!outputSchema || free.has(name)) return [];
     const hash = createHash("sha256").update(canonicalJson(outputSchema)).digest("base64url");
     return { capability: name, hash, body: outputSchema };
   });
+}
+
+function hashesByCapability(schemas: { capability: string; hash: string }[]): Record<string, string[]> {
+  const hashes = new Map<string, string[]>();
+  for (const { capability, hash } of schemas) hashes.set(capability, [...(hashes.get(capability) ?? []), hash]);
+  return Object.fromEntries(hashes);
 }
 
 const DEFAULT_CAPABILITY_VERSION = "1";
@@ -233,7 +239,7 @@ async function authenticate(sql: Sql, tokenHash: Buffer): Promise<AgentIdentity 
   const [agent] = await sql.query<AgentIdentity>(
     `update agent a set ${seen(takesWork)}
      where token_hash = $1 and left_at is null
-     returning id, namespace, capabilities, output_schemas as "outputSchemas", cordoned_at is not null as "isCordoned"`,
+     returning id, name, namespace, capabilities, output_schemas as "outputSchemas", cordoned_at is not null as "isCordoned"`,
     [tokenHash],
   );
   return agent;

@@ -3,7 +3,7 @@
 import type { Fact } from "../core/event.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Sql, Transaction } from "./sql.ts";
-import type { CommitListener, CommittedFacts } from "./store.ts";
+import type { CommitListener, CommittedFacts, MessageListener } from "./store.ts";
 
 export interface RunRef {
   runId: string;
@@ -51,6 +51,7 @@ export class FactLog {
 /** What the parts of the store share. */
 export interface StoreContext extends Sql {
   emit: CommitListener;
+  deliver: MessageListener;
   /** How large runs and outputs may grow. */
   limits: Limits;
 }

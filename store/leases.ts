@@ -7,7 +7,7 @@
 
 import { announcementsFor, placeBids } from "./bids.ts";
 import { claim, claimable } from "./claims.ts";
-import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
+import { type DispatchedRow, outstandingIn, toDispatchedTask, toWindowRow, undispatchedIn } from "./dispatched.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { emit, release, report } from "./reports.ts";
@@ -16,16 +16,20 @@ import { asOneCell } from "./rows.ts";
 import type { Dispatch, DispatchWindow, Heartbeat, HeartbeatAnswer, LeaseStore } from "./store.ts";
 
 export function leaseStore(store: StoreContext): LeaseStore {
+  let windows: readonly DispatchWindow[] = [];
   return {
     dispatch: (windows, limit) => dispatch(store, windows, limit),
     route: (limit) => routeTasks(store, limit),
     announcements: (agentId, limit) => announcementsFor(store, agentId, limit),
     bid: (bidder, bids) => placeBids(store, bidder, bids),
+    dispatchAtOnce: (offered) => {
+      windows = offered;
+    },
     undispatch: (tasks) => undispatch(store, tasks),
     claim: (request) => claim(store, request),
     claimable: (capabilities, agentIds) => claimable(store, capabilities, agentIds),
     heartbeat: (beats) => heartbeat(store, beats),
-    report: (reports) => report(store, reports),
+    report: (reports) => report(store, reports, windows),
     emit: (emission) => emit(store, emission),
     release: (leases) => release(store, leases),
   };
@@ -36,17 +40,12 @@ export function leaseStore(store: StoreContext): LeaseStore {
 async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: number): Promise<Dispatch> {
   const [answer] = await store.query<{ rows: DispatchedRow[] | null; is_full: boolean; has_routed: boolean }>(
     `with room as (
-       select w.namespace, w.capability, least($2, w.max_outstanding - (
-         select count(*) from task o
-         where o.namespace = w.namespace and o.capability = w.capability
-           and o.status = 'ready' and o.dispatched_at is not null and not o.is_routed)) as free
+       select w.namespace, w.capability, least($2, w.max_outstanding - ${outstandingIn("w")}) as free
        from json_to_recordset($1) as w(namespace text, capability text, max_outstanding int)
      ), picked as (
        select p.id
        from room cross join lateral (
-         select t.id from task t
-         where t.namespace = room.namespace and t.capability = room.capability
-           and t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at <= now()
+         ${undispatchedIn("room", "t.id")}
          order by t.priority desc, t.available_at, t.id
          limit greatest(room.free, 0)
          for no key update skip locked
@@ -68,12 +67,7 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
        exists (select from room where room.free <= (
          select count(*) from marked m where m.namespace = room.namespace and m.capability = room.capability)) as is_full,
        exists (${routedWait}) as has_routed`,
-    [
-      JSON.stringify(
-        windows.map((w) => ({ namespace: w.namespace, capability: w.capability, max_outstanding: w.maxOutstanding })),
-      ),
-      limit,
-    ],
+    [JSON.stringify(windows.map(toWindowRow)), limit],
   );
   const { rows, is_full, has_routed } = answer!;
   if (rows) announceDispatch(store, rows);

@@ -2,6 +2,7 @@
 import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
 import { defaultLimits, type Limits } from "../core/limits.ts";
+import { agentDataStore } from "./agent-data.ts";
 import { agentStore } from "./agents.ts";
 import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
@@ -17,7 +18,7 @@ import { runStore } from "./runs.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
 import { steeringStore } from "./steering.ts";
-import type { CommitListener, Store } from "./store.ts";
+import type { CommitListener, MessageListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
 
@@ -93,12 +94,16 @@ export function storeOver(
   { limits = defaultLimits, afterClose = async () => {} }: StoreOptions & { afterClose?: () => Promise<void> } = {},
 ): Store {
   const listeners = new Set<CommitListener>();
+  const messageListeners = new Set<MessageListener>();
   const sql = sqlOver(pool);
   const context: StoreContext = {
     ...sql,
     limits,
     emit: (committed) => {
       for (const listener of listeners) listener(committed);
+    },
+    deliver: (inboxes) => {
+      for (const listener of messageListeners) listener(inboxes);
     },
   };
   let closing: Promise<void> | undefined;
@@ -115,6 +120,7 @@ export function storeOver(
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),
+    agentData: agentDataStore(context),
     keys: keyStore(context),
     plans: planStore(context),
     events: eventStore(context),
@@ -123,6 +129,10 @@ export function storeOver(
     onCommit: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    onMessages: (listener) => {
+      messageListeners.add(listener);
+      return () => messageListeners.delete(listener);
     },
     ping: async () => {
       await sql.query("select 1");

@@ -100,6 +100,22 @@ function newWorld(team: Team, replicas: readonly Store[], random: () => number) 
   let isStopped = false;
   const anyReplica = () => replicas[Math.floor(random() * replicas.length)]!;
   const chance = (percent: number) => random() * 100 < percent;
+  const window = { namespace: team.namespace, capability: "work", maxOutstanding: 20 };
+  // One of them marks what its reports make ready; of the others' the dispatchers do.
+  const [prompt] = replicas;
+  let dispatchedAtOnce: string[] = [];
+  prompt!.leases.dispatchAtOnce([window]);
+  prompt!.onCommit((committed) => {
+    dispatchedAtOnce.push(...committed.flatMap((run) => run.dispatched ?? []).map(({ taskId }) => taskId));
+  });
+
+  /** Some of the hints that are out; the rest is lost, and found again. */
+  async function hints(): Promise<string[]> {
+    const atOnce = dispatchedAtOnce;
+    dispatchedAtOnce = [];
+    const { tasks } = chance(50) ? await anyReplica().leases.dispatch([window], 5) : { tasks: [] };
+    return [...atOnce, ...tasks.map(({ taskId }) => taskId)];
+  }
 
   async function claim(taskIds: string[] = []): Promise<ClaimedTask[]> {
     const request = {
@@ -150,9 +166,8 @@ function newWorld(team: Team, replicas: readonly Store[], random: () => number) 
     },
     async work(): Promise<void> {
       while (!isStopped) {
-        const window = { namespace: team.namespace, capability: "work", maxOutstanding: 20 };
-        const hints = chance(50) ? (await anyReplica().leases.dispatch([window], 5)).tasks : [];
-        const tasks = await claim(chance(80) ? hints.map((hint) => hint.taskId) : []);
+        const hinted = await hints();
+        const tasks = await claim(chance(80) ? hinted : []);
         if (tasks.length === 0) await sleep(5);
         await Promise.all(tasks.map(perform));
       }

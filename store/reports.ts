@@ -1,14 +1,17 @@
 /** What agents say of tasks whose leases they hold: results with their effects, items that they emit, and leases given back. */
+
+import { mayPass, type Refusal } from "../core/agent-data.ts";
 import type { Failure } from "../core/errors.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
+import { type Admission, type DataRequest, type Inbox, openData } from "./agent-effects.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import type { Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
+import type { DispatchWindow, Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
 import {
   applyTransitions,
   type LoadedTask,
@@ -18,9 +21,13 @@ import {
   tellDependants,
 } from "./transitions.ts";
 
-export async function report(store: StoreContext, reports: Report[]): Promise<ReportAnswer[]> {
+export async function report(
+  store: StoreContext,
+  reports: Report[],
+  windows: readonly DispatchWindow[],
+): Promise<ReportAnswer[]> {
   if (reports.length === 0) return [];
-  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(hasNoEffects));
+  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(hasNoEffects), windows);
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
   const undecided = reports.filter((_, n) => answers[n] === undefined);
@@ -49,10 +56,13 @@ interface Judgement {
 
 async function reportThroughCore(store: StoreContext, reports: Report[]): Promise<Judgement> {
   if (reports.length === 0) return { answers: [], unheld: [] };
-  return recording(store, async (tx, log) => {
+  let inboxes: Inbox[] = [];
+  const judgement = await recording(store, async (tx, log) => {
+    const data = await openReportedData(tx, reports, store.limits);
     const tasks = await lockHeld(tx, reports);
     const { accepted, ...judgement } = await judge(tx, reports, tasks);
-    const { failures, spawned } = await applyEffects(tx, log, accepted, store.limits);
+    const { failures, spawned } = await applyEffects(tx, log, accepted, data, store.limits);
+    inboxes = data?.write() ?? [];
     const settled = accepted.map(({ report, task }) => {
       const event = reportEvent(report, failures.get(task.id));
       return { report, task, event, transition: transition(task, event, Math.random())! };
@@ -81,6 +91,43 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
     );
     return judgement;
   });
+  if (inboxes.length > 0) store.deliver(inboxes);
+  return judgement;
+}
+
+interface ReportedData {
+  /** Undefined: it writes nothing. */
+  admit(report: Report): Admission | Refusal | undefined;
+  write(): Inbox[];
+}
+
+/** Undefined where no report writes any. Its locks come before those of runs and tasks. */
+async function openReportedData(tx: Transaction, reports: Report[], limits: Limits): Promise<ReportedData | undefined> {
+  const writing = reports.filter(({ data, outcome }) => data && outcome.type === "completed");
+  if (writing.length === 0) return undefined;
+  const agents = await tx.query<{ id: string; namespace: string; name: string }>(
+    "select id, namespace, name from agent where id = any($1::uuid[])",
+    [writing.map(({ agentId }) => agentId)],
+  );
+  const requests = new Map(
+    writing.flatMap((report) => {
+      const agent = agents.find(({ id }) => id === report.agentId);
+      return agent ? [[report, requestOf(report, agent)] as const] : [];
+    }),
+  );
+  const batch = await openData(tx, [...requests.values()], limits);
+  return {
+    admit: (report) => {
+      const request = requests.get(report);
+      return request && batch.admit(request);
+    },
+    write: batch.write,
+  };
+}
+
+function requestOf(report: Report, { namespace, name }: { namespace: string; name: string }): DataRequest {
+  const writer = { taskId: report.taskId, attempt: report.attempt };
+  return { namespace, owner: name, from: { kind: "agent", name }, writer, effects: report.data! };
 }
 
 /** What the reports of successes bring to their runs; for each that cannot, why. */
@@ -88,29 +135,39 @@ async function applyEffects(
   tx: Transaction,
   log: FactLog,
   accepted: { report: Report; task: LoadedTask }[],
+  data: ReportedData | undefined,
   limits: Limits,
 ): Promise<{ failures: Map<string, Failure>; spawned: NewTaskRow[] }> {
   const failures = new Map<string, Failure>();
   const spawned: NewTaskRow[] = [];
   for (const { report, task } of accepted) {
     if (report.outcome.type !== "completed") continue;
+    const admission = data?.admit(report);
+    if (admission && "code" in admission) {
+      failures.set(task.id, { code: admission.code, message: admission.message, retryable: mayPass(admission) });
+      continue;
+    }
     for (const emission of report.emit ?? []) {
       const result = await emitItems(tx, log, task, emission, limits);
       if ("code" in result) failures.set(task.id, result);
     }
-    if (!report.spawn?.length || failures.has(task.id)) continue;
-    const result = await spawnTasks(tx, log, task, report.spawn, limits);
-    if ("code" in result) failures.set(task.id, result);
-    else spawned.push(...result);
+    if (failures.has(task.id)) continue;
+    const result = report.spawn?.length ? await spawnTasks(tx, log, task, report.spawn, limits) : [];
+    if ("code" in result) {
+      failures.set(task.id, result);
+      continue;
+    }
+    spawned.push(...result);
+    admission?.take();
   }
   return { failures, spawned };
 }
 
 function hasNoEffects({ report }: Completion): boolean {
-  return !hasEffects(report);
+  return !mayGrow(report) && !report.data;
 }
 
-function hasEffects({ spawn, emit }: Report): boolean {
+function mayGrow({ spawn, emit }: Report): boolean {
   return (spawn?.length ?? 0) + (emit?.length ?? 0) > 0;
 }
 
@@ -130,8 +187,8 @@ function addTimes(transition: Transition, report: Report): void {
 async function lockHeld(tx: Transaction, leases: (LeaseProof | Report)[]): Promise<Map<string, LoadedTask>> {
   const ids = [...new Set(leases.map((lease) => lease.taskId))];
   // Runs that may grow are held as every step of the engine holds them.
-  const mayGrow = leases.some((lease) => "outcome" in lease && hasEffects(lease));
-  lockRuns(tx, ids, mayGrow ? "update" : "key share");
+  const someMayGrow = leases.some((lease) => "outcome" in lease && mayGrow(lease));
+  lockRuns(tx, ids, someMayGrow ? "update" : "key share");
   const tasks = await lockTasks(tx, ids);
   return new Map(tasks.map((task) => [task.id, task]));
 }

@@ -1,5 +1,6 @@
 /** What the store means, on whatever database it runs. Each test has a namespace of its own; none leaves a violation. */
 import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
+import { agentDataCases } from "./suite/agent-data.ts";
 import { agentCases } from "./suite/agents.ts";
 import { artifactCases } from "./suite/artifacts.ts";
 import { auditCases } from "./suite/audit.ts";
@@ -60,6 +61,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "redispatch and prune": upkeepCases,
   artifacts: artifactCases,
   agents: agentCases,
+  "what agents keep and tell each other": agentDataCases,
   keys: keyCases,
   "plans for goals": goalPlanCases,
   events: eventCases,

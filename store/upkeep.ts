@@ -11,6 +11,7 @@ import type { Json, JsonObject } from "../core/json.ts";
 import { decideRun, type RunVerdict, type TaskEvent } from "../core/lifecycle.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { RunEnding } from "../core/run.ts";
+import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
@@ -567,4 +568,5 @@ async function prune(store: StoreContext): Promise<void> {
     `delete from agent where coalesce(left_at, last_seen_at) < now() - interval '7 days'
      and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,
   );
+  await pruneAgentData(store);
 }

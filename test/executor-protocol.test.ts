@@ -8,6 +8,7 @@ import { type ErrorCode, errorTitles } from "../core/errors.ts";
 import { defaultLimits, formatCount, type LimitName, limitKey } from "../core/limits.ts";
 import * as agents from "../core/protocol/agents.ts";
 import * as bids from "../core/protocol/bids.ts";
+import { MAX_WAIT_SECONDS } from "../core/protocol/common.ts";
 import * as tasks from "../core/protocol/tasks.ts";
 import { decodeHint } from "../transport/transport.ts";
 
@@ -93,7 +94,7 @@ describe("docs/executor-protocol.md", () => {
 
   it("has the sizes of batches and the longest wait", () => {
     expect(prose).toContain(`have at most ${formatCount(tasks.MAX_BATCH)} entries`);
-    expect(prose).toContain(`seconds to wait for work, 0 (default) to ${tasks.MAX_WAIT_SECONDS}`);
+    expect(prose).toContain(`seconds to wait for work, 0 (default) to ${MAX_WAIT_SECONDS}`);
     expect(prose).toContain(`at most ${formatCount(tasks.MAX_LOG_LINES)} lines`);
   });
 

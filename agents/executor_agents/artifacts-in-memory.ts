@@ -4,7 +4,8 @@ import { type ArtifactCondition, artifactPathFlaw, decideArtifact } from "../../
 import { type ErrorCode, SkeinError } from "../../core/errors.ts";
 import { defaultLimits } from "../../core/limits.ts";
 import type { ArtifactBody } from "../../core/protocol/artifacts.ts";
-import { type ArtifactFilter, defaultContentType, type WriteArtifactOptions } from "../../sdk/client.ts";
+import { defaultContentType } from "../../sdk/artifacts.ts";
+import type { ArtifactFilter, WriteArtifactOptions } from "../../sdk/client.ts";
 import type { RunArtifacts } from "../../sdk/executor.ts";
 import { artifactFailure } from "./runtime/artifacts.ts";
 

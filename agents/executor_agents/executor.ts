@@ -6,7 +6,8 @@
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { SkeinError } from "../../core/errors.ts";
-import { type LeaseBody, MAX_BATCH, MAX_WAIT_SECONDS } from "../../core/protocol/tasks.ts";
+import { MAX_WAIT_SECONDS } from "../../core/protocol/common.ts";
+import { type LeaseBody, MAX_BATCH } from "../../core/protocol/tasks.ts";
 import type { ClientOptions } from "../../sdk/client.ts";
 import type { Executor } from "../../sdk/executor.ts";
 import type { Logger } from "../../transport/transport.ts";

@@ -40,7 +40,50 @@ describe("performTask", () => {
       usage: {},
       emitted: { pages: { items: [{ item: "u", key: "a" }, { item: 2 }], isClosed: true } },
       spawned: [{ id: "index", capability: "core.echo", input: "{{ tasks.crawl.output.found }}" }],
+      remembered: [],
+      sent: [],
     });
+  });
+
+  it("answers with the state, and what was remembered and sent", async () => {
+    const tally = does(async ({ input, state, memory, send }) => {
+      const before = (await state.get<{ n: number }>()) ?? { n: 0 };
+      const { data } = await memory.list({ type: "seen", search: "GEESE" });
+      state.set({ n: before.n + 1 });
+      memory.add("seen", input as string);
+      send("clerk", before.n, { type: "count" });
+      return data.map(({ content }) => content);
+    });
+    const memory = ["grey geese", "a duck", "white geese"].map((content) => ({ type: "seen", content }));
+    expect(await performTask(tally, "a swan", { state: { n: 4 }, memory })).toMatchObject({
+      output: ["white geese", "grey geese"],
+      state: { n: 5 },
+      remembered: [{ type: "seen", content: "a swan" }],
+      sent: [{ to: "clerk", body: 4, type: "count" }],
+    });
+    const first = await performTask(tally, "a swan");
+    expect([first.state, first.output]).toEqual([{ n: 1 }, []]);
+  });
+
+  it("keeps what was updated, and drops what was set, remembered and sent, when the handler fails", async () => {
+    const failing = does(async ({ state, memory, send }) => {
+      await state.update<number>((n = 0) => n + 1);
+      await state.update<number>((n = 0) => n + 1);
+      memory.add("seen", 1);
+      send("clerk", 1);
+      throw new Error("no");
+    });
+    const performed = await performTask(failing, null, { state: 40 });
+    expect(performed).toMatchObject({ outcome: "failed", state: 42, remembered: [], sent: [] });
+    const setting = does(({ state }) => {
+      state.set(1);
+      throw new Error("no");
+    });
+    expect((await performTask(setting, null, { state: 40 })).state).toBe(40);
+    const deleting = does(({ state }) => state.delete());
+    expect((await performTask(deleting, null, { state: 40 })).state).toBeUndefined();
+    const large = does(({ state }) => state.update(() => "x".repeat(200_000)));
+    expect(await performTask(large, null)).toMatchObject({ error: { code: "AGENT_DATA_TOO_LARGE" }, retryable: false });
   });
 
   it.each<[string, (context: ExecutorContext) => unknown, object]>([

@@ -1,11 +1,13 @@
 /** Tests of executors without a server: the runtime around one attempt, with what it would tell the server kept instead. */
 import type { Json } from "../../core/json.ts";
 import { defaultLimits } from "../../core/limits.ts";
+import type { NewMessageBody } from "../../core/protocol/agent-data.ts";
 import type { EmitAnswer, EmitBody, LeaseBody, ReportedLogBody } from "../../core/protocol/tasks.ts";
 import { seedSpawned } from "../../core/spawn.ts";
 import { createAgentClient } from "../../sdk/client.ts";
 import { type EmittedItem, type Executor, type SpawnedTask, TaskError, type Usage } from "../../sdk/executor.ts";
 import type { Logger } from "../../transport/transport.ts";
+import { agentDataIn, type KeptData, type StoredEntry } from "./agent-data-in-memory.ts";
 import { artifactsIn, type StoredFile, storedFile } from "./artifacts-in-memory.ts";
 import { type Attempt, newAttempt, stopAttempt } from "./runtime/attempt.ts";
 import { noteOf } from "./runtime/attempts.ts";
@@ -29,6 +31,10 @@ export interface PerformTaskOptions {
   closedMaps?: readonly string[];
   /** The files of the run, by path. */
   artifacts?: Readonly<Record<string, string | Uint8Array>>;
+  /** The state of its agent; default: there is none. */
+  state?: Json;
+  /** What its agent remembers, the oldest first. */
+  memory?: readonly StoredEntry[];
 }
 
 /** What the runtime would report of the attempt, and what the handler did meanwhile. */
@@ -56,6 +62,11 @@ export interface PerformedTask {
   spawned: SpawnedTask[];
   /** The files of the run afterwards, by path. */
   artifacts: Record<string, StoredFile>;
+  /** The state of its agent afterwards; undefined: there is none. */
+  state: Json | undefined;
+  /** What it added to its agent's memory. Empty when the attempt failed, as `sent` is. */
+  remembered: StoredEntry[];
+  sent: NewMessageBody[];
 }
 
 const DEFAULT_TIMEOUT_MS = 600_000;
@@ -77,6 +88,7 @@ export async function performTask(
   const attempt = attemptOf(executor, input, options, send);
   const files = new Map(Object.entries(options.artifacts ?? {}).map(([path, content]) => [path, storedFile(content)]));
   const progress: Json[] = [];
+  const kept: KeptData = { state: options.state, memory: options.memory ?? [] };
   const stop = stopper(attempt, options.signal);
   const performing = perform(attempt, {
     progress: (note) => {
@@ -84,6 +96,7 @@ export async function performTask(
     },
     executors: new Map((options.executors ?? []).map((other) => [other.capability, other])),
     artifacts: artifactsIn(files, { taskId: attempt.lease.task_id, attempt: attempt.lease.attempt }),
+    data: agentDataIn(kept),
   });
   let performed = await Promise.race([performing, stop.happened]);
   stop.forget();
@@ -103,6 +116,9 @@ export async function performTask(
     emitted,
     spawned: (report?.effects?.spawn ?? []) as unknown as SpawnedTask[],
     artifacts: Object.fromEntries(files),
+    state: report?.effects?.state ? report.effects.state.document : kept.state,
+    remembered: (report?.effects?.memory ?? []).map(({ type, content }) => ({ type, content })),
+    sent: report?.effects?.messages ?? [],
   };
 }
 

@@ -24,9 +24,11 @@ const REMEMBER_WINDOWS_MS = 500;
 export interface Dispatcher {
   /** Publishes a batch of what is ready; true when there may be more. */
   dispatch(): Promise<boolean>;
+  /** Publishes the hints of tasks that were marked as dispatched by the reports that made them ready. */
+  publish(tasks: readonly DispatchedTask[]): void;
   /** The last look used a window up, so a claim makes room for more. */
   isFull(): boolean;
-  /** Agents have come or gone. */
+  /** Agents have come or gone, or hints will not be published any more. */
   forgetWindows(): void;
 }
 
@@ -44,12 +46,20 @@ export function createDispatcher({ leases, agents, transport, logger, wakeRouter
       maxOutstanding: offer.slots * HINTS_PER_SLOT,
     }));
     rememberedUntil = Date.now() + REMEMBER_WINDOWS_MS;
+    leases.dispatchAtOnce(windows);
     return windows;
+  }
+
+  function publish(tasks: readonly DispatchedTask[]): void {
+    const hints = tasks.map((task) => hintOf(task, capabilityQueue(task.namespace, task.capability)));
+    // Not waited for: the next batch is marked while the broker confirms this one.
+    void publishHints({ leases, transport, logger }, hints);
   }
 
   async function dispatch(): Promise<boolean> {
     // A broker that takes nothing must not drain the backlog into marks; executors claim by long-poll meanwhile.
     if (transport.state !== "connected") {
+      forgetWindows();
       wakeRouter();
       return false;
     }
@@ -57,19 +67,16 @@ export function createDispatcher({ leases, agents, transport, logger, wakeRouter
     isFull = left.isFull;
     if (hasRouted) wakeRouter();
     if (tasks.length === 0) return false;
-    const hints = tasks.map((task) => hintOf(task, capabilityQueue(task.namespace, task.capability)));
-    // Not waited for: the next batch is marked while the broker confirms this one.
-    void publishHints({ leases, transport, logger }, hints);
+    publish(tasks);
     return tasks.length === BATCH;
   }
 
-  return {
-    dispatch,
-    isFull: () => isFull,
-    forgetWindows: () => {
-      rememberedUntil = 0;
-    },
-  };
+  function forgetWindows(): void {
+    rememberedUntil = 0;
+    leases.dispatchAtOnce([]);
+  }
+
+  return { dispatch, publish, isFull: () => isFull, forgetWindows };
 }
 
 export function hintOf(task: DispatchedTask, queue: string): OutgoingHint {

@@ -4,7 +4,7 @@ import { type Logger, pino } from "pino";
 import { createDefinitions } from "../../api/definitions/definitions.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { buildServer } from "../../api/server.ts";
-import { createWakeups, newsOf } from "../../api/wakeups.ts";
+import { createWakeups, newsFor, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
@@ -45,6 +45,9 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
   store.onCommit((committed) => {
     metrics.count(committed);
     for (const entry of committed) wakeups.announce(newsOf(entry));
+  });
+  store.onMessages((inboxes) => {
+    for (const { namespace, name } of inboxes) wakeups.announce(newsFor(namespace, { inboxes: [name] }));
   });
   const hearOthers = (_key: string, body: Json) => {
     const { run_id, namespace, facts } = body as unknown as { run_id: string; namespace: string; facts: [] };

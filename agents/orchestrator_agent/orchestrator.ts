@@ -2,6 +2,7 @@
  * The orchestrator's loops over a store and a transport. There is no leader: every replica runs the same loops on rows
  * that the others skip, and a commit wakes the loops that have work from it.
  */
+import { isTaskFact } from "../../core/event.ts";
 import type { CommittedFacts, Store } from "../../store/store.ts";
 import type { Logger, Transport } from "../../transport/transport.ts";
 import { createAnnouncer, logCommitted } from "./announce.ts";
@@ -110,6 +111,9 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
 
   function afterCommit(committed: CommittedFacts[]): void {
     logCommitted(logger, committed);
+    const dispatched = committed.flatMap((run) => run.dispatched ?? []);
+    if (dispatched.length > 0) dispatcher?.publish(dispatched);
+    const published = new Set(dispatched.map(({ taskId }) => taskId));
     announcer?.announce(committed);
     for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs } of committed) {
       if (mayBeFinished) {
@@ -125,7 +129,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
         const delayMs = "delay_ms" in fact ? (fact.delay_ms ?? 0) : 0;
         if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
         else if (fact.type === "task.claimed") afterClaim();
-        else if (makesReady.has(fact.type)) handOut();
+        else if (makesReady.has(fact.type) && !(isTaskFact(fact) && published.has(fact.task_id))) handOut();
         if (endsAttempt.has(fact.type)) afterAttempt();
       }
     }
@@ -148,6 +152,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
   async function stop(): Promise<void> {
     offState?.();
     await deadLetters?.cancel();
+    dispatcher?.forgetWindows();
     await Promise.all([dispatch, route, move, finish, ...background].map((one) => one?.stop()));
     unsubscribe();
     announcer?.close();

@@ -20,7 +20,7 @@ import { actingAgent, newAgentToken } from "../auth.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { checkedLabels } from "../submit.ts";
-import { lookUntil } from "../wakeups.ts";
+import { lookUntil, newsFor } from "../wakeups.ts";
 import { agentBody, capabilityBody, pageBody } from "../wire.ts";
 
 export const agentParams = z.object({ agent: uuid });
@@ -178,7 +178,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
       });
       if (!found) throw agentNotFound(request.params.agent);
       agentsChanged();
-      wakeups.announce({ namespace, runId: "", capabilities: [], announced: [], assigned: [], agents: [found.id] });
+      wakeups.announce(newsFor(namespace, { agents: [found.id] }));
       return agentBody(found);
     },
   );

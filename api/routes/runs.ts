@@ -4,7 +4,7 @@ import { SkeinError } from "../../core/errors.ts";
 import { logLines } from "../../core/log-lines.ts";
 import type { Goal } from "../../core/planner/goal.ts";
 import { bidRounds } from "../../core/protocol/bids.ts";
-import { pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
+import { MAX_WAIT_SECONDS, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import { plan } from "../../core/protocol/plans.ts";
 import {
   cancelBody,
@@ -20,7 +20,6 @@ import {
   tasksQuery,
   why,
 } from "../../core/protocol/runs.ts";
-import { MAX_WAIT_SECONDS } from "../../core/protocol/tasks.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import type { Run, Submitted } from "../../store/store.ts";
 import { requireStorable } from "../bodies.ts";

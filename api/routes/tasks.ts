@@ -18,6 +18,7 @@ import {
   reportBody,
 } from "../../core/protocol/tasks.ts";
 import type { AgentIdentity, ClaimRequest, LeaseProof, Report, ReportAnswer } from "../../store/store.ts";
+import { dataEffectsOf } from "../agent-data.ts";
 import { actingAgent } from "../auth.ts";
 import { flawIn, requireStorable } from "../bodies.ts";
 import { createClaimWaits } from "../claim-waits.ts";
@@ -262,6 +263,7 @@ function outputFlaw(request: FastifyRequest, item: ReportItem, limits: Limits): 
 }
 
 function toReport(proof: LeaseProof, item: ReportItem): Report {
+  const data = item.effects && dataEffectsOf(item.effects);
   return {
     ...proof,
     outcome:
@@ -275,6 +277,7 @@ function toReport(proof: LeaseProof, item: ReportItem): Report {
         items: items.map(({ item, key = null }) => ({ item, key })),
       })),
     }),
+    ...(data && { data }),
     ...(item.logs && { logs: item.logs as HandlerLog[] }),
     ...(item.usage && { usage: item.usage }),
     ...(item.delivered_at && { deliveredAt: item.delivered_at }),

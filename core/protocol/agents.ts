@@ -2,8 +2,7 @@ import { z } from "zod";
 import { bidWindowMs, DEFAULT_BID_WINDOW_MS } from "../contract-net.ts";
 import { plannableShape } from "../planner/capability.ts";
 import { allocationPolicies } from "../routing.ts";
-import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
-import { MAX_WAIT_SECONDS } from "./tasks.ts";
+import { json, jsonObject, labels, MAX_WAIT_SECONDS, name, timestamp, uuid } from "./common.ts";
 
 export const capabilityContract = z
   .strictObject({

@@ -1,7 +1,7 @@
 /** Contract net: what an agent is asked to bid for, what it answers, and how it came out. */
 import { z } from "zod";
-import { json, timestamp, uuid } from "./common.ts";
-import { MAX_BATCH, MAX_WAIT_SECONDS } from "./tasks.ts";
+import { json, MAX_WAIT_SECONDS, timestamp, uuid } from "./common.ts";
+import { MAX_BATCH } from "./tasks.ts";
 
 /** An answer announces no more than this; the rest comes when these have been answered. */
 export const MAX_ANNOUNCEMENTS = 100;

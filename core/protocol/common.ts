@@ -15,6 +15,9 @@ export const givenTime = z.iso
     error: "must be a time from 1970 to 9999",
   });
 
+/** Of a long-poll. */
+export const MAX_WAIT_SECONDS = 30;
+
 /** Of a workflow, a task or a capability. */
 export const name = z
   .string()

@@ -1,11 +1,11 @@
 /** What an executor says and hears: claim, heartbeat, report, release. Everything takes many at once. */
 import { z } from "zod";
 import { MAX_DURATION_MS } from "../duration.ts";
-import { givenTime, json, jsonObject, name, uuid } from "./common.ts";
+import { dataEffects } from "./agent-data.ts";
+import { givenTime, json, jsonObject, MAX_WAIT_SECONDS, name, uuid } from "./common.ts";
 
 /** A claim takes no more than this at once, and a report brings no more. */
 export const MAX_BATCH = 1_000;
-export const MAX_WAIT_SECONDS = 30;
 
 const requestId = z.string().min(1).max(128).meta({ description: "Repeat it to get the same answer again" });
 
@@ -102,8 +102,9 @@ const effects = z
       .optional()
       .meta({ description: "Tasks to add to the run, as in a workflow; they may need one another" }),
     emit: z.array(z.strictObject(emission)).max(MAX_BATCH).optional(),
+    ...dataEffects,
   })
-  .meta({ description: "What a success brings along; if it cannot be done, the attempt has failed for good" });
+  .meta({ description: "What a success brings along; if it cannot be done, the attempt has failed" });
 
 export const reportItem = leaseProof
   .extend({

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { MAX_WAIT_SECONDS } from "../../core/protocol/common.ts";
 import { result } from "../../core/protocol/runs.ts";
-import { MAX_WAIT_SECONDS } from "../../core/protocol/tasks.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import { failureText, runId } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";

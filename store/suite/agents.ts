@@ -70,7 +70,7 @@ export function agentCases(open: OpenTeam): void {
     ]);
   });
 
-  it("are judged by the output schemas that they registered themselves, of what they offer in one version", async () => {
+  it("are judged by the output schemas that they registered themselves, of what has one in every version", async () => {
     const team = await open();
     const enlist = async (...capabilities: AgentRegistration["capabilities"]) => {
       const token = randomBytes(16);
@@ -80,12 +80,23 @@ export function agentCases(open: OpenTeam): void {
     const [text, number] = [{ type: "string" }, { type: "number" }];
     const first = await enlist({ name: "a", outputSchema: text }, { name: "b", outputSchema: number }, { name: "c" });
     const second = await enlist({ name: "a", outputSchema: number }, { name: "b", outputSchema: { type: "number" } });
-    const several = await enlist({ name: "a", version: "1", outputSchema: text }, { name: "a", version: "2" });
-    expect([Object.keys(first), several, second.a, second.b]).toEqual([["a", "b"], {}, first.b, first.b]);
+    const third = await enlist(
+      { name: "a", version: "1", outputSchema: text },
+      { name: "a", version: "2", outputSchema: number },
+      { name: "b", version: "1", outputSchema: text },
+      { name: "b", version: "2" },
+    );
+    const [hashOfText] = first.a!;
+    const [hashOfNumber] = second.a!;
+    expect([first, second, third]).toEqual([
+      { a: [hashOfText], b: [hashOfNumber] },
+      { a: [hashOfNumber], b: [hashOfNumber] },
+      { a: [hashOfText, hashOfNumber] },
+    ]);
     const { outputSchema } = team.store.agents;
-    expect(await outputSchema(team.namespace, first.a!)).toEqual(text);
-    expect(await outputSchema(team.namespace, second.a!)).toEqual(number);
-    expect(await outputSchema("elsewhere", first.a!)).toBeUndefined();
+    expect(await outputSchema(team.namespace, hashOfText!)).toEqual(text);
+    expect(await outputSchema(team.namespace, hashOfNumber!)).toEqual(number);
+    expect(await outputSchema("elsewhere", hashOfText!)).toBeUndefined();
   });
 
   it("are known by their token until they leave", async () => {
@@ -94,6 +105,7 @@ export function agentCases(open: OpenTeam): void {
     const agent = await team.store.agents.register(registration(team), token);
     expect(await team.store.agents.authenticate(token)).toEqual({
       id: agent.id,
+      name: agent.name,
       namespace: team.namespace,
       capabilities: ["write", "read"],
       outputSchemas: {},

@@ -1,5 +1,6 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { OpenTeam } from "../store.suite.ts";
+import type { ClaimedTask, DispatchedTask } from "../store.ts";
 import type { Team } from "./team.ts";
 
 export function dispatchCases(open: OpenTeam): void {
@@ -113,5 +114,112 @@ export function dispatchCases(open: OpenTeam): void {
     await team.store.leases.undispatch([{ taskId: hint!.taskId, dispatchCount: 1 }]);
     expect(await team.task(runId, "a")).toMatchObject({ status: "running" });
     expect(await dispatch(team)).toEqual([]);
+  });
+
+  describe("at once, by the report that makes tasks ready", () => {
+    /** Completes the task with such windows offered, and answers what was marked by it, by key. */
+    async function completeWith(team: Team, windows: Record<string, number>, ...tasks: ClaimedTask[]) {
+      const { leases } = team.store;
+      const dispatched: DispatchedTask[] = [];
+      const unsubscribe = team.store.onCommit((committed) => {
+        dispatched.push(...committed.flatMap((run) => run.dispatched ?? []));
+      });
+      leases.dispatchAtOnce(
+        Object.entries(windows).map(([capability, maxOutstanding]) => ({
+          namespace: team.namespace,
+          capability,
+          maxOutstanding,
+        })),
+      );
+      try {
+        await leases.report(tasks.map((task) => team.completion(task)));
+      } finally {
+        leases.dispatchAtOnce([]);
+        unsubscribe();
+      }
+      return dispatched;
+    }
+    const keys = (tasks: DispatchedTask[]) => tasks.map(({ key }) => key).sort();
+
+    it("marks them and says what a hint needs to say, so that no dispatcher finds them", async () => {
+      const team = await open();
+      const runId = await team.submit({ a: {}, b: { needs: ["a"] } }, { traceparent: "00-trace" });
+      const dispatched = await completeWith(team, { work: 10 }, await team.take(runId, "a"));
+      const { id } = await team.task(runId, "b");
+      expect(dispatched).toEqual([
+        {
+          taskId: id,
+          runId,
+          namespace: team.namespace,
+          key: "b",
+          capability: "work",
+          attempt: 0,
+          dispatchCount: 1,
+          traceparent: "00-trace",
+        },
+      ]);
+      expect((await team.events(runId)).slice(-3)).toMatchObject([
+        { type: "task.completed", key: "a" },
+        { type: "task.ready", key: "b", attempt: 0 },
+        { type: "task.published", key: "b", attempt: 1 },
+      ]);
+      expect(await dispatch(team)).toEqual([]);
+      await team.complete(await team.take(runId, "b"));
+      expect(await team.statuses(runId)).toEqual({ a: "completed", b: "completed" });
+    });
+
+    it("marks nothing without windows, nor of another capability", async () => {
+      const team = await open();
+      const runId = await team.submit({ a: {}, b: { needs: ["a"] }, c: {}, d: { needs: ["c"] } });
+      expect(await completeWith(team, {}, await team.take(runId, "a"))).toEqual([]);
+      expect(await completeWith(team, { other: 5 }, await team.take(runId, "c"))).toEqual([]);
+      expect((await dispatch(team)).map(({ key }) => key)).toEqual(["b", "d"]);
+    });
+
+    it("fills the window and no more, the highest priority first", async () => {
+      const team = await open();
+      const needs = ["a"];
+      const runId = await team.submit({
+        a: {},
+        b: { needs },
+        c: { needs, priority: 9 },
+        d: { needs, priority: 5 },
+        e: { needs, capability: "other" },
+        out: { capability: "other" },
+      });
+      const a = await team.take(runId, "a");
+      expect(await dispatch(team, 1, 1, "other")).toHaveLength(1);
+      expect(keys(await completeWith(team, { work: 2, other: 1 }, a))).toEqual(["c", "d"]);
+      expect((await dispatch(team, 3)).map(({ key }) => key)).toEqual(["b"]);
+    });
+
+    it("leaves what waits for the dispatcher before it where it is", async () => {
+      const team = await open();
+      const runId = await team.submit({ a: {}, b: { needs: ["a"] }, waits: {} });
+      expect(await completeWith(team, { work: 10 }, await team.take(runId, "a"))).toEqual([]);
+      expect(keys(await dispatch(team))).toEqual(["b", "waits"]);
+    });
+
+    it("marks what several runs have made ready within one window", async () => {
+      const team = await open();
+      const runs = [];
+      for (let n = 0; n < 3; n++) runs.push(await team.submit({ a: {}, b: { needs: ["a"] } }));
+      const tasks = [];
+      for (const runId of runs) tasks.push(await team.take(runId, "a"));
+      const dispatched = await completeWith(team, { work: 2 }, ...tasks);
+      expect(dispatched.map(({ runId }) => runId)).toEqual(runs.slice(0, 2));
+    });
+
+    it("marks nothing of a run that is paused, nor what is for one agent", async () => {
+      const team = await open();
+      const paused = await team.submit({ a: {}, b: { needs: ["a"] } });
+      const a = await team.take(paused, "a");
+      await team.store.runs.pause(team.namespace, paused, "somebody");
+      expect(await completeWith(team, { work: 10 }, a)).toEqual([]);
+      const routed = await team.submit({ a: {}, b: { needs: ["a"], labels: { gpu: true } } });
+      expect(await completeWith(team, { work: 10 }, await team.take(routed, "a"))).toEqual([]);
+      await team.store.runs.resume(team.namespace, paused, "somebody");
+      expect(keys(await dispatch(team))).toEqual(["b"]);
+    });
   });
 }

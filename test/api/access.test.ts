@@ -82,6 +82,14 @@ async function newResources(own: Namespace): Promise<Resources> {
   await own.finished(ended);
   await own.call({ path: "/v1/workflows", body: { name: marker, tasks: [{ id: "a", capability: marker }] } });
   await own.call({ method: "PUT", path: `/v1/runs/${submitted.id}/artifacts/${marker}`, ...asText(marker) });
+  const as = { key: agent.token };
+  await own.call({ ...as, method: "PUT", path: `/v1/agents/${agent.id}/state`, body: { document: marker } });
+  await own.call({
+    ...as,
+    path: `/v1/agents/${agent.id}/memory`,
+    body: { entries: [{ type: "thought", content: marker }] },
+  });
+  await own.call({ ...as, path: "/v1/messages", body: { messages: [{ to: agent.id, body: marker }] } });
   const plan = await own.call<{ id: string }>({ path: "/v1/plans", body: { goal: { want: { [marker]: "made" } } } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   return {
@@ -127,6 +135,10 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postAgentsAgentBids: ({ task }) => ({ bids: [{ task_id: task.id, round: 1, bid: 1 }] }),
   patchAgentsAgent: () => ({ cordoned: false }),
   putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
+  putAgentsAgentState: ({ marker }) => ({ document: marker }),
+  postAgentsAgentMemory: ({ marker }) => ({ entries: [{ type: "thought", content: marker }] }),
+  postMessages: ({ marker }) => ({ messages: [{ to: "somebody", body: marker }] }),
+  postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
@@ -142,6 +154,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     path: artifact,
     plan,
     capability: "work",
+    type: "thought",
     code: "INTERNAL",
   };
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
@@ -248,8 +261,11 @@ describe("every operation", () => {
          union all select row_to_json(a) from (select id, capabilities, load, left_at from agent) a where id = $2
          union all select row_to_json(f) from artifact f where run_id = $1
          union all select row_to_json(k) from api_key k where id = $3
-         union all select row_to_json(p) from plan p where id = $4`,
-          [resources.run, resources.agent.id, resources.key, resources.plan],
+         union all select row_to_json(d) from agent_data d where namespace = $4
+         union all select row_to_json(e) from agent_memory e where namespace = $4
+         union all select row_to_json(m) from message m where namespace = $4
+         union all select row_to_json(p) from plan p where id = $5`,
+          [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
         );
       const before = JSON.stringify(await snapshot());
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {

@@ -87,22 +87,37 @@ describe("an output", () => {
     expect((await agent.report([completion(lease!, { n: 1 })])).reports[0]!.result).toBe("accepted");
   });
 
-  it("is free where there is no schema, of a failure, and where the capability is offered in several versions", async () => {
+  it("is free where there is no schema, and of a failure", async () => {
+    const space = await server.newNamespace();
+    const agent = await space.join([{ name: "free" }, work]);
+    await space.submit([{ id: "free", capability: "free" }, { id: "fails" }]);
+    const leases = Object.fromEntries((await agent.claim()).map((lease) => [lease.key, lease]));
+    const answer = await agent.report([completion(leases.free!, "anything"), failure(leases.fails!)]);
+    expect(answer.reports.map(({ result }) => result)).toEqual(["accepted", "accepted"]);
+  });
+
+  it("has to fit one of the versions that its agent offers, and is free if one of them has no schema", async () => {
     const space = await server.newNamespace();
     const agent = await space.join([
-      { name: "free" },
-      work,
       { name: "twice", version: "1", output_schema: numbered },
       { name: "twice", version: "2", output_schema: { type: "string" } },
+      { name: "half", version: "1", output_schema: numbered },
+      { name: "half", version: "2" },
     ]);
-    await space.submit([{ id: "free", capability: "free" }, { id: "fails" }, { id: "twice", capability: "twice" }]);
+    const { id } = await space.submit([
+      ...["one", "two", "neither"].map((id) => ({ id, capability: "twice" })),
+      { id: "any", capability: "half" },
+    ]);
     const leases = Object.fromEntries((await agent.claim()).map((lease) => [lease.key, lease]));
-    const answer = await agent.report([
-      completion(leases.free!, "anything"),
-      failure(leases.fails!),
-      completion(leases.twice!, "text"),
+    const outputs = { one: { n: 1 }, two: "text", neither: 3, any: 3 };
+    await agent.report(Object.entries(outputs).map(([key, output]) => completion(leases[key]!, output)));
+    const tasks = await Promise.all(Object.keys(outputs).map((key) => taskOf(space, id, key)));
+    expect(tasks).toMatchObject([
+      { status: "completed" },
+      { status: "completed" },
+      { status: "failed", error: { code: "OUTPUT_INVALID", message: expect.stringContaining("must be string") } },
+      { status: "completed" },
     ]);
-    expect(answer.reports.map(({ result }) => result)).toEqual(["accepted", "accepted", "accepted"]);
   });
 
   it("is checked of the instances of a map and of compensations, and brings nothing about when it is broken", async () => {

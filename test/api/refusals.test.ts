@@ -680,6 +680,14 @@ describe("mutations of every request", () => {
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
+    putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
+    postAgentsAgentMemory: () => ({ entries: [{ type: "thought", content: "x", ttl: "1h" }] }),
+    postMessages: () => ({
+      messages: [
+        { to: "b", body: 1, type: "t", conversation: "c", reply_to: nowhere, key: "k", ttl: "1h", must_route: false },
+      ],
+    }),
+    postAgentsAgentInboxAck: () => ({ ids: [nowhere] }),
     putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
     postTasksClaim: () => ({ request_id: "fixed", max: 1, wait: 0, capabilities: ["work"], task_ids: [nowhere] }),
     postTasksHeartbeat: () => ({ leases: [{ ...proof(lease), lease_token: "other", progress: { x: 1 } }] }),
@@ -859,6 +867,7 @@ describe("mutations of every request", () => {
       .replace("{key}", nowhere)
       .replace("{name}", "flow")
       .replace("{path}", "report.md")
+      .replace("{type}", "thought")
       .replace("{capability}", "work");
 
   it("are answered or refused, never failed, and a refused one leaves nothing behind", async () => {

@@ -1,8 +1,9 @@
 /** One attempt in this process: its lease, its place in the log, and how its handler is told to stop. */
 import type { Json } from "../../../core/json.ts";
 import type { LeaseBody, LeaseProofBody } from "../../../core/protocol/tasks.ts";
-import type { Executor, Usage } from "../../../sdk/executor.ts";
+import { type Executor, TaskError, type Usage } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
+import type { AgentData } from "./agent-data.ts";
 import type { Growth } from "./growth.ts";
 import type { HeldHint } from "./hint.ts";
 import type { Session } from "./membership.ts";
@@ -50,6 +51,8 @@ export interface Attempt {
   abort: AbortController | undefined;
   /** Created when the handler first adds something to its run. */
   growth: Growth | undefined;
+  /** Created when the handler first reads or writes what its agent keeps, or sends a message. */
+  data: AgentData | undefined;
 }
 
 export interface NewAttempt {
@@ -90,6 +93,7 @@ export function newAttempt({ id, session, executor, lease, hint, log }: NewAttem
     notedAt: Number.NEGATIVE_INFINITY,
     abort: undefined,
     growth: undefined,
+    data: undefined,
   };
 }
 
@@ -116,6 +120,13 @@ export function stopAttempt(attempt: Attempt, reason: unknown): void {
   attempt.stopped = { reason, at: performance.now(), wasNamed: false };
   attempt.log?.close();
   attempt.abort?.abort(reason);
+}
+
+/** Throws for a handler that goes on after its attempt is over. */
+export function requireOpen(attempt: Attempt, tooLate: string): void {
+  if (attempt.stopped) throw attempt.stopped.reason;
+  if (!attempt.isEnded) return;
+  throw new TaskError(`The attempt is over: ${tooLate}; do it before the handler returns.`, { code: "LEASE_LOST" });
 }
 
 export function logOf(attempt: Attempt): TaskLog {

@@ -3,6 +3,7 @@ import { findJsonFlaw, type Json } from "../../../core/json.ts";
 import type { LeaseBody } from "../../../core/protocol/tasks.ts";
 import { type Executor, TaskError } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
+import { serverData } from "./agent-data.ts";
 import { artifactsOf } from "./artifacts.ts";
 import { type Attempt, newAttempt, stopAttempt } from "./attempt.ts";
 import type { Claimed } from "./claim.ts";
@@ -145,6 +146,7 @@ export class Attempts {
       progress: (note) => this.#note(attempt, note),
       executors: this.#options.executors,
       artifacts: artifactsOf(attempt),
+      data: serverData(attempt),
     });
     if ("error" in outcome && !attempt.isEnded) {
       log.warn({ step: "fail", ...fields, code: outcome.error.code, stack }, "task failed");

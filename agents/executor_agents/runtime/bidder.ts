@@ -1,6 +1,6 @@
 /** Bids for what is announced (contract net), for executors that say what a task costs them. */
 import { type AnnouncementBody, MAX_BID } from "../../../core/protocol/bids.ts";
-import { MAX_WAIT_SECONDS } from "../../../core/protocol/tasks.ts";
+import { MAX_WAIT_SECONDS } from "../../../core/protocol/common.ts";
 import type { Executor } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import { type KeptAsking, keepAsking, RECOVER_AFTER_MS, SOON_MS } from "./keep-asking.ts";

@@ -9,7 +9,7 @@ import {
   plainJson,
   TaskError,
 } from "../../../sdk/executor.ts";
-import { type Attempt, proofOf, signalOf } from "./attempt.ts";
+import { type Attempt, proofOf, requireOpen, signalOf } from "./attempt.ts";
 import { isForgotten, isTransient, messageOf, untilAnswered } from "./repeat.ts";
 
 /** Items of one request, as JSON: a body may have 1 MiB. */
@@ -58,7 +58,7 @@ function createGrowth(attempt: Attempt): Growth {
     given: readonly EmittedItem[],
     close: boolean,
   ): Promise<EmitAnswer> {
-    requireOpen(attempt);
+    requireOpen(attempt, "to emit is too late");
     // Before waiting: the handler may go on to change them.
     const items = plainItems(map, given).map(withKey);
     await earlier.catch(() => {});
@@ -84,7 +84,7 @@ function createGrowth(attempt: Attempt): Growth {
   }
 
   async function send(emission: Emission): Promise<EmitAnswer> {
-    requireOpen(attempt);
+    requireOpen(attempt, "to emit is too late");
     const signal = signalOf(attempt);
     let isRepeated = false;
     try {
@@ -103,7 +103,7 @@ function createGrowth(attempt: Attempt): Growth {
   }
 
   function spawn(tasks: readonly unknown[]): void {
-    requireOpen(attempt);
+    requireOpen(attempt, "to spawn is too late");
     const plain = plainList(tasks, "The spawned tasks", failureKinds.spawnInvalid);
     const bytes = spawned.bytes + Buffer.byteLength(JSON.stringify(plain));
     if (spawned.tasks.length + plain.length > MAX_BATCH || bytes > MAX_SPAWNED_BYTES) {
@@ -124,12 +124,6 @@ function createGrowth(attempt: Attempt): Growth {
       await Promise.all(underWay);
     },
   };
-}
-
-function requireOpen(attempt: Attempt): void {
-  if (attempt.stopped) throw attempt.stopped.reason;
-  if (!attempt.isEnded) return;
-  throw new TaskError("The attempt is over; emit and spawn before the handler returns.", { code: "LEASE_LOST" });
 }
 
 /** As the server would tell it at the end, where it can: what cannot be stored, or taken, cannot be the next time either. */

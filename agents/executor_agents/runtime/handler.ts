@@ -1,5 +1,6 @@
 /** Runs the handler of one attempt: what it sees, and what that came to. */
 import type { ExecutorContext } from "../../../sdk/executor.ts";
+import { agentDataOf, type DataBackend } from "./agent-data.ts";
 import { type Attempt, addUsage, logOf, signalOf } from "./attempt.ts";
 import { growthOf } from "./growth.ts";
 import { completed, failed, type Outcome } from "./outcome.ts";
@@ -13,7 +14,10 @@ export interface Performed {
 }
 
 /** What the handler reaches beyond its own attempt. */
-export type Surroundings = Pick<ExecutorContext, "progress" | "executors" | "artifacts">;
+export type Surroundings = Pick<ExecutorContext, "progress" | "executors" | "artifacts"> & {
+  /** Where the agent's state and memory are. */
+  data: DataBackend;
+};
 
 /** Resolves when the handler has returned and what it emitted has arrived. Never rejects. */
 export async function perform(attempt: Attempt, surroundings: Surroundings): Promise<Performed> {
@@ -30,7 +34,11 @@ export async function perform(attempt: Attempt, surroundings: Surroundings): Pro
 }
 
 /** Most handlers look at neither log nor signal, and add nothing to their run. */
-function contextOf<Input>(attempt: Attempt, input: Input, surroundings: Surroundings): ExecutorContext<Input> {
+function contextOf<Input>(
+  attempt: Attempt,
+  input: Input,
+  { data, ...surroundings }: Surroundings,
+): ExecutorContext<Input> {
   const { lease, fields } = attempt;
   return {
     input,
@@ -44,6 +52,13 @@ function contextOf<Input>(attempt: Attempt, input: Input, surroundings: Surround
     usage: (more) => addUsage(attempt, more),
     emit: (map, items, options) => growthOf(attempt).emit(map, items, options),
     spawn: (tasks) => growthOf(attempt).spawn(tasks),
+    get state() {
+      return agentDataOf(attempt, data).state;
+    },
+    get memory() {
+      return agentDataOf(attempt, data).memory;
+    },
+    send: (to, body, options) => agentDataOf(attempt, data).send(to, body, options),
     idempotencyKey: lease.idempotency_key,
     taskId: lease.task_id,
     key: lease.key,

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SkeinError } from "../../../core/errors.ts";
 import type { RegisterAgentBody } from "../../../core/protocol/agents.ts";
-import { MAX_WAIT_SECONDS } from "../../../core/protocol/tasks.ts";
+import { MAX_WAIT_SECONDS } from "../../../core/protocol/common.ts";
 import { type AgentClient, type ClientOptions, createAgentClient, createClient } from "../../../sdk/client.ts";
 import type { Executor } from "../../../sdk/executor.ts";
 import type { Logger } from "../../../transport/transport.ts";

@@ -92,8 +92,10 @@ export function reportOf(attempt: Attempt, outcome: Outcome): { item: ReportItem
   else {
     item.output = outcome.output;
     const { tasks, bytes: spawnedBytes } = attempt.growth?.spawned ?? { tasks: [], bytes: 0 };
-    if (tasks.length > 0) item.effects = { spawn: tasks };
-    bytes += spawnedBytes;
+    const { effects: data, bytes: dataBytes } = attempt.data?.effects() ?? { effects: {}, bytes: 0 };
+    const effects = { ...(tasks.length > 0 && { spawn: tasks }), ...data };
+    if (Object.keys(effects).length > 0) item.effects = effects;
+    bytes += spawnedBytes + dataBytes;
   }
   if (attempt.usage) item.usage = attempt.usage;
   if (!attempt.log) return { item, bytes };

@@ -1,0 +1,61 @@
+/** An agent's state and memory without a server, for tests of handlers. */
+import { refuseState } from "../../core/agent-data.ts";
+import { SkeinError } from "../../core/errors.ts";
+import type { Json } from "../../core/json.ts";
+import { defaultLimits } from "../../core/limits.ts";
+import type { AgentStateBody, MemoryEntryBody } from "../../core/protocol/agent-data.ts";
+import { type DataBackend, dataFailure } from "./runtime/agent-data.ts";
+
+export interface StoredEntry {
+  type: string;
+  content: Json;
+}
+
+/** What there is before the attempt; `state` undefined: none. Times to live are not kept. */
+export interface KeptData {
+  state: Json | undefined;
+  memory: readonly StoredEntry[];
+}
+
+const DEFAULT_PAGE = 100;
+
+/** `kept.state` is also what is written. `search` finds entries that have each of its words somewhere. */
+export function agentDataIn(kept: KeptData): DataBackend {
+  let revision = kept.state === undefined ? 0 : 1;
+  const at = new Date().toISOString();
+  const current = (): AgentStateBody | undefined =>
+    kept.state === undefined
+      ? undefined
+      : { document: kept.state, revision, updated_at: at, expires_at: null, writer: null };
+  const entries = kept.memory.map(
+    ({ type, content }, n): MemoryEntryBody => ({
+      id: `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`,
+      type,
+      content,
+      created_at: at,
+      expires_at: null,
+      writer: null,
+    }),
+  );
+  return {
+    readState: async () => current(),
+    async writeState(document, { ifRevision }) {
+      const condition = ifRevision === undefined ? undefined : { revision: ifRevision };
+      const refusal = refuseState({ revision: current()?.revision ?? 0, document, condition }, defaultLimits);
+      if (refusal) throw dataFailure(new SkeinError(refusal.code, refusal.message));
+      kept.state = document;
+      revision += 1;
+      return current()!;
+    },
+    async listMemory({ type, search = "", limit = DEFAULT_PAGE, cursor }) {
+      const words = search.toLowerCase().split(/\s+/);
+      const found = entries
+        .filter((entry) => type === undefined || entry.type === type)
+        .filter(({ content }) => words.every((word) => JSON.stringify(content).toLowerCase().includes(word)))
+        .reverse()
+        .filter(({ id }) => cursor === undefined || id < cursor);
+      const data = found.slice(0, limit);
+      return { data, next_cursor: found.length > limit ? data.at(-1)!.id : null };
+    },
+  };
+}

@@ -1,0 +1,51 @@
+/** What agents keep and tell each other, from the wire to the store: for requests of their own, and for effects of reports. */
+
+import { optionalDuration, parseDuration } from "../core/duration.ts";
+import type { NewEntryBody, NewMessageBody } from "../core/protocol/agent-data.ts";
+import type { ReportItem } from "../core/protocol/tasks.ts";
+import type { DataEffects, NewEntry, NewMessage } from "../store/store.ts";
+
+/** Of messages that say nothing of it. */
+const DEFAULT_MESSAGE_TTL = "7d";
+
+export function ttlOf({ ttl }: { ttl?: string | undefined }): number | null {
+  return optionalDuration(ttl);
+}
+
+export function newEntryOf({ type, content, ttl }: NewEntryBody): NewEntry {
+  return { type, content, ttlMs: ttlOf({ ttl }) };
+}
+
+export function newMessageOf(message: NewMessageBody): NewMessage {
+  const { to, body, type, conversation, reply_to, key, ttl = DEFAULT_MESSAGE_TTL, must_route } = message;
+  return {
+    to,
+    body,
+    type: type ?? null,
+    conversation: conversation ?? null,
+    replyTo: reply_to ?? null,
+    key: key ?? null,
+    ttlMs: parseDuration(ttl),
+    mustRoute: must_route ?? false,
+  };
+}
+
+/** Undefined where a report has none. */
+export function dataEffectsOf({
+  state,
+  memory,
+  messages,
+}: NonNullable<ReportItem["effects"]>): DataEffects | undefined {
+  if (!state && !memory?.length && !messages?.length) return undefined;
+  return {
+    ...(state && {
+      state: {
+        document: state.document,
+        ttlMs: ttlOf(state),
+        ...(state.if_revision !== undefined && { condition: { revision: state.if_revision } }),
+      },
+    }),
+    ...(memory?.length && { memory: memory.map(newEntryOf) }),
+    ...(messages?.length && { messages: messages.map(newMessageOf) }),
+  };
+}

@@ -1,0 +1,304 @@
+/** What agents keep and tell each other: state, memory, messages; for the agent itself, and for keys that may look after it. */
+import type { FastifyRequest } from "fastify";
+import { z } from "zod";
+import type { Refusal, StateCondition } from "../../core/agent-data.ts";
+import { SkeinError } from "../../core/errors.ts";
+import {
+  acknowledgeAnswer,
+  acknowledgeBody,
+  agentName,
+  agentState,
+  entriesAnswer,
+  entriesBody,
+  forgotten,
+  inboxAnswer,
+  inboxQuery,
+  memoryEntry,
+  memoryParams,
+  memoryQuery,
+  messagesAnswer,
+  messagesBody,
+  stateBody,
+} from "../../core/protocol/agent-data.ts";
+import { pageOf, uuid } from "../../core/protocol/common.ts";
+import type { AgentState, Sender } from "../../store/store.ts";
+import { newEntryOf, newMessageOf, ttlOf } from "../agent-data.ts";
+import { requireScope } from "../auth.ts";
+import { type ApiContext, type App, goneSignal } from "../context.ts";
+import { lookUntil } from "../wakeups.ts";
+import { agentStateBody, memoryEntryBody, messageBody, pageBody } from "../wire.ts";
+import { agentNotFound } from "./agents.ts";
+
+const ownerParams = z.object({ agent: agentName.meta({ description: "The agent, by id or by name" }) });
+const forgetQuery = z.strictObject({ id: uuid.optional().meta({ description: "Of one entry" }) });
+
+const self = [{ agentToken: [] as [] }];
+const withMemory = { security: [{ apiKey: ["memory"] }, ...self] };
+const withMessages = { security: [{ apiKey: ["messages"] }, ...self] };
+
+export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext): Promise<void> {
+  /** The name of the agent that is asked about. An agent may ask about itself; a key that has the scope, about all. */
+  async function ownerOf(request: FastifyRequest, scope: "memory" | "messages"): Promise<string> {
+    const { principal } = request;
+    const { agent: asked } = request.params as z.infer<typeof ownerParams>;
+    if (principal.agent) {
+      const { id, name } = principal.agent;
+      if (asked !== id && asked !== name) throw agentNotFound(asked);
+      return name;
+    }
+    requireScope(principal, scope);
+    const name = await store.agentData.nameOf(principal.namespace, asked);
+    if (name === undefined) throw agentNotFound(asked);
+    return name;
+  }
+
+  app.get(
+    "/agents/:agent/state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Read an agent's state",
+        description:
+          "The `ETag` is its revision. The state belongs to the agent's name: whoever registers under it has it.",
+        ...withMemory,
+        params: ownerParams,
+        response: { 200: agentState },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(request, "memory");
+      const state = await store.agentData.state(request.principal.namespace, name);
+      if (!state) throw new SkeinError("STATE_NOT_FOUND", `The agent "${name}" has no state; PUT writes one.`);
+      return reply.header("etag", etagOf(state)).send(agentStateBody(state));
+    },
+  );
+
+  app.put(
+    "/agents/:agent/state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Write an agent's state",
+        description:
+          "One document, replaced whole. `If-Match` names the revision that it must have, `If-None-Match: *` says that there must be none; else 412.",
+        ...withMemory,
+        params: ownerParams,
+        body: stateBody,
+        response: { 200: agentState },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(request, "memory");
+      const written = await store.agentData.writeState(request.principal.namespace, name, {
+        document: request.body.document,
+        ttlMs: ttlOf(request.body),
+        condition: conditionOf(request),
+        writeId: request.body.write_id,
+      });
+      const { state } = accepted(written);
+      // Its time was so short that it is over.
+      if (!state) throw new SkeinError("STATE_NOT_FOUND", `The state of "${name}" has run out; give it a longer ttl.`);
+      return reply.header("etag", etagOf(state)).send(agentStateBody(state));
+    },
+  );
+
+  app.delete(
+    "/agents/:agent/state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Delete an agent's state",
+        description: "`If-Match` as when it is written.",
+        ...withMemory,
+        params: ownerParams,
+        response: { 204: z.null() },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(request, "memory");
+      const condition = conditionOf(request);
+      const { namespace } = request.principal;
+      accepted(await store.agentData.writeState(namespace, name, { document: undefined, ttlMs: null, condition }));
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.post(
+    "/agents/:agent/memory",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Add entries to an agent's memory",
+        description: "All of them or none.",
+        ...withMemory,
+        params: ownerParams,
+        body: entriesBody,
+        response: { 201: entriesAnswer },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(request, "memory");
+      const { namespace } = request.principal;
+      const entries = accepted(await store.agentData.remember(namespace, name, request.body.entries.map(newEntryOf)));
+      return reply.code(201).send({ entries: entries.map(memoryEntryBody) });
+    },
+  );
+
+  for (const [path, params, which] of [
+    ["/agents/:agent/memory", ownerParams, "an agent's memory"],
+    ["/agents/:agent/memory/:type", memoryParams, "an agent's memory of one type"],
+  ] as const) {
+    app.get(
+      path,
+      {
+        schema: {
+          tags: ["agent data"],
+          summary: `Read ${which}`,
+          description: "The newest entries first. `search` finds those with such words.",
+          ...withMemory,
+          params,
+          querystring: memoryQuery,
+          response: { 200: pageOf(memoryEntry) },
+        },
+      },
+      async (request) => {
+        const name = await ownerOf(request, "memory");
+        const { type } = request.params as { type?: string };
+        const filter = { ...request.query, ...(type !== undefined && { type }) };
+        return pageBody(await store.agentData.recall(request.principal.namespace, name, filter), memoryEntryBody);
+      },
+    );
+
+    app.delete(
+      path,
+      {
+        schema: {
+          tags: ["agent data"],
+          summary: `Forget ${which}`,
+          ...withMemory,
+          params,
+          querystring: forgetQuery,
+          response: { 200: forgotten },
+        },
+      },
+      async (request) => {
+        const name = await ownerOf(request, "memory");
+        const { type } = request.params as { type?: string };
+        const { id } = request.query;
+        const deleted = await store.agentData.forget(request.principal.namespace, name, {
+          ...(type !== undefined && { type }),
+          ...(id !== undefined && { id }),
+        });
+        if (id !== undefined && deleted === 0) {
+          throw new SkeinError(
+            "MEMORY_NOT_FOUND",
+            `The agent "${name}" has no such entry ${id}; GET …/memory lists them.`,
+          );
+        }
+        return { deleted };
+      },
+    );
+  }
+
+  app.post(
+    "/messages",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Send messages",
+        description:
+          "To agents, by name or id, all of them or none. The sender is who the token says. A message is kept until it is acknowledged or its `ttl` is over; under one `key` of a sender it is sent once.",
+        ...withMessages,
+        body: messagesBody,
+        response: { 201: messagesAnswer },
+      },
+    },
+    async (request, reply) => {
+      const { principal } = request;
+      if (!principal.agent) requireScope(principal, "messages");
+      const from: Sender = principal.agent
+        ? { kind: "agent", name: principal.agent.name }
+        : { kind: "client", name: principal.name };
+      const sent = accepted(
+        await store.agentData.send(principal.namespace, from, request.body.messages.map(newMessageOf)),
+      );
+      return reply.code(201).send({ messages: sent });
+    },
+  );
+
+  app.get(
+    "/agents/:agent/inbox",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Read an agent's inbox",
+        description:
+          "What it has not acknowledged, the oldest first; long-polls up to `wait` seconds. The same messages come again until they are acknowledged.",
+        ...withMessages,
+        params: ownerParams,
+        querystring: inboxQuery,
+        response: { 200: inboxAnswer },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(request, "messages");
+      const { namespace } = request.principal;
+      const { limit, wait } = request.query;
+      const messages = await lookUntil(
+        wakeups,
+        {
+          matches: (news) => news.namespace === namespace && news.inboxes.includes(name),
+          waitMs: wait * 1000,
+          gone: goneSignal(reply),
+        },
+        () => store.agentData.inbox(namespace, name, limit),
+        (found) => found.length > 0,
+      );
+      return { messages: (messages ?? []).map(messageBody) };
+    },
+  );
+
+  app.post(
+    "/agents/:agent/inbox/ack",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Acknowledge messages",
+        description: "They do not come again.",
+        ...withMessages,
+        params: ownerParams,
+        body: acknowledgeBody,
+        response: { 200: acknowledgeAnswer },
+      },
+    },
+    async (request) => {
+      const name = await ownerOf(request, "messages");
+      return {
+        acknowledged: await store.agentData.acknowledge(request.principal.namespace, name, request.body.ids),
+      };
+    },
+  );
+}
+
+function accepted<T extends object>(answer: T | Refusal): T {
+  if (!("code" in answer)) return answer;
+  const { code, message } = answer as Refusal;
+  throw new SkeinError(code, message);
+}
+
+function etagOf({ revision }: AgentState): string {
+  return `"${revision}"`;
+}
+
+/** RFC 9110: an entity tag in quotes, here the revision. */
+function conditionOf({ headers }: FastifyRequest): StateCondition | undefined {
+  const { "if-none-match": absent, "if-match": match } = headers;
+  if (absent === undefined && match === undefined) return undefined;
+  if (absent === "*" && match === undefined) return { revision: 0 };
+  const [, revision] = /^"([1-9]\d{0,14})"$/.exec(match ?? "") ?? [];
+  if (absent === undefined && revision !== undefined) return { revision: Number(revision) };
+  throw new SkeinError(
+    "REQUEST_INVALID",
+    "Send either `If-None-Match: *`, or `If-Match` with the ETag of the state as it was read.",
+  );
+}

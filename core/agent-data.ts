@@ -1,0 +1,104 @@
+/** What agents keep and tell each other: one document of state, memory entries, messages. What may be written, and why not. */
+import type { ErrorCode } from "./errors.ts";
+import type { Json } from "./json.ts";
+import { formatCount, type LimitName, type Limits, limitSentence } from "./limits.ts";
+
+/** The attempt of a task that wrote something; null for what an agent or a client said by itself. */
+export type Writer = { taskId: string; attempt: number } | null;
+
+/** Why something is not written. */
+export interface Refusal {
+  code: Extract<
+    ErrorCode,
+    "STATE_CONFLICT" | "AGENT_DATA_TOO_LARGE" | "MEMORY_FULL" | "INBOX_FULL" | "AGENT_NOT_FOUND"
+  >;
+  message: string;
+}
+
+/** Whether the same may be accepted later though nobody changes it: a document is read again, an inbox is emptied. */
+export function mayPass({ code }: Refusal): boolean {
+  return code === "STATE_CONFLICT" || code === "INBOX_FULL" || code === "MEMORY_FULL";
+}
+
+/** The revision that a state must have for a write to take place; 0: there must be none. */
+export type StateCondition = { revision: number };
+
+export interface StateWish {
+  /** That of the document there is; 0: there is none. */
+  revision: number;
+  /** Undefined takes the document away. */
+  document: Json | undefined;
+  condition: StateCondition | undefined;
+}
+
+/** Undefined: it is written. */
+export function refuseState({ revision, document, condition }: StateWish, limits: Limits): Refusal | undefined {
+  if (condition && condition.revision !== revision) {
+    const found = revision === 0 ? "there is none" : `it has revision ${revision}`;
+    const expected = condition.revision === 0 ? "there to be none" : `revision ${condition.revision}`;
+    return {
+      code: "STATE_CONFLICT",
+      message: `The write expects ${expected} of the agent's state, but ${found}; read it and decide again.`,
+    };
+  }
+  return document === undefined ? undefined : tooLarge("stateBytes", document, "The state", limits);
+}
+
+/** `existing` are entries that have not run out. Undefined: all are written. */
+export function refuseEntries(existing: number, contents: readonly Json[], limits: Limits): Refusal | undefined {
+  for (const content of contents) {
+    const refusal = tooLarge("memoryEntryBytes", content, "A memory entry", limits);
+    if (refusal) return refusal;
+  }
+  return tooMany("MEMORY_FULL", "memoryEntries", existing + contents.length, "the agent's memory would have", limits);
+}
+
+/** Undefined: it is sent. `unread` are the messages in the inbox that have not run out. */
+export function refuseMessage(
+  {
+    unread,
+    isKnown,
+    mustRoute,
+    to,
+    body,
+  }: { unread: number; isKnown: boolean; mustRoute: boolean; to: string; body: Json },
+  limits: Limits,
+): Refusal | undefined {
+  if (mustRoute && !isKnown) return noSuchRecipient(to);
+  return (
+    tooLarge("messageBytes", body, "The message", limits) ??
+    tooMany("INBOX_FULL", "inboxMessages", unread + 1, `the inbox of "${to}" would have`, limits)
+  );
+}
+
+export function noSuchRecipient(to: string): Refusal {
+  return {
+    code: "AGENT_NOT_FOUND",
+    message: `No agent that is there is called "${to}"; GET /v1/agents lists them.`,
+  };
+}
+
+function tooLarge(name: LimitName, content: Json, subject: string, limits: Limits): Refusal | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(content));
+  if (bytes <= limits[name]) return undefined;
+  return {
+    code: "AGENT_DATA_TOO_LARGE",
+    message: `${subject} has ${formatCount(bytes)} bytes as JSON; ${limitSentence(name, limits)}. Keep what is larger as an artifact.`,
+  };
+}
+
+function tooMany(
+  code: "MEMORY_FULL" | "INBOX_FULL",
+  name: LimitName,
+  count: number,
+  subject: string,
+  limits: Limits,
+): Refusal | undefined {
+  if (count <= limits[name]) return undefined;
+  const remedy =
+    code === "MEMORY_FULL" ? "delete some, or give them a ttl" : "have them acknowledged, or give them a ttl";
+  return {
+    code,
+    message: `With this, ${subject} ${formatCount(count)} entries; ${limitSentence(name, limits)}. Else ${remedy}.`,
+  };
+}

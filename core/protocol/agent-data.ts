@@ -1,0 +1,180 @@
+/** What agents keep and tell each other, as it travels: state, memory, messages; also as effects of a report. */
+import { z } from "zod";
+import { durationFlaw, isDuration } from "../duration.ts";
+import { json, MAX_WAIT_SECONDS, pageQuery, timestamp, uuid } from "./common.ts";
+
+/** Of one request, or of the report of one attempt. */
+export const MAX_ENTRIES = 100;
+export const MAX_MESSAGES = 100;
+
+const ttl = z
+  .string()
+  .refine(isDuration, { error: ({ input }) => durationFlaw(input) })
+  .meta({ description: "It is gone after this long, such as 90s or 7d" });
+
+const writer = z
+  .object({ task_id: uuid, attempt: z.number().int() })
+  .nullable()
+  .meta({ description: "The attempt whose report wrote it; null: a request of its own" });
+
+/** An agent as data belongs to it: whoever registers under the name has it. */
+export const agentName = z.string().min(1).max(128);
+
+// --- state
+
+export const stateBody = z
+  .strictObject({
+    document: json,
+    ttl: ttl.optional(),
+    write_id: uuid.optional().meta({
+      description: "Of the writer's choice: the last write, repeated under its id, is answered and not written again",
+    }),
+  })
+  .refine((body) => body.document !== undefined, { error: "is missing", path: ["document"] })
+  .meta({ id: "WriteState" });
+export type StateBody = z.infer<typeof stateBody>;
+
+export const agentState = z
+  .object({
+    document: json,
+    revision: z.number().int().meta({ description: "Grows with every write; also the ETag" }),
+    updated_at: timestamp,
+    expires_at: timestamp.nullable(),
+    writer,
+  })
+  .meta({ id: "AgentState" });
+export type AgentStateBody = z.infer<typeof agentState>;
+
+// --- memory
+
+const entryType = z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, {
+  error:
+    "must be letters, digits, `_`, `.` or `-`, beginning with a letter, at most 64: `message`, `observation`, `thought`, or your own",
+});
+
+const newEntry = z
+  .strictObject({ type: entryType, content: json, ttl: ttl.optional() })
+  .refine((entry) => entry.content !== undefined, { error: "is missing", path: ["content"] });
+export type NewEntryBody = z.infer<typeof newEntry>;
+
+export const entriesBody = z
+  .strictObject({ entries: z.array(newEntry).min(1).max(MAX_ENTRIES) })
+  .meta({ id: "AddMemory" });
+export type EntriesBody = z.infer<typeof entriesBody>;
+
+export const memoryEntry = z
+  .object({
+    id: uuid,
+    type: z.string(),
+    content: json,
+    created_at: timestamp,
+    expires_at: timestamp.nullable(),
+    writer,
+  })
+  .meta({ id: "MemoryEntry" });
+export type MemoryEntryBody = z.infer<typeof memoryEntry>;
+
+export const entriesAnswer = z.object({ entries: z.array(memoryEntry) }).meta({ id: "AddedMemory" });
+export type EntriesAnswer = z.infer<typeof entriesAnswer>;
+
+export const memoryQuery = pageQuery.extend({
+  search: z
+    .string()
+    .min(1)
+    .max(1024)
+    .optional()
+    .meta({ description: 'Words that the content has, as in a web search: `geese "grey goose" -duck`' }),
+});
+
+export const memoryParams = z.object({ agent: agentName, type: entryType });
+
+export const forgotten = z.object({ deleted: z.number().int() }).meta({ id: "ForgottenMemory" });
+export type ForgottenBody = z.infer<typeof forgotten>;
+
+// --- messages
+
+export const newMessage = z
+  .strictObject({
+    to: agentName.meta({ description: "An agent, by name or by id" }),
+    body: json,
+    type: entryType.optional(),
+    conversation: z.string().min(1).max(128).optional(),
+    reply_to: uuid.optional().meta({ description: "The message that this one answers" }),
+    key: z.string().min(1).max(128).optional().meta({
+      description: "Of the sender's choice: a message is sent once under a key, however often it is asked for",
+    }),
+    ttl: ttl.optional().meta({ description: "Default 7d" }),
+    must_route: z.boolean().optional().meta({
+      description: "Refused unless an agent of that name is there; default false: it is kept for one that comes",
+    }),
+  })
+  .refine((message) => message.body !== undefined, { error: "is missing", path: ["body"] });
+export type NewMessageBody = z.infer<typeof newMessage>;
+
+export const messagesBody = z
+  .strictObject({ messages: z.array(newMessage).min(1).max(MAX_MESSAGES) })
+  .meta({ id: "SendMessages" });
+export type MessagesBody = z.infer<typeof messagesBody>;
+
+export const messagesAnswer = z
+  .object({
+    messages: z.array(z.object({ id: uuid, repeated: z.boolean().meta({ description: "Its key had been used" }) })),
+  })
+  .meta({ id: "SentMessages", description: "In the order sent" });
+export type MessagesAnswer = z.infer<typeof messagesAnswer>;
+
+export const message = z
+  .object({
+    id: uuid,
+    from: z
+      .object({ kind: z.enum(["agent", "client"]), name: z.string() })
+      .meta({ description: "Who the token says: the name of an agent, or of an API key" }),
+    to: z.string(),
+    type: z.string().nullable(),
+    body: json,
+    conversation: z.string().nullable(),
+    reply_to: uuid.nullable(),
+    created_at: timestamp,
+    expires_at: timestamp,
+    writer,
+  })
+  .meta({ id: "Message" });
+export type MessageBody = z.infer<typeof message>;
+
+export const inboxQuery = z.strictObject({
+  limit: z.coerce.number<string>().int().min(1).max(1000).default(100),
+  wait: z.coerce
+    .number<string>()
+    .min(0)
+    .max(MAX_WAIT_SECONDS)
+    .default(0)
+    .meta({ description: "Seconds to wait for a message" }),
+});
+export const inboxAnswer = z.object({ messages: z.array(message) }).meta({ id: "Inbox" });
+export type InboxAnswer = z.infer<typeof inboxAnswer>;
+
+export const acknowledgeBody = z.strictObject({ ids: z.array(uuid).min(1).max(1000) }).meta({ id: "Acknowledge" });
+export type AcknowledgeBody = z.infer<typeof acknowledgeBody>;
+export const acknowledgeAnswer = z
+  .object({ acknowledged: z.number().int().meta({ description: "Of those that were not before" }) })
+  .meta({ id: "Acknowledged" });
+export type AcknowledgeAnswer = z.infer<typeof acknowledgeAnswer>;
+
+// --- effects of a report
+
+export const dataEffects = {
+  state: z
+    .strictObject({
+      document: json.optional().meta({ description: "Absent: the state is taken away" }),
+      if_revision: z
+        .number()
+        .int()
+        .min(0)
+        .optional()
+        .meta({ description: "The revision that the state must have; 0: there must be none" }),
+      ttl: ttl.optional(),
+    })
+    .optional(),
+  memory: z.array(newEntry).max(MAX_ENTRIES).optional(),
+  messages: z.array(newMessage).max(MAX_MESSAGES).optional(),
+};

@@ -1,0 +1,225 @@
+/** State, memory and inbox of agents, by name: read here; written by agent-effects.ts, as effects of reports are. */
+import type { Refusal, Writer } from "../core/agent-data.ts";
+import type { Json } from "../core/json.ts";
+import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
+import type { StoreContext } from "./facts.ts";
+import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
+import type { AgentDataStore, AgentState, MemoryEntry, MemoryFilter, Message, PageOf, Sender } from "./store.ts";
+
+export function agentDataStore(store: StoreContext): AgentDataStore {
+  /** Of what an agent or a client asks for by itself. */
+  const requestOf = (namespace: string, owner: string, effects: DataRequest["effects"]): DataRequest => ({
+    namespace,
+    owner,
+    from: { kind: "agent", name: owner },
+    writer: null,
+    effects,
+  });
+  return {
+    nameOf: (namespace, idOrName) => nameOf(store, namespace, idOrName),
+    state: (namespace, name) => readState(store, namespace, name),
+    writeState: async (namespace, name, state) => {
+      const refusal = await write(store, requestOf(namespace, name, { state }));
+      if ("code" in refusal) return refusal;
+      const now = await readState(store, namespace, name);
+      return now ? { state: now } : {};
+    },
+    remember: async (namespace, name, memory) => {
+      const written = await write(store, requestOf(namespace, name, { memory }));
+      return "code" in written ? written : entriesById(store, namespace, name, written.entryIds);
+    },
+    recall: (namespace, name, filter) => recall(store, namespace, name, filter),
+    forget: (namespace, name, which) => forget(store, namespace, name, which),
+    send: async (namespace, from, messages) => {
+      const written = await write(store, { namespace, owner: from.name, from, writer: null, effects: { messages } });
+      return "code" in written ? written : written.sent;
+    },
+    inbox: (namespace, name, limit) => inbox(store, namespace, name, limit),
+    acknowledge: (namespace, name, ids) => acknowledge(store, namespace, name, ids),
+  };
+}
+
+async function write(store: StoreContext, request: DataRequest): Promise<Admission | Refusal> {
+  const { answer, inboxes } = await store.transaction(async (tx) => {
+    const data = await openData(tx, [request], store.limits);
+    const answer = data.admit(request);
+    if ("code" in answer) return { answer, inboxes: [] };
+    answer.take();
+    return { answer, inboxes: data.write() };
+  });
+  if (inboxes.length > 0) store.deliver(inboxes);
+  return answer;
+}
+
+async function nameOf(store: StoreContext, namespace: string, idOrName: string): Promise<string | undefined> {
+  if (!uuidShape.test(idOrName)) return idOrName;
+  const [agent] = await store.query<{ name: string }>("select name from agent where namespace = $1 and id = $2", [
+    namespace,
+    idOrName,
+  ]);
+  return agent?.name;
+}
+
+// --- state
+
+interface Written {
+  task_id: string | null;
+  attempt: number | null;
+}
+
+async function readState(store: StoreContext, namespace: string, name: string): Promise<AgentState | undefined> {
+  const [row] = await store.query<
+    Written & { document: Json; revision: number; updated_at: Date; expires_at: Date | null }
+  >(
+    `select document, revision, updated_at, expires_at, task_id, attempt from agent_data
+     where namespace = $1 and name = $2 and document is not null and coalesce(expires_at > clock_timestamp(), true)`,
+    [namespace, name],
+  );
+  return (
+    row && {
+      document: row.document,
+      revision: row.revision,
+      updatedAt: row.updated_at,
+      expiresAt: row.expires_at,
+      writer: writerOf(row),
+    }
+  );
+}
+
+function writerOf({ task_id, attempt }: Written): Writer {
+  return task_id === null ? null : { taskId: task_id, attempt: attempt! };
+}
+
+// --- memory
+
+interface EntryRow extends Written {
+  id: string;
+  type: string;
+  content: Json;
+  created_at: Date;
+  expires_at: Date | null;
+}
+
+const entryColumns = "id, type, content, created_at, expires_at, task_id, attempt";
+
+async function entriesById(
+  store: StoreContext,
+  namespace: string,
+  name: string,
+  ids: string[],
+): Promise<MemoryEntry[]> {
+  const rows = await store.query<EntryRow>(
+    `select ${entryColumns} from agent_memory where namespace = $1 and owner = $2 and id = any($3::uuid[]) order by id`,
+    [namespace, name, ids],
+  );
+  return rows.map(toEntry);
+}
+
+async function recall(
+  store: StoreContext,
+  namespace: string,
+  name: string,
+  { type, search, ...page }: MemoryFilter,
+): Promise<PageOf<MemoryEntry>> {
+  const limit = pageLimit(page);
+  const rows = await store.query<EntryRow>(
+    `select ${entryColumns} from agent_memory
+     where namespace = $1 and owner = $2 and id < $3 and ($4::text is null or type = $4)
+       and ($5::text is null or words @@ websearch_to_tsquery('simple', $5))
+       and coalesce(expires_at > clock_timestamp(), true)
+     order by id desc
+     limit $6`,
+    [namespace, name, decodeCursor(page.cursor, uuidShape) ?? lastUuid, type, search, limit + 1],
+  );
+  return pageFrom(rows, limit, (row) => row.id, toEntry);
+}
+
+function toEntry(row: EntryRow): MemoryEntry {
+  const { id, type, content, created_at, expires_at } = row;
+  return { id, type, content, createdAt: created_at, expiresAt: expires_at, writer: writerOf(row) };
+}
+
+async function forget(
+  store: StoreContext,
+  namespace: string,
+  name: string,
+  { type, id }: { type?: string; id?: string },
+): Promise<number> {
+  const rows = await store.query(
+    `delete from agent_memory
+     where namespace = $1 and owner = $2 and ($3::text is null or type = $3) and ($4::uuid is null or id = $4)
+       and coalesce(expires_at > clock_timestamp(), true)
+     returning id`,
+    [namespace, name, type, id],
+  );
+  return rows.length;
+}
+
+// --- messages
+
+interface MessageRow extends Written {
+  id: string;
+  owner: string;
+  sender_kind: Sender["kind"];
+  sender: string;
+  type: string | null;
+  body: Json;
+  conversation: string | null;
+  reply_to: string | null;
+  created_at: Date;
+  expires_at: Date;
+}
+
+async function inbox(store: StoreContext, namespace: string, name: string, limit: number): Promise<Message[]> {
+  const rows = await store.query<MessageRow>(
+    `select id, owner, sender_kind, sender, type, body, conversation, reply_to, created_at, expires_at, task_id, attempt
+     from message
+     where namespace = $1 and owner = $2 and acknowledged_at is null and expires_at > clock_timestamp()
+     order by number
+     limit $3`,
+    [namespace, name, limit],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    from: { kind: row.sender_kind, name: row.sender },
+    to: row.owner,
+    type: row.type,
+    body: row.body,
+    conversation: row.conversation,
+    replyTo: row.reply_to,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    writer: writerOf(row),
+  }));
+}
+
+/** So long are the keys of messages known that have been acknowledged. */
+const KEEP_ACKNOWLEDGED = "interval '1 day'";
+
+async function acknowledge(store: StoreContext, namespace: string, name: string, ids: string[]): Promise<number> {
+  const rows = await store.query(
+    `with locked as (
+       select m.namespace, m.owner, m.number from message m
+       where m.id = any($3::uuid[]) and m.namespace = $1 and m.owner = $2 and m.acknowledged_at is null
+       order by m.number
+       for no key update
+     )
+     update message m
+     set acknowledged_at = clock_timestamp(), expires_at = least(m.expires_at, clock_timestamp() + ${KEEP_ACKNOWLEDGED})
+     from locked
+     where m.namespace = locked.namespace and m.owner = locked.owner and m.number = locked.number
+     returning m.id`,
+    [namespace, name, ids],
+  );
+  return rows.length;
+}
+
+/** Forgets what has run out. */
+export async function pruneAgentData(store: StoreContext): Promise<void> {
+  await store.query(
+    `update agent_data set document = null, expires_at = null
+     where expires_at <= now() and document is not null`,
+  );
+  await store.query("delete from agent_memory where expires_at <= now()");
+  await store.query("delete from message where expires_at <= now()");
+}

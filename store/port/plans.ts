@@ -1,0 +1,51 @@
+/** Plans: workflows for goals, that nobody has accepted yet or that have become runs. */
+import type { JsonObject } from "../../core/json.ts";
+import type { Goal } from "../../core/planner/goal.ts";
+import type { Plan } from "../../core/planner/planner.ts";
+import type { Workflow } from "../../core/workflow.ts";
+
+/** What a run of a plan is submitted with beside its workflow. */
+export interface PlanSubmission {
+  inputs?: JsonObject;
+  labels?: Record<string, string>;
+  priority?: number;
+}
+
+export interface NewPlan {
+  namespace: string;
+  id: string;
+  planner: string;
+  goal: Goal;
+  workflow: Workflow;
+  explanation: Omit<Plan, "workflow">;
+  submission: PlanSubmission;
+  /** It is accepted from the start, for this run. */
+  accepted?: { runId: string; by: string };
+}
+
+export interface PlanRecord extends Omit<NewPlan, "accepted"> {
+  status: "proposed" | "accepted" | "rejected";
+  decidedBy: string | null;
+  decidedAt: Date | null;
+  reason: string | null;
+  /** Of an accepted plan: the run that it is, or is about to be. */
+  runId: string | null;
+  createdAt: Date;
+}
+
+export interface PlanDecision {
+  status: "accepted" | "rejected";
+  by: string;
+  reason?: string | undefined;
+  /** Of the run to be, when it is accepted. */
+  runId?: string;
+  /** In the place of what was to be submitted with it. */
+  submission?: PlanSubmission;
+}
+
+export interface PlanStore {
+  create(plan: NewPlan): Promise<PlanRecord>;
+  find(namespace: string, id: string): Promise<PlanRecord | undefined>;
+  /** Once. Undefined: there is no such plan, or it has been decided. */
+  decide(namespace: string, id: string, decision: PlanDecision): Promise<PlanRecord | undefined>;
+}

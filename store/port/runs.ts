@@ -1,0 +1,137 @@
+/** Runs and their tasks: submitted whole, read in pages. */
+import type { EngineSpec } from "../../core/engine-task.ts";
+import type { Failure } from "../../core/errors.ts";
+import type { Join } from "../../core/join.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
+import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../../core/run.ts";
+import type { TaskFacts } from "../../core/why.ts";
+import type { Workflow } from "../../core/workflow.ts";
+import type { BidRound } from "./leases.ts";
+import type { Page, PageOf } from "./pages.ts";
+
+export interface Submission {
+  namespace: string;
+  /** Chosen by the caller, so that a repeat after a lost COMMIT finds its own run. */
+  runId: string;
+  workflow: Workflow;
+  hash: string;
+  version: number | null;
+  inputs: JsonObject;
+  labels: Record<string, string>;
+  priority: number;
+  traceparent: string | null;
+  deadlineMs: number | null;
+  /** In topological order. */
+  tasks: TaskSeed[];
+  /** The task of another run that this run is the work of. */
+  parent?: { taskId: string; isDetached: boolean; depth: number };
+  idempotency: { key: string; bodyHash: string } | null;
+}
+
+/** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
+export type Submitted = { outcome: "created" | "replayed"; runId: string } | { outcome: "conflict" };
+
+export interface Run {
+  id: string;
+  namespace: string;
+  workflow: string;
+  version: number | null;
+  /** Of its definition. */
+  hash: string;
+  status: RunStatus;
+  inputs: JsonObject;
+  outputs: Json;
+  error: Failure | null;
+  /** True while a cancel or deadline is bringing it down. */
+  ending: boolean;
+  pausedBy: string | null;
+  labels: Record<string, string>;
+  priority: number;
+  revision: number;
+  attempt: number;
+  retriedFrom: string | null;
+  taskCount: number;
+  counts: Partial<Record<TaskStatus, number>>;
+  traceparent: string | null;
+  createdAt: Date;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+  deadlineAt: Date | null;
+}
+
+export interface RunFilter extends Page {
+  status?: RunStatus | undefined;
+  workflow?: string | undefined;
+  labels?: Record<string, string> | undefined;
+}
+
+export interface TaskRecord {
+  id: string;
+  key: string;
+  capability: string;
+  status: TaskStatus;
+  needs: string[];
+  /** Null: every need has to complete. */
+  join: Join | null;
+  /** Null for what a handler does; `definition` is what a wait waits for, as it was written. */
+  engine: { kind: EngineSpec["kind"]; definition: Json } | null;
+  /** The map, loop or task that brought it into being. */
+  parent: string | null;
+  group: string | null;
+  attempt: number;
+  failures: number;
+  lostLeases: number;
+  agentId: string | null;
+  priority: number;
+  reason: string | null;
+  error: Failure | null;
+  output: Json;
+  progress: Json;
+  /** The task of an older run that it was taken over from. */
+  keptFrom: string | null;
+  createdAt: Date;
+  readyAt: Date | null;
+  availableAt: Date | null;
+  startedAt: Date | null;
+  finishedAt: Date | null;
+}
+
+export interface TaskDetail extends TaskRecord {
+  /** As the handler receives it, or what a wait waits for; null while it cannot be known yet, and of a kept task. */
+  input: Json;
+  attempts: AttemptRecord[];
+}
+
+export interface AttemptRecord {
+  attempt: number;
+  agentId: string | null;
+  /** `running` for the current one. */
+  outcome: AttemptOutcome | "running";
+  error: Failure | null;
+  startedAt: Date | null;
+  endedAt: Date | null;
+}
+
+export interface RunStore {
+  /** Each run whole or not at all. */
+  submit(submissions: Submission[]): Promise<Submitted[]>;
+  /** What a submit with this Idempotency-Key has made; undefined: there was none. */
+  keyed(namespace: string, key: string): Promise<{ runId: string; bodyHash: string } | undefined>;
+  find(namespace: string, runId: string): Promise<Run | undefined>;
+  list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
+  tasks(
+    namespace: string,
+    runId: string,
+    filter: Page & { status?: TaskStatus | undefined },
+  ): Promise<PageOf<TaskRecord>>;
+  /** Every task of the run without its payloads, in topological order; for graphs and timelines. */
+  outline(namespace: string, runId: string): Promise<TaskRecord[]>;
+  /** By key or by id. */
+  task(namespace: string, runId: string, keyOrId: string): Promise<TaskDetail | undefined>;
+  /** What explains where a task is (core/why.ts). Undefined: no such task. */
+  why(namespace: string, runId: string, keyOrId: string): Promise<TaskFacts | undefined>;
+  /** The rounds in which agents have bid for the task, newest first. Undefined: no such task. */
+  bids(namespace: string, runId: string, keyOrId: string): Promise<BidRound[] | undefined>;
+  /** Ended attempts of all tasks of a run, by task id; for timelines. */
+  attempts(namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>>;
+}
