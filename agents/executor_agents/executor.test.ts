@@ -112,7 +112,7 @@ describe("taking work by long-poll", () => {
     const seen = deferred<unknown>();
     const curious = defineExecutor({
       capability: "curious",
-      run: ({ signal, log, progress, emit, spawn, usage, executors, artifacts, state, memory, send, ...rest }) =>
+      run: ({ signal, log, progress, emit, spawn, usage, executors, artifacts, state, memory, inbox, send, ...rest }) =>
         seen.resolve({ ...rest, executors: [...executors.keys()], artifacts: Object.keys(artifacts) }),
     });
     const { running } = await bed.executor(server, [curious]);
