@@ -1,6 +1,7 @@
 /** Who is asking: an API key with its namespace and scopes, an agent by its token, or whoever is on this machine. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
+import type { AllowedCapabilities } from "../core/allowed-capabilities.ts";
 import { SkeinError } from "../core/errors.ts";
 import type { Scope } from "../core/protocol/keys.ts";
 import { scopes } from "../core/protocol/keys.ts";
@@ -12,6 +13,8 @@ export interface Principal {
   /** Who that is, for the history of what they do: the name of a key, or the id of an agent. */
   name: string;
   scopes: readonly string[];
+  /** What runs that it submits may use; null: everything. */
+  capabilities: AllowedCapabilities;
   /** Set when an agent's token was presented: it acts as that agent, and as nothing else. */
   agent?: AgentIdentity;
 }
@@ -73,7 +76,7 @@ export function authenticate(app: App, options: AuthOptions): void {
 async function principalOf(request: FastifyRequest, options: AuthOptions, find: Find): Promise<Principal> {
   const token = bearerToken(request);
   if (token === undefined) {
-    if (!options.requireKey) return { namespace: "default", name: "local", scopes };
+    if (!options.requireKey) return { namespace: "default", name: "local", scopes, capabilities: null };
     throw new SkeinError("UNAUTHENTICATED", "Send an API key as `Authorization: Bearer <key>`.");
   }
   const principal = await find(token, request.routeOptions.config.verifiesAgent === true);
@@ -93,14 +96,14 @@ function bearerToken(request: FastifyRequest): string | undefined {
 
 async function lookUp(token: string, options: AuthOptions): Promise<Principal | undefined> {
   if (options.adminKey && sameSecret(token, options.adminKey)) {
-    return { namespace: "default", name: "admin", scopes };
+    return { namespace: "default", name: "admin", scopes, capabilities: null };
   }
   if (token.startsWith(AGENT_PREFIX)) {
     const agent = await options.agents.authenticate(secretHash(token));
-    return agent && { namespace: agent.namespace, name: `agent ${agent.id}`, scopes: [], agent };
+    return agent && { namespace: agent.namespace, name: `agent ${agent.id}`, scopes: [], capabilities: null, agent };
   }
   const key = await options.keys.authenticate(secretHash(token));
-  return key && { namespace: key.namespace, name: key.name, scopes: key.scopes };
+  return key && { namespace: key.namespace, name: key.name, scopes: key.scopes, capabilities: key.capabilities };
 }
 
 function sameSecret(a: string, b: string): boolean {

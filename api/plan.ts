@@ -1,5 +1,6 @@
 /** From a goal to a plan that has passed the gate, and from a plan to what a run is submitted with. */
 import { uuidv7 } from "uuidv7";
+import { type AllowedCapabilities, isAllowed } from "../core/allowed-capabilities.ts";
 import { SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import type { JsonObject } from "../core/json.ts";
@@ -11,12 +12,16 @@ import { type Goal, requireConsistent } from "../core/planner/goal.ts";
 import type { Plan, Planner } from "../core/planner/planner.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import type { CapabilityOffer, NewPlan, PlanSubmission, Store } from "../store/store.ts";
+import type { Principal } from "./auth.ts";
 
 export interface PlanContext {
   store: Pick<Store, "agents">;
   planners: readonly Planner[];
   limits: Limits;
 }
+
+/** Who asks for a plan, and what their runs may use. */
+type Submitter = Pick<Principal, "namespace" | "capabilities">;
 
 /** Label of a run that was planned: the id of its plan. */
 const PLAN_LABEL = "skein.plan";
@@ -26,12 +31,13 @@ type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflo
 /** A plan of the client's own. Throws why it is refused. */
 export async function takePlan(
   context: PlanContext,
-  namespace: string,
+  { namespace, capabilities: allowed }: Submitter,
   goal: Goal,
   plan: JsonObject,
 ): Promise<MadePlan> {
   requireConsistent(goal);
-  const { workflow, estimate } = admit(plan, goal, await offered(context, namespace), context.limits, "/workflow");
+  const capabilities = await offered(context, namespace, allowed);
+  const { workflow, estimate } = admit(plan, goal, capabilities, context.limits, "/workflow");
   const tasks = workflow.tasks.map(({ id, capability = "", description = "" }) => ({
     task: id,
     capability: capability.split("@")[0]!,
@@ -48,11 +54,12 @@ const CLIENT = "client";
 /** Throws why there is no plan, or why the one that was made is refused. */
 export async function makePlan(
   context: PlanContext,
-  { namespace, goal, planner: name }: { namespace: string; goal: Goal; planner: string | undefined },
+  { namespace, capabilities: allowed }: Submitter,
+  { goal, planner: name }: { goal: Goal; planner: string | undefined },
 ): Promise<MadePlan> {
   requireConsistent(goal);
   const planner = choosePlanner(context.planners, name);
-  const capabilities = await offered(context, namespace);
+  const capabilities = await offered(context, namespace, allowed);
   const made = await planner.plan(goal, capabilities);
   if (made.outcome === "impossible") {
     const issues = made.issues.map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
@@ -75,8 +82,12 @@ function choosePlanner(planners: readonly Planner[], name: string | undefined): 
 }
 
 /** Checks a plan that was made a while ago again: capabilities come and go. */
-export async function stillAdmitted(context: PlanContext, plan: Pick<NewPlan, "namespace" | "goal" | "workflow">) {
-  return admit(plan.workflow, plan.goal, await offered(context, plan.namespace), context.limits);
+export async function stillAdmitted(
+  context: PlanContext,
+  { namespace, capabilities: allowed }: Submitter,
+  plan: Pick<NewPlan, "goal" | "workflow">,
+) {
+  return admit(plan.workflow, plan.goal, await offered(context, namespace, allowed), context.limits);
 }
 
 function admit(
@@ -92,10 +103,14 @@ function admit(
   throw refusal("PLAN_REFUSED", issues);
 }
 
-/** Only what somebody could run now: a plan for agents that are gone would wait for them. */
-async function offered({ store }: PlanContext, namespace: string): Promise<PlannableCapability[]> {
+/** Only what somebody could run now, and whoever asks may use: a plan for agents that are gone would wait for them. */
+async function offered(
+  { store }: PlanContext,
+  namespace: string,
+  allowed: AllowedCapabilities,
+): Promise<PlannableCapability[]> {
   const offers = await store.agents.capabilities(namespace);
-  return offers.filter(({ agents }) => agents > 0).map(plannable);
+  return offers.filter(({ agents, name }) => agents > 0 && isAllowed(name, allowed)).map(plannable);
 }
 
 function plannable(offer: CapabilityOffer): PlannableCapability {

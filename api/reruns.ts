@@ -1,5 +1,6 @@
 /** From a request to retry or fork a run to what the store takes; refused here, whole, is what cannot be done. */
 import { uuidv7 } from "uuidv7";
+import type { AllowedCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { refusal } from "../core/issues.ts";
 import type { JsonObject } from "../core/json.ts";
@@ -8,7 +9,7 @@ import type { Workflow } from "../core/workflow.ts";
 import type { Rerun, Run } from "../store/store.ts";
 import type { Definitions } from "./definitions/definitions.ts";
 import type { Prepared } from "./definitions/work.ts";
-import { checkInputs, meaningHash, placed, traceparentOf } from "./submit.ts";
+import { checkInputs, meaningHash, placed, requireAllowed, traceparentOf } from "./submit.ts";
 
 export interface RerunRequest {
   kind: "retry" | "fork";
@@ -20,6 +21,8 @@ export interface RerunRequest {
   edits?: Edits | undefined;
   idempotencyKey: string | undefined;
   traceparent: string | undefined;
+  /** What the new run may use. */
+  allowed: AllowedCapabilities;
 }
 
 /** Throws what is wrong with the request. The new run's id is chosen here. */
@@ -29,6 +32,7 @@ export async function prepareRerun(definitions: Definitions, request: RerunReque
   const unknown = unknownTasks(definition, from, edits);
   if (unknown.length > 0) throw refusal("REQUEST_INVALID", unknown);
   const { workflow, hash, tasks } = await edited(definitions, run, definition, edits);
+  requireAllowed(workflow, request.allowed, "");
   if (inputs) checkInputs(workflow, inputs);
   const meaning = { [kind]: run.id, from, inputs: inputs ?? null, edits };
   return {
@@ -47,6 +51,7 @@ export async function prepareRerun(definitions: Definitions, request: RerunReque
       traceparent: traceparentOf(traceparent),
       deadlineMs: optionalDuration(workflow.deadline),
       tasks,
+      allowedCapabilities: request.allowed,
       idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: meaningHash(meaning) },
     },
   };

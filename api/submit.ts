@@ -1,9 +1,10 @@
 /** From the body of a submit to what the store takes: everything is checked here, before anything is stored. */
 import { createHash, randomBytes } from "node:crypto";
 import { uuidv7 } from "uuidv7";
+import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { SkeinError } from "../core/errors.ts";
-import { refusal } from "../core/issues.ts";
+import { refusal, shortened } from "../core/issues.ts";
 import { canonicalJson, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
@@ -21,6 +22,8 @@ export interface SubmitRequest {
   bytes: number;
   idempotencyKey: string | undefined;
   traceparent: string | undefined;
+  /** What the run may use. */
+  allowed: AllowedCapabilities;
   /** Of a request that means something else than its body here: what the Idempotency-Key is kept with. */
   bodyHash?: string;
 }
@@ -35,6 +38,7 @@ export interface SubmitContext {
 export async function prepareSubmission(context: SubmitContext, request: SubmitRequest): Promise<Submission> {
   const { namespace, body, idempotencyKey, traceparent } = request;
   const { workflow, version, hash, tasks } = await resolveWorkflow(context, request);
+  requireAllowed(workflow, request.allowed, body.definition ? "/definition/tasks" : undefined);
   const inputs = body.inputs ?? {};
   checkInputs(workflow, inputs);
   return {
@@ -49,6 +53,7 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
     traceparent: traceparentOf(traceparent),
     deadlineMs: optionalDuration(workflow.deadline),
     tasks,
+    allowedCapabilities: request.allowed,
     idempotency:
       idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: request.bodyHash ?? hashOf(body, hash) },
   };
@@ -70,6 +75,20 @@ async function resolveWorkflow(
   const { definition } = stored;
   const tasks = await definitions.seed(definition);
   return { workflow: definition, version: stored.version, hash: stored.hash, tasks };
+}
+
+/** Throws CAPABILITY_NOT_ALLOWED with all that a workflow would use of others. `pointer` is where its tasks stand in the request. */
+export function requireAllowed(
+  { name, tasks }: Workflow,
+  allowed: AllowedCapabilities,
+  pointer: string | undefined,
+): void {
+  const issues = forbiddenCapabilities(tasks, allowed, pointer ?? "");
+  if (issues.length === 0) return;
+  const shown = pointer === undefined ? issues.map((issue) => ({ ...issue, pointer: "/workflow" })) : issues;
+  throw new SkeinError("CAPABILITY_NOT_ALLOWED", `Workflow ${name}: ${issues[0]!.message}`, {
+    issues: shortened(shown),
+  });
 }
 
 export function checkInputs(workflow: Workflow, inputs: JsonObject): void {

@@ -246,6 +246,7 @@ export function keyBody(key: ApiKey): KeyBody {
     name: key.name,
     prefix: key.prefix,
     scopes: key.scopes as KeyBody["scopes"],
+    capabilities: key.capabilities,
     created_at: time(key.createdAt),
     expires_at: time(key.expiresAt),
   };

@@ -8,6 +8,7 @@ export interface CreateKeyOptions {
   scope: Scope[];
   namespace?: string;
   expiresAt?: string;
+  capability?: string[];
 }
 
 /** Prints the key alone on stdout: it is shown this once. */
@@ -18,6 +19,7 @@ export async function createKey(context: Context, name: string, options: CreateK
     scopes: options.scope,
     ...(options.namespace !== undefined && { namespace: options.namespace }),
     ...(options.expiresAt !== undefined && { expires_at: options.expiresAt }),
+    ...(options.capability && { capabilities: options.capability }),
   });
   if (context.json) return printJson(context, created);
   context.stdout.write(`${created.key}\n`);
@@ -30,8 +32,15 @@ export async function listKeys(context: Context, { limit }: { limit: number }): 
   if (context.json) return printJson(context, keys);
   printTable(
     context,
-    ["KEY", "NAME", "BEGINS WITH", "SCOPES", "EXPIRES"],
-    keys.map((key) => [key.id, key.name, key.prefix, key.scopes.join(", "), key.expires_at ?? "never"]),
+    ["KEY", "NAME", "BEGINS WITH", "SCOPES", "MAY USE", "EXPIRES"],
+    keys.map((key) => [
+      key.id,
+      key.name,
+      key.prefix,
+      key.scopes.join(", "),
+      key.capabilities?.join(", ") ?? "everything",
+      key.expires_at ?? "never",
+    ]),
   );
 }
 

@@ -422,6 +422,10 @@ function addKeys(program: Command, does: Does): void {
     .command("create <name>")
     .description("create a key and print it, this once")
     .addOption(new Option("--scope <scopes...>", "what it may do").choices(scopeNames).makeOptionMandatory())
+    .option(
+      "--capability <names...>",
+      "what its runs may use: names, or beginnings such as 'news.*'; default: everything",
+    )
     .option("--namespace <name>", "default: that of the key that asks")
     .option("--expires-at <time>", "RFC 3339, such as 2030-01-31T00:00:00Z; default: never")
     .action(does(async () => (await load()).createKey));

@@ -107,6 +107,7 @@ export const errorTitles = {
   KEY_NOT_FOUND: "There is no such key",
   CAPABILITY_CONFLICT: "The capability is registered with another contract",
   CAPABILITY_INVALID: "The capability is not usably defined",
+  CAPABILITY_NOT_ALLOWED: "The key does not allow its runs this capability",
 
   // Running the system
   CONFIG_INVALID: "The configuration is not valid",

@@ -90,7 +90,7 @@ export function createClient(options: ClientOptions) {
       list: (page: PageOptions = {}) => http.get<PageOf<WorkflowRecord>>("/v1/workflows", page),
     },
     runs: {
-      submit: (body: SubmitBody, submit: SubmitOptions = {}) =>
+      submit: (body: Omit<SubmitBody, "plan_review">, submit: SubmitOptions = {}) =>
         http.post<RunBody>("/v1/runs", body, submitHeaders(submit)),
       get: (id: string) => http.get<RunBody>(run(id)),
       list: (filter: PageOptions & { status?: string; workflow?: string; label?: string[] } = {}) =>
@@ -140,6 +140,9 @@ export function createClient(options: ClientOptions) {
     /** Goals, planned: nothing runs until a plan is accepted. `runs.submit({ goal })` does both at once. */
     plans: {
       create: (body: PlanBody) => http.post<PlanRecordBody>("/v1/plans", body),
+      /** A goal with all that its run is submitted with; the run starts when the plan is accepted. */
+      propose: (body: Omit<SubmitBody, "workflow" | "definition" | "plan_review">) =>
+        http.post<PlanRecordBody>("/v1/runs", { ...body, plan_review: "required" }),
       get: (id: string) => http.get<PlanRecordBody>(plan(id)),
       /** Drawn: as Mermaid, SVG, or a tree in text with the reasons. */
       draw: (id: string, format: Exclude<PlanFormat, "json">) => http.text(plan(id), { format }),

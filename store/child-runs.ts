@@ -1,5 +1,6 @@
 /** The steps of tasks that run a workflow as a run of its own. */
 import { uuidv7 } from "uuidv7";
+import { forbiddenCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
 import { type Failure, failureKinds } from "../core/errors.ts";
@@ -51,6 +52,8 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
   const [flaw] = workflow.inputs
     ? validate(compileSchema(workflow.inputs), inputs, "RUN_INPUTS_INVALID", "/inputs")
     : [];
+  const [forbidden] = forbiddenCapabilities(workflow.tasks, run.allowedCapabilities);
+  if (forbidden) return doomed(forbidden.code, `${named} cannot run here: ${forbidden.message}`);
   if (flaw) return doomed(flaw.code, `The input of ${task.key} does not fit ${named}: ${flaw.message}`);
   const runId = uuidv7();
   await insertRuns(tx, log, [
@@ -67,6 +70,7 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
       deadlineMs: optionalDuration(workflow.deadline),
       tasks: seedTasks(workflow),
       idempotency: null,
+      allowedCapabilities: run.allowedCapabilities,
       parent: { taskId: task.id, isDetached: spec.isDetached, depth: run.depth + 1 },
     },
   ]);

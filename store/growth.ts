@@ -79,10 +79,10 @@ export async function spawnTasks(
   tasks: Json[],
   limits: Limits,
 ): Promise<NewTaskRow[] | Failure> {
-  const seeds = seedSpawned(tasks, from.key, limits);
-  if ("code" in seeds) return seeds;
   const ref = { runId: from.runId, namespace: from.namespace };
   const run = await loadRun(tx, ref, limits);
+  const seeds = seedSpawned(tasks, from.key, limits, run.allowedCapabilities);
+  if ("code" in seeds) return seeds;
   const excess = tooMany(run, seeds.length);
   if (excess) return excess;
   const rows = newRows(seeds, { ...ref, priority: run.priority, scope: `${from.key}/` });

@@ -9,11 +9,11 @@ export function keyStore(sql: Sql): KeyStore {
     create: async (key, keyHash) => {
       // The conflict is with ourselves, repeated after a connection was lost: nobody else has this key.
       const [row] = await sql.query<KeyRow>(
-        `insert into api_key (namespace, id, name, key_hash, prefix, scopes, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)
+        `insert into api_key (namespace, id, name, key_hash, prefix, scopes, expires_at, capabilities)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
          on conflict (key_hash) do update set name = excluded.name
          returning ${keyColumns}`,
-        [key.namespace, uuidv7(), key.name, keyHash, key.prefix, key.scopes, key.expiresAt],
+        [key.namespace, uuidv7(), key.name, keyHash, key.prefix, key.scopes, key.expiresAt, key.capabilities],
       );
       return toKey(row!);
     },
@@ -54,11 +54,12 @@ interface KeyRow {
   name: string;
   prefix: string;
   scopes: string[];
+  capabilities: string[] | null;
   created_at: Date;
   expires_at: Date | null;
 }
 
-const keyColumns = "id, namespace, name, prefix, scopes, created_at, expires_at";
+const keyColumns = "id, namespace, name, prefix, scopes, capabilities, created_at, expires_at";
 
 function toKey(row: KeyRow): ApiKey {
   return {
@@ -67,6 +68,7 @@ function toKey(row: KeyRow): ApiKey {
     name: row.name,
     prefix: row.prefix,
     scopes: row.scopes,
+    capabilities: row.capabilities,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
   };

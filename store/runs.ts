@@ -132,13 +132,16 @@ export function insertRunRows(
 ): void {
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
-       task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from)
+       task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
+       allowed_capabilities)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
-       coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from
+       coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
+       allowed_capabilities
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
-       deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid)`,
+       deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
+       allowed_capabilities text[])`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -158,6 +161,7 @@ export function insertRunRows(
           depth: s.parent?.depth,
           attempt: s.attempt,
           retried_from: s.retriedFrom,
+          allowed_capabilities: s.allowedCapabilities,
         })),
       ),
     ],
@@ -190,11 +194,12 @@ interface RunRow {
   started_at: Date | null;
   finished_at: Date | null;
   deadline_at: Date | null;
+  allowed_capabilities: string[] | null;
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
   r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
-  r.started_at, r.finished_at, r.deadline_at,
+  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
 
@@ -255,6 +260,7 @@ function toRun(row: RunRow): Run {
     startedAt: row.started_at,
     finishedAt: row.finished_at,
     deadlineAt: row.deadline_at,
+    allowedCapabilities: row.allowed_capabilities,
   };
 }
 

@@ -1,6 +1,7 @@
 /** A step of a task that the engine does itself: what it is decided from, and what it came to. */
 
 import { constantInput } from "../core/activation.ts";
+import type { AllowedCapabilities } from "../core/allowed-capabilities.ts";
 import { type Failure, failureKinds } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { TaskEvent } from "../core/lifecycle.ts";
@@ -37,6 +38,8 @@ export interface StepRun extends RunRef {
   depth: number;
   /** Null while it is not paused. */
   pausedBy: string | null;
+  /** What it may use; null: everything. */
+  allowedCapabilities: AllowedCapabilities;
   limits: Limits;
   /** Rows added by this transaction. */
   added: number;
@@ -63,8 +66,10 @@ export async function loadRows(tx: Queryable, tasks: LoadedTask[]): Promise<Map<
 }
 
 export async function loadRun(tx: Queryable, ref: RunRef, limits: Limits): Promise<StepRun> {
-  const [run] = await tx.query<Pick<StepRun, "priority" | "taskCount" | "depth" | "pausedBy">>(
-    `select priority, task_count as "taskCount", depth, paused_by as "pausedBy" from run where id = $1`,
+  const [run] = await tx.query<Pick<StepRun, "priority" | "taskCount" | "depth" | "pausedBy" | "allowedCapabilities">>(
+    `select priority, task_count as "taskCount", depth, paused_by as "pausedBy",
+       allowed_capabilities as "allowedCapabilities"
+     from run where id = $1`,
     [ref.runId],
   );
   return { ...ref, ...run!, limits, added: 0 };

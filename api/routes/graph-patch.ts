@@ -5,6 +5,7 @@ import { applyPatch } from "../../core/patch.ts";
 import { patchAnswer, patchBody } from "../../core/protocol/runs.ts";
 import { requireStorable } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
+import { requireAllowed } from "../submit.ts";
 import { runNotFound, runParams } from "./runs.ts";
 
 export async function graphPatchRoutes(app: App, { store, definitions, limits }: ApiContext): Promise<void> {
@@ -37,6 +38,9 @@ export async function graphPatchRoutes(app: App, { store, definitions, limits }:
       if (Array.isArray(applied)) throw refusal("WORKFLOW_INVALID", applied);
       const { definition, diff } = applied;
       const prepared = await definitions.prepare(definition, request.bodyText?.length ?? 0);
+      // Whoever patches can add what their key allows, to a run that may use it.
+      requireAllowed(prepared.workflow, run.allowedCapabilities, "");
+      requireAllowed(prepared.workflow, request.principal.capabilities, "");
       const answer = await store.runs.patch({
         namespace,
         runId,

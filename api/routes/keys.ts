@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
+import { refusal } from "../../core/issues.ts";
 import { pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import { createdKey, createKeyBody, key } from "../../core/protocol/keys.ts";
 import { newApiKey } from "../auth.ts";
@@ -22,7 +23,11 @@ export async function keyRoutes(app: App, { store }: ApiContext): Promise<void> 
     },
     async (request, reply) => {
       const own = request.principal.namespace;
-      const { name, namespace = own, scopes, expires_at } = request.body;
+      const { name, namespace = own, scopes, expires_at, capabilities = null } = request.body;
+      if (capabilities && scopes.includes("admin")) {
+        const message = "A key with the scope admin makes keys that may use everything; leave out one of the two.";
+        throw refusal("REQUEST_INVALID", [{ code: "REQUEST_INVALID", message, pointer: "/capabilities" }]);
+      }
       if (namespace !== own && own !== "default") {
         throw new SkeinError(
           "SCOPE_MISSING",
@@ -31,7 +36,7 @@ export async function keyRoutes(app: App, { store }: ApiContext): Promise<void> 
       }
       const { key, hash, prefix } = newApiKey();
       const expiresAt = expires_at === undefined ? null : new Date(expires_at);
-      const created = await store.keys.create({ namespace, name, prefix, scopes, expiresAt }, hash);
+      const created = await store.keys.create({ namespace, name, prefix, scopes, capabilities, expiresAt }, hash);
       return reply.code(201).send({ ...keyBody(created), key });
     },
   );

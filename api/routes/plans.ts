@@ -13,7 +13,7 @@ import { renderMermaid } from "../graph/mermaid.ts";
 import { renderSvg } from "../graph/svg.ts";
 import type { GraphView } from "../graph/view.ts";
 import { makePlan, planSubmitBody, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
-import { prepareSubmission } from "../submit.ts";
+import { prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { planRecordBody, runBody } from "../wire.ts";
 import { pictureHeaders } from "./pictures.ts";
 import { runNotFound, submittedRun } from "./runs.ts";
@@ -38,13 +38,12 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { namespace } = request.principal;
       const { goal, planner, workflow } = request.body;
       requireStorable(request, goal, "/goal", limits.jsonDepth);
       requireStorable(request, workflow, "/workflow", limits.jsonDepth);
       const made = workflow
-        ? await takePlan(context, namespace, goal, workflow)
-        : await makePlan(context, { namespace, goal, planner });
+        ? await takePlan(context, request.principal, goal, workflow)
+        : await makePlan(context, request.principal, { goal, planner });
       const stored = await store.plans.create({ ...made, submission: {} });
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },
@@ -55,6 +54,18 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
     if (!found) throw new SkeinError("PLAN_NOT_FOUND", `There is no plan ${id} in this namespace.`);
     return found;
   }
+
+  const prepared = (plan: PlanRecord, asked: Pick<SubmitRequest, "traceparent" | "allowed">) =>
+    prepareSubmission(
+      { workflows: store.workflows, definitions, limits },
+      {
+        namespace: plan.namespace,
+        body: planSubmitBody(plan, plan.submission),
+        bytes: JSON.stringify(plan.workflow).length,
+        idempotencyKey: undefined,
+        ...asked,
+      },
+    );
 
   app.get(
     "/plans/:plan",
@@ -108,28 +119,25 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       const { namespace, name } = request.principal;
       const { reason, ...own } = request.body ?? {};
       requireStorable(request, own.inputs, "/inputs", limits.jsonDepth);
+      const asked = {
+        traceparent: request.headers.traceparent as string | undefined,
+        allowed: request.principal.capabilities,
+      };
       const found = await findPlan(namespace, request.params.plan);
-      if (found.status === "rejected") throw decided(found);
-      const submission = found.status === "accepted" ? found.submission : { ...found.submission, ...submissionOf(own) };
-      if (found.status === "proposed") await stillAdmitted(context, found);
-      const prepared = await prepareSubmission(
-        { workflows: store.workflows, definitions, limits },
-        {
-          namespace,
-          body: planSubmitBody(found, submission),
-          bytes: JSON.stringify(found.workflow).length,
-          idempotencyKey: undefined,
-          traceparent: request.headers.traceparent as string | undefined,
-        },
-      );
-      const decision = { status: "accepted", by: name, reason, runId: uuidv7(), submission } as const;
-      const accepted = found.status === "accepted" ? found : await store.plans.decide(namespace, found.id, decision);
-      // Somebody else was faster: what they said holds.
-      const settled = accepted ?? (await findPlan(namespace, found.id));
+      const decide = async () => {
+        await stillAdmitted(context, request.principal, found);
+        const submission = { ...found.submission, ...submissionOf(own) };
+        // Whatever is wrong with the inputs is told before anything is decided.
+        await prepared({ ...found, submission }, asked);
+        const decision = { status: "accepted", by: name, reason, runId: uuidv7(), submission } as const;
+        // If somebody else was faster, what they said holds.
+        return (await store.plans.decide(namespace, found.id, decision)) ?? findPlan(namespace, found.id);
+      };
+      const settled = found.status === "proposed" ? await decide() : found;
       if (settled.status !== "accepted") throw decided(settled);
       // The run's id was stored with the decision, so that an accept which broke off here can be repeated.
       const runId = settled.runId!;
-      const [submitted] = await store.runs.submit([{ ...prepared, runId }]);
+      const [submitted] = await store.runs.submit([{ ...(await prepared(settled, asked)), runId }]);
       const stored = await store.runs.find(namespace, submittedRun(submitted!));
       if (!stored) throw runNotFound(runId);
       return reply.code(202).header("location", `/v1/runs/${runId}`).send(runBody(stored));

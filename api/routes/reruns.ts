@@ -60,6 +60,7 @@ export async function rerunRoutes(app: App, { store, definitions, limits }: ApiC
       ...asked,
       run: old,
       definition,
+      allowed: request.principal.capabilities,
       idempotencyKey: idempotencyKey(request),
       traceparent: request.headers.traceparent as string | undefined,
     });

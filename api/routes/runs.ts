@@ -22,6 +22,7 @@ import {
 } from "../../core/protocol/runs.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import type { Run, Submitted } from "../../store/store.ts";
+import type { Principal } from "../auth.ts";
 import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
@@ -64,16 +65,17 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
         bytes: request.bodyText?.length ?? 0,
         idempotencyKey: idempotencyKey(request),
         traceparent: request.headers.traceparent as string | undefined,
+        allowed: request.principal.capabilities,
       };
       const { goal } = request.body;
       if (goal) requireStorable(request, goal, "/goal", limits.jsonDepth);
       if (goal && request.body.plan_review === "required") {
-        const made = await makePlan(context, { namespace, goal, planner: request.body.planner });
+        const made = await makePlan(context, request.principal, { goal, planner: request.body.planner });
         const stored = await store.plans.create({ ...made, submission: submissionOf(given.body) });
         return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
       }
       const runId = goal
-        ? await submitGoal(goal, given, request.principal.name)
+        ? await submitGoal(goal, given, request.principal)
         : submittedRun((await submitTogether([await prepareSubmission(submitContext, given)]))[0]!);
       const wait = preferredWait(request);
       if (wait > 0) reply.header("preference-applied", `wait=${wait}`);
@@ -86,7 +88,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
   );
 
   /** Plans, and submits what comes out. A repeated request is not planned again: it is the same run, whoever has left since. */
-  async function submitGoal(goal: Goal, given: SubmitRequest, by: string): Promise<string> {
+  async function submitGoal(goal: Goal, given: SubmitRequest, principal: Principal): Promise<string> {
     const { namespace, body } = given;
     const bodyHash = meaningHash(body);
     const before = given.idempotencyKey && (await store.runs.keyed(namespace, given.idempotencyKey));
@@ -95,11 +97,11 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
         before.bodyHash === bodyHash ? { outcome: "replayed", runId: before.runId } : { outcome: "conflict" },
       );
     }
-    const made = await makePlan(context, { namespace, goal, planner: body.planner });
+    const made = await makePlan(context, principal, { goal, planner: body.planner });
     const submission = submissionOf(body);
     const planned = { ...given, body: planSubmitBody(made, submission), bodyHash };
     const prepared = await prepareSubmission(submitContext, planned);
-    await store.plans.create({ ...made, submission, accepted: { runId: prepared.runId, by } });
+    await store.plans.create({ ...made, submission, accepted: { runId: prepared.runId, by: principal.name } });
     const [submitted] = await submitTogether([prepared]);
     return submittedRun(submitted!);
   }

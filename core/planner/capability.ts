@@ -15,7 +15,7 @@ export const semanticType = z
   .regex(idPattern, { error: "must be the name of a type, such as document.text: written like a task's id" });
 
 const fieldTypes = z
-  .record(z.string().min(1).max(128), semanticType)
+  .record(z.string().regex(/^(?!__proto__$)[^\0]{1,128}$/, { error: "must be the name of a field" }), semanticType)
   .refine((fields) => Object.keys(fields).length <= MAX_FIELDS, { error: `must have at most ${MAX_FIELDS} fields` });
 
 /** The part of a capability's contract that planners read. */
@@ -109,4 +109,15 @@ export function fieldSchema(schema: JsonObject | undefined, field: string): Json
   if (!isJsonObject(properties) || !Object.hasOwn(properties, field)) return undefined;
   const found = properties[field];
   return isJsonObject(found) ? found : undefined;
+}
+
+/** The kinds of JSON that a schema lets pass, where it says so; whole numbers are numbers. */
+export function jsonKinds(schema: JsonObject | undefined): Set<string> | undefined {
+  const types = [schema?.type].flat().filter((type) => typeof type === "string");
+  if (types.length === 0) return undefined;
+  return new Set(types.map((type) => (type === "integer" ? "number" : type)));
+}
+
+export function fieldKinds(schema: JsonObject | undefined, field: string): Set<string> | undefined {
+  return jsonKinds(fieldSchema(schema, field));
 }

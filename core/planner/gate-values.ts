@@ -6,7 +6,7 @@ import { compileSchema, type Validator } from "../schema.ts";
 import { scanTemplate } from "../template-scan.ts";
 import type { TaskDefinition, Workflow } from "../workflow.ts";
 import { idPattern } from "../workflow-schema.ts";
-import { fieldSchema, type PlannableCapability } from "./capability.ts";
+import { fieldSchema, jsonKinds, type PlannableCapability } from "./capability.ts";
 import type { Goal } from "./goal.ts";
 import { readPath } from "./path.ts";
 
@@ -128,7 +128,7 @@ function pathFlaw(
       ? undefined
       : { code: "PLAN_INPUT_INVALID", why: `${problem}; ${origin.from} does not fit.` };
   }
-  const [wanted, given] = [jsonTypes(schema), jsonTypes(origin.schema)];
+  const [wanted, given] = [jsonKinds(schema), jsonKinds(origin.schema)];
   if (!wanted || !given || [...given].some((one) => wanted.has(one))) return undefined;
   const why = `wants ${[...wanted].join(" or ")}, and ${origin.from} is ${[...given].join(" or ")}.`;
   return { code: "PLAN_INPUT_INVALID", why };
@@ -269,11 +269,4 @@ function usable(schema: JsonObject): Validator | undefined {
     if (error instanceof SkeinError) return undefined;
     throw error;
   }
-}
-
-/** The JSON types that a schema lets pass, where it says so; whole numbers are numbers. */
-function jsonTypes(schema: JsonObject | undefined): Set<string> | undefined {
-  const types = [schema?.type].flat().filter((type) => typeof type === "string");
-  if (types.length === 0) return undefined;
-  return new Set(types.map((type) => (type === "integer" ? "number" : type)));
 }

@@ -1,4 +1,5 @@
 /** What the gate lets pass, and that it lets nothing else pass, whoever made the plan. */
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { latticeSample, randomSample, type Sample, twinSample } from "../../test/planning/catalogues.ts";
 import { type ErrorCode, errorTitles } from "../errors.ts";
@@ -207,6 +208,37 @@ describe("the gate refuses, by name of the task,", () => {
       expect(judgePlan(value, { goal: wish, capabilities, limits }).issues.length).toBeGreaterThan(0);
     },
   );
+});
+
+describe("whatever stands in the place of a part of a plan", () => {
+  const context = { goal: wish, capabilities, limits };
+  const places = (value: Json, path: string[] = []): string[][] => [
+    path,
+    ...(typeof value === "object" && value !== null
+      ? Object.entries(value).flatMap(([key, child]) => places(child, [...path, key]))
+      : []),
+  ];
+
+  it("is judged, never stumbled over, and brings no value of its own", () => {
+    const marker = "made up by the plan";
+    const anything = fc
+      .jsonValue({ maxDepth: 3 })
+      .chain((value) => fc.constantFrom(value, marker, [marker], { a: marker }));
+    fc.assert(
+      fc.property(fc.constantFrom(...places(good())), anything, (path, value) => {
+        const root: { plan: Json } = { plan: structuredClone(good()) };
+        let parent = root as Record<string, Json>;
+        const steps = ["plan", ...path];
+        for (const step of steps.slice(0, -1)) parent = parent[step] as Record<string, Json>;
+        parent[steps.at(-1)!] = value as Json;
+        const verdict = judgePlan(root.plan, context);
+        if (!("workflow" in verdict)) return;
+        const { tasks, outputs } = verdict.workflow;
+        expect(JSON.stringify([tasks.map(({ input }) => input), outputs])).not.toContain(marker);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 });
 
 /** Plans that are right, of many shapes. */

@@ -4,6 +4,7 @@ import { pointerTo } from "../json.ts";
 import { didYouMean } from "../near-miss.ts";
 import type { PlannableCapability } from "./capability.ts";
 import type { Goal } from "./goal.ts";
+import { semanticOf } from "./kinds.ts";
 import { type Problem, reachable } from "./problem.ts";
 
 /** Links of a chain of missing types that are told. */
@@ -97,6 +98,14 @@ function nearestGiver({ types, givers, steps }: Problem, there: readonly boolean
 
 /** About a type that nothing usable gives. */
 function ungiven(goal: Goal, problem: Problem, capabilities: readonly PlannableCapability[], type: string): string {
+  const semantic = semanticOf(type);
+  const sources = [
+    ...problem.steps.map(({ capability }) => capability),
+    ...Object.entries(goal.have).map(([name, value]) => ({ name, produces: { value: value.type } })),
+  ].filter(({ produces }) => Object.values(produces).includes(semantic));
+  if (semantic !== type && sources.length > 0) {
+    return `${sources.map(({ name }) => `\`${name}\``).join(", ")} has it, but as another kind of JSON; make their schemas agree.`;
+  }
   const forbidden = capabilities.filter((one) => Object.values(one.produces).includes(type)).map(({ name }) => name);
   if (forbidden.length > 0) {
     return `only ${[...new Set(forbidden)].join(", ")} would, which must not be used; allow one, or have the value.`;

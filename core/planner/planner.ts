@@ -2,9 +2,10 @@
  * The port of planners: from a goal and the capabilities on offer to a plan. A plan is data, whoever made it: it runs
  * nothing, and passes one gate (gate.ts) before it becomes a run.
  *
- * The room: goal.ts and capability.ts say what planners are told; capability-planner.ts plans by types alone, with
- * problem.ts (the goal in numbers), search.ts and landmarks.ts (the best steps), wiring.ts (what goes where), reasons.ts
- * and missing.ts (why, and why not); compile.ts makes a workflow of what comes out.
+ * The room: goal.ts and capability.ts say what planners are told, goal-text.ts reads a goal in one line. capability-planner.ts
+ * plans by types alone, with problem.ts and kinds.ts (the goal in numbers), search.ts and landmarks.ts (the best steps),
+ * wiring.ts (what goes where), reasons.ts and missing.ts (why, and why not), compile.ts (the workflow). gate.ts and
+ * gate-values.ts judge plans; tree.ts draws them.
  */
 import type { Issue } from "../errors.ts";
 import type { Workflow } from "../workflow.ts";

@@ -2,12 +2,16 @@
  * A goal and the capabilities on offer as numbers, without whatever cannot be in a good plan: a search over 10,000
  * capabilities then mostly looks at a few dozen.
  */
-import type { PlannableCapability } from "./capability.ts";
+import { fieldKinds, type PlannableCapability } from "./capability.ts";
 import type { Goal } from "./goal.ts";
+import { kindsIn, kindsOf } from "./kinds.ts";
 
 /** Something a plan may use: a capability with its types by number. */
 export interface Step {
   capability: PlannableCapability;
+  /** By field: the type that it takes, and all types that it gives. */
+  inputs: [field: string, type: number][];
+  outputs: [field: string, types: number[]][];
   takes: number[];
   gives: number[];
   cost: number;
@@ -20,6 +24,8 @@ export interface Problem {
   types: string[];
   /** By type: whether it is among what there is. */
   given: boolean[];
+  /** By type: the names of what there is of it. */
+  held: string[][];
   wanted: number[];
   steps: Step[];
   /** Steps that have to be in the plan. */
@@ -43,23 +49,40 @@ export function stateProblem(goal: Goal, capabilities: readonly PlannableCapabil
     numbers.set(type, numbers.size);
     return numbers.size - 1;
   };
-  const held = Object.values(goal.have).map(({ type }) => numberOf(type));
+  const kinds = kindsIn(goal, usable);
+  const have = Object.entries(goal.have).map(([name, { type, value }]) => {
+    return { name, types: kinds.given(type, kindsOf(value)).map(numberOf) };
+  });
   const wanted = distinct(Object.values(goal.want).map(numberOf));
-  const steps = usable.map((capability) => ({
-    capability,
-    takes: distinct(Object.values(capability.consumes).map(numberOf)),
-    gives: distinct(Object.values(capability.produces).map(numberOf)),
-    cost: capability.cost,
-    durationMs: capability.durationMs,
-    risk: -Math.log(capability.reliability),
-  }));
-  const given = Array.from(numbers, () => false);
-  for (const type of held) given[type] = true;
+  const steps = usable.map((capability): Step => {
+    const { consumes, produces, outputSchema } = capability;
+    const inputs = Object.keys(consumes).map((field): [string, number] => [
+      field,
+      numberOf(kinds.taken(capability, field)),
+    ]);
+    const outputs = Object.entries(produces).map(([field, type]): [string, number[]] => [
+      field,
+      kinds.given(type, fieldKinds(outputSchema, field)).map(numberOf),
+    ]);
+    return {
+      capability,
+      inputs,
+      outputs,
+      takes: distinct(inputs.map(([, type]) => type)),
+      gives: distinct(outputs.flatMap(([, types]) => types)),
+      cost: capability.cost,
+      durationMs: capability.durationMs,
+      risk: -Math.log(capability.reliability),
+    };
+  });
+  const held: string[][] = Array.from(numbers, () => []);
+  for (const { name, types } of have) for (const type of types) held[type]!.push(name);
+  const given = held.map((names) => names.length > 0);
   const must = distinct(goal.must_use ?? []).flatMap((name) => {
     const found = steps.findLastIndex(({ capability }) => capability.name === name);
     return found === -1 ? [] : [found];
   });
-  return indexed({ types: [...numbers.keys()], given, wanted, steps, must });
+  return indexed({ types: [...numbers.keys()], given, held, wanted, steps, must });
 }
 
 function indexed(problem: Omit<Problem, "givers" | "takers">): Problem {

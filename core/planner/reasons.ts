@@ -97,31 +97,35 @@ export function alternativesOf(whole: Problem, wiring: Wiring): Alternative[] {
   const inPlan = new Set(wiring.tasks.map(({ step }) => step.capability));
   return wiring.tasks.flatMap((task, index) => {
     if (task.isMust) return [];
-    const types = [...new Set(uses[index]!.map(({ type }) => type))];
+    const wanted = uses[index]!.map((use) => typeOfUse(whole, wiring, use));
     const there = typesBefore(whole, wiring, index);
-    const others = whole.givers[whole.types.indexOf(types[0]!)]!.map((giver) => whole.steps[giver]!.capability);
-    const fitting = others.filter(
-      (other) =>
-        !inPlan.has(other) &&
-        types.every((type) => Object.values(other.produces).includes(type)) &&
-        Object.values(other.consumes).every((type) => there.has(type)),
+    const fitting = whole.givers[wanted[0]!]!.map((giver) => whole.steps[giver]!).filter(
+      ({ capability, takes, gives }) =>
+        !inPlan.has(capability) &&
+        wanted.every((type) => gives.includes(type)) &&
+        takes.every((type) => there.has(type)),
     );
     return fitting
-      .map((other) => alternative(ids[index]!, task.step.capability, other))
+      .map((other) => alternative(ids[index]!, task.step.capability, other.capability))
       .sort((a, b) => a.cost - b.cost || a.durationMs - b.durationMs || b.reliability - a.reliability)
       .slice(0, MAX_ALTERNATIVES_PER_TASK);
   });
 }
 
+/** The type by which a value is used, which is narrower than the semantic one where that has fallen apart. */
+function typeOfUse({ types }: Problem, { tasks }: Wiring, { type, by, as }: Use): number {
+  return by === undefined ? types.indexOf(type) : tasks[by]!.step.inputs.find(([field]) => field === as)![1];
+}
+
 /** The types that there are, or that tasks give which do not come after this one. */
-function typesBefore({ types, given }: Problem, { tasks }: Wiring, index: number): Set<string> {
+function typesBefore({ given }: Problem, { tasks }: Wiring, index: number): Set<number> {
   const after = new Set([index]);
   for (const [later, { inputs }] of tasks.entries()) {
     const sources = Object.values(inputs);
     if (sources.some((source) => "task" in source && after.has(source.task))) after.add(later);
   }
-  const made = tasks.flatMap(({ step }, other) => (after.has(other) ? [] : Object.values(step.capability.produces)));
-  return new Set([...types.filter((_, type) => given[type]), ...made]);
+  const made = tasks.flatMap(({ step }, other) => (after.has(other) ? [] : step.gives));
+  return new Set([...given.flatMap((isThere, type) => (isThere ? [type] : [])), ...made]);
 }
 
 function alternative(task: string, chosen: PlannableCapability, other: PlannableCapability): Alternative {

@@ -29,17 +29,18 @@ export interface Wiring {
 export function wire(goal: Goal, problem: Problem, chosen: Iterable<number>): Wiring | undefined {
   const order = orderOf(problem, [...new Set(chosen)]);
   const must = new Set(problem.must);
-  const have = namesByType(goal);
-  const latest = new Map<string, { task: number; field: string; isMust: boolean; atMs: number }>();
+  const { held } = problem;
+  const latest = new Map<number, { task: number; field: string; isMust: boolean; atMs: number }>();
   const tasks: WiredTask[] = [];
-  const find = (type: string): Source | undefined => {
+  const find = (type: number): Source | undefined => {
     const made = latest.get(type);
-    if (made?.isMust || (made && !have.has(type))) return { task: made.task, field: made.field };
-    return have.has(type) ? { input: have.get(type)![0]! } : undefined;
+    const [name] = held[type]!;
+    if (made && (made.isMust || name === undefined)) return { task: made.task, field: made.field };
+    return name === undefined ? undefined : { input: name };
   };
   for (const index of order) {
     const step = problem.steps[index]!;
-    const inputs = inputsOf(step, have, find);
+    const inputs = inputsOf(step, held, find);
     if (!inputs) continue;
     const startMs = Math.max(
       0,
@@ -47,7 +48,8 @@ export function wire(goal: Goal, problem: Problem, chosen: Iterable<number>): Wi
     );
     const task: WiredTask = { step, isMust: must.has(index), inputs, finishMs: startMs + step.durationMs };
     tasks.push(task);
-    for (const [field, type] of Object.entries(step.capability.produces)) {
+    const made = step.outputs.flatMap(([field, types]) => types.map((type) => ({ field, type })));
+    for (const { field, type } of made) {
       const before = latest.get(type);
       const isBetter = task.isMust || (!before?.isMust && (!before || task.finishMs < before.atMs));
       if (isBetter && !(before?.task === tasks.length - 1)) {
@@ -57,7 +59,7 @@ export function wire(goal: Goal, problem: Problem, chosen: Iterable<number>): Wi
   }
   const outputs: Record<string, Source> = {};
   for (const [name, type] of Object.entries(goal.want)) {
-    const from = find(type);
+    const from = find(problem.types.indexOf(type));
     if (!from) return undefined;
     outputs[name] = from;
   }
@@ -65,28 +67,21 @@ export function wire(goal: Goal, problem: Problem, chosen: Iterable<number>): Wi
   return withoutUnused(tasks, outputs);
 }
 
-function namesByType(goal: Goal): Map<string, string[]> {
-  const have = new Map<string, string[]>();
-  for (const [name, { type }] of Object.entries(goal.have)) have.set(type, [...(have.get(type) ?? []), name]);
-  return have;
-}
-
 /** Two fields of one type get two inputs, where there are two: the one of the field's name, else in the order of the goal. */
 function inputsOf(
-  { capability }: Step,
-  have: ReadonlyMap<string, string[]>,
-  find: (type: string) => Source | undefined,
+  { inputs: fields }: Step,
+  held: readonly string[][],
+  find: (type: number) => Source | undefined,
 ): Record<string, Source> | undefined {
   const inputs: Record<string, Source> = {};
   const used = new Set<string>();
-  const fields = Object.entries(capability.consumes);
-  const isNamed = ([field, type]: [string, string]) => have.get(type)?.includes(field) === true;
+  const isNamed = ([field, type]: [string, number]) => held[type]!.includes(field);
   for (const [field, type] of [...fields.filter(isNamed), ...fields.filter((one) => !isNamed(one))]) {
     const from = find(type);
     if (!from) return undefined;
     if ("task" in from) inputs[field] = from;
     else {
-      const names = have.get(type)!;
+      const names = held[type]!;
       const input = names.includes(field) ? field : (names.find((name) => !used.has(name)) ?? names[0]!);
       used.add(input);
       inputs[field] = { input };

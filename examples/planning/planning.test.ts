@@ -40,6 +40,8 @@ describe("the goal", () => {
     ]);
     const run = await client.runs.submit({ goal }, { wait: 30 });
     expect(await client.runs.result(run.id)).toEqual({ status: "completed", outputs: { brief: result }, error: null });
+    const proposed = await client.plans.propose({ goal, priority: 3 });
+    expect(await client.plans.accept(proposed.id)).toMatchObject({ priority: 3, inputs: run.inputs });
     const shorter = await client.plans.create({ goal: { ...goal, prefer: undefined } });
     expect(shorter.tasks.map(({ capability }) => capability)).toContain("news.ghostwriter");
   });

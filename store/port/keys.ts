@@ -7,6 +7,8 @@ export interface ApiKey {
   name: string;
   prefix: string;
   scopes: string[];
+  /** What runs that are submitted with it may use; null: everything. */
+  capabilities: string[] | null;
   createdAt: Date;
   expiresAt: Date | null;
 }

@@ -1,4 +1,5 @@
 /** Runs and their tasks: submitted whole, read in pages. */
+import type { AllowedCapabilities } from "../../core/allowed-capabilities.ts";
 import type { EngineSpec } from "../../core/engine-task.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { Join } from "../../core/join.ts";
@@ -24,6 +25,8 @@ export interface Submission {
   /** In topological order. */
   tasks: TaskSeed[];
   /** The task of another run that this run is the work of. */
+  /** What it may use, also of what it grows by; null: everything. */
+  allowedCapabilities: AllowedCapabilities;
   parent?: { taskId: string; isDetached: boolean; depth: number };
   idempotency: { key: string; bodyHash: string } | null;
 }
@@ -57,6 +60,8 @@ export interface Run {
   startedAt: Date | null;
   finishedAt: Date | null;
   deadlineAt: Date | null;
+  /** What it may use; null: everything. */
+  allowedCapabilities: AllowedCapabilities;
 }
 
 export interface RunFilter extends Page {

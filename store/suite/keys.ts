@@ -8,6 +8,7 @@ export function keyCases(open: OpenTeam): void {
     name: "laptop",
     prefix: "sk_abc",
     scopes: ["runs:read", "work"],
+    capabilities: null as string[] | null,
     expiresAt,
   });
 
@@ -44,6 +45,15 @@ export function keyCases(open: OpenTeam): void {
   it("never answer with their hash", async () => {
     const { store, namespace } = await open();
     const key = await store.keys.create(newKey(namespace), randomBytes(32));
-    expect(Object.keys(key).sort()).toEqual(["createdAt", "expiresAt", "id", "name", "namespace", "prefix", "scopes"]);
+    expect(Object.keys(key).sort()).toEqual([
+      "capabilities",
+      "createdAt",
+      "expiresAt",
+      "id",
+      "name",
+      "namespace",
+      "prefix",
+      "scopes",
+    ]);
   });
 }

@@ -108,7 +108,7 @@ export function listingCases(open: OpenTeam): void {
     expect(agents.map((agent) => agent.id)).toEqual([third.id, second.id, team.agent.id]);
     const created = [];
     for (const name of ["one", "two", "three"]) {
-      const key = { namespace: team.namespace, name, prefix: "sk", scopes: [], expiresAt: null };
+      const key = { namespace: team.namespace, name, prefix: "sk", scopes: [], capabilities: null, expiresAt: null };
       created.push(await team.store.keys.create(key, randomBytes(32)));
     }
     expect(await allPages((page) => team.store.keys.list(team.namespace, page))).toEqual(created.toReversed());

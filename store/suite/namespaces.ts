@@ -11,7 +11,14 @@ export function namespaceCases(open: OpenTeam): void {
     const runId = await owner.submit({ a: {}, b: {} });
     const { id: taskId } = await owner.task(runId, "a");
     await store.workflows.register(owner.namespace, newWorkflow({ a: {} }));
-    const keyValues = { namespace: owner.namespace, name: "k", prefix: "sk", scopes: [], expiresAt: null };
+    const keyValues = {
+      namespace: owner.namespace,
+      name: "k",
+      prefix: "sk",
+      scopes: [],
+      capabilities: null,
+      expiresAt: null,
+    };
     await store.keys.create(keyValues, randomBytes(32));
 
     const answers = await Promise.all([
@@ -44,7 +51,7 @@ export function namespaceCases(open: OpenTeam): void {
     const { store } = owner;
     const runId = await owner.submit({ a: {} });
     const key = await store.keys.create(
-      { namespace: owner.namespace, name: "k", prefix: "sk", scopes: [], expiresAt: null },
+      { namespace: owner.namespace, name: "k", prefix: "sk", scopes: [], capabilities: null, expiresAt: null },
       randomBytes(32),
     );
     expect(await store.keys.revoke(stranger.namespace, key.id)).toBe(false);

@@ -231,6 +231,7 @@ export function newSubmission(namespace: string, tasks: Tasks, options: SubmitOp
     deadlineMs: null,
     tasks: seedTasks(workflow),
     idempotency: null,
+    allowedCapabilities: null,
     ...rest,
   };
 }

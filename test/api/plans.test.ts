@@ -99,6 +99,16 @@ describe("a plan", () => {
     });
   });
 
+  it("that many accept at once is one run, as the first of them said", async () => {
+    const { space } = await newLibrary();
+    const { id } = await plan(space);
+    const accepted = await Promise.all(
+      [1, 2, 3, 4].map((priority) => post<RunBody>(space, `/v1/plans/${id}/accept`, { priority })),
+    );
+    expect(new Set(accepted.map(({ status, body }) => `${status} ${body.id} ${body.priority}`)).size).toBe(1);
+    expect((await space.call<{ data: RunBody[] }>({ path: "/v1/runs" })).body.data).toHaveLength(1);
+  });
+
   it("that is rejected never runs", async () => {
     const { space } = await newLibrary();
     const { id } = await plan(space);
