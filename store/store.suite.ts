@@ -79,8 +79,15 @@ export function storeSuite({ name, open }: { name: string; open: OpenStore }): v
     afterAll(() => opened.close());
     afterEach(async () => {
       expect(await opened.store.audit()).toEqual([]);
-      // What a test left running must not run out while a later one counts what was taken back.
-      await opened.sql.query("update task set lease_expires_at = now() + interval '1 day' where status = 'running'");
+      // What a test left running must not run out while a later one counts what was taken back, and what it left open must not
+      // be overdue when the suite has gone on for long.
+      for (const later of [
+        "update task set lease_expires_at = now() + interval '1 day' where status = 'running'",
+        "update task set available_at = now() + interval '1 day' where status = 'ready'",
+        "update run set created_at = now() + interval '1 day' where finished_at is null",
+      ]) {
+        await opened.sql.query(later);
+      }
     });
     for (const [noun, define] of Object.entries(cases)) {
       describe(noun, () => define((capabilities) => newTeam(opened, capabilities)));
