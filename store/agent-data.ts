@@ -197,12 +197,35 @@ async function acknowledge(store: StoreContext, namespace: string, name: string,
   return (await store.query(acknowledgeMessages, [namespace, name, ids])).length;
 }
 
+/** Rows in one transaction: on the embedded database nothing else happens meanwhile. */
+const PRUNED_AT_ONCE = 1_000;
+
+/** What has run out, a chunk at a time; what others hold is left for the next time, so that no order of locks is broken. */
+const prunings = [
+  `update agent_data d set document = null, expires_at = null
+   from (
+     select namespace, name from agent_data where expires_at <= now() and document is not null
+     limit $1 for update skip locked
+   ) gone
+   where d.namespace = gone.namespace and d.name = gone.name
+   returning d.name`,
+  `delete from agent_memory m
+   using (
+     select namespace, owner, id from agent_memory where expires_at <= now() limit $1 for update skip locked
+   ) gone
+   where m.namespace = gone.namespace and m.owner = gone.owner and m.id = gone.id
+   returning m.id`,
+  `delete from message m
+   using (
+     select namespace, owner, number from message where expires_at <= now() limit $1 for update skip locked
+   ) gone
+   where m.namespace = gone.namespace and m.owner = gone.owner and m.number = gone.number
+   returning m.id`,
+];
+
 /** Forgets what has run out. */
 export async function pruneAgentData(store: StoreContext): Promise<void> {
-  await store.query(
-    `update agent_data set document = null, expires_at = null
-     where expires_at <= now() and document is not null`,
-  );
-  await store.query("delete from agent_memory where expires_at <= now()");
-  await store.query("delete from message where expires_at <= now()");
+  for (const pruning of prunings) {
+    while ((await store.query(pruning, [PRUNED_AT_ONCE])).length === PRUNED_AT_ONCE);
+  }
 }

@@ -389,4 +389,17 @@ export function agentDataCases(open: OpenTeam): void {
       await rows("agent_data", "document is not null"),
     ]).toEqual([0, 1, 1]);
   });
+
+  it("are pruned of however much has run out", async () => {
+    const team = await open();
+    await team.sql.query(
+      `insert into agent_memory (namespace, owner, id, type, content, expires_at)
+       select $1, 'a', gen_random_uuid(), 'thought', 'null', now() - interval '1 second' from generate_series(1, 2500)`,
+      [team.namespace],
+    );
+    const left = async () => (await team.sql.query(`select from ${ownedIn.agent_memory}`, [team.namespace])).length;
+    expect(await left()).toBe(2_500);
+    await team.store.upkeep.prune();
+    expect(await left()).toBe(0);
+  });
 }
