@@ -35,6 +35,7 @@ describe("loadConfig", () => {
         handOff: false,
         drainMs: 20_000,
       },
+      planning: { repairs: 3, tokens: 100_000, timeMs: 60_000, cassettes: undefined },
       limits: defaultLimits,
     });
     expect(config.executor.name).toMatch(new RegExp(`-${process.pid}$`));
@@ -128,6 +129,18 @@ describe("loadConfig", () => {
     expect(loadConfig({ OPENAI_API_KEY: "sk-1" }).executor.llm).toBeUndefined();
   });
 
+  it("reads how a model plans", () => {
+    const { planning } = loadConfig({
+      SKEIN_PLAN_REPAIRS: "0",
+      SKEIN_PLAN_TOKENS: "5000",
+      SKEIN_PLAN_TIMEOUT_MS: "100",
+      SKEIN_LLM_CASSETTES: "tapes",
+      SKEIN_LLM_CASSETTE_MODE: "replay",
+    });
+    const cassettes = { folder: "tapes", mode: "replay" };
+    expect(planning).toEqual({ repairs: 0, tokens: 5_000, timeMs: 100, cassettes });
+  });
+
   it("names every variable that is wrong, and what it should be, but never its value", () => {
     const env = {
       PORT: "80x",
@@ -163,6 +176,9 @@ describe("loadConfig", () => {
     ["OPENAI_BASE_URL", "http://user:password@models.example"],
     ["OPENAI_API_KEY", "two words"],
     ["SKEIN_LLM_PRICES", "small=1"],
+    ["SKEIN_PLAN_REPAIRS", "11"],
+    ["SKEIN_PLAN_TIMEOUT_MS", "1"],
+    ["SKEIN_LLM_CASSETTE_MODE", "play"],
     ["SKEIN_LLM_PRICES", "small=1:2,=1:2"],
     ["SKEIN_LLM_PRICES", "small=-1:2"],
     ["SKEIN_MCP_SERVERS", "files"],

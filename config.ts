@@ -153,6 +153,11 @@ const environment = z.object({
     .regex(/^[\x21-\x7e]+$/, { error: "must have only letters, digits and signs, without spaces" })
     .optional(),
   SKEIN_LLM_MODEL: z.string().optional(),
+  SKEIN_LLM_CASSETTES: z.string().min(1).optional(),
+  SKEIN_LLM_CASSETTE_MODE: oneOf("record", "replay").default("record"),
+  SKEIN_PLAN_REPAIRS: wholeNumber(0, 10).default(3),
+  SKEIN_PLAN_TOKENS: wholeNumber(1, 10_000_000).default(100_000),
+  SKEIN_PLAN_TIMEOUT_MS: wholeNumber(100, 600_000).default(60_000),
   SKEIN_LLM_PRICES: prices.default(new Map()),
   SKEIN_MCP_SERVERS: mcpServers.default({}),
   SKEIN_SANDBOX: oneOf("off", "bubblewrap").default("off"),
@@ -206,6 +211,14 @@ export interface Config {
     drainMs: number;
     /** Touched whenever the server answers a heartbeat, for health checks from outside. */
     healthFile: string | undefined;
+  };
+  /** How a model plans. */
+  planning: {
+    repairs: number;
+    tokens: number;
+    timeMs: number;
+    /** Where what a model answers is recorded, or replayed from. */
+    cassettes: { folder: string; mode: "record" | "replay" } | undefined;
   };
   limits: Limits;
 }
@@ -269,6 +282,15 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       handOff: values.SKEIN_HANDOFF,
       drainMs: values.SKEIN_DRAIN_MS,
       healthFile: values.SKEIN_HEALTH_FILE,
+    },
+    planning: {
+      repairs: values.SKEIN_PLAN_REPAIRS,
+      tokens: values.SKEIN_PLAN_TOKENS,
+      timeMs: values.SKEIN_PLAN_TIMEOUT_MS,
+      cassettes:
+        values.SKEIN_LLM_CASSETTES === undefined
+          ? undefined
+          : { folder: values.SKEIN_LLM_CASSETTES, mode: values.SKEIN_LLM_CASSETTE_MODE },
     },
     limits: Object.fromEntries(
       (Object.keys(defaultLimits) as LimitName[]).map((name) => [name, values[limitKey(name)]]),

@@ -15,10 +15,13 @@ import type { CapabilityOffer, NewPlan, PlanSubmission, Store } from "../store/s
 import type { Principal } from "./auth.ts";
 
 export interface PlanContext {
-  store: Pick<Store, "agents">;
+  store: Pick<Store, "agents" | "plans">;
   planners: readonly Planner[];
   limits: Limits;
 }
+
+/** Accepted plans that a planner may look through for examples. */
+const PAST_PLANS = 50;
 
 /** Who asks for a plan, and what their runs may use. */
 type Submitter = Pick<Principal, "namespace" | "capabilities">;
@@ -55,19 +58,23 @@ const CLIENT = "client";
 export async function makePlan(
   context: PlanContext,
   { namespace, capabilities: allowed }: Submitter,
-  { goal, planner: name }: { goal: Goal; planner: string | undefined },
+  { goal, planner: name, signal }: { goal: Goal; planner: string | undefined; signal: AbortSignal },
 ): Promise<MadePlan> {
   requireConsistent(goal);
   const planner = choosePlanner(context.planners, name);
   const capabilities = await offered(context, namespace, allowed);
-  const made = await planner.plan(goal, capabilities);
+  const made = await planner.plan(goal, capabilities, {
+    flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits }).issues,
+    accepted: () => context.store.plans.accepted(namespace, PAST_PLANS),
+    signal,
+  });
   if (made.outcome === "impossible") {
     const issues = made.issues.map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
     throw refusal("PLAN_IMPOSSIBLE", issues);
   }
   const { workflow, estimate } = admit(made.plan.workflow, goal, capabilities, context.limits);
-  const { tasks, edges, alternatives, isBest }: Plan = made.plan;
-  const explanation = { tasks, edges, alternatives, isBest, estimate };
+  const { tasks, edges, alternatives, isBest, transcript }: Plan = made.plan;
+  const explanation = { tasks, edges, alternatives, isBest, estimate, ...(transcript && { transcript }) };
   return { namespace, id: uuidv7(), planner: planner.name, goal, workflow, explanation };
 }
 

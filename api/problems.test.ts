@@ -7,6 +7,7 @@ describe("problems", () => {
     const codes = Object.keys(errorTitles) as ErrorCode[];
     expect(codes.filter((code) => statusOf(code) < 400 || statusOf(code) > 599)).toEqual([]);
     expect(codes.filter((code) => statusOf(code) >= 500)).toEqual([
+      "PLANNER_FAILED",
       "DATABASE_UNAVAILABLE",
       "BROKER_UNAVAILABLE",
       "FEATURE_UNAVAILABLE",

@@ -182,7 +182,7 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
 }
 
 export function planRecordBody(plan: PlanRecord): PlanRecordBody {
-  const { tasks, edges, alternatives, estimate, isBest } = plan.explanation;
+  const { tasks, edges, alternatives, estimate, isBest, transcript = [] } = plan.explanation;
   return {
     id: plan.id,
     planner: plan.planner,
@@ -200,6 +200,11 @@ export function planRecordBody(plan: PlanRecord): PlanRecordBody {
       reliability: estimate.reliability,
     },
     is_best: isBest,
+    transcript: transcript.map(({ inputTokens, outputTokens, ...said }) => ({
+      ...said,
+      input_tokens: inputTokens,
+      output_tokens: outputTokens,
+    })),
     run_id: plan.runId,
     decided_by: plan.decidedBy,
     reason: plan.reason,

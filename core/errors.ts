@@ -75,6 +75,8 @@ export const errorTitles = {
   // Plans
   GOAL_INVALID: "The goal is not valid",
   PLANNER_UNKNOWN: "There is no such planner",
+  PLANNER_FAILED: "The planner could not be asked, or did not answer",
+  PLAN_ANSWER_INVALID: "The model's answer is not a plan",
   PLAN_IMPOSSIBLE: "There is no plan for the goal",
   PLAN_EMPTY: "The goal has all that it wants already",
   PLAN_TOO_HARD: "No plan was found before the search was broken off",

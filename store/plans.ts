@@ -27,6 +27,13 @@ export function planStore(sql: Sql): PlanStore {
       );
       return toPlan(row!);
     },
+    accepted: async (namespace, limit) => {
+      const rows = await sql.query<PlanRow>(
+        `select ${planColumns} from plan where namespace = $1 and status = 'accepted' order by decided_at desc limit $2`,
+        [namespace, limit],
+      );
+      return rows.map(toPlan);
+    },
     find: async (namespace, id) => {
       const [row] = await sql.query<PlanRow>(`select ${planColumns} from plan where namespace = $1 and id = $2`, [
         namespace,

@@ -9,6 +9,7 @@ import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import { capabilityPlanner } from "../../core/planner/capability-planner.ts";
+import type { Planner } from "../../core/planner/planner.ts";
 import { mountMcp } from "../../mcp/main.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
@@ -16,6 +17,9 @@ import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import { agentQueue, capabilityQueue, type Transport } from "../../transport/transport.ts";
 import { version } from "../../version.ts";
 import { stopOnSignals } from "../stop-on-signals.ts";
+import { cassetteFetch } from "./model-planner/cassettes.ts";
+import { modelAt } from "./model-planner/endpoint.ts";
+import { modelPlanner } from "./model-planner/model-planner.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 
 export interface ServeOptions {
@@ -60,7 +64,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
       store,
       wakeups,
       definitions: createDefinitions(config.limits),
-      planners: [capabilityPlanner],
+      planners: [capabilityPlanner, configuredModelPlanner(config)],
       limits: config.limits,
       maxStreams: config.maxStreams,
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
@@ -114,6 +118,15 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
       return stopping;
     },
   };
+}
+
+/** Refuses to plan where no model is configured. */
+function configuredModelPlanner({ planning, executor }: Config): Planner {
+  const { baseUrl, apiKey, model } = executor.llm ?? {};
+  const { cassettes, ...budget } = planning;
+  const fetch = cassettes && cassetteFetch(cassettes.folder, cassettes.mode);
+  const ask = baseUrl !== undefined && model !== undefined ? modelAt({ baseUrl, apiKey, model, fetch }) : undefined;
+  return modelPlanner({ ask, others: [capabilityPlanner.name], budget });
 }
 
 function cannotListen({ host, port }: Config, error: NodeJS.ErrnoException): SkeinError {

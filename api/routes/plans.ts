@@ -8,7 +8,7 @@ import { acceptBody, plan, planBody, planQuery, rejectBody } from "../../core/pr
 import { run } from "../../core/protocol/runs.ts";
 import type { PlanRecord } from "../../store/store.ts";
 import { requireStorable } from "../bodies.ts";
-import type { ApiContext, App } from "../context.ts";
+import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { renderMermaid } from "../graph/mermaid.ts";
 import { renderSvg } from "../graph/svg.ts";
 import type { GraphView } from "../graph/view.ts";
@@ -43,7 +43,7 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       requireStorable(request, workflow, "/workflow", limits.jsonDepth);
       const made = workflow
         ? await takePlan(context, request.principal, goal, workflow)
-        : await makePlan(context, request.principal, { goal, planner });
+        : await makePlan(context, request.principal, { goal, planner, signal: goneSignal(reply) });
       const stored = await store.plans.create({ ...made, submission: {} });
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },

@@ -70,12 +70,16 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
       const { goal } = request.body;
       if (goal) requireStorable(request, goal, "/goal", limits.jsonDepth);
       if (goal && request.body.plan_review === "required") {
-        const made = await makePlan(context, request.principal, { goal, planner: request.body.planner });
+        const made = await makePlan(context, request.principal, {
+          goal,
+          planner: request.body.planner,
+          signal: goneSignal(reply),
+        });
         const stored = await store.plans.create({ ...made, submission: submissionOf(given.body) });
         return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
       }
       const runId = goal
-        ? await submitGoal(goal, given, request.principal)
+        ? await submitGoal(goal, given, request.principal, goneSignal(reply))
         : submittedRun((await submitTogether([await prepareSubmission(submitContext, given)]))[0]!);
       const wait = preferredWait(request);
       if (wait > 0) reply.header("preference-applied", `wait=${wait}`);
@@ -88,7 +92,12 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
   );
 
   /** Plans, and submits what comes out. A repeated request is not planned again: it is the same run, whoever has left since. */
-  async function submitGoal(goal: Goal, given: SubmitRequest, principal: Principal): Promise<string> {
+  async function submitGoal(
+    goal: Goal,
+    given: SubmitRequest,
+    principal: Principal,
+    signal: AbortSignal,
+  ): Promise<string> {
     const { namespace, body } = given;
     const bodyHash = meaningHash(body);
     const before = given.idempotencyKey && (await store.runs.keyed(namespace, given.idempotencyKey));
@@ -97,7 +106,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
         before.bodyHash === bodyHash ? { outcome: "replayed", runId: before.runId } : { outcome: "conflict" },
       );
     }
-    const made = await makePlan(context, principal, { goal, planner: body.planner });
+    const made = await makePlan(context, principal, { goal, planner: body.planner, signal });
     const submission = submissionOf(body);
     const planned = { ...given, body: planSubmitBody(made, submission), bodyHash };
     const prepared = await prepareSubmission(submitContext, planned);

@@ -11,7 +11,7 @@ import { alternativesOf, edgeReasons, taskReasons } from "./reasons.ts";
 import { type Aim, chains, type Found, type Measure, search } from "./search.ts";
 import type { Wiring } from "./wiring.ts";
 
-export const capabilityPlanner: Planner = { name: "capability", plan };
+export const capabilityPlanner = { name: "capability", plan } satisfies Planner;
 
 const nothingToDo: Issue = {
   code: "PLAN_EMPTY",

@@ -9,6 +9,7 @@ import { semanticType } from "./capability.ts";
 
 const MAX_VALUES = 100;
 const MAX_CAPABILITIES = 100;
+const MAX_TEXT = 8_192;
 
 const valueName = z.string().regex(idPattern, { error: "must be a name, written like a task's id" });
 
@@ -41,6 +42,12 @@ export const goalSchema = z
     )
       .default({})
       .meta({ description: "What there is: the type of each value by name; the inputs of the run" }),
+    text: z
+      .string()
+      .min(1)
+      .max(MAX_TEXT)
+      .optional()
+      .meta({ description: "What it is about, in words, for planners that read them (`llm`)" }),
     want: values(semanticType, 1).meta({ description: "What is wanted: a type by name; the outputs of the run" }),
     prefer: z
       .enum(preferences)

@@ -16,7 +16,26 @@ export interface Planner {
   /** What a request names it by. */
   readonly name: string;
   /** What it has come to. Never throws for a goal that has no plan. */
-  plan(goal: Goal, capabilities: readonly PlannableCapability[]): PlanOutcome | Promise<PlanOutcome>;
+  plan(
+    goal: Goal,
+    capabilities: readonly PlannableCapability[],
+    circumstances: Circumstances,
+  ): PlanOutcome | Promise<PlanOutcome>;
+}
+
+/** What a planner may ask for while it plans. */
+export interface Circumstances {
+  /** What the gate has against a plan; none: it would let it through. */
+  flawsOf(plan: unknown): Issue[];
+  /** Plans that were accepted, the newest first. */
+  accepted(): Promise<PastPlan[]>;
+  /** Aborts when nobody waits for the plan any more. */
+  signal: AbortSignal;
+}
+
+export interface PastPlan {
+  goal: Goal;
+  workflow: Workflow;
 }
 
 export type PlanOutcome =
@@ -33,6 +52,20 @@ export interface Plan {
   estimate: Estimate;
   /** Whether nothing is better by what the goal prefers. */
   isBest: boolean;
+  /** What was said to a model, and by it, round by round. */
+  transcript?: Exchange[];
+}
+
+/** One round of asking a model. */
+export interface Exchange {
+  /** What was said since the last answer. */
+  prompt: { role: "system" | "user"; content: string }[];
+  answer: string;
+  /** Why the answer was not taken. */
+  refused: { code: string; message: string; pointer: string }[];
+  /** Tokens, where the endpoint tells them. */
+  inputTokens: number;
+  outputTokens: number;
 }
 
 export interface TaskReason {

@@ -2,7 +2,9 @@ import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
 import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
 
-export const planners = name.meta({ description: "Default: `capability`, which plans by types alone" });
+export const planners = name.meta({
+  description: "Default: `capability`, which plans by types alone; `llm` asks a model",
+});
 
 export const planBody = z
   .strictObject({
@@ -57,6 +59,17 @@ export const plan = z
     is_best: z
       .boolean()
       .meta({ description: "Nothing is better by what the goal prefers; else the search was broken off" }),
+    transcript: z
+      .array(
+        z.object({
+          prompt: z.array(z.object({ role: z.enum(["system", "user"]), content: z.string() })),
+          answer: z.string(),
+          refused: z.array(z.object({ code: z.string(), message: z.string(), pointer: z.string() })),
+          input_tokens: z.number(),
+          output_tokens: z.number(),
+        }),
+      )
+      .meta({ description: "What was said to a model and by it, round by round; empty where none was asked" }),
     run_id: uuid.nullable().meta({ description: "Of an accepted plan" }),
     decided_by: z.string().nullable(),
     reason: z.string().nullable().meta({ description: "What was said when it was decided" }),

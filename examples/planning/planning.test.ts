@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { API_KEY, say, startChatServer } from "../../agents/executor_agents/llm/chat-server.suite.ts";
 import { invoke } from "../../cli/invoke.suite.ts";
 import { createClient, type Embedded, loadConfig, startEmbedded } from "../../index.ts";
 import * as newsroom from "./newsroom.ts";
@@ -79,11 +80,90 @@ describe("the goal", () => {
     [["plan"], "Give one goal"],
     [["plan", "summarise this"], "is not a goal"],
     [["plan", "article.text -> news.breif"], 'Did you mean "news.brief"?'],
-    [["plan", "x -> y", "--planner", "llm"], "there is capability"],
+    [["plan", "x -> y", "--planner", "oracle"], "there is capability, llm"],
+    [["plan", "article.text -> news.brief", "--planner", "llm"], "No model is configured"],
     [["plan", "article.text -> news.brief", "--input", "a=b"], "add --accept"],
     [["plan", "article.text -> news.brief", "--budget", "2"], "The cheapest plan costs 4"],
   ])("is refused in one sentence where it cannot be planned: %j", async (args, text) => {
     const { code, stderr } = await skein(...args);
     expect([code, stderr]).toEqual([2, expect.stringContaining(text)]);
+  });
+});
+
+describe("the same goal", () => {
+  /** What a model might answer, which passes over one that would do it all, for twenty times as much. */
+  const answer = {
+    tasks: [
+      {
+        id: "sentences",
+        capability: "news.sentences",
+        reason: "The lead is one of them.",
+        input: { text: { have: "article" } },
+      },
+      {
+        id: "keywords",
+        capability: "news.keywords",
+        reason: "A brief has them.",
+        input: { text: { have: "article" } },
+      },
+      {
+        id: "lead",
+        capability: "news.lead",
+        reason: "A brief begins with it.",
+        input: { sentences: { task: "sentences", output: "sentences" } },
+      },
+      {
+        id: "brief",
+        capability: "news.brief",
+        reason: "It is wanted.",
+        input: { lead: { task: "lead", output: "lead" }, keywords: { task: "keywords", output: "keywords" } },
+      },
+    ],
+    outputs: { brief: { task: "brief", output: "brief" } },
+  };
+
+  it("is planned by a model, whose first plan the gate refuses, and run to the same result", async () => {
+    const model = await startChatServer();
+    model.answer(say("A brief? Just write one."), say(JSON.stringify(answer)));
+    const planning = await startEmbedded({
+      config: loadConfig({
+        PORT: "0",
+        OPENAI_BASE_URL: model.url,
+        OPENAI_API_KEY: API_KEY,
+        SKEIN_LLM_MODEL: "scripted",
+      }),
+      logger: pino({ level: "silent" }),
+      executors: Object.values(newsroom),
+      inMemory: true,
+    });
+    try {
+      const client = createClient({ url: planning.url });
+      const goal = parse(readFileSync(file, "utf8"));
+      const plan = await client.plans.create({ goal: { ...goal, text: "A brief for the front page" }, planner: "llm" });
+      expect(plan).toMatchObject({
+        planner: "llm",
+        is_best: false,
+        estimate: { tasks: 4, depth: 3, cost: 4 },
+        transcript: [
+          { answer: "A brief? Just write one.", refused: [{ code: "PLAN_ANSWER_INVALID" }] },
+          { refused: [], input_tokens: 100 },
+        ],
+      });
+      const run = await client.plans.accept(plan.id);
+      for await (const event of client.runs.events(run.id)) void event;
+      expect(await client.runs.result(run.id)).toEqual({
+        status: "completed",
+        outputs: { brief: result },
+        error: null,
+      });
+      model.answer(say(JSON.stringify(answer)));
+      await client.plans.create({ goal, planner: "llm" });
+      // By now it is an example for the next.
+      const [, user] = model.requests[2]!.body.messages as { content: string }[];
+      expect(JSON.parse(user!.content).plans_of_the_past).toMatchObject([{ answer: { outputs: answer.outputs } }]);
+    } finally {
+      await planning.stop();
+      await model.close();
+    }
   });
 });

@@ -44,6 +44,8 @@ export interface PlanDecision {
 }
 
 export interface PlanStore {
+  /** Those that were accepted last, at most so many, the newest first. */
+  accepted(namespace: string, limit: number): Promise<PlanRecord[]>;
   create(plan: NewPlan): Promise<PlanRecord>;
   find(namespace: string, id: string): Promise<PlanRecord | undefined>;
   /** Once. Undefined: there is no such plan, or it has been decided. */

@@ -39,6 +39,20 @@ export function goalPlanCases(open: OpenTeam): void {
     expect(await store.plans.find("another", plan.id)).toBeUndefined();
   });
 
+  it("that were accepted are given, the last first, and no more than asked for", async () => {
+    const { store, namespace } = await open();
+    const plans = [newPlan(namespace), newPlan(namespace), newPlan(namespace), newPlan(namespace)];
+    for (const plan of plans) await store.plans.create(plan);
+    const [first, second, third] = plans.map(({ id }) => id);
+    for (const id of [second!, first!]) {
+      await store.plans.decide(namespace, id, { status: "accepted", by: "ann", runId: uuidv7() });
+    }
+    await store.plans.decide(namespace, third!, { status: "rejected", by: "ann" });
+    const accepted = async (limit: number) => (await store.plans.accepted(namespace, limit)).map(({ id }) => id);
+    expect([await accepted(5), await accepted(1)]).toEqual([[first, second], [first]]);
+    expect(await store.plans.accepted("another", 5)).toEqual([]);
+  });
+
   it("are decided once", async () => {
     const { store, namespace } = await open();
     const { id } = await store.plans.create(newPlan(namespace));

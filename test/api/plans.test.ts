@@ -271,7 +271,7 @@ describe("a goal", () => {
     ],
     ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
     ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "1 to 100"],
-    ["for a planner that is not there", { goal, planner: "llm" }, "PLANNER_UNKNOWN", "", "there is capability"],
+    ["for a planner that is not there", { goal, planner: "oracle" }, "PLANNER_UNKNOWN", "", "there is capability, llm"],
     ["beside a workflow", { goal, workflow: "flow" }, "REQUEST_INVALID", "", "needs one of"],
   ])("%s is refused, and nothing runs", async (_, body, code, pointer, text) => {
     const { space } = await newLibrary();

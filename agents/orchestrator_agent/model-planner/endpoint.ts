@@ -1,0 +1,94 @@
+/** Asking a model at an endpoint that speaks OpenAI's chat-completions protocol, through the AI SDK. */
+import { SkeinError } from "../../../core/errors.ts";
+import type { JsonObject } from "../../../core/json.ts";
+
+export interface EndpointSettings {
+  /** Up to and without `/chat/completions`. */
+  baseUrl: string;
+  apiKey?: string | undefined;
+  model: string;
+  /** Default: the global one. */
+  fetch?: typeof fetch | undefined;
+}
+
+export interface ModelMessage {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
+export interface ModelAnswer {
+  text: string;
+  /** Whether it was cut off. */
+  isCut: boolean;
+  /** 0 where the endpoint does not tell. */
+  inputTokens: number;
+  outputTokens: number;
+}
+
+export type Ask = (
+  messages: readonly ModelMessage[],
+  options: { schema: JsonObject; maxOutputTokens: number; signal: AbortSignal },
+) => Promise<ModelAnswer>;
+
+/** Of requests that were refused for a while, or failed inside the endpoint; the SDK heeds Retry-After. */
+const MAX_RETRIES = 2;
+const MAX_REASON = 500;
+
+/** Rejects with PLANNER_FAILED, or with the signal's reason. */
+export function modelAt({ baseUrl, apiKey, model: name, fetch }: EndpointSettings): Ask {
+  return async (messages, { schema, maxOutputTokens, signal }) => {
+    // It takes 0.2 s, which a process that never asks a model need not wait.
+    const [{ generateText, jsonSchema, Output }, { createOpenAICompatible }] = await Promise.all([
+      import("ai"),
+      import("@ai-sdk/openai-compatible"),
+    ]);
+    const provider = createOpenAICompatible({
+      name: "openaiCompatible",
+      baseURL: baseUrl,
+      supportsStructuredOutputs: true,
+      ...(apiKey !== undefined && { apiKey }),
+      ...(fetch && { fetch }),
+    });
+    try {
+      const { responseFormat } = Output.object({ schema: jsonSchema(schema as never) });
+      const result = await generateText({
+        model: provider.chatModel(name),
+        messages: [...messages],
+        // The verdict on the text is ours: the SDK's own would not say what is wrong with it.
+        output: { ...Output.text(), responseFormat },
+        maxOutputTokens,
+        maxRetries: MAX_RETRIES,
+        temperature: 0,
+        allowSystemInMessages: true,
+        abortSignal: signal,
+      } as Parameters<typeof generateText>[0]);
+      return {
+        text: result.text,
+        isCut: result.finishReason === "length",
+        inputTokens: result.usage.inputTokens ?? 0,
+        outputTokens: result.usage.outputTokens ?? 0,
+      };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw failed(name, baseUrl, error, apiKey);
+    }
+  };
+}
+
+function failed(model: string, baseUrl: string, error: unknown, apiKey: string | undefined): SkeinError {
+  const { message, statusCode, lastError } = error as Error & { statusCode?: number; lastError?: unknown };
+  const { statusCode: lastStatus } = (lastError ?? {}) as { statusCode?: number };
+  const status = statusCode ?? lastStatus;
+  const said = (apiKey ? String(message).replaceAll(apiKey, "…") : String(message)).slice(0, MAX_REASON);
+  const remedy =
+    status === 401 || status === 403
+      ? "correct OPENAI_API_KEY"
+      : status === 404
+        ? "correct OPENAI_BASE_URL or SKEIN_LLM_MODEL"
+        : "try again later";
+  return new SkeinError(
+    "PLANNER_FAILED",
+    `"${model}" at ${new URL(baseUrl).host} did not answer${status === undefined ? "" : ` (${status})`}: ${said}. Use the planner \`capability\`, or ${remedy}.`,
+    { cause: error },
+  );
+}
