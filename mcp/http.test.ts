@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../config.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
-import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal } from "./tools.suite.ts";
+import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
 let embedded: Embedded;
@@ -12,7 +12,7 @@ let embedded: Embedded;
 beforeAll(async () => {
   // On any host but loopback a key is needed.
   const config = loadConfig({ PORT: "0", HOST: "0.0.0.0", SKEIN_ADMIN_KEY: ADMIN_KEY });
-  embedded = await startEmbedded({ config, logger: pino({ level: "silent" }), inMemory: true });
+  embedded = await startEmbedded({ config, logger: pino({ level: "silent" }), inMemory: true, executors: [shout] });
 });
 
 afterAll(async () => {

@@ -4,6 +4,9 @@ import type { Client } from "../sdk/client.ts";
 import { version } from "../version.ts";
 import { agentList } from "./tools/agent-list.ts";
 import { capabilityList } from "./tools/capability-list.ts";
+import { planCreate } from "./tools/plan-create.ts";
+import { planAccept, planReject } from "./tools/plan-decide.ts";
+import { planGet } from "./tools/plan-get.ts";
 import { runCancel } from "./tools/run-cancel.ts";
 import { runGet } from "./tools/run-get.ts";
 import { runGraph } from "./tools/run-graph.ts";
@@ -25,6 +28,10 @@ const tools = [
   runResume,
   runCancel,
   runLogs,
+  planCreate,
+  planGet,
+  planAccept,
+  planReject,
   capabilityList,
   agentList,
 ];
@@ -33,6 +40,7 @@ const instructions = `Skein runs workflows: DAGs of tasks, each performed by an 
 1. capability_list tells what tasks can ask for, with the JSON Schema of their inputs.
 2. Write a workflow definition, check it with workflow_validate, then start it with workflow_submit. It answers at once.
 3. run_result with wait_seconds waits for the end; run_get shows progress; run_graph draws the DAG; run_logs tells the story.
+Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.`;
 
 /** The tools never change while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */

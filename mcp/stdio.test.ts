@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../config.ts";
 import type { JsonObject } from "../core/json.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
-import { describeTools, type ProtocolVersion, protocols, refusal } from "./tools.suite.ts";
+import { describeTools, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
 const main = new URL("./main.ts", import.meta.url).href;
 const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL }))`;
@@ -21,6 +21,7 @@ beforeAll(async () => {
     config: loadConfig({ PORT: "0" }),
     logger: pino({ level: "silent" }),
     inMemory: true,
+    executors: [shout],
   });
 });
 

@@ -1,7 +1,9 @@
 /** What every door of the MCP server must do, in every version of the protocol. */
 import type { CallToolResult, Client } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 import type { JsonObject } from "../core/json.ts";
+import { defineExecutor } from "../sdk/executor.ts";
 
 export const protocols = { "2025-11-25": {}, "2026-07-28": { versionNegotiation: { mode: "auto" } } } as const;
 export type ProtocolVersion = keyof typeof protocols;
@@ -21,6 +23,16 @@ export const diamond = {
   ],
   outputs: { n: "{{ tasks.bottom.output.n }}" },
 };
+
+/** What a goal can be planned with. */
+export const shout = defineExecutor({
+  capability: "mcp.shout",
+  input: z.strictObject({ text: z.string() }),
+  output: z.strictObject({ loud: z.string() }),
+  consumes: { text: "mcp.text" },
+  produces: { loud: "mcp.loud" },
+  run: ({ input }) => ({ loud: input.text.toUpperCase() }),
+});
 
 const endless = { name: "endless", tasks: [{ id: "nap", capability: "core.sleep", input: { duration: "1h" } }] };
 
@@ -67,8 +79,9 @@ export function describeTools(version: ProtocolVersion, connect: (version: Proto
     it("describes every tool, what it takes, what it answers and whether it changes anything", async () => {
       const { tools } = await client.listTools();
       const looking = ["workflow_validate", "run_get", "run_list", "run_graph", "run_result", "run_logs"];
-      const readOnly = [...looking, "capability_list", "agent_list"];
-      const changing = ["workflow_submit", "run_pause", "run_resume", "run_cancel"];
+      const readOnly = [...looking, "plan_get", "capability_list", "agent_list"];
+      const planning = ["plan_create", "plan_accept", "plan_reject"];
+      const changing = ["workflow_submit", "run_pause", "run_resume", "run_cancel", ...planning];
       expect(tools.map(({ name }) => name).sort()).toEqual([...readOnly, ...changing].sort());
       for (const tool of tools) {
         expect(tool.title, tool.name).toBeTruthy();
@@ -100,6 +113,26 @@ export function describeTools(version: ProtocolVersion, connect: (version: Proto
       expect(logs).toContainEqual(expect.objectContaining({ step: "finish", task: "bottom" }));
       const agents = (await call(client, "agent_list")).data as JsonObject[];
       expect(agents).toContainEqual(expect.objectContaining({ status: "live" }));
+    });
+
+    it("plans a goal, shows the plan, and runs it when it is accepted", async () => {
+      const goal = { have: { text: { type: "mcp.text" } }, want: { loud: "mcp.loud" } };
+      const plan = await call(client, "plan_create", { goal });
+      expect(plan).toMatchObject({ status: "proposed", planner: "capability", tasks: [{ capability: "mcp.shout" }] });
+      const plan_id = plan.id as string;
+      const shown = textOf(await client.callTool({ name: "plan_get", arguments: { plan_id } }));
+      expect(shown).toContain("proposed, 1 tasks");
+      expect(shown).toContain("mcp_shout  (mcp.shout)");
+      const run = await call(client, "plan_accept", { plan_id, inputs: { text: "geese" } });
+      expect(await call(client, "plan_accept", { plan_id })).toMatchObject({ id: run.id });
+      const result = await call(client, "run_result", { run_id: run.id!, wait_seconds: 30 });
+      expect(result.outputs).toEqual({ loud: "GEESE" });
+      expect(await refusal(client, "plan_reject", { plan_id })).toMatchObject({ code: "PLAN_ALREADY_DECIDED" });
+      const other = await call(client, "plan_create", { goal });
+      const rejected = await call(client, "plan_reject", { plan_id: other.id!, reason: "too loud" });
+      expect(rejected).toMatchObject({ status: "rejected", reason: "too loud" });
+      const missing = await refusal(client, "plan_create", { goal: { ...goal, want: { loud: "mcp.luod" } } });
+      expect([missing.code, missing.text]).toEqual(["PLAN_IMPOSSIBLE", expect.stringContaining("mcp.loud")]);
     });
 
     it("draws a run in every format", async () => {

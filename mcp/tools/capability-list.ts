@@ -14,7 +14,9 @@ export const capabilityList = defineTool({
   text: ({ data }) => data.map(textOf).join("\n") || "No agent offers anything; start an executor first.",
 });
 
-function textOf({ name, description, agents, slots, input_schema }: z.infer<typeof capability>): string {
-  const input = input_schema ? `\n  input: ${JSON.stringify(input_schema)}` : "";
-  return `${name}: ${description || "no description"} (${agents} live agents, ${slots} slots)${input}`;
+function textOf(offer: z.infer<typeof capability>): string {
+  const { name, description, agents, slots, input_schema, consumes, produces } = offer;
+  const more = { input: input_schema, consumes, produces };
+  const lines = Object.entries(more).flatMap(([what, told]) => (told ? `\n  ${what}: ${JSON.stringify(told)}` : []));
+  return `${name}: ${description || "no description"} (${agents} live agents, ${slots} slots)${lines.join("")}`;
 }
