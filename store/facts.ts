@@ -34,6 +34,16 @@ export class FactLog {
     entry.wakesInMs = Math.min(entry.wakesInMs ?? ms, ms);
   }
 
+  /** For `restore`, when what is done from here on is rolled back. */
+  snapshot(): CommittedFacts[] {
+    return this.committed.map((entry) => ({ ...entry, facts: [...entry.facts] }));
+  }
+
+  restore(snapshot: CommittedFacts[]): void {
+    this.#byRun.clear();
+    for (const entry of snapshot) this.#byRun.set(entry.runId, entry);
+  }
+
   get committed(): CommittedFacts[] {
     return [...this.#byRun.values()];
   }

@@ -147,20 +147,47 @@ async function applyEffects(
       failures.set(task.id, { code: admission.code, message: admission.message, retryable: mayPass(admission) });
       continue;
     }
-    for (const emission of report.emit ?? []) {
-      const result = await emitItems(tx, log, task, emission, limits);
-      if ("code" in result) failures.set(task.id, result);
-    }
-    if (failures.has(task.id)) continue;
-    const result = report.spawn?.length ? await spawnTasks(tx, log, task, report.spawn, limits) : [];
-    if ("code" in result) {
-      failures.set(task.id, result);
+    const grown = mayGrow(report) ? await grow(tx, log, { report, task }, limits) : [];
+    if ("code" in grown) {
+      failures.set(task.id, grown);
       continue;
     }
-    spawned.push(...result);
+    spawned.push(...grown);
     admission?.take();
   }
   return { failures, spawned };
+}
+
+/** What the report adds to its run, whole or not at all: answers the rows that were spawned, or why it cannot be. */
+async function grow(
+  tx: Transaction,
+  log: FactLog,
+  { report, task }: { report: Report; task: LoadedTask },
+  limits: Limits,
+): Promise<NewTaskRow[] | Failure> {
+  const before = log.snapshot();
+  tx.send("savepoint growth");
+  const failure = await emitAll(tx, log, { report, task }, limits);
+  const spawned = failure ?? (report.spawn?.length ? await spawnTasks(tx, log, task, report.spawn, limits) : []);
+  if ("code" in spawned) {
+    tx.send("rollback to savepoint growth");
+    log.restore(before);
+  }
+  tx.send("release savepoint growth");
+  return spawned;
+}
+
+async function emitAll(
+  tx: Transaction,
+  log: FactLog,
+  { report, task }: { report: Report; task: LoadedTask },
+  limits: Limits,
+): Promise<Failure | undefined> {
+  for (const emission of report.emit ?? []) {
+    const result = await emitItems(tx, log, task, emission, limits);
+    if ("code" in result) return result;
+  }
+  return undefined;
 }
 
 function hasNoEffects({ report }: Completion): boolean {

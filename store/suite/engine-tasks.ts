@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Json } from "../../core/json.ts";
 import type { OpenTeam } from "../store.suite.ts";
-import type { Team } from "./team.ts";
+import type { Tasks, Team } from "./team.ts";
 
 export function engineCases(open: OpenTeam): void {
   const approve = (team: Team, runId: string, key: string, approved = true) =>
@@ -502,6 +502,43 @@ export function engineCases(open: OpenTeam): void {
     await team.complete(await team.take(runId, "consume[1]"));
     await team.settle();
     expect(await team.statuses(runId)).toMatchObject({ produce: "completed", consume: "completed" });
+  });
+
+  it("adds nothing of a report of which a part is refused, and tells of none of it", async () => {
+    const team = await open();
+    const openMap: Tasks[string] = { for_each: [], open: true };
+    const runId = await team.submit({
+      produce: { retry: { max_attempts: 1 } },
+      first: openMap,
+      second: openMap,
+      other: { retry: { max_attempts: 1 } },
+    });
+    await team.settle();
+    const item = (key: string) => [{ item: key, key }];
+    const [produce, other] = [await team.take(runId, "produce"), await team.take(runId, "other")];
+    await team.store.leases.emit({ ...team.proof(other), map: "second", items: [], close: true });
+    const { revision } = await team.run(runId);
+    const facts = (await team.events(runId)).length;
+    await team.store.leases.report([
+      {
+        ...team.completion(produce),
+        emit: [
+          { map: "first", items: item("a"), close: false },
+          { map: "second", items: item("b"), close: false },
+        ],
+      },
+      {
+        ...team.completion(other),
+        emit: [{ map: "first", items: item("c"), close: true }],
+        spawn: [{ id: "no good" }],
+      },
+    ]);
+    expect((await team.task(runId, "produce")).error).toMatchObject({ code: "emit_refused" });
+    expect((await team.task(runId, "other")).error).toMatchObject({ code: "spawn_invalid" });
+    expect(Object.keys(await team.tasks(runId)).filter((key) => key.includes("["))).toEqual([]);
+    expect(await team.run(runId)).toMatchObject({ revision });
+    const told = (await team.events(runId)).slice(facts).map(({ type }) => type);
+    expect(told.filter((type) => type !== "task.failed")).toEqual([]);
   });
 
   it("fails a task that emits into a closed map", async () => {
