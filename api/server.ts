@@ -19,6 +19,7 @@ import { pictureRoutes } from "./routes/pictures.ts";
 import { planRoutes } from "./routes/plans.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
+import { savedRunRoutes } from "./routes/saved-runs.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
@@ -85,6 +86,7 @@ const v1Routes = [
   workflowRoutes,
   runRoutes,
   rerunRoutes,
+  savedRunRoutes,
   signalRoutes,
   graphPatchRoutes,
   planRoutes,

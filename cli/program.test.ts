@@ -481,6 +481,35 @@ describe("skein workflow", () => {
     expect(asJson).toMatchObject({ code: 2, stderr: "" });
   });
 
+  it("save-from-run keeps what a run is a run of under a name, and runs it again", async () => {
+    const path = await echo("once", "description: Written inline.\n");
+    const { id } = JSON.parse((await skein(["run", path, "--json"])).stdout);
+    expect((await skein(["workflow", "save-from-run", id, "--name", "often"])).stdout).toMatch(/^Registered often@1\./);
+    expect((await skein(["workflow", "save-from-run", id, "--name", "often"])).stdout).toMatch(/^Registered often@1\./);
+    const changed = await skein([
+      "workflow",
+      "save-from-run",
+      id,
+      "--name",
+      "often",
+      "--description",
+      "Kept.",
+      "--json",
+    ]);
+    expect(JSON.parse(changed.stdout)).toMatchObject({
+      version: 2,
+      definition: { name: "often", description: "Kept." },
+    });
+    expect(JSON.parse((await skein(["run", "often", "--json"])).stdout)).toMatchObject({
+      workflow: "often",
+      version: 2,
+    });
+    expect((await skein(["workflow", "save-from-run", "x", "--name", "often"])).stderr).toContain(
+      "is not the id of a run",
+    );
+    expect((await skein(["workflow", "save-from-run", id, "--name", "not a name"])).stderr).toContain("/name");
+  });
+
   it("register stores a version that list and get show and run runs", async () => {
     const path = await echo("kept", "description: Kept for later.\n");
     expect((await skein(["workflow", "register", path])).stdout).toMatch(/^Registered kept@1\./);

@@ -282,6 +282,13 @@ function addWorkflow(program: Command, does: Does): void {
     .description("store a workflow; the same content is the same version")
     .action(does(async () => (await load()).register));
   workflow
+    .command("save-from-run <run>")
+    .description("store what a run is a run of, with all patches, to run it again with other inputs")
+    .requiredOption("--name <name>", "of the workflow that it becomes")
+    .option("--description <text>", "what it is for; default: as it was")
+    .hook("preAction", (_, { args }) => requireRunId(args[0]!))
+    .action(does(async () => (await load()).saveFromRun));
+  workflow
     .command("list")
     .description("the registered workflows")
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)

@@ -45,6 +45,20 @@ export async function register(context: Context, file: string): Promise<void> {
   context.stdout.write(`Registered ${nameOf(record)}. To run it: skein run ${record.name}\n`);
 }
 
+export async function saveFromRun(
+  context: Context,
+  run: string,
+  { name, description }: { name: string; description?: string },
+): Promise<void> {
+  const client = await context.client();
+  const record = await client.workflows.saveFromRun(run, {
+    name,
+    ...(description !== undefined && { description }),
+  });
+  if (context.json) return printJson(context, record);
+  context.stdout.write(`Registered ${nameOf(record)}. To run it: skein run ${record.name}\n`);
+}
+
 export async function listWorkflows(context: Context, { limit }: { limit: number }): Promise<void> {
   const client = await context.client();
   const records = await firstItems((page) => client.workflows.list(page), limit);

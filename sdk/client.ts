@@ -46,7 +46,7 @@ import type {
   ReportAnswerBody,
   ReportBody,
 } from "../core/protocol/tasks.ts";
-import type { Validation, WorkflowRecord } from "../core/protocol/workflows.ts";
+import type { SaveRunBody, Validation, WorkflowRecord } from "../core/protocol/workflows.ts";
 import type { Workflow } from "../core/workflow.ts";
 import { agentDataOf, sendMessages } from "./agent-data.ts";
 import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
@@ -88,6 +88,8 @@ export function createClient(options: ClientOptions) {
       get: (name: string, version?: number) =>
         http.get<WorkflowRecord>(`/v1/workflows/${encodeURIComponent(name)}`, { version }),
       list: (page: PageOptions = {}) => http.get<PageOf<WorkflowRecord>>("/v1/workflows", page),
+      /** Registers what a run is a run of, with all patches, under a name. */
+      saveFromRun: (id: string, body: SaveRunBody) => http.post<WorkflowRecord>(`${run(id)}/workflow`, body),
     },
     runs: {
       submit: (body: Omit<SubmitBody, "plan_review">, submit: SubmitOptions = {}) =>

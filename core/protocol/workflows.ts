@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { jsonObject, timestamp } from "./common.ts";
+import { jsonObject, name, timestamp } from "./common.ts";
 
 export const workflowRecord = z
   .object({
@@ -30,3 +30,11 @@ export const validation = z
   })
   .meta({ id: "Validation" });
 export type Validation = z.infer<typeof validation>;
+
+export const saveRunBody = z
+  .strictObject({
+    name: name.meta({ description: "Of the workflow that it becomes" }),
+    description: z.string().max(4096).optional().meta({ description: "Default: that of the run's definition" }),
+  })
+  .meta({ id: "SaveRun" });
+export type SaveRunBody = z.infer<typeof saveRunBody>;

@@ -117,6 +117,7 @@ const definition = { name: "w", tasks: [{ id: "a", capability: "work" }] };
 const bodies: Record<string, (resources: Resources) => object> = {
   postWorkflows: () => definition,
   postWorkflowsValidate: () => definition,
+  postRunsRunWorkflow: () => ({ name: "saved" }),
   postRuns: () => ({ definition }),
   postPlans: () => ({ goal: { want: { made: "made" } } }),
   postPlansPlanAccept: () => ({ reason: "test" }),

@@ -32,6 +32,35 @@ async function allPages<T>(path: string): Promise<T[][]> {
 }
 
 describe("workflows", () => {
+  it("are saved from runs as these are now, with their patches, and run with other inputs", async () => {
+    const space = await server.newNamespace();
+    const agent = await space.join();
+    const run = await space.submit([{ id: "a", input: "{{ inputs.x }}" }], { inputs: { x: 1 } });
+    const patched = await space.call({
+      method: "PATCH",
+      path: `/v1/runs/${run.id}/graph`,
+      headers: { "if-match": '"0"' },
+      body: { add: [{ id: "b", capability: "work", needs: ["a"] }] },
+    });
+    expect(patched.status).toBe(200);
+    const save = (body: object) =>
+      space.call<{ name: string; version: number; definition: { tasks: { id: string }[] } }>({
+        path: `/v1/runs/${run.id}/workflow`,
+        body,
+      });
+    const saved = await save({ name: "again", description: "What was planned." });
+    expect([saved.status, saved.body.name, saved.body.version]).toEqual([201, "again", 1]);
+    expect(saved.body.definition.tasks.map(({ id }) => id)).toEqual(["a", "b"]);
+    expect((await save({ name: "again", description: "What was planned." })).status).toBe(200);
+    const { body: next } = await space.call<{ id: string }>({
+      path: "/v1/runs",
+      body: { workflow: "again", inputs: { x: 2 } },
+    });
+    await space.call({ method: "POST", path: `/v1/runs/${run.id}/cancel` });
+    await agent.work(({ input }) => input);
+    expect(await space.finished(next.id)).toMatchObject({ status: "completed", workflow: "again", version: 1 });
+  });
+
   const yaml = (more = "") => `name: report\n${more}tasks:\n  - { id: a, capability: work }\n`;
   const post = <T>(path: string, body: string, type = "application/yaml", own = space) =>
     own.call<T>({ path, body, headers: { "content-type": type } });
