@@ -13,9 +13,10 @@ import type { Plan, Planner } from "../core/planner/planner.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import type { CapabilityOffer, NewPlan, PlanSubmission, Store } from "../store/store.ts";
 import type { Principal } from "./auth.ts";
+import { findTemplates } from "./templates.ts";
 
 export interface PlanContext {
-  store: Pick<Store, "agents" | "plans">;
+  store: Pick<Store, "agents" | "plans" | "workflows">;
   planners: readonly Planner[];
   limits: Limits;
 }
@@ -27,7 +28,7 @@ const PAST_PLANS = 50;
 type Submitter = Pick<Principal, "namespace" | "capabilities">;
 
 /** Label of a run that was planned: the id of its plan. */
-const PLAN_LABEL = "skein.plan";
+export const PLAN_LABEL = "skein.plan";
 
 type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">;
 
@@ -54,11 +55,19 @@ export async function takePlan(
 /** What stands in the place of a planner's name where there was none. */
 const CLIENT = "client";
 
+export interface PlanWish {
+  goal: Goal;
+  planner: string | undefined;
+  /** The workflow to take, by `name` or `name@version`. */
+  template: string | undefined;
+  signal: AbortSignal;
+}
+
 /** Throws why there is no plan, or why the one that was made is refused. */
 export async function makePlan(
   context: PlanContext,
   { namespace, capabilities: allowed }: Submitter,
-  { goal, planner: name, signal }: { goal: Goal; planner: string | undefined; signal: AbortSignal },
+  { goal, planner: name, template, signal }: PlanWish,
 ): Promise<MadePlan> {
   requireConsistent(goal);
   const planner = choosePlanner(context.planners, name);
@@ -66,6 +75,7 @@ export async function makePlan(
   const made = await planner.plan(goal, capabilities, {
     flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits }).issues,
     accepted: () => context.store.plans.accepted(namespace, PAST_PLANS),
+    templates: () => findTemplates(context.store.workflows, namespace, template),
     signal,
   });
   if (made.outcome === "impossible") {

@@ -98,6 +98,7 @@ async function score(sample: Sample, index: number): Promise<Scored> {
         return issues;
       },
       accepted: async () => [],
+      templates: async () => [],
       signal: new AbortController().signal,
     }),
   ).catch((error: unknown) => {

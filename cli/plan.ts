@@ -18,6 +18,8 @@ export interface PlanOptions extends InputOptions {
   /** A JSON or YAML file. */
   goal?: string;
   planner?: string;
+  /** Names the workflow to take, and so the planner. */
+  template?: string;
   prefer?: (typeof preferences)[number];
   mustUse?: string[];
   mustNotUse?: string[];
@@ -62,7 +64,7 @@ async function planRequest(context: Context, text: string | undefined, options: 
   if ((text === undefined) === (options.goal === undefined)) {
     throw new UsageError('Give one goal: in words such as "web.url -> document.summary", or a file with --goal.');
   }
-  const { prefer, mustUse, mustNotUse, budget, deadline, planner } = options;
+  const { prefer, mustUse, mustNotUse, budget, deadline, template, planner = template && "template" } = options;
   const more = {
     ...(prefer && { prefer }),
     ...(mustUse && { must_use: mustUse }),
@@ -73,7 +75,7 @@ async function planRequest(context: Context, text: string | undefined, options: 
   const goal = (text === undefined
     ? { ...(await readObject(context, options.goal!)), ...more }
     : parseGoalText(text, more)) as unknown as PlanBody["goal"];
-  return { goal, ...(planner !== undefined && { planner }) };
+  return { goal, ...(planner && { planner }), ...(template !== undefined && { template }) };
 }
 
 /** With `--json` and a run to follow, the run's report alone is printed. */

@@ -528,6 +528,16 @@ describe("skein workflow", () => {
   });
 });
 
+describe("skein plan --template", () => {
+  it("takes the registered workflow, and names it when it does not fit", async () => {
+    const path = await echo("fitting", "goal: { want: { given: a.thing } }\n");
+    await skein(["workflow", "register", path]);
+    const { code, stderr } = await skein(["plan", "a.thing -> some.type", "--template", "fitting"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("Template fitting@1: it does not give some.type");
+  });
+});
+
 describe("skein agents, capabilities and keys", () => {
   it("show who is there and what can be asked", async () => {
     expect((await skein(["agents", "list"])).stdout).toMatch(/ live +queue +\d+\/16 +\S+ ago +.*core\.echo/);

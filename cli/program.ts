@@ -307,6 +307,7 @@ function addPlans(program: Command, does: Does): void {
     .argument("[goal]", 'what there is and what is wanted, by type: "web.url -> document.summary"')
     .option("--goal <file>", "a JSON or YAML file with the goal (- is stdin)")
     .option("--planner <name>", "default: capability, which needs no model")
+    .option("--template <name>", "take this registered workflow (name, name@3)")
     .addOption(new Option("--prefer <what>", "default: as few tasks as possible").choices(preferences))
     .option("--must-use <capability>", "has to be in the plan; repeatable, in this order", collect)
     .option("--must-not-use <capability>", "must not be in the plan; repeatable", collect)

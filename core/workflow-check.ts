@@ -55,6 +55,7 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
     ...wrongDelays(value),
     ...issues,
     ...wrongOutputs(value, nodes),
+    ...wrongGoal(value),
   ];
 }
 
@@ -416,6 +417,21 @@ function wrongOutputs(value: unknown, nodes: readonly Task[]): Issue[] {
   if (!isJsonObject(value) || value.outputs === undefined) return [];
   const taskIds = new Set(nodes.map((node) => node.id));
   return checkTemplate(value.outputs, { taskIds, needs: taskIds, names }, "/outputs");
+}
+
+/** What a workflow says that it gives has to be among its outputs. */
+function wrongGoal(value: unknown): Issue[] {
+  const goal = isJsonObject(value) ? value.goal : undefined;
+  if (!isJsonObject(value) || !isJsonObject(goal) || !isJsonObject(goal.want)) return [];
+  const outputs = isJsonObject(value.outputs) ? value.outputs : {};
+  return Object.keys(goal.want)
+    .filter((name) => !Object.hasOwn(outputs, name))
+    .slice(0, MAX_ISSUES)
+    .map((name) => ({
+      code: "WORKFLOW_INVALID",
+      message: `The goal wants "${name}", which is not among the \`outputs\`; add it there.${didYouMean(name, Object.keys(outputs))}`,
+      pointer: pointerTo("/goal/want", name),
+    }));
 }
 
 function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Limits): Issue[] {

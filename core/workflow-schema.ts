@@ -261,6 +261,16 @@ export const workflowSchema = z
         .record(z.string().regex(labelKeyPattern), z.string().max(MAX_LABEL_LENGTH))
         .describe(`Texts to find runs by; keys are ${ID_FORM}, and may contain \`/\`.`),
     ),
+    goal: optional(
+      z
+        .strictObject({
+          have: optional(z.record(id, id).describe("The semantic type of each input by name.")),
+          want: z.record(id, id).describe("The semantic type of each output by name."),
+        })
+        .describe(
+          "What the workflow is for, by types: with it, the planner `template` finds it for goals like this one.",
+        ),
+    ),
     tasks: z.array(taskSchema).min(1).describe("The tasks, at least one, in any order."),
     outputs: optional(json.describe("The run's result, with `{{ expressions }}` over all tasks in strings.")),
   })

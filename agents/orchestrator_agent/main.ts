@@ -10,6 +10,7 @@ import { SkeinError } from "../../core/errors.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import { capabilityPlanner } from "../../core/planner/capability-planner.ts";
 import type { Planner } from "../../core/planner/planner.ts";
+import { templatePlanner } from "../../core/planner/template-planner.ts";
 import { mountMcp } from "../../mcp/main.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
@@ -64,7 +65,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
       store,
       wakeups,
       definitions: createDefinitions(config.limits),
-      planners: [capabilityPlanner, configuredModelPlanner(config)],
+      planners: [capabilityPlanner, configuredModelPlanner(config), templatePlanner],
       limits: config.limits,
       maxStreams: config.maxStreams,
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
@@ -126,7 +127,7 @@ function configuredModelPlanner({ planning, executor }: Config): Planner {
   const { cassettes, ...budget } = planning;
   const fetch = cassettes && cassetteFetch(cassettes.folder, cassettes.mode);
   const ask = baseUrl !== undefined && model !== undefined ? modelAt({ baseUrl, apiKey, model, fetch }) : undefined;
-  return modelPlanner({ ask, others: [capabilityPlanner.name], budget });
+  return modelPlanner({ ask, others: [capabilityPlanner.name, templatePlanner.name], budget });
 }
 
 function cannotListen({ host, port }: Config, error: NodeJS.ErrnoException): SkeinError {

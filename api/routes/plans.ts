@@ -38,12 +38,12 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { goal, planner, workflow } = request.body;
+      const { goal, planner, template, workflow } = request.body;
       requireStorable(request, goal, "/goal", limits.jsonDepth);
       requireStorable(request, workflow, "/workflow", limits.jsonDepth);
       const made = workflow
         ? await takePlan(context, request.principal, goal, workflow)
-        : await makePlan(context, request.principal, { goal, planner, signal: goneSignal(reply) });
+        : await makePlan(context, request.principal, { goal, planner, template, signal: goneSignal(reply) });
       const stored = await store.plans.create({ ...made, submission: {} });
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },

@@ -73,6 +73,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
         const made = await makePlan(context, request.principal, {
           goal,
           planner: request.body.planner,
+          template: request.body.template,
           signal: goneSignal(reply),
         });
         const stored = await store.plans.create({ ...made, submission: submissionOf(given.body) });
@@ -106,7 +107,12 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
         before.bodyHash === bodyHash ? { outcome: "replayed", runId: before.runId } : { outcome: "conflict" },
       );
     }
-    const made = await makePlan(context, principal, { goal, planner: body.planner, signal });
+    const made = await makePlan(context, principal, {
+      goal,
+      planner: body.planner,
+      template: body.template,
+      signal,
+    });
     const submission = submissionOf(body);
     const planned = { ...given, body: planSubmitBody(made, submission), bodyHash };
     const prepared = await prepareSubmission(submitContext, planned);

@@ -4,8 +4,8 @@
  *
  * The room: goal.ts and capability.ts say what planners are told, goal-text.ts reads a goal in one line. capability-planner.ts
  * plans by types alone, with problem.ts and kinds.ts (the goal in numbers), search.ts and landmarks.ts (the best steps),
- * wiring.ts (what goes where), reasons.ts and missing.ts (why, and why not), compile.ts (the workflow). gate.ts and
- * gate-values.ts judge plans; tree.ts draws them.
+ * wiring.ts (what goes where), reasons.ts and missing.ts (why, and why not), compile.ts (the workflow). template-planner.ts
+ * takes registered workflows. gate.ts and gate-values.ts judge plans; tree.ts draws them.
  */
 import type { Issue } from "../errors.ts";
 import type { Workflow } from "../workflow.ts";
@@ -29,12 +29,20 @@ export interface Circumstances {
   flawsOf(plan: unknown): Issue[];
   /** Plans that were accepted, the newest first. */
   accepted(): Promise<PastPlan[]>;
+  /** Registered workflows to take: the one that was asked for by name, or all that declare a goal. */
+  templates(): Promise<Template[]>;
   /** Aborts when nobody waits for the plan any more. */
   signal: AbortSignal;
 }
 
 export interface PastPlan {
   goal: Goal;
+  workflow: Workflow;
+}
+
+export interface Template {
+  name: string;
+  version: number;
   workflow: Workflow;
 }
 

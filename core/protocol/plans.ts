@@ -1,21 +1,32 @@
 import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
+import { workflowReference } from "../workflow-schema.ts";
 import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
 
 export const planners = name.meta({
-  description: "Default: `capability`, which plans by types alone; `llm` asks a model",
+  description:
+    "Default: `capability`, which plans by types alone; `llm` asks a model; `template` takes a registered workflow",
 });
+
+export const templateName = z
+  .string()
+  .regex(workflowReference)
+  .meta({ description: "The registered workflow to take, `name` or `name@3`; only with the planner `template`" });
 
 export const planBody = z
   .strictObject({
     goal: goalSchema,
     planner: planners.optional(),
+    template: templateName.optional(),
     workflow: jsonObject
       .optional()
       .meta({ description: "A plan of one's own, instead of a planner's: it passes the same gate" }),
   })
   .refine((body) => body.planner === undefined || body.workflow === undefined, {
     error: "has both `planner` and `workflow`; a plan is made by one of them",
+  })
+  .refine((body) => body.template === undefined || body.planner === "template", {
+    error: "has `template` without the planner `template`, which it is for",
   })
   .meta({ id: "PlanRequest", description: "What is to be planned; nothing runs" });
 export type PlanBody = z.input<typeof planBody>;

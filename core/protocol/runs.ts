@@ -2,6 +2,7 @@ import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
 import { runStatuses, taskStatuses } from "../run.ts";
 import { failure, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
+import { templateName } from "./plans.ts";
 
 const runStatus = z.enum(runStatuses);
 const taskStatus = z.enum(taskStatuses);
@@ -16,6 +17,7 @@ export const submitBody = z
     definition: jsonObject.optional(),
     goal: goalSchema.optional().meta({ description: "Is planned, and what comes out is run" }),
     planner: name.optional().meta({ description: "Of a goal; default `capability`" }),
+    template: templateName.optional(),
     plan_review: z
       .enum(["none", "required"])
       .optional()
@@ -30,6 +32,9 @@ export const submitBody = z
   })
   .refine((body) => body.goal !== undefined || (body.planner === undefined && body.plan_review === undefined), {
     error: "has `planner` or `plan_review` without a `goal`, which they are about",
+  })
+  .refine((body) => body.template === undefined || body.planner === "template", {
+    error: "has `template` without the planner `template`, which it is for",
   })
   .meta({ id: "Submit" });
 export type SubmitBody = z.input<typeof submitBody>;

@@ -31,10 +31,16 @@ export const validation = z
   .meta({ id: "Validation" });
 export type Validation = z.infer<typeof validation>;
 
+const types = z.record(name, name);
+
 export const saveRunBody = z
   .strictObject({
     name: name.meta({ description: "Of the workflow that it becomes" }),
     description: z.string().max(4096).optional().meta({ description: "Default: that of the run's definition" }),
+    goal: z
+      .strictObject({ have: types.optional(), want: types })
+      .optional()
+      .meta({ description: "What it is for, by types; default: what its definition says, or the plan that was run" }),
   })
   .meta({ id: "SaveRun" });
-export type SaveRunBody = z.infer<typeof saveRunBody>;
+export type SaveRunBody = z.input<typeof saveRunBody>;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { goalSchema } from "../../core/planner/goal.ts";
-import { planners } from "../../core/protocol/plans.ts";
+import { planners, templateName } from "../../core/protocol/plans.ts";
 import { planSummary, planText } from "../plan-summary.ts";
 import { defineTool } from "../tool.ts";
 
@@ -13,8 +13,14 @@ export const planCreate = defineTool({
   input: z.strictObject({
     goal: goalSchema.describe("What there is and what is wanted, by name and type; optionally preferences and limits"),
     planner: planners.optional(),
+    template: templateName.optional(),
   }),
   output: planSummary,
-  call: (client, { goal, planner }) => client.plans.create({ goal, ...(planner !== undefined && { planner }) }),
+  call: (client, { goal, planner, template }) =>
+    client.plans.create({
+      goal,
+      ...(planner !== undefined && { planner }),
+      ...(template !== undefined && { template }),
+    }),
   text: (made) => `${planText(made)}\nplan_accept runs it.`,
 });

@@ -207,6 +207,123 @@ describe("a plan of the client's own", () => {
   });
 });
 
+describe("a template", () => {
+  const flow = {
+    name: "digest",
+    inputs: { type: "object", required: ["address"], properties: { address: { type: "string" } } },
+    goal: { have: { address: "web.url" }, want: { short: "document.summary", rated: "document.score" } },
+    tasks: [
+      { id: "get", capability: "read", input: { url: "{{ inputs.address }}" } },
+      { id: "short", capability: "shorten", needs: ["get"], input: { text: "{{ tasks.get.output.text }}" } },
+      { id: "score", capability: "rate", needs: ["get"], input: { text: "{{ tasks.get.output.text }}" } },
+    ],
+    outputs: { short: "{{ tasks.short.output.summary }}", rated: "{{ tasks.score.output.score }}" },
+  };
+  const work = () => ({ text: "t", score: 1, summary: "s" });
+
+  it("is found by its goal or taken by its name, and runs with the names of the goal that was asked for", async () => {
+    const { space, agent } = await newLibrary();
+    await post(space, "/v1/workflows", { ...flow, name: "another", goal: undefined });
+    await post(space, "/v1/workflows", flow);
+    for (const asked of [{}, { template: "digest" }, { template: "digest@1" }]) {
+      const made = await post<PlanRecordBody>(space, "/v1/plans", { goal, planner: "template", ...asked });
+      expect(made.body).toMatchObject({
+        planner: "template",
+        workflow: { name: "digest" },
+        estimate: { cost: 2, depth: 2 },
+      });
+      const run = await post<RunBody>(space, `/v1/plans/${made.body.id}/accept`);
+      await agent.work(work);
+      await space.finished(run.body.id);
+      const { body } = await space.call({ path: `/v1/runs/${run.body.id}/result` });
+      expect(body).toMatchObject({ status: "completed", outputs: { summary: "s", score: 1 } });
+    }
+  });
+
+  it("is run in one go, too", async () => {
+    const { space, agent } = await newLibrary();
+    await post(space, "/v1/workflows", flow);
+    const run = await post<RunBody>(space, "/v1/runs", { goal, planner: "template", template: "digest" });
+    await agent.work(work);
+    expect((await space.finished(run.body.id)).status).toBe("completed");
+  });
+
+  it("is saved from a run as it was patched, with the goal of its plan", async () => {
+    const { space, agent } = await newLibrary();
+    const run = await post<RunBody>(space, "/v1/runs", { goal });
+    const patched = await space.call({
+      method: "PATCH",
+      path: `/v1/runs/${run.body.id}/graph`,
+      headers: { "if-match": '"0"' },
+      body: {
+        replace: [
+          {
+            id: "rate",
+            description: "Patched.",
+            capability: "rate",
+            needs: ["read"],
+            input: { text: "{{ tasks.read.output.text }}" },
+          },
+        ],
+      },
+    });
+    expect(patched.status).toBe(200);
+    await agent.work(work);
+    await space.finished(run.body.id);
+    const save = () => post(space, `/v1/runs/${run.body.id}/workflow`, { name: "saved", description: "Kept." });
+    const saved = await save();
+    expect([saved.status, (await save()).status]).toEqual([201, 200]);
+    expect(saved.body).toMatchObject({
+      name: "saved",
+      version: 1,
+      definition: {
+        description: "Kept.",
+        goal: { have: { page: "web.url" }, want: goal.want },
+        inputs: { required: ["page"] },
+      },
+    });
+    const made = await post<PlanRecordBody>(space, "/v1/plans", { goal, planner: "template" });
+    expect(made.body.tasks).toContainEqual({ task: "rate", capability: "rate", reason: "Patched." });
+  });
+
+  it.each<[string, object, object, string, string]>([
+    ["that nobody registered", {}, { template: "none" }, "WORKFLOW_NOT_FOUND", "none"],
+    ["in a version that is not there", {}, { template: "digest@7" }, "WORKFLOW_NOT_FOUND", "digest@7"],
+    ["that declares no goal", { goal: undefined }, {}, "PLAN_IMPOSSIBLE", "No registered workflow declares a `goal`"],
+    [
+      "with a URL of its own",
+      { tasks: [{ ...flow.tasks[0], input: { url: "https://collector.example" } }, ...flow.tasks.slice(1)] },
+      {},
+      "PLAN_LITERAL_NOT_ALLOWED",
+      'Template digest@1: Task "get"',
+    ],
+    ["for another planner", {}, { planner: "capability", template: "digest" }, "REQUEST_INVALID", "has `template`"],
+  ])("%s is refused", async (_, change, asked, code, text) => {
+    const { space } = await newLibrary();
+    expect((await post(space, "/v1/workflows", { ...flow, ...change })).status).toBe(201);
+    const { body } = await post<{ code: string }>(space, "/v1/plans", { goal, planner: "template", ...asked });
+    expect(body.code).toBe(code);
+    expect(JSON.stringify(body).replaceAll('\\"', '"')).toContain(text);
+  });
+
+  it("whose goal wants what is not among its outputs is not registered", async () => {
+    const { space } = await newLibrary();
+    const { body } = await post<{ errors: { pointer: string; message: string }[] }>(space, "/v1/workflows", {
+      ...flow,
+      goal: { want: { shrt: "document.summary" } },
+    });
+    expect(body.errors).toMatchObject([{ pointer: "/goal/want/shrt", message: expect.stringContaining('"short"') }]);
+  });
+
+  it("is not saved from a run of somebody else", async () => {
+    const { space } = await newLibrary();
+    const run = await post<RunBody>(space, "/v1/runs", { goal });
+    const stranger = await server.newNamespace();
+    const { body } = await post(stranger, `/v1/runs/${run.body.id}/workflow`, { name: "saved" });
+    expect(body).toMatchObject({ code: "RUN_NOT_FOUND" });
+  });
+});
+
 describe("a goal", () => {
   it("is planned and run in one go, with its plan beside it", async () => {
     const { space, agent } = await newLibrary();
@@ -271,7 +388,13 @@ describe("a goal", () => {
     ],
     ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
     ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "1 to 100"],
-    ["for a planner that is not there", { goal, planner: "oracle" }, "PLANNER_UNKNOWN", "", "there is capability, llm"],
+    [
+      "for a planner that is not there",
+      { goal, planner: "oracle" },
+      "PLANNER_UNKNOWN",
+      "",
+      "there is capability, llm, template",
+    ],
     ["beside a workflow", { goal, workflow: "flow" }, "REQUEST_INVALID", "", "needs one of"],
   ])("%s is refused, and nothing runs", async (_, body, code, pointer, text) => {
     const { space } = await newLibrary();

@@ -664,7 +664,7 @@ describe("mutations of every request", () => {
     postWorkflows: () =>
       flow([task("a", { input: { x: "{{ inputs.x }}" }, retry: { max_attempts: 2 } }), task("b", { needs: ["a"] })]),
     postWorkflowsValidate: () => flow([task("a")], { inputs: { type: "object" }, defaults: { timeout: "1m" } }),
-    postRunsRunWorkflow: () => ({ name: "saved", description: "x" }),
+    postRunsRunWorkflow: () => ({ name: "saved", description: "x", goal: { have: { a: "t" }, want: {} } }),
     postRuns: () => ({
       definition: flow([task("a", { when: "inputs.x > 1" })]),
       inputs: { x: 1 },

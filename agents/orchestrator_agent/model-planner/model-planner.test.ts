@@ -105,6 +105,7 @@ async function plan(
   return planner.plan(wanted, capabilities, {
     flawsOf: (made) => judgePlan(made, { goal: wanted, capabilities, limits: defaultLimits }).issues,
     accepted: async () => options.past ?? [],
+    templates: async () => [],
     signal: options.signal ?? new AbortController().signal,
   });
 }
@@ -299,6 +300,7 @@ describe("planning ends with a refusal", () => {
       none.plan(goal, capabilities, {
         flawsOf: () => [],
         accepted: async () => [],
+        templates: async () => [],
         signal: new AbortController().signal,
       }))();
     await expect(planning).rejects.toMatchObject({
