@@ -29,7 +29,7 @@ export function planStore(sql: Sql): PlanStore {
     },
     accepted: async (namespace, limit) => {
       const rows = await sql.query<PlanRow>(
-        `select ${planColumns} from plan where namespace = $1 and status = 'accepted' order by decided_at desc limit $2`,
+        `select ${planColumns} from plan where namespace = $1 and status = 'accepted' order by decided_at desc, id desc limit $2`,
         [namespace, limit],
       );
       return rows.map(toPlan);
