@@ -4,6 +4,7 @@ import type { Json } from "../core/json.ts";
 import { type Admission, acknowledgeMessages, type DataRequest, openData } from "./agent-effects.ts";
 import type { StoreContext } from "./facts.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
+import type { Queryable, Transaction } from "./sql.ts";
 import type { AgentDataStore, AgentState, MemoryEntry, MemoryFilter, Message, PageOf, Sender } from "./store.ts";
 
 export function agentDataStore(store: StoreContext): AgentDataStore {
@@ -18,37 +19,44 @@ export function agentDataStore(store: StoreContext): AgentDataStore {
   return {
     nameOf: (namespace, idOrName) => nameOf(store, namespace, idOrName),
     state: (namespace, name) => readState(store, namespace, name),
-    writeState: async (namespace, name, state) => {
-      const refusal = await write(store, requestOf(namespace, name, { state }));
-      if ("code" in refusal) return refusal;
-      const now = await readState(store, namespace, name);
-      return now ? { state: now } : {};
-    },
-    remember: async (namespace, name, memory) => {
-      const written = await write(store, requestOf(namespace, name, { memory }));
-      return "code" in written ? written : entriesById(store, namespace, name, written.entryIds);
-    },
+    writeState: (namespace, name, state) =>
+      write(store, requestOf(namespace, name, { state }), async (tx) => {
+        const now = await readState(tx, namespace, name);
+        return now ? { state: now } : {};
+      }),
+    remember: (namespace, name, memory) =>
+      write(store, requestOf(namespace, name, { memory }), (tx, { entryIds }) =>
+        entriesById(tx, namespace, name, entryIds),
+      ),
     recall: (namespace, name, filter) => recall(store, namespace, name, filter),
     forget: (namespace, name, which) => forget(store, namespace, name, which),
-    send: async (namespace, from, messages) => {
-      const written = await write(store, { namespace, owner: from.name, from, writer: null, effects: { messages } });
-      return "code" in written ? written : written.sent;
-    },
+    send: (namespace, from, messages) =>
+      write(
+        store,
+        { namespace, owner: from.name, from, writer: null, effects: { messages } },
+        async (_, { sent }) => sent,
+      ),
     inbox: (namespace, name, limit) => inbox(store, namespace, name, limit),
     acknowledge: (namespace, name, ids) => acknowledge(store, namespace, name, ids),
   };
 }
 
-async function write(store: StoreContext, request: DataRequest): Promise<Admission | Refusal> {
-  const { answer, inboxes } = await store.transaction(async (tx) => {
+/** `answer` is asked before others can write again. */
+async function write<T>(
+  store: StoreContext,
+  request: DataRequest,
+  answer: (tx: Transaction, admission: Admission) => Promise<T>,
+): Promise<T | Refusal> {
+  const written = await store.transaction(async (tx) => {
     const data = await openData(tx, [request], store.limits);
-    const answer = data.admit(request);
-    if ("code" in answer) return { answer, inboxes: [] };
-    answer.take();
-    return { answer, inboxes: data.write() };
+    const admission = data.admit(request);
+    if ("code" in admission) return { result: admission, inboxes: [] };
+    admission.take();
+    const inboxes = data.write();
+    return { result: await answer(tx, admission), inboxes };
   });
-  if (inboxes.length > 0) store.deliver(inboxes);
-  return answer;
+  if (written.inboxes.length > 0) store.deliver(written.inboxes);
+  return written.result;
 }
 
 async function nameOf(store: StoreContext, namespace: string, idOrName: string): Promise<string | undefined> {
@@ -67,8 +75,8 @@ interface Written {
   attempt: number | null;
 }
 
-async function readState(store: StoreContext, namespace: string, name: string): Promise<AgentState | undefined> {
-  const [row] = await store.query<
+async function readState(db: Queryable, namespace: string, name: string): Promise<AgentState | undefined> {
+  const [row] = await db.query<
     Written & { document: Json; revision: number; updated_at: Date; expires_at: Date | null }
   >(
     `select document, revision, updated_at, expires_at, task_id, attempt from agent_data
@@ -102,13 +110,8 @@ interface EntryRow extends Written {
 
 const entryColumns = "id, type, content, created_at, expires_at, task_id, attempt";
 
-async function entriesById(
-  store: StoreContext,
-  namespace: string,
-  name: string,
-  ids: string[],
-): Promise<MemoryEntry[]> {
-  const rows = await store.query<EntryRow>(
+async function entriesById(db: Queryable, namespace: string, name: string, ids: string[]): Promise<MemoryEntry[]> {
+  const rows = await db.query<EntryRow>(
     `select ${entryColumns} from agent_memory where namespace = $1 and owner = $2 and id = any($3::uuid[]) order by id`,
     [namespace, name, ids],
   );

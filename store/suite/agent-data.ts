@@ -111,6 +111,15 @@ export function agentDataCases(open: OpenTeam): void {
     expect(await read(team)).toBeUndefined();
   });
 
+  it("are answered with the state that they wrote, whoever writes after them", async () => {
+    const team = await open();
+    const documents = Array.from({ length: 30 }, (_, n) => n);
+    const answers = await Promise.all(documents.map((document) => write(team, document)));
+    expect(answers.map((answer) => ("state" in answer ? answer.state?.document : answer))).toEqual(documents);
+    const revisions = answers.flatMap((answer) => ("state" in answer ? (answer.state?.revision ?? []) : []));
+    expect(revisions.sort((a, b) => a - b)).toEqual(documents.map((n) => n + 1));
+  });
+
   it("lose no write to their state to one another", async () => {
     const team = await open();
     const writers = 8;
