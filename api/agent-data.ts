@@ -8,12 +8,8 @@ import type { DataEffects, NewEntry, NewMessage } from "../store/store.ts";
 /** Of messages that say nothing of it. */
 const DEFAULT_MESSAGE_TTL = "7d";
 
-export function ttlOf({ ttl }: { ttl?: string | undefined }): number | null {
-  return optionalDuration(ttl);
-}
-
 export function newEntryOf({ type, content, ttl }: NewEntryBody): NewEntry {
-  return { type, content, ttlMs: ttlOf({ ttl }) };
+  return { type, content, ttlMs: optionalDuration(ttl) };
 }
 
 export function newMessageOf(message: NewMessageBody): NewMessage {
@@ -42,7 +38,7 @@ export function dataEffectsOf({
     ...(state && {
       state: {
         document: state.document,
-        ttlMs: ttlOf(state),
+        ttlMs: optionalDuration(state.ttl),
         ...(state.if_revision !== undefined && { condition: { revision: state.if_revision } }),
       },
     }),

@@ -9,7 +9,8 @@ import { didYouMean } from "../core/near-miss.ts";
 import type { PlannableCapability } from "../core/planner/capability.ts";
 import { judgePlan } from "../core/planner/gate.ts";
 import { type Goal, requireConsistent } from "../core/planner/goal.ts";
-import type { Plan, Planner } from "../core/planner/planner.ts";
+import type { Planner } from "../core/planner/planner.ts";
+import { reasonsIn } from "../core/planner/reasons.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import type { CapabilityOffer, NewPlan, PlanSubmission, Store } from "../store/store.ts";
 import type { Principal } from "./auth.ts";
@@ -42,13 +43,7 @@ export async function takePlan(
   requireConsistent(goal);
   const capabilities = await offered(context, namespace, allowed);
   const { workflow, estimate } = admit(plan, goal, capabilities, context.limits, "/workflow");
-  const tasks = workflow.tasks.map(({ id, capability = "", description = "" }) => ({
-    task: id,
-    capability: capability.split("@")[0]!,
-    reason: description,
-  }));
-  const edges = workflow.tasks.flatMap(({ id, needs = [] }) => needs.map((from) => ({ from, to: id, reason: "" })));
-  const explanation = { tasks, edges, alternatives: [], isBest: false, estimate };
+  const explanation = { ...reasonsIn(workflow, ""), alternatives: [], isBest: false, estimate };
   return { namespace, id: uuidv7(), planner: CLIENT, goal, workflow, explanation };
 }
 
@@ -83,7 +78,7 @@ export async function makePlan(
     throw refusal("PLAN_IMPOSSIBLE", issues);
   }
   const { workflow, estimate } = admit(made.plan.workflow, goal, capabilities, context.limits);
-  const { tasks, edges, alternatives, isBest, transcript }: Plan = made.plan;
+  const { tasks, edges, alternatives, isBest, transcript } = made.plan;
   const explanation = { tasks, edges, alternatives, isBest, estimate, ...(transcript && { transcript }) };
   return { namespace, id: uuidv7(), planner: planner.name, goal, workflow, explanation };
 }

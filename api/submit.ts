@@ -1,4 +1,5 @@
 /** From the body of a submit to what the store takes: everything is checked here, before anything is stored. */
+
 import { createHash, randomBytes } from "node:crypto";
 import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
@@ -8,6 +9,7 @@ import { refusal, shortened } from "../core/issues.ts";
 import { canonicalJson, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
+import { workflowIn } from "../core/reference.ts";
 import { compileSchema, validate } from "../core/schema.ts";
 import type { Workflow } from "../core/workflow.ts";
 import type { Submission, WorkflowStore } from "../store/store.ts";
@@ -68,10 +70,9 @@ async function resolveWorkflow(
     const inDefinition = (pointer: string) => `/definition${pointer}`;
     return { ...(await placed(inDefinition, definitions.prepare(inline, bytes))), version: null };
   }
-  const [name, version] = body.workflow!.split("@") as [string, string | undefined];
-  const number = version === undefined ? undefined : Number(version);
-  const stored = await workflows.find(namespace, name, number);
-  if (!stored) throw workflowNotFound(name, number);
+  const { name, version } = workflowIn(body.workflow!);
+  const stored = await workflows.find(namespace, name, version);
+  if (!stored) throw workflowNotFound(name, version);
   const { definition } = stored;
   const tasks = await definitions.seed(definition);
   return { workflow: definition, version: stored.version, hash: stored.hash, tasks };

@@ -1,7 +1,7 @@
 /** Registered workflows as templates of plans. */
 import type { Template } from "../core/planner/planner.ts";
+import { workflowIn } from "../core/reference.ts";
 import type { Store, StoredWorkflow } from "../store/store.ts";
-
 import { workflowNotFound } from "./routes/workflows.ts";
 
 /** Workflows that are looked through for one with a fitting goal, in the order of their names. */
@@ -15,8 +15,7 @@ export async function findTemplates(
   reference: string | undefined,
 ): Promise<Template[]> {
   if (reference !== undefined) {
-    const [name, asked] = reference.split("@") as [string, string | undefined];
-    const version = asked === undefined ? undefined : Number(asked);
+    const { name, version } = workflowIn(reference);
     const found = await workflows.find(namespace, name, version);
     if (!found) throw workflowNotFound(name, version);
     return [templateOf(found)];

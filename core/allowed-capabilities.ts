@@ -2,6 +2,7 @@
 
 import type { Issue } from "./errors.ts";
 import { didYouMean } from "./near-miss.ts";
+import { nameIn } from "./reference.ts";
 import type { TaskDefinition } from "./workflow-schema.ts";
 
 /** Names, and beginnings of names such as `news.*`; null: all. */
@@ -10,7 +11,7 @@ export type AllowedCapabilities = readonly string[] | null;
 /** A name as a task writes it, perhaps with a range of versions: `news.lead@^2`. */
 export function isAllowed(capability: string, allowed: AllowedCapabilities): boolean {
   if (allowed === null) return true;
-  const name = nameOf(capability);
+  const name = nameIn(capability);
   return allowed.some((one) => (one.endsWith(".*") ? name.startsWith(one.slice(0, -1)) : one === name));
 }
 
@@ -24,7 +25,7 @@ export function forbiddenCapabilities(
   return usedCapabilities(tasks, pointer)
     .filter((used) => !isAllowed(used.capability, allowed))
     .map((used) => {
-      const name = nameOf(used.capability);
+      const name = nameIn(used.capability);
       const near = didYouMean(
         name,
         allowed.filter((one) => !one.endsWith(".*")),
@@ -56,8 +57,4 @@ function usedCapabilities(tasks: readonly TaskDefinition[], pointer: string): Us
       ...(task.loop ? usedCapabilities(task.loop.body, `${at}/loop/body`) : []),
     ];
   });
-}
-
-function nameOf(capability: string): string {
-  return capability.split("@", 1)[0]!;
 }

@@ -2,9 +2,11 @@
  * `capability: human.task`: a person completes the task by an answer that fits a form. The engine does it, as a wait for an
  * approval: no agent holds a slot or a lease while somebody thinks.
  */
+
 import { type Issue, SkeinError } from "./errors.ts";
 import { isJsonObject, type Json, type JsonObject, pointerTo } from "./json.ts";
 import { didYouMean } from "./near-miss.ts";
+import { nameIn } from "./reference.ts";
 import { checkSchema, compileSchema, validate } from "./schema.ts";
 
 export const HUMAN_TASK = "human.task";
@@ -37,7 +39,7 @@ export function wrongHumanTask(raw: Record<string, unknown>, id: string, at: str
     return [issue("is undone by agents, not by a person; name another capability.", "compensate", "capability")];
   }
   const { capability, input } = raw;
-  if (typeof capability !== "string" || capability.split("@")[0] !== HUMAN_TASK) return [];
+  if (typeof capability !== "string" || nameIn(capability) !== HUMAN_TASK) return [];
   if (capability !== HUMAN_TASK) return [issue("asks a person, who has no version; remove it.", "capability")];
   const beside = agentKeys
     .filter((key) => raw[key] !== undefined)

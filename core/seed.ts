@@ -1,4 +1,5 @@
 /** From a checked workflow to the tasks of a run: defaults filled in, durations in milliseconds, in topological order. */
+
 import { compileTemplate } from "./binding.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
@@ -8,6 +9,7 @@ import type { Join } from "./join.ts";
 import { type JoinExpression, parseJoin } from "./join-expression.ts";
 import type { Json } from "./json.ts";
 import type { MapSpec } from "./map.ts";
+import { splitReference, workflowIn } from "./reference.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import type { LabelTests, RouteSpec, WantedCapability } from "./routing.ts";
 import type { TaskSeed, TaskSpec } from "./run.ts";
@@ -77,7 +79,7 @@ function routeOf({ capability, requires = [], labels, prefer, sticky, agent }: T
 
 /** `name` or `name@range`. */
 function wanted(capability: string): WantedCapability {
-  const [name, range] = capability.split("@") as [string, string | undefined];
+  const { name, version: range } = splitReference(capability);
   return range === undefined ? { name } : { name, range };
 }
 
@@ -135,11 +137,11 @@ function withInput({ input }: TaskDefinition, otherwise: Json | undefined): Work
 }
 
 function workflowSpec({ workflow, detached }: TaskDefinition): EngineSpec {
-  const [name, version] = workflow!.split("@") as [string, string | undefined];
+  const { name, version = null } = workflowIn(workflow!);
   return {
     kind: "workflow",
     name,
-    version: version === undefined ? null : Number(version),
+    version,
     isDetached: detached ?? false,
   };
 }

@@ -58,6 +58,8 @@ interface Owner {
   unread: number;
   last_message: number;
   is_known: boolean;
+  /** Its own row is to be written: another state, or more messages. */
+  isChanged?: true;
   /** The last of the writes admitted so far. */
   state?: StateWrite & { writer: Writer };
   /** Ids of messages in its inbox. */
@@ -106,6 +108,7 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
         owner!.has_document = write.document !== undefined;
         owner!.write_id = write.writeId ?? null;
         owner!.state = { ...write, writer: request.writer };
+        owner!.isChanged = true;
       }
       if (owner) owner.memories += memory.length;
       if (acknowledge.length > 0) owner!.acknowledged = [...(owner!.acknowledged ?? []), ...acknowledge];
@@ -113,6 +116,7 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
       for (const row of post.rows) {
         row.owner.unread += 1;
         row.owner.last_message += 1;
+        row.owner.isChanged = true;
         row.number = row.owner.last_message;
         messages.push(row);
         if (row.message.key !== null) usedKeys.set(keyOf(namespace, senderKey(request, row.message.key)), row.id);
@@ -163,7 +167,7 @@ export async function openData(tx: Transaction, requests: DataRequest[], limits:
   }
 
   function write(): Inbox[] {
-    writeStates(tx, [...owners.values()]);
+    writeOwners(tx, [...owners.values()]);
     acknowledgeAll(tx, [...owners.values()]);
     insertEntries(tx, entries);
     insertMessages(tx, messages);
@@ -306,18 +310,20 @@ async function readKeys(tx: Queryable, requests: DataRequest[]): Promise<Map<str
   );
 }
 
-function writeStates(tx: Transaction, owners: Owner[]): void {
-  const changed = owners.flatMap(({ namespace, name, revision, last_message, state }) => ({
-    namespace,
-    name,
-    revision,
-    last_message,
-    is_written: state !== undefined,
-    document: state?.document,
-    ttl_ms: state?.ttlMs ?? null,
-    write_id: state?.writeId ?? null,
-    ...writerColumns(state?.writer ?? null),
-  }));
+function writeOwners(tx: Transaction, owners: Owner[]): void {
+  const changed = owners
+    .filter((owner) => owner.isChanged)
+    .map(({ namespace, name, revision, last_message, state }) => ({
+      namespace,
+      name,
+      revision,
+      last_message,
+      is_written: state !== undefined,
+      document: state?.document,
+      ttl_ms: state?.ttlMs ?? null,
+      write_id: state?.writeId ?? null,
+      ...writerColumns(state?.writer ?? null),
+    }));
   if (changed.length === 0) return;
   // The document is found by its presence: JSON null is a document, too.
   tx.send(

@@ -49,11 +49,11 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
     return doomed("WORKFLOW_NOT_FOUND", `No workflow ${named} is registered; register it before the task starts.`);
   const inputs = inputOf(step) as JsonObject;
   const { definition: workflow } = found;
+  const [forbidden] = forbiddenCapabilities(workflow.tasks, run.allowedCapabilities);
+  if (forbidden) return doomed(forbidden.code, `${named} cannot run here: ${forbidden.message}`);
   const [flaw] = workflow.inputs
     ? validate(compileSchema(workflow.inputs), inputs, "RUN_INPUTS_INVALID", "/inputs")
     : [];
-  const [forbidden] = forbiddenCapabilities(workflow.tasks, run.allowedCapabilities);
-  if (forbidden) return doomed(forbidden.code, `${named} cannot run here: ${forbidden.message}`);
   if (flaw) return doomed(flaw.code, `The input of ${task.key} does not fit ${named}: ${flaw.message}`);
   const runId = uuidv7();
   await insertRuns(tx, log, [

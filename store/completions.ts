@@ -4,10 +4,10 @@
  * `join.ts` would say; whatever it does not take is left as it was, for the way through `core`.
  */
 import type { Fact } from "../core/event.ts";
-import { type DispatchedRow, outstandingIn, toDispatchedTask, toWindowRow, undispatchedIn } from "./dispatched.ts";
+import { type DispatchedRow, outstandingIn, toDispatchedTask, undispatchedIn } from "./dispatched.ts";
 import type { StoreContext } from "./facts.ts";
 import { asOneCell } from "./rows.ts";
-import type { CommittedFacts, DispatchedTask, DispatchWindow, Report } from "./store.ts";
+import type { CommittedFacts, DispatchedTask, Report } from "./store.ts";
 
 /** Dependants told by one statement: on the embedded database nothing else happens meanwhile. */
 const MAX_TOLD = 1_000;
@@ -125,12 +125,13 @@ export interface Completion {
 
 /**
  * Settles those that need no decision, and answers their places. Of one task there must be no more than one. What becomes
- * ready by it is marked as dispatched where a window has room, which saves the dispatcher a transaction.
+ * ready by it is marked as dispatched where a window has room, which saves the dispatcher a transaction. `windows` are rows
+ * (`windowRows`).
  */
 export async function completeWithoutDecision(
   store: StoreContext,
   completions: Completion[],
-  windows: readonly DispatchWindow[],
+  windows: string,
 ): Promise<number[]> {
   if (completions.length === 0) return [];
   const said = completions.map(({ n, report, tokenHash }) => ({
@@ -145,11 +146,7 @@ export async function completeWithoutDecision(
     delivered_at: report.deliveredAt,
     started_at: report.startedAt,
   }));
-  const [row] = await store.query<CompletedRow>(completePlain, [
-    JSON.stringify(said),
-    MAX_TOLD,
-    JSON.stringify(windows.map(toWindowRow)),
-  ]);
+  const [row] = await store.query<CompletedRow>(completePlain, [JSON.stringify(said), MAX_TOLD, windows]);
   const { accepted, committed, dispatched } = row!;
   if (committed) {
     const sent = (dispatched ?? []).map(toDispatchedTask);

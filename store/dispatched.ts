@@ -17,9 +17,15 @@ export function undispatchedIn(window: string, what = ""): string {
       and t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at <= now()`;
 }
 
-/** As the statements want it. */
-export function toWindowRow({ namespace, capability, maxOutstanding }: DispatchWindow): object {
-  return { namespace, capability, max_outstanding: maxOutstanding };
+/** As JSON, as the statements want them. */
+export function windowRows(windows: readonly DispatchWindow[]): string {
+  return JSON.stringify(
+    windows.map(({ namespace, capability, maxOutstanding }) => ({
+      namespace,
+      capability,
+      max_outstanding: maxOutstanding,
+    })),
+  );
 }
 
 export interface DispatchedRow {

@@ -7,7 +7,7 @@
 
 import { announcementsFor, placeBids } from "./bids.ts";
 import { claim, claimable } from "./claims.ts";
-import { type DispatchedRow, outstandingIn, toDispatchedTask, toWindowRow, undispatchedIn } from "./dispatched.ts";
+import { type DispatchedRow, outstandingIn, toDispatchedTask, undispatchedIn, windowRows } from "./dispatched.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { emit, release, report } from "./reports.ts";
@@ -16,14 +16,14 @@ import { asOneCell } from "./rows.ts";
 import type { Dispatch, DispatchWindow, Heartbeat, HeartbeatAnswer, LeaseStore } from "./store.ts";
 
 export function leaseStore(store: StoreContext): LeaseStore {
-  let windows: readonly DispatchWindow[] = [];
+  let windows = windowRows([]);
   return {
     dispatch: (windows, limit) => dispatch(store, windows, limit),
     route: (limit) => routeTasks(store, limit),
     announcements: (agentId, limit) => announcementsFor(store, agentId, limit),
     bid: (bidder, bids) => placeBids(store, bidder, bids),
     dispatchAtOnce: (offered) => {
-      windows = offered;
+      windows = windowRows(offered);
     },
     undispatch: (tasks) => undispatch(store, tasks),
     claim: (request) => claim(store, request),
@@ -67,7 +67,7 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
        exists (select from room where room.free <= (
          select count(*) from marked m where m.namespace = room.namespace and m.capability = room.capability)) as is_full,
        exists (${routedWait}) as has_routed`,
-    [JSON.stringify(windows.map(toWindowRow)), limit],
+    [windowRows(windows), limit],
   );
   const { rows, is_full, has_routed } = answer!;
   if (rows) announceDispatch(store, rows);

@@ -11,7 +11,7 @@ import { emitItems, spawnTasks } from "./growth.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import type { DispatchWindow, Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
+import type { Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
 import {
   applyTransitions,
   type LoadedTask,
@@ -21,11 +21,7 @@ import {
   tellDependants,
 } from "./transitions.ts";
 
-export async function report(
-  store: StoreContext,
-  reports: Report[],
-  windows: readonly DispatchWindow[],
-): Promise<ReportAnswer[]> {
+export async function report(store: StoreContext, reports: Report[], windows: string): Promise<ReportAnswer[]> {
   if (reports.length === 0) return [];
   const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(hasNoEffects), windows);
   const answers = reports.map((): ReportAnswer | undefined => undefined);

@@ -4,7 +4,8 @@ import { SkeinError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
 import { defaultLimits } from "../../core/limits.ts";
 import type { AgentStateBody, MemoryEntryBody, MessageBody } from "../../core/protocol/agent-data.ts";
-import { type DataBackend, dataFailure } from "./runtime/agent-data.ts";
+import type { DataBackend } from "./runtime/agent-data.ts";
+import { requestFailure } from "./runtime/ask-server.ts";
 
 export interface StoredEntry {
   type: string;
@@ -60,7 +61,7 @@ export function agentDataIn(kept: KeptData): DataBackend {
     async writeState(document, { ifRevision }) {
       const condition = ifRevision === undefined ? undefined : { revision: ifRevision };
       const refusal = refuseState({ revision: current()?.revision ?? 0, document, condition }, defaultLimits);
-      if (refusal) throw dataFailure(new SkeinError(refusal.code, refusal.message));
+      if (refusal) throw requestFailure(new SkeinError(refusal.code, refusal.message));
       kept.state = document;
       revision += 1;
       return current()!;

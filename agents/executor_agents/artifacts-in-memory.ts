@@ -7,7 +7,7 @@ import type { ArtifactBody } from "../../core/protocol/artifacts.ts";
 import { defaultContentType } from "../../sdk/artifacts.ts";
 import type { ArtifactFilter, WriteArtifactOptions } from "../../sdk/client.ts";
 import type { RunArtifacts } from "../../sdk/executor.ts";
-import { artifactFailure } from "./runtime/artifacts.ts";
+import { requestFailure } from "./runtime/ask-server.ts";
 
 export interface StoredFile {
   content: Buffer;
@@ -94,7 +94,7 @@ function requirePath(path: string): void {
 }
 
 function refusal(code: ErrorCode, message: string) {
-  return artifactFailure(new SkeinError(code, message));
+  return requestFailure(new SkeinError(code, message));
 }
 
 function conditionOf({ ifAbsent, ifMatch }: WriteArtifactOptions): ArtifactCondition | undefined {

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Refusal, StateCondition } from "../../core/agent-data.ts";
+import { optionalDuration } from "../../core/duration.ts";
 import { SkeinError } from "../../core/errors.ts";
 import {
   acknowledgeAnswer,
@@ -22,7 +23,7 @@ import {
 } from "../../core/protocol/agent-data.ts";
 import { pageOf, uuid } from "../../core/protocol/common.ts";
 import type { AgentState, Sender } from "../../store/store.ts";
-import { newEntryOf, newMessageOf, ttlOf } from "../agent-data.ts";
+import { newEntryOf, newMessageOf } from "../agent-data.ts";
 import { requireScope } from "../auth.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { lookUntil } from "../wakeups.ts";
@@ -91,7 +92,7 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
       const name = await ownerOf(request, "memory");
       const written = await store.agentData.writeState(request.principal.namespace, name, {
         document: request.body.document,
-        ttlMs: ttlOf(request.body),
+        ttlMs: optionalDuration(request.body.ttl),
         condition: conditionOf(request),
         writeId: request.body.write_id,
       });

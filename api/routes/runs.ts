@@ -70,12 +70,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
       const { goal } = request.body;
       if (goal) requireStorable(request, goal, "/goal", limits.jsonDepth);
       if (goal && request.body.plan_review === "required") {
-        const made = await makePlan(context, request.principal, {
-          goal,
-          planner: request.body.planner,
-          template: request.body.template,
-          signal: goneSignal(reply),
-        });
+        const made = await planFor(goal, given.body, request.principal, goneSignal(reply));
         const stored = await store.plans.create({ ...made, submission: submissionOf(given.body) });
         return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
       }
@@ -92,6 +87,10 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
     },
   );
 
+  function planFor(goal: Goal, { planner, template }: SubmitBody, principal: Principal, signal: AbortSignal) {
+    return makePlan(context, principal, { goal, planner, template, signal });
+  }
+
   /** Plans, and submits what comes out. A repeated request is not planned again: it is the same run, whoever has left since. */
   async function submitGoal(
     goal: Goal,
@@ -107,12 +106,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
         before.bodyHash === bodyHash ? { outcome: "replayed", runId: before.runId } : { outcome: "conflict" },
       );
     }
-    const made = await makePlan(context, principal, {
-      goal,
-      planner: body.planner,
-      template: body.template,
-      signal,
-    });
+    const made = await planFor(goal, body, principal, signal);
     const submission = submissionOf(body);
     const planned = { ...given, body: planSubmitBody(made, submission), bodyHash };
     const prepared = await prepareSubmission(submitContext, planned);

@@ -13,6 +13,9 @@ import type { Wiring } from "./wiring.ts";
 
 export const capabilityPlanner = { name: "capability", plan } satisfies Planner;
 
+/** It knows what its plans come to before the gate does. */
+type EstimatedOutcome = { outcome: "planned"; plan: Plan } | Extract<PlanOutcome, { outcome: "impossible" }>;
+
 const nothingToDo: Issue = {
   code: "PLAN_EMPTY",
   message: "All that is wanted is among what there is; take it, or name in must_use what has to be done with it.",
@@ -24,7 +27,7 @@ const cost: Measure = (step) => step.cost;
 const risk: Measure = (step) => step.risk;
 const duration: Measure = (step) => step.durationMs;
 
-function plan(goal: Goal, capabilities: readonly PlannableCapability[]): PlanOutcome {
+function plan(goal: Goal, capabilities: readonly PlannableCapability[]): EstimatedOutcome {
   const whole = stateProblem(goal, capabilities);
   const issues = missing(goal, whole, capabilities);
   if (issues.length > 0) return { outcome: "impossible", issues };

@@ -3,6 +3,7 @@
  * does what the goal asks, with what the goal has, by capabilities that are there. It may join things, and nothing else: a
  * value, a URL, a command or a priority of its own is refused.
  */
+
 import { parseDuration } from "../duration.ts";
 import type { ErrorCode, Issue } from "../errors.ts";
 import { criticalPath, topologicalOrder } from "../graph.ts";
@@ -10,6 +11,7 @@ import { MAX_ISSUES, shortened } from "../issues.ts";
 import { canonicalJson, isJsonObject, pointerTo } from "../json.ts";
 import { type Limits, limitSentence } from "../limits.ts";
 import { didYouMean } from "../near-miss.ts";
+import { nameIn, splitReference } from "../reference.ts";
 import { fits } from "../routing.ts";
 import { type TaskDefinition, type Workflow, workflowIssues } from "../workflow.ts";
 import { rawTasks, taskName } from "../workflow-shape.ts";
@@ -52,7 +54,7 @@ function contractsOf({ tasks }: Workflow, { capabilities }: GateContext): Map<st
   for (const one of capabilities) byName.set(one.name, [...(byName.get(one.name) ?? []), one]);
   return new Map(
     tasks.flatMap(({ id, capability = "" }) => {
-      const [name, range] = capability.split("@") as [string, string | undefined];
+      const { name, version: range } = splitReference(capability);
       const found = (byName.get(name) ?? [])
         .filter(({ version }) => range === undefined || fits(version, range))
         .at(-1);
@@ -130,7 +132,7 @@ function wrongCapability(
   if (capability === undefined) {
     return refuse("PLAN_CAPABILITY_UNKNOWN", `Task "${id}" names no capability; a plan has no other tasks.`);
   }
-  const name = capability.split("@")[0]!;
+  const name = nameIn(capability);
   if (goal.must_not_use?.includes(name)) {
     return refuse("PLAN_CAPABILITY_NOT_ALLOWED", `Task "${id}" uses "${name}", which the goal says must not be used.`);
   }
@@ -141,7 +143,7 @@ function wrongCapability(
 
 /** Tasks that nothing comes of, that do the same twice, or that should be there and are not. */
 function wrongTasks({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope): Issue[] {
-  const isMust = ({ capability = "" }: TaskDefinition) => goal.must_use?.includes(capability.split("@")[0]!) === true;
+  const isMust = ({ capability = "" }: TaskDefinition) => goal.must_use?.includes(nameIn(capability)) === true;
   const byId = new Map(tasks.map((task) => [task.id, task]));
   // An edge without a value would be enough to bring in a task for its effects alone.
   const used = new Set([...sourcesIn(outputs), ...tasks.filter(isMust).map(({ id }) => id)]);
@@ -162,7 +164,7 @@ function wrongTasks({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope):
       issues.push({ code: "PLAN_TASK_REPEATED", message, pointer });
     } else seen.set(work, task.id);
   }
-  const names = new Set(tasks.map(({ capability = "" }) => capability.split("@")[0]!));
+  const names = new Set(tasks.map(({ capability = "" }) => nameIn(capability)));
   for (const name of new Set(goal.must_use)) {
     if (names.has(name)) continue;
     const message = `The plan has no task for "${name}", which the goal says must be used.`;

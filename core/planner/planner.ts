@@ -47,21 +47,25 @@ export interface Template {
 }
 
 export type PlanOutcome =
-  | { outcome: "planned"; plan: Plan }
+  | { outcome: "planned"; plan: Proposal }
   /** There is no plan; the issues say what is missing. */
   | { outcome: "impossible"; issues: Issue[] };
 
-export interface Plan {
+/** A plan as a planner makes it. What it should come to, the gate says. */
+export interface Proposal {
   workflow: Workflow;
   /** For each task, in the order of the workflow. */
   tasks: TaskReason[];
   edges: EdgeReason[];
   alternatives: Alternative[];
-  estimate: Estimate;
   /** Whether nothing is better by what the goal prefers. */
   isBest: boolean;
   /** What was said to a model, and by it, round by round. */
   transcript?: Exchange[];
+}
+
+export interface Plan extends Proposal {
+  estimate: Estimate;
 }
 
 /** One round of asking a model. */

@@ -1,8 +1,10 @@
 /** Why each task and each edge of a plan is there, and what could stand in a task's place. */
+import { nameIn } from "../reference.ts";
+import type { Workflow } from "../workflow.ts";
 import type { PlannableCapability } from "./capability.ts";
 import { taskIds } from "./compile.ts";
 import type { Goal } from "./goal.ts";
-import type { Alternative, EdgeReason } from "./planner.ts";
+import type { Alternative, EdgeReason, TaskReason } from "./planner.ts";
 import type { Problem } from "./problem.ts";
 import type { Source, WiredTask, Wiring } from "./wiring.ts";
 
@@ -143,4 +145,16 @@ function alternative(task: string, chosen: PlannableCapability, other: Plannable
 
 function brief(number: number): string {
   return String(Number(number.toPrecision(6)));
+}
+
+/** Of a plan that explains itself by the descriptions of its tasks; `otherwise` is the reason of all that says none. */
+export function reasonsIn({ tasks }: Workflow, otherwise: string): { tasks: TaskReason[]; edges: EdgeReason[] } {
+  return {
+    tasks: tasks.map(({ id, capability = "", description }) => ({
+      task: id,
+      capability: nameIn(capability),
+      reason: description ?? otherwise,
+    })),
+    edges: tasks.flatMap(({ id, needs = [] }) => needs.map((from) => ({ from, to: id, reason: otherwise }))),
+  };
 }

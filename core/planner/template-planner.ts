@@ -10,6 +10,7 @@ import type { Workflow } from "../workflow.ts";
 import type { Goal } from "./goal.ts";
 import { pathExpression, readPath } from "./path.ts";
 import type { Circumstances, Planner, PlanOutcome, Template } from "./planner.ts";
+import { reasonsIn } from "./reasons.ts";
 
 export const templatePlanner = {
   name: "template",
@@ -38,25 +39,10 @@ const noTemplates: Issue = {
   pointer: "",
 };
 
-/** Nothing is said to be better or worse than other plans. What the estimate is, the gate says. */
+/** Nothing is said to be better or worse than other plans. */
 function planned(template: Template, workflow: Workflow): PlanOutcome {
-  const estimate = { tasks: workflow.tasks.length, depth: 0, cost: 0, durationMs: 0, reliability: 1 };
-  const reason = `Is in the template ${nameOf(template)}.`;
-  return {
-    outcome: "planned",
-    plan: {
-      workflow,
-      tasks: workflow.tasks.map(({ id, capability = "", description }) => ({
-        task: id,
-        capability: capability.split("@")[0]!,
-        reason: description ?? reason,
-      })),
-      edges: workflow.tasks.flatMap(({ id, needs = [] }) => needs.map((from) => ({ from, to: id, reason }))),
-      alternatives: [],
-      estimate,
-      isBest: false,
-    },
-  };
+  const reasons = reasonsIn(workflow, `Is in the template ${nameOf(template)}.`);
+  return { outcome: "planned", plan: { workflow, ...reasons, alternatives: [], isBest: false } };
 }
 
 function nameOf({ name, version }: Template): string {

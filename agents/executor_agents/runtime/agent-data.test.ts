@@ -1,33 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { LeaseBody } from "../../../core/protocol/tasks.ts";
-import { createAgentClient } from "../../../sdk/client.ts";
 import { NonRetryableError, TaskError } from "../../../sdk/executor.ts";
-import { coreEcho } from "../core-echo.ts";
 import { agentDataOf, serverData } from "./agent-data.ts";
-import { newAttempt, stopAttempt } from "./attempt.ts";
+import { attemptOver, lease, lost, refusal } from "./attempt.suite.ts";
+import { stopAttempt } from "./attempt.ts";
 import { reportOf } from "./outcome.ts";
 
-const lease: LeaseBody = {
-  task_id: "00000000-0000-7000-8000-000000000001",
-  key: "task",
-  run_id: "00000000-0000-7000-8000-000000000000",
-  attempt: 1,
-  lease_token: "token",
-  lease_ms: 30_000,
-  timeout_ms: 600_000,
-  capability: "core.echo",
-  input: null,
-  idempotency_key: "key",
-  traceparent: null,
-};
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-const refusal = (status: number, code: string) => () => Response.json({ code, detail: "because" }, { status });
 const none = refusal(404, "STATE_NOT_FOUND");
 const state = (document: unknown, revision: number) => () =>
   Response.json({ document, revision, updated_at: "", expires_at: null, writer: null });
-const lost = () => {
-  throw new TypeError("fetch failed");
-};
 
 /** An attempt whose server gives these answers, one after another; what it was asked. */
 function attemptWith(...answers: (() => Response)[]) {
@@ -44,9 +24,7 @@ function attemptWith(...answers: (() => Response)[]) {
     });
     return answers.shift()!();
   };
-  const client = createAgentClient({ url: "http://skein.test", fetch: send }, { id: "agent", agent_token: "token" });
-  const session = { agentId: "agent", token: "token", leaseMs: 30_000, queues: {}, client, patientClient: client };
-  const attempt = newAttempt({ id: 1, session, executor: coreEcho, lease, hint: undefined, log: silent });
+  const attempt = attemptOver(send);
   const reported = () => reportOf(attempt, { output: null, bytes: 4 }).item.effects;
   return { attempt, data: agentDataOf(attempt, serverData(attempt)), asked, reported };
 }

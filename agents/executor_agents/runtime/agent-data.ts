@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { ErrorCode } from "../../../core/errors.ts";
 import { failureKinds, SkeinError } from "../../../core/errors.ts";
-import { findJsonFlaw, type Json } from "../../../core/json.ts";
+import type { Json } from "../../../core/json.ts";
 import { formatCount } from "../../../core/limits.ts";
 import {
   type AgentStateBody,
@@ -16,9 +16,10 @@ import {
 import type { ReportItem } from "../../../core/protocol/tasks.ts";
 import type { MemoryFilter, WriteStateOptions } from "../../../sdk/agent-data.ts";
 import type { PageOf } from "../../../sdk/client.ts";
-import { type ExecutorContext, NonRetryableError, plainJson, TaskError } from "../../../sdk/executor.ts";
+import { type ExecutorContext, NonRetryableError, TaskError } from "../../../sdk/executor.ts";
+import { askServer } from "./ask-server.ts";
 import { type Attempt, requireOpen, signalOf } from "./attempt.ts";
-import { isForgotten, isTransient, messageOf, untilAnswered } from "./repeat.ts";
+import { plainValue } from "./plain-value.ts";
 
 /** Where an agent's data is: the server, or, in tests of handlers, memory. */
 export interface DataBackend {
@@ -157,42 +158,21 @@ function bytesOf(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }
 
-/** A copy as it will arrive. Throws a NonRetryableError for what JSON or the database cannot hold. */
 function storable(what: string, value: unknown): Json {
-  let plain: Json;
-  try {
-    plain = plainJson(value);
-  } catch (cause) {
-    throw new NonRetryableError(`${what} is not JSON: ${messageOf(cause)}`, {
-      code: failureKinds.outputUnstorable,
-      cause,
-    });
-  }
-  const flaw = findJsonFlaw(plain);
-  if (!flaw) return plain;
-  throw new NonRetryableError(`${what} is not storable: ${flaw.pointer} ${flaw.reason}; remove or encode it.`, {
-    code: failureKinds.outputUnstorable,
-  });
+  return plainValue(value, `${what} is`, failureKinds.outputUnstorable);
 }
 
 /** The server's. Requests whose answer is lost are repeated: a write has an id by which it is known. */
 export function serverData(attempt: Attempt): DataBackend {
   const { client, patientClient } = attempt.session;
   const { data } = client;
-  async function ask<T>(request: () => Promise<T>): Promise<T> {
-    const signal = signalOf(attempt);
-    try {
-      return await untilAnswered(request, { giveUpAfterMs: attempt.lease.lease_ms, signal });
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      throw dataFailure(error);
-    }
-  }
+  const patientRead = (options: { limit?: number; wait?: number }) =>
+    patientClient.data.inbox.read(options, signalOf(attempt));
   return {
-    readState: () => ask(() => data.state.read().catch(undefinedWhere("STATE_NOT_FOUND"))),
-    writeState: (document, options) => ask(() => data.state.write(document, options)),
-    listMemory: (filter) => ask(() => data.memory.list(filter)),
-    readInbox: (options) => ask(async () => (await patientClient.data.inbox.read(options, signalOf(attempt))).messages),
+    readState: () => askServer(attempt, () => data.state.read().catch(undefinedWhere("STATE_NOT_FOUND"))),
+    writeState: (document, options) => askServer(attempt, () => data.state.write(document, options)),
+    listMemory: (filter) => askServer(attempt, () => data.memory.list(filter)),
+    readInbox: async (options) => (await askServer(attempt, () => patientRead(options))).messages,
   };
 }
 
@@ -200,11 +180,4 @@ function undefinedWhere(code: ErrorCode) {
   return (error: unknown): undefined => {
     if (!(error instanceof SkeinError && error.code === code)) throw error;
   };
-}
-
-/** As a handler fails with it: only what may pass is worth another attempt. */
-export function dataFailure(error: unknown): TaskError {
-  const code = error instanceof SkeinError ? error.code : "INTERNAL";
-  const isPassing = isTransient(error) || isForgotten(error) || code === "STATE_CONFLICT";
-  return new (isPassing ? TaskError : NonRetryableError)(messageOf(error), { code, cause: error });
 }

@@ -1,26 +1,8 @@
 import { expect, it } from "vitest";
-import type { LeaseBody } from "../../../core/protocol/tasks.ts";
-import { createAgentClient } from "../../../sdk/client.ts";
 import { NonRetryableError, TaskError } from "../../../sdk/executor.ts";
-import { coreEcho } from "../core-echo.ts";
 import { artifactsOf } from "./artifacts.ts";
-import { newAttempt, stopAttempt } from "./attempt.ts";
-
-const lease: LeaseBody = {
-  task_id: "00000000-0000-7000-8000-000000000001",
-  key: "task",
-  run_id: "00000000-0000-7000-8000-000000000000",
-  attempt: 2,
-  lease_token: "first",
-  lease_ms: 30_000,
-  timeout_ms: 600_000,
-  capability: "core.echo",
-  input: null,
-  idempotency_key: "key",
-  traceparent: null,
-};
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-const refusal = (status: number, code: string) => Response.json({ code, detail: "because" }, { status });
+import { attemptOver, lease, lost, refusal } from "./attempt.suite.ts";
+import { stopAttempt } from "./attempt.ts";
 
 /** An attempt whose server gives these answers, one after another; what it was asked. */
 function attemptWith(...answers: (() => Response)[]) {
@@ -30,26 +12,13 @@ function attemptWith(...answers: (() => Response)[]) {
     asked.push({ method: init!.method!, path: pathname, headers: init!.headers as Record<string, string> });
     return answers.shift()!();
   };
-  const client = createAgentClient({ url: "http://skein.test", fetch: send }, { id: "agent", agent_token: "token" });
-  const session = { agentId: "agent", token: "token", leaseMs: 30_000, queues: {}, client, patientClient: client };
-  const attempt = newAttempt({
-    id: 1,
-    session,
-    executor: coreEcho,
-    lease: { ...lease },
-    hint: undefined,
-    log: silent,
-  });
+  const attempt = attemptOver(send);
   return { attempt, artifacts: artifactsOf(attempt), asked };
 }
 
-const lost = () => {
-  throw new TypeError("fetch failed");
-};
-
 it("reads under the lease, and asks again when an answer is lost or the server is in trouble", async () => {
   const content = () => new Response("x", { headers: { "content-type": "text/plain", etag: '"abc"' } });
-  const { artifacts, asked } = attemptWith(lost, () => refusal(503, "DATABASE_UNAVAILABLE"), content);
+  const { artifacts, asked } = attemptWith(lost, refusal(503, "DATABASE_UNAVAILABLE"), content);
   const found = await artifacts.read("a/b");
   expect([found.content.toString(), found.contentType, found.sha256]).toEqual(["x", "text/plain", "abc"]);
   const request = {
@@ -78,7 +47,7 @@ it.each([
   [409, "LEASE_LOST", false],
   [401, "UNAUTHENTICATED", false],
 ])("fails for %s %s, for good: %s", async (status, code, isFinal) => {
-  const { artifacts } = attemptWith(() => refusal(status, code));
+  const { artifacts } = attemptWith(refusal(status, code));
   const error = await artifacts.write("a", "x").catch((thrown: unknown) => thrown);
   expect([error instanceof TaskError, error instanceof NonRetryableError]).toEqual([true, isFinal]);
   expect(error).toMatchObject({ code, message: "because" });

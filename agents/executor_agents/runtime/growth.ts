@@ -1,16 +1,12 @@
 /** What a handler adds to its run: items of open maps, at once, and tasks that it spawns, with its report. */
 import { failureKinds, SkeinError } from "../../../core/errors.ts";
-import { findJsonFlaw, isJsonObject, type Json } from "../../../core/json.ts";
+import { isJsonObject, type Json } from "../../../core/json.ts";
 import { type EmitAnswer, type EmitBody, MAX_BATCH } from "../../../core/protocol/tasks.ts";
-import {
-  type EmittedItem,
-  type ExecutorContext,
-  NonRetryableError,
-  plainJson,
-  TaskError,
-} from "../../../sdk/executor.ts";
+import { type EmittedItem, type ExecutorContext, NonRetryableError, type TaskError } from "../../../sdk/executor.ts";
+import { requestFailure } from "./ask-server.ts";
 import { type Attempt, proofOf, requireOpen, signalOf } from "./attempt.ts";
-import { isForgotten, isTransient, messageOf, untilAnswered } from "./repeat.ts";
+import { plainValue } from "./plain-value.ts";
+import { messageOf, untilAnswered } from "./repeat.ts";
 
 /** Items of one request, as JSON: a body may have 1 MiB. */
 const MAX_ITEMS_BYTES = 896 * 1_024;
@@ -128,11 +124,8 @@ function createGrowth(attempt: Attempt): Growth {
 
 /** As the server would tell it at the end, where it can: what cannot be stored, or taken, cannot be the next time either. */
 function emitFailure(error: unknown): TaskError {
-  const message = messageOf(error);
-  if (isRefused(error)) return new NonRetryableError(message, { code: failureKinds.emitRefused, cause: error });
-  const code = error instanceof SkeinError ? error.code : "INTERNAL";
-  const isPassing = isTransient(error) || isForgotten(error) || code === "LEASE_LOST";
-  return new (isPassing ? TaskError : NonRetryableError)(message, { code, cause: error });
+  if (!isRefused(error)) return requestFailure(error);
+  return new NonRetryableError(messageOf(error), { code: failureKinds.emitRefused, cause: error });
 }
 
 function isRefused(error: unknown): boolean {
@@ -150,18 +143,9 @@ function plainItems(map: string, given: readonly EmittedItem[]): EmittedItem[] {
 
 /** A copy of the list as it will arrive. Throws a NonRetryableError for what JSON or the database cannot hold. */
 function plainList(list: readonly unknown[], what: string, code: string): Json[] {
-  let plain: Json;
-  try {
-    plain = plainJson(list);
-  } catch (cause) {
-    throw new NonRetryableError(`${what} are not JSON: ${messageOf(cause)}`, { code, cause });
-  }
-  if (!Array.isArray(plain)) throw new NonRetryableError(`${what} have to be a list.`, { code });
-  const flaw = findJsonFlaw(plain);
-  if (!flaw) return plain;
-  throw new NonRetryableError(`${what} are not storable: ${flaw.pointer} ${flaw.reason}; remove or encode it.`, {
-    code: failureKinds.outputUnstorable,
-  });
+  const plain = plainValue(list, `${what} are`, code);
+  if (Array.isArray(plain)) return plain;
+  throw new NonRetryableError(`${what} have to be a list.`, { code });
 }
 
 /** In order, as few as one request's limits allow. */

@@ -10,7 +10,7 @@ import type { PlannableCapability } from "../../../core/planner/capability.ts";
 import { capabilityPlanner } from "../../../core/planner/capability-planner.ts";
 import { judgePlan } from "../../../core/planner/gate.ts";
 import { type Goal, readGoal } from "../../../core/planner/goal.ts";
-import type { PastPlan, Plan, PlanOutcome } from "../../../core/planner/planner.ts";
+import type { PastPlan, PlanOutcome, Proposal } from "../../../core/planner/planner.ts";
 import {
   API_KEY,
   type ChatServer,
@@ -110,7 +110,7 @@ async function plan(
   });
 }
 
-async function planned(options: Parameters<typeof plan>[0] = {}): Promise<Plan> {
+async function planned(options: Parameters<typeof plan>[0] = {}): Promise<Proposal> {
   const outcome = await plan(options);
   if (outcome.outcome !== "planned") throw new Error(JSON.stringify(outcome.issues));
   const verdict = judgePlan(outcome.plan.workflow, { goal, capabilities, limits: defaultLimits });

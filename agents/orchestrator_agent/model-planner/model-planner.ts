@@ -65,7 +65,7 @@ async function planWith(
   for (let round = 0; ; round++) {
     said.push(...prompt);
     const answer = await answered(ask, said, schema, either, deadline, budget);
-    const read: ReadAnswer = answer.isCut ? { issues: [cutOff] } : readAnswer(answer.text, goal, capabilities);
+    const read: ReadAnswer = answer.isCut ? { issues: [cutOff] } : readAnswer(answer.text, goal, schema);
     const flaws = "plan" in read ? flawsOf(read.plan) : "issues" in read ? read.issues : [];
     const refused = flaws.map(({ code, message, pointer }) => ({ code, message, pointer }));
     const { text, inputTokens, outputTokens } = answer;
@@ -74,14 +74,9 @@ async function planWith(
     if ("impossible" in read) return { outcome: "impossible", issues: [saidImpossible(read.impossible)] };
     if ("plan" in read && flaws.length === 0) return planned(read, transcript);
     const used = transcript.reduce((sum, one) => sum + one.inputTokens + one.outputTokens, 0);
-    const end = isRepeated
-      ? "it answered the same again"
-      : round >= budget.repairs
-        ? `it had ${round + 1} tries (SKEIN_PLAN_REPAIRS allows more)`
-        : used >= budget.tokens
-          ? `it used ${used} tokens (SKEIN_PLAN_TOKENS allows more)`
-          : undefined;
-    if (end !== undefined) throw gaveUp(flaws, end);
+    if (isRepeated) throw gaveUp(flaws, "it answered the same again");
+    if (round >= budget.repairs) throw gaveUp(flaws, `it had ${round + 1} tries (SKEIN_PLAN_REPAIRS allows more)`);
+    if (used >= budget.tokens) throw gaveUp(flaws, `it used ${used} tokens (SKEIN_PLAN_TOKENS allows more)`);
     // Endpoints refuse an empty message.
     said.push({ role: "assistant", content: text || "(nothing)" });
     prompt = [complaint(flaws)];
@@ -130,15 +125,14 @@ function gaveUp(flaws: readonly Issue[], why: string): SkeinError {
   });
 }
 
-/** A model proves nothing, so its plan is never said to be the best. What the estimate is, the gate says. */
+/** A model proves nothing, so its plan is never said to be the best. */
 function planned(
   { plan, tasks, edges }: Extract<ReadAnswer, { plan: JsonObject }>,
   transcript: Exchange[],
 ): PlanOutcome {
-  const estimate = { tasks: tasks.length, depth: 0, cost: 0, durationMs: 0, reliability: 1 };
   const workflow = plan as unknown as Workflow;
   return {
     outcome: "planned",
-    plan: { workflow, tasks, edges, alternatives: [], estimate, isBest: false, transcript },
+    plan: { workflow, tasks, edges, alternatives: [], isBest: false, transcript },
   };
 }

@@ -64,14 +64,14 @@ export type ReadAnswer =
   /** The plan as a definition that the gate has still to judge. */
   { plan: JsonObject; tasks: TaskReason[]; edges: EdgeReason[] } | { impossible: string } | { issues: Issue[] };
 
-/** Models like to put JSON into a fence, or to say something before it. */
-export function readAnswer(text: string, goal: Goal, capabilities: readonly PlannableCapability[]): ReadAnswer {
+/** `schema` is the one that was asked with. Models like to put JSON into a fence, or to say something before it. */
+export function readAnswer(text: string, goal: Goal, schema: JsonObject): ReadAnswer {
   const parsed = parse(text);
   if (parsed === undefined)
     return { issues: [flaw("The answer is not JSON; answer with one JSON value, and nothing else.")] };
   const unstorable = findJsonFlaw(parsed);
   if (unstorable) return { issues: [flaw(`The answer ${unstorable.reason}.`, unstorable.pointer)] };
-  const problems = compileSchema(answerSchema(goal, capabilities)).findProblems(parsed);
+  const problems = compileSchema(schema).findProblems(parsed);
   if (problems.length > 0) {
     return { issues: problems.map(({ pointer, message }) => flaw(`The answer ${message}.`, pointer)) };
   }

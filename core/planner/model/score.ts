@@ -1,4 +1,5 @@
 /** How near a plan is to another one, as TaskBench measures it: by its tools, and by which feeds which. */
+import { nameIn } from "../../reference.ts";
 import type { Workflow } from "../../workflow.ts";
 
 export interface PlanScore {
@@ -27,7 +28,7 @@ function edgesOf({ tasks }: Workflow): string[] {
 }
 
 function nameOf({ capability = "" }: Workflow["tasks"][number]): string {
-  return capability.split("@", 1)[0]!;
+  return nameIn(capability);
 }
 
 /** Of two bags: what is there twice counts twice. */
