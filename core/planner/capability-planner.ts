@@ -45,7 +45,7 @@ function best(goal: Goal, problem: Problem): Found {
   return atBest.wiring || !isLimited(goal) ? atBest : fasterAndFaster(goal, problem, aim);
 }
 
-/** What must be used, or a budget, can keep a plan from being as fast as its slowest chain: then step by step. */
+/** What must be used or verified, or a budget, can keep a plan from being as fast as its slowest chain: then step by step. */
 function fasterAndFaster(goal: Goal, problem: Problem, aim: Aim): Found {
   let found = search(goal, problem, aim);
   for (let next = found; next.wiring; ) {
@@ -58,7 +58,7 @@ function fasterAndFaster(goal: Goal, problem: Problem, aim: Aim): Found {
 }
 
 function isLimited(goal: Goal): boolean {
-  return goal.budget !== undefined || (goal.must_use?.length ?? 0) > 0;
+  return goal.budget !== undefined || [...(goal.must_use ?? []), ...(goal.verify ?? [])].length > 0;
 }
 
 function aimOf(goal: Goal): Aim {

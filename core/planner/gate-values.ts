@@ -175,7 +175,7 @@ function originOfPath(source: string, { goal, contracts }: PlanScope): Origin {
       kind: "path",
       from,
       type: isWhole ? held.type : undefined,
-      schema: undefined,
+      schema: isWhole ? held.schema : undefined,
       ...(isWhole && held.value !== undefined && { value: held.value }),
     };
   }

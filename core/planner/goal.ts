@@ -37,6 +37,10 @@ export const goalSchema = z
         value: (z.unknown() as z.ZodType<Json>)
           .optional()
           .meta({ description: "Default: the run's input of this name, given when it is submitted" }),
+        schema: z
+          .record(z.string(), z.unknown() as z.ZodType<Json>)
+          .optional()
+          .meta({ description: "Of a value that is not given yet: what it looks like, as JSON Schema" }),
       }),
       0,
     )
@@ -54,6 +58,9 @@ export const goalSchema = z
       .optional()
       .meta({ description: "What the plan should be, first of all; default: as few tasks as possible, then cheap" }),
     must_use: capabilities.optional().meta({ description: "Capabilities that have to be in the plan, in this order" }),
+    verify: capabilities.optional().meta({
+      description: "Capabilities that have to look at what is wanted, last of all; where one fails, so does the run",
+    }),
     must_not_use: capabilities.optional().meta({ description: "Capabilities that must not be in the plan" }),
     budget: z.number().min(0).optional().meta({ description: "The most that all tasks together may cost" }),
     deadline: z
@@ -72,13 +79,18 @@ export type GoalInput = z.input<typeof goalSchema>;
 /** Throws GOAL_INVALID for a goal that contradicts itself. */
 export function requireConsistent(goal: Goal): void {
   const forbidden = new Set(goal.must_not_use);
-  const issues: Issue[] = [...new Set(goal.must_use)]
-    .filter((name) => forbidden.has(name))
-    .map((name) => ({
-      code: "GOAL_INVALID",
-      message: `The goal must use "${name}" and must not use it; take it out of one of the two lists.`,
-      pointer: "/must_use",
-    }));
+  const contradictions = (names: readonly string[] = [], what: string, pointer: string): Issue[] =>
+    [...new Set(names)]
+      .filter((name) => forbidden.has(name))
+      .map((name) => ({
+        code: "GOAL_INVALID",
+        message: `The goal ${what} "${name}" and must not use it; take it out of one of the two lists.`,
+        pointer,
+      }));
+  const issues = [
+    ...contradictions(goal.must_use, "must use", "/must_use"),
+    ...contradictions(goal.verify, "has to be verified by", "/verify"),
+  ];
   if (issues.length > 0) throw refusal("GOAL_INVALID", issues);
 }
 

@@ -53,7 +53,8 @@ export function relevantCapabilities(
   if (allowed.length <= most) return allowed;
   const steps = stepsAway(goal, allowed);
   const scores = bm25(goalText(goal), allowed.map(capabilityText));
-  const isMust = (index: number) => (goal.must_use?.includes(allowed[index]!.name) ? 0 : 1);
+  const needed = new Set([...(goal.must_use ?? []), ...(goal.verify ?? [])]);
+  const isMust = (index: number) => (needed.has(allowed[index]!.name) ? 0 : 1);
   const order = allowed.map((_, index) => index);
   order.sort((a, b) => isMust(a) - isMust(b) || steps[a]! - steps[b]! || scores[b]! - scores[a]! || a - b);
   const chosen = new Set(order.slice(0, most));
