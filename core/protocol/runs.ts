@@ -114,6 +114,9 @@ export const task = z
     started_at: timestamp.nullable(),
     finished_at: timestamp.nullable(),
     kept_from: uuid.nullable().meta({ description: "The task of an older run that it was taken over from, as it was" }),
+    superseded_in: z.number().int().nullable().meta({
+      description: "The round of planning that put others in its place; null: it stands",
+    }),
   })
   .meta({ id: "Task" });
 export type TaskBody = z.infer<typeof task>;

@@ -8,6 +8,8 @@ create table replanning (
   round int not null default 0 check (round between 0 and rounds),
   -- idle: nothing is wrong, or nobody has seen it yet. planning: round is under way. over: nothing more is planned.
   state text not null default 'idle' check (state in ('idle', 'planning', 'over')),
+  -- Names of capabilities that were found wanting.
+  excluded text[] not null default '{}',
   -- Why there is no other plan, as a failure.
   gave_up json,
   -- Until then it is left to whoever has begun, or alone.
