@@ -80,7 +80,9 @@ async function runRequest(context: Context, options: InputOptions & FailureOptio
 
 async function planRequest(context: Context, text: string | undefined, options: PlanOptions): Promise<PlanBody> {
   if ((text === undefined) === (options.goal === undefined)) {
-    throw new UsageError('Give one goal: in words such as "web.url -> document.summary", or a file with --goal.');
+    throw new UsageError(
+      'Give one goal: types such as "web.url -> document.summary", with --planner llm any words, or a file with --goal.',
+    );
   }
   const { prefer, mustUse, mustNotUse, verify, budget, deadline, template, planner = template && "template" } = options;
   const more = {
@@ -93,7 +95,9 @@ async function planRequest(context: Context, text: string | undefined, options: 
   };
   const goal = (text === undefined
     ? { ...(await readObject(context, options.goal!)), ...more }
-    : parseGoalText(text, more)) as unknown as PlanBody["goal"];
+    : planner === "llm" && !text.includes("->")
+      ? { text, ...more }
+      : parseGoalText(text, more)) as unknown as PlanBody["goal"];
   return { goal, ...(planner && { planner }), ...(template !== undefined && { template }) };
 }
 

@@ -169,6 +169,12 @@ describe("a plan by types", () => {
 describe("where there is no plan, it says what is missing:", () => {
   const cases: [string, Goal, PlannableCapability[], string][] = [
     [
+      "types",
+      goalSchema.parse({ text: "Make it short" }),
+      [shorten],
+      "The goal says in words alone what is wanted; name it by type in `want`, or use the planner `llm`, which reads them.",
+    ],
+    [
       "no capabilities",
       goal("a -> b"),
       [],

@@ -3,7 +3,7 @@ import { parseDuration } from "../duration.ts";
 import type { Issue } from "../errors.ts";
 import type { PlannableCapability } from "./capability.ts";
 import { compilePlan, taskIds } from "./compile.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, saysNoTypes, wordsAlone } from "./goal.ts";
 import { missing } from "./missing.ts";
 import type { Estimate, Plan, Planner, PlanOutcome } from "./planner.ts";
 import { type Problem, pruned, type Step, stateProblem, targets } from "./problem.ts";
@@ -28,6 +28,7 @@ const risk: Measure = (step) => step.risk;
 const duration: Measure = (step) => step.durationMs;
 
 function plan(goal: Goal, capabilities: readonly PlannableCapability[]): EstimatedOutcome {
+  if (saysNoTypes(goal)) return { outcome: "impossible", issues: [wordsAlone] };
   const whole = stateProblem(goal, capabilities);
   const issues = missing(goal, whole, capabilities);
   if (issues.length > 0) return { outcome: "impossible", issues };

@@ -17,7 +17,7 @@ import { type TaskDefinition, type Workflow, workflowIssues } from "../workflow.
 import { rawTasks, taskName } from "../workflow-shape.ts";
 import type { PlannableCapability } from "./capability.ts";
 import { goalValues, inputIssues, outputIssues, type PlanScope, sourcesIn } from "./gate-values.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, saysNoTypes } from "./goal.ts";
 import { onlyPath } from "./path.ts";
 import type { Estimate } from "./planner.ts";
 
@@ -180,17 +180,17 @@ function wrongTasks(workflow: Workflow, goal: Goal, scope: PlanScope): Issue[] {
 /** What is to verify has to look at what the plan answers with, and not at something of the same type. */
 function unverified({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope): Issue[] {
   const answers = isJsonObject(outputs) ? outputs : {};
+  const isOpen = saysNoTypes(goal);
   const pathOf = (value: Json | undefined) => canonicalJson((typeof value === "string" && onlyPath(value)) || null);
   const verifies = ({ id, input }: TaskDefinition) => {
     const wanted = Object.entries(scope.contracts.get(id)?.consumes ?? {}).flatMap(([field, type]) => {
-      const names = Object.keys(goal.want).filter((name) => goal.want[name] === type);
+      const names = isOpen ? Object.keys(answers) : Object.keys(goal.want).filter((name) => goal.want[name] === type);
       return names.length > 0 ? [{ field, names }] : [];
     });
     const given = isJsonObject(input) ? input : {};
-    return (
-      wanted.length > 0 &&
-      wanted.every(({ field, names }) => names.some((name) => pathOf(given[field]) === pathOf(answers[name])))
-    );
+    const isAnswer = ({ field, names }: (typeof wanted)[number]) =>
+      names.some((name) => pathOf(given[field]) === pathOf(answers[name]));
+    return isOpen ? wanted.some(isAnswer) : wanted.length > 0 && wanted.every(isAnswer);
   };
   return [...new Set(goal.verify)].flatMap((name) => {
     const candidates = tasks.filter(({ capability = "" }) => nameIn(capability) === name);

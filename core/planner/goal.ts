@@ -13,15 +13,11 @@ const MAX_TEXT = 8_192;
 
 const valueName = z.string().regex(idPattern, { error: "must be a name, written like a task's id" });
 
-/** Named values, at least one where they are wanted. */
-function values<T extends z.ZodType>(value: T, least: number) {
-  return z.record(valueName, value).refine(
-    (all) => {
-      const count = Object.keys(all).length;
-      return count >= least && count <= MAX_VALUES;
-    },
-    { error: `must have ${least} to ${MAX_VALUES} values` },
-  );
+/** Named values. */
+function values<T extends z.ZodType>(value: T) {
+  return z
+    .record(valueName, value)
+    .refine((all) => Object.keys(all).length <= MAX_VALUES, { error: `must have at most ${MAX_VALUES} values` });
 }
 
 const capabilities = z.array(valueName).max(MAX_CAPABILITIES);
@@ -42,7 +38,6 @@ export const goalSchema = z
           .optional()
           .meta({ description: "Of a value that is not given yet: what it looks like, as JSON Schema" }),
       }),
-      0,
     )
       .default({})
       .meta({ description: "What there is: the type of each value by name; the inputs of the run" }),
@@ -52,7 +47,9 @@ export const goalSchema = z
       .max(MAX_TEXT)
       .optional()
       .meta({ description: "What it is about, in words, for planners that read them (`llm`)" }),
-    want: values(semanticType, 1).meta({ description: "What is wanted: a type by name; the outputs of the run" }),
+    want: values(semanticType)
+      .default({})
+      .meta({ description: "What is wanted: a type by name; the outputs of the run. Without it `text` has to say it" }),
     prefer: z
       .enum(preferences)
       .optional()
@@ -72,9 +69,26 @@ export const goalSchema = z
       })
       .optional(),
   })
+  .refine((goal) => !saysNoTypes(goal) || goal.text !== undefined, {
+    error: "must name what is wanted by type, unless `text` says it for a model",
+    path: ["want"],
+  })
   .meta({ id: "Goal", description: "Typed values that there are, and typed values that are wanted" });
 export type Goal = z.output<typeof goalSchema>;
 export type GoalInput = z.input<typeof goalSchema>;
+
+/** It says in words alone what is wanted, so that only who reads them can plan it. */
+export function saysNoTypes({ want }: { want: Record<string, string> }): boolean {
+  return Object.keys(want).length === 0;
+}
+
+/** Why planners that read no words have no plan for it. */
+export const wordsAlone: Issue = {
+  code: "PLAN_IMPOSSIBLE",
+  message:
+    "The goal says in words alone what is wanted; name it by type in `want`, or use the planner `llm`, which reads them.",
+  pointer: "/want",
+};
 
 /** Throws GOAL_INVALID for a goal that contradicts itself. */
 export function requireConsistent(goal: Goal): void {

@@ -6,14 +6,17 @@ import type { Issue } from "../errors.ts";
 import { MAX_ISSUES } from "../issues.ts";
 import { isJsonObject, type Json, type JsonObject } from "../json.ts";
 import type { Workflow } from "../workflow.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, saysNoTypes, wordsAlone } from "./goal.ts";
 import { withPaths } from "./path.ts";
 import type { Circumstances, Planner, PlanOutcome, Template } from "./planner.ts";
 import { reasonsIn } from "./reasons.ts";
 
 export const templatePlanner = {
   name: "template",
-  plan: async (goal, _capabilities, circumstances) => choose(goal, await circumstances.templates(), circumstances),
+  plan: async (goal, _capabilities, circumstances) =>
+    saysNoTypes(goal)
+      ? { outcome: "impossible", issues: [wordsAlone] }
+      : choose(goal, await circumstances.templates(), circumstances),
 } satisfies Planner;
 
 /** Of those that fit and pass the gate, the one with the fewest tasks, then the first by name. */
