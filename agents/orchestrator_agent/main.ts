@@ -5,6 +5,7 @@ import { createDefinitions } from "../../api/definitions/definitions.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { replan } from "../../api/replan.ts";
 import { buildServer } from "../../api/server.ts";
+import { threadedPlanner } from "../../api/threaded-planner.ts";
 import { createWakeups, newsFor, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
@@ -49,7 +50,7 @@ export interface Served {
  */
 export async function serve({ store, transport, config, logger, requireKey }: ServeOptions): Promise<Served> {
   const { limits } = config;
-  const planners = [capabilityPlanner, configuredModelPlanner(config), templatePlanner];
+  const planners = [threadedPlanner(), configuredModelPlanner(config), templatePlanner];
   const planning = { store, planners, limits, definitions: createDefinitions(limits) };
   const orchestrator = await startOrchestrator({
     store,
