@@ -202,6 +202,10 @@ function addRuns(program: Command, does: Does): void {
     .description("why a task is where it is")
     .action(does(async () => (await load()).why));
   runs
+    .command("repeats <run>")
+    .description("work that several tasks did: the same capability on the same input")
+    .action(does(async () => (await load()).repeats));
+  runs
     .command("bids <run> <task>")
     .description("who bid what for a task that is allocated by contract-net")
     .action(does(async () => (await load()).bids));
