@@ -18,6 +18,8 @@ type Inner = {
   /** Of this round; once it is over, in the order of the members. */
   bids: Bid[];
   awarded: string | null;
+  /** In this round those without the award have been told. */
+  isAnnounced: boolean;
   /** Had the award, and did not deliver. */
   failed: string[];
   delivered: { member: string; cost: number; content: Json } | null;
@@ -55,7 +57,7 @@ export const contractNet: Protocol<Options, Inner> = {
     if (managers > 1) return "has several members with the role `manager`; one awards";
     return managers === members.length ? "has nobody to bid: its only member has the role `manager`" : undefined;
   },
-  inner: () => ({ phase: "bidding", bids: [], awarded: null, failed: [], delivered: null }),
+  inner: () => ({ phase: "bidding", bids: [], awarded: null, isAnnounced: false, failed: [], delivered: null }),
   begin: call,
   objection({ state: { inner } }, { type, body }) {
     if (type !== "award") return undefined;
@@ -100,6 +102,7 @@ function call(floor: Net): void {
   const { inner } = floor.state;
   inner.phase = "bidding";
   inner.bids = [];
+  inner.isAnnounced = false;
   ask(floor, bidders(floor), { type: "call", answers: ["bid", "decline"] });
 }
 
@@ -121,7 +124,8 @@ function award(floor: Net, { member, cost }: Bid): void {
   inner.awarded = member;
   const others = inner.bids.filter((bid) => bid.member !== member).map((bid) => bid.member);
   ask(floor, [member], { type: "award", body: { cost }, answers: ["result", "failure"], forMs });
-  tell(floor, others, "not_awarded", {});
+  if (!inner.isAnnounced) tell(floor, others, "not_awarded", {});
+  inner.isAnnounced = true;
 }
 
 function deliver(floor: Net, member: string, content: Json): void {
