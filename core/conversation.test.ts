@@ -155,8 +155,10 @@ describe("what binds every conversation", () => {
     ["cost", { cost: 0.5 }, [say("a", { cost: 0.2, tokens: 1e9 }), say("b", { cost: 0.4 })], "budget"],
   ])("is a budget of %s", (_, budget, moves, endedBy) => {
     expect(play({ ...team, budget }, moves.slice(0, -1)).state.status).toBe("open");
-    const { state } = play({ ...team, budget }, moves);
+    const { state, transcript } = play({ ...team, budget }, moves);
     expect(state.outcome).toMatchObject({ status: "completed", endedBy, result: { contributions: [{}, {}] } });
+    // Nobody is given the floor for nothing.
+    expect(linesOf(transcript).slice(-2)).toEqual(["b > a: say", "* > a, b: ended"]);
   });
 
   it("a budget, that lets the last message be what it was waited for", () => {

@@ -3,8 +3,8 @@
  * everybody who knows the rumour and is still interested tells it to `fanout` others, drawn by lot; who has told it in vain,
  * to somebody who knew it, `stop_after` times loses interest. Whoever has the role `source`, or else the first member, knows
  * it at the beginning. It ends when all know it, or nobody is interested; what is measured then is the paper's residue (the
- * share that never heard it), traffic (messages a member) and the rounds it took. What everybody has heard last is kept, as a
- * member may tell something else than it was told.
+ * share that never heard it), traffic (messages a member) and the rounds it took. What each has heard first is kept, as
+ * a member may tell something else than it was told.
  */
 import { z } from "zod";
 import type { Json, JsonObject } from "../json.ts";

@@ -27,7 +27,7 @@ export function hear(floor: Floor, event: Incoming): void {
     member.seen.push(id);
     const read = judge(floor, event, member);
     if ("reason" in read) refuse(floor, event, read);
-    else accept(floor, event, member, read);
+    else accept(floor, event, read);
   }
 }
 
@@ -54,7 +54,7 @@ function judge(floor: Floor, { from, type, body }: Incoming, member: Member): Re
   return protocol.objection?.(floor, { from, type, body: read.body }) ?? read;
 }
 
-function accept(floor: Floor, event: Incoming, member: Member, { body, bytes, usage }: ReadMessage): void {
+function accept(floor: Floor, event: Incoming, { body, bytes, usage }: ReadMessage): void {
   const { state, protocol, effects, at } = floor;
   const { id, from, type } = event;
   const message = { from, type, body };
@@ -65,7 +65,6 @@ function accept(floor: Floor, event: Incoming, member: Member, { body, bytes, us
   state.spent.bytes += bytes;
   state.spent.tokens += usage.tokens;
   state.spent.cost += usage.cost;
-  member.missed = [];
   state.awaited = keepsFloor
     ? state.awaited.map((awaited) => (awaited.member === from ? { ...awaited, hasSpoken: true } : awaited))
     : state.awaited.filter((awaited) => awaited.member !== from);

@@ -35,7 +35,7 @@ export interface Runoff {
 }
 
 /**
- * Instant-runoff voting (W. R. Ware, about 1871): each ballot counts for the first of its options that is left; until one has
+ * Instant-runoff voting (W. R. Ware, about 1870): each ballot counts for the first of its options that is left; until one has
  * more than half of the ballots that still count, the option with the fewest is struck out. Of several with the fewest, the
  * one that had fewer in the latest round that tells them apart, else the last in `options`. When all that are left have been
  * level in every round, nobody wins.
