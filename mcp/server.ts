@@ -1,5 +1,5 @@
 /** The MCP server: Skein's tools for a model, over a client of the REST API. */
-import { McpServer } from "@modelcontextprotocol/server";
+import { McpServer, type McpServerOptions } from "@modelcontextprotocol/server";
 import type { Client } from "../sdk/client.ts";
 import { version } from "../version.ts";
 import { agentList } from "./tools/agent-list.ts";
@@ -46,18 +46,26 @@ A run that fails says which task failed and why (error.task, error.message); tas
 /** The tools never change while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
 const TOOLS_TTL_MS = 3_600_000;
 
-/** One instance serves one HTTP request or one stdio connection; everything it does, it does as `client`. */
-export function buildMcpServer(client: Client): McpServer {
+export interface BuildOptions {
+  options?: Pick<McpServerOptions, "requestState" | "capabilities">;
+  /** Adds what does not belong to Skein. */
+  extend?(server: McpServer): void;
+}
+
+/** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does as `client`. */
+export function buildMcpServer(client: Client, { options, extend }: BuildOptions = {}): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
     {
       instructions,
       capabilities: { tools: { listChanged: false } },
+      ...options,
       cacheHints: { "tools/list": { ttlMs: TOOLS_TTL_MS, cacheScope: "public" } },
     },
   );
   for (const { name, config, perform } of tools) {
     server.registerTool(name, config, (input, context) => perform(client, input, context.mcpReq.signal));
   }
+  extend?.(server);
   return server;
 }
