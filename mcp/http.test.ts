@@ -26,17 +26,16 @@ async function connect(version: ProtocolVersion, key?: string): Promise<Client> 
   return client;
 }
 
+const rest = () => createClient({ url: embedded.url, apiKey: ADMIN_KEY });
+
 const keyWith = async (options: { scopes: ("runs:read" | "runs:write")[]; namespace?: string }) => {
-  const { key } = await createClient({ url: embedded.url, apiKey: ADMIN_KEY }).keys.create({
-    name: "test",
-    ...options,
-  });
+  const { key } = await rest().keys.create({ name: "test", ...options });
   return key;
 };
 
 describe("MCP over HTTP", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
-    describeTools(version, (asked) => connect(asked, ADMIN_KEY));
+    describeTools(version, (asked) => connect(asked, ADMIN_KEY), rest);
 
     it(`asks a client of ${version} for a key`, async () => {
       await expect(connect(version)).rejects.toThrow();

@@ -5,7 +5,6 @@ import { type NodeIncomingMessageLike, toNodeHandler } from "@modelcontextprotoc
 import { createMcpHandler, isLegacyRequest, type McpHandlerRequestOptions } from "@modelcontextprotocol/server";
 import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from "fastify";
 import { SkeinError } from "../core/errors.ts";
-import { createClient } from "../sdk/client.ts";
 import { type BuildOptions, buildMcpServer } from "./server.ts";
 import { createSessions } from "./sessions.ts";
 
@@ -36,7 +35,7 @@ export async function mountMcp(app: App, { fixtures = false }: McpOptions = {}):
       })
     : {};
   const build = (request: Request | undefined) =>
-    buildMcpServer(createClient({ url: INSIDE, fetch: fetchInside, ...keyOf(request) }), more);
+    buildMcpServer({ url: INSIDE, fetch: fetchInside, ...keyOf(request) }, more);
   const handler = createMcpHandler(({ requestInfo }) => build(requestInfo), { onerror });
   const sessions = createSessions({ build, serveAlone: handler.fetch, onerror });
   const fetch = async (request: Request, options: McpHandlerRequestOptions = {}) => {
@@ -81,6 +80,7 @@ function injectingFetch(app: App): typeof fetch {
       url: String(url).slice(INSIDE.length),
       headers: init.headers as Record<string, string>,
       ...(typeof init.body === "string" && { payload: init.body }),
+      ...(init.signal && { signal: init.signal }),
     });
     return new Response(rawPayload.length > 0 ? new Uint8Array(rawPayload) : null, {
       status: statusCode,

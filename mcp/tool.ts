@@ -4,8 +4,20 @@ import { z } from "zod";
 import { type Issue, SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import { type JsonObject, pointerTo } from "../core/json.ts";
-import type { Client } from "../sdk/client.ts";
+import type { AgentClient, Client } from "../sdk/client.ts";
 import { toolError } from "./tool-error.ts";
+
+/** What a call has beside its arguments. */
+export interface ToolContext {
+  /** Aborts when the client cancels the call or goes. */
+  signal: AbortSignal;
+  /** A client that asks as whoever has the token; without one, as the caller. */
+  as(token: string | undefined): Client;
+  /** Acts as an agent: the one whose token is given, or the caller, if its own token is an agent's. */
+  agent(token: string | undefined): AgentClient;
+  /** Says how far a long call has come, if the client wants to know. */
+  progress(done: number, total: number, message: string): Promise<void>;
+}
 
 export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodObject> {
   name: string;
@@ -16,7 +28,7 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodO
   input: Input;
   /** What the REST API answers is cut down to this. */
   output: Output;
-  call(client: Client, input: z.output<Input>, signal: AbortSignal): Promise<z.input<Output>>;
+  call(client: Client, input: z.output<Input>, context: ToolContext): Promise<z.input<Output>>;
   /** All that matters of the answer in words: many clients show their model nothing else. */
   text(answer: z.output<Output>): string;
 }
@@ -32,7 +44,7 @@ export interface Tool {
     outputSchema: StandardSchemaWithJSON;
   };
   /** Never rejects: what goes wrong is an answer, too, with its code and what to do about it. */
-  perform(client: Client, input: unknown, signal: AbortSignal): Promise<CallToolResult>;
+  perform(client: Client, input: unknown, context: ToolContext): Promise<CallToolResult>;
 }
 
 /** Annotations of a tool that only looks. */
@@ -42,6 +54,20 @@ export const readOnly: ToolAnnotations = {
   idempotentHint: true,
   openWorldHint: false,
 };
+
+/** Annotations of a tool that changes something, but destroys nothing. */
+export const changing: ToolAnnotations = {
+  readOnlyHint: false,
+  destructiveHint: false,
+  idempotentHint: false,
+  openWorldHint: false,
+};
+
+/** The same, of one that may be called again without changing more. */
+export const settling: ToolAnnotations = { ...changing, idempotentHint: true };
+
+/** Annotations of a tool that takes away what cannot be brought back. */
+export const destroying: ToolAnnotations = { ...settling, destructiveHint: true };
 
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
   definition: ToolDefinition<Input, Output>,
@@ -56,9 +82,9 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       inputSchema: advertised(input, "input"),
       outputSchema: advertised(output, "output"),
     },
-    async perform(client, value, signal) {
+    async perform(client, value, context) {
       try {
-        const answer = output.parse(await call(client, checked(input, value), signal));
+        const answer = output.parse(await call(client, checked(input, value), context));
         return resultOf(name, answer as JsonObject, text(answer));
       } catch (error) {
         return toolError(error);
