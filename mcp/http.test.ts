@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../config.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
+import { describeResources } from "./resources.suite.ts";
 import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
@@ -36,6 +37,7 @@ const keyWith = async (options: { scopes: ("runs:read" | "runs:write")[]; namesp
 describe("MCP over HTTP", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
     describeTools(version, (asked) => connect(asked, ADMIN_KEY), rest);
+    describeResources(version, (asked) => connect(asked, ADMIN_KEY), rest);
 
     it(`asks a client of ${version} for a key`, async () => {
       await expect(connect(version)).rejects.toThrow();

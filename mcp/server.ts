@@ -1,7 +1,16 @@
 /** The MCP server: Skein's tools for a model, over a client of the REST API. */
-import { McpServer, type McpServerOptions, type ServerContext } from "@modelcontextprotocol/server";
+import {
+  type CacheHint,
+  McpServer,
+  type McpServerOptions,
+  type Resource,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
 import { type Client, type ClientOptions, createAgentClient, createClient } from "../sdk/client.ts";
 import { version } from "../version.ts";
+import { explainFailedRunPrompt } from "./prompts/explain-failed-run.ts";
+import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
+import { offerResources } from "./resources.ts";
 import type { ToolContext } from "./tool.ts";
 import { agentList } from "./tools/agent-list.ts";
 import { agentLeave, agentRegister } from "./tools/agent-register.ts";
@@ -89,30 +98,39 @@ A run that fails says which task failed and why (error.task, error.message); tas
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
 memory (memory_*) and write to one another (message_send, inbox_read, inbox_ack).`;
 
-/** The tools never change while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
-const TOOLS_TTL_MS = 3_600_000;
+/** What never changes while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
+const forever: CacheHint = { ttlMs: 3_600_000, cacheScope: "public" };
 
 export interface BuildOptions {
   options?: Pick<McpServerOptions, "requestState" | "capabilities">;
   /** Adds what does not belong to Skein. */
   extend?(server: McpServer): void;
+  /** The resources that `extend` adds. */
+  listed?: readonly Resource[];
 }
 
 /** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does over `access`. */
-export function buildMcpServer(access: ClientOptions, { options, extend }: BuildOptions = {}): McpServer {
+export function buildMcpServer(access: ClientOptions, { options, extend, listed = [] }: BuildOptions = {}): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
     {
       instructions,
-      capabilities: { tools: { listChanged: false } },
+      capabilities: {
+        tools: { listChanged: false },
+        prompts: { listChanged: false },
+        resources: { listChanged: false, subscribe: false },
+      },
       ...options,
-      cacheHints: { "tools/list": { ttlMs: TOOLS_TTL_MS, cacheScope: "public" } },
+      cacheHints: { "tools/list": forever, "prompts/list": forever, "resources/templates/list": forever },
     },
   );
   const client = createClient(access);
   for (const { name, config, perform } of tools) {
     server.registerTool(name, config, (input, { mcpReq }) => perform(client, input, contextOf(access, client, mcpReq)));
   }
+  offerResources(server, client, listed);
+  planWorkflowPrompt(server, client);
+  explainFailedRunPrompt(server, client);
   extend?.(server);
   return server;
 }
