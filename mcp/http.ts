@@ -34,11 +34,13 @@ export async function mountMcp(app: App, { fixtures = false }: McpOptions = {}):
         promptsChanged: () => handler.notify.promptsChanged(),
       })
     : {};
-  const build = (request: Request | undefined) =>
-    buildMcpServer({ url: INSIDE, fetch: fetchInside, ...keyOf(request) }, more);
-  const handler = createMcpHandler(({ requestInfo }) => build(requestInfo), { onerror });
-  const sessions = createSessions({ build, serveAlone: handler.fetch, onerror });
+  const build = (request: Request | undefined, era: NonNullable<BuildOptions["era"]>) =>
+    buildMcpServer({ url: INSIDE, fetch: fetchInside, ...keyOf(request) }, { ...more, era });
+  const handler = createMcpHandler(({ requestInfo, era }) => build(requestInfo, era), { onerror });
+  const sessions = createSessions({ build: (request) => build(request, "legacy"), serveAlone: handler.fetch, onerror });
   const fetch = async (request: Request, options: McpHandlerRequestOptions = {}) => {
+    const refusal = more.refuse?.(options.parsedBody);
+    if (refusal) return refusal;
     const isLegacy = await isLegacyRequest(request, options.parsedBody);
     return isLegacy ? sessions.fetch(request, options) : handler.fetch(request, options);
   };

@@ -2,8 +2,6 @@
 import {
   type ListResourcesResult,
   type McpServer,
-  ProtocolError,
-  ProtocolErrorCode,
   type Resource,
   ResourceNotFoundError,
   ResourceTemplate,
@@ -12,6 +10,7 @@ import { SkeinError } from "../core/errors.ts";
 import { uuid } from "../core/protocol/common.ts";
 import type { EventBody, RunBody } from "../core/protocol/runs.ts";
 import type { Client } from "../sdk/client.ts";
+import { protocolError } from "./protocol-error.ts";
 import { recentRuns, runLine } from "./run-summary.ts";
 
 interface RunResource {
@@ -104,15 +103,6 @@ async function readable(uri: string, runId: string, read: (runId: string) => Pro
     if (error instanceof SkeinError && error.code === "RUN_NOT_FOUND") throw new ResourceNotFoundError(uri);
     throw protocolError(error);
   }
-}
-
-/** Our error as JSON-RPC carries it: the stable code is in `data`. */
-export function protocolError(error: unknown): unknown {
-  if (!(error instanceof SkeinError)) return error;
-  const { code, message } = error;
-  const isOurs = code === "INTERNAL" || code === "SERVER_UNREACHABLE";
-  const rpcCode = isOurs ? ProtocolErrorCode.InternalError : ProtocolErrorCode.InvalidParams;
-  return new ProtocolError(rpcCode, `${code}: ${message}`, { code });
 }
 
 /** Characters; what is longer no model reads. */

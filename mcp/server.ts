@@ -1,6 +1,7 @@
 /** The MCP server: Skein's tools for a model, over a client of the REST API. */
 import {
   type CacheHint,
+  type McpRequestContext,
   McpServer,
   type McpServerOptions,
   type Resource,
@@ -11,6 +12,9 @@ import { version } from "../version.ts";
 import { explainFailedRunPrompt } from "./prompts/explain-failed-run.ts";
 import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
 import { offerResources } from "./resources.ts";
+import type { RunSummary } from "./run-summary.ts";
+import { knowsTasks, offerTasks } from "./tasks/extension.ts";
+import { createdTask } from "./tasks/run-task.ts";
 import type { ToolContext } from "./tool.ts";
 import { agentList } from "./tools/agent-list.ts";
 import { agentLeave, agentRegister } from "./tools/agent-register.ts";
@@ -102,15 +106,22 @@ memory (memory_*) and write to one another (message_send, inbox_read, inbox_ack)
 const forever: CacheHint = { ttlMs: 3_600_000, cacheScope: "public" };
 
 export interface BuildOptions {
+  /** Which versions of the protocol the client speaks: those of 2025, or later ones. */
+  era?: McpRequestContext["era"];
   options?: Pick<McpServerOptions, "requestState" | "capabilities">;
   /** Adds what does not belong to Skein. */
-  extend?(server: McpServer): void;
+  extend?(server: McpServer, client: Client): void;
+  /** Answers a request in the place of the server. */
+  refuse?(body: unknown): Response | undefined;
   /** The resources that `extend` adds. */
   listed?: readonly Resource[];
 }
 
 /** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does over `access`. */
-export function buildMcpServer(access: ClientOptions, { options, extend, listed = [] }: BuildOptions = {}): McpServer {
+export function buildMcpServer(
+  access: ClientOptions,
+  { era = "legacy", options, extend, listed = [] }: BuildOptions = {},
+): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
     {
@@ -125,13 +136,19 @@ export function buildMcpServer(access: ClientOptions, { options, extend, listed 
     },
   );
   const client = createClient(access);
-  for (const { name, config, perform } of tools) {
-    server.registerTool(name, config, (input, { mcpReq }) => perform(client, input, contextOf(access, client, mcpReq)));
+  for (const { name, config, startsRun, perform } of tools) {
+    server.registerTool(name, config, async (input, { mcpReq }) => {
+      const answer = await perform(client, input, contextOf(access, client, mcpReq));
+      const isTask = startsRun && !answer.isError && era === "modern" && knowsTasks(mcpReq);
+      return isTask ? { ...answer, ...createdTask(answer.structuredContent as RunSummary) } : answer;
+    });
   }
   offerResources(server, client, listed);
   planWorkflowPrompt(server, client);
   explainFailedRunPrompt(server, client);
-  extend?.(server);
+  // The 2025 versions have tasks of another kind.
+  if (era === "modern") offerTasks(server, client);
+  extend?.(server, client);
   return server;
 }
 

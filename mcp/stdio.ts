@@ -6,7 +6,7 @@ import { buildMcpServer } from "./server.ts";
 
 /** Serves until stdin ends. Stdout belongs to the protocol; what there is to say to people goes to stderr. */
 export async function runMcpStdio(options: Pick<ClientOptions, "url" | "apiKey">): Promise<void> {
-  const connection = serveStdio(() => buildMcpServer(options), {
+  const connection = serveStdio(({ era }) => buildMcpServer(options, { era }), {
     onerror: (error) => console.error(`skein mcp: ${error.message}`),
   });
   console.error(`skein mcp: serving ${options.url} on stdin and stdout`);

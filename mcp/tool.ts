@@ -29,6 +29,8 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodO
   /** What the REST API answers is cut down to this. */
   output: Output;
   call(client: Client, input: z.output<Input>, context: ToolContext): Promise<z.input<Output>>;
+  /** The answer is a run that it has started: a client that knows tasks gets a task. */
+  startsRun?: boolean;
   /** All that matters of the answer in words: many clients show their model nothing else. */
   text(answer: z.output<Output>): string;
 }
@@ -43,6 +45,7 @@ export interface Tool {
     inputSchema: StandardSchemaWithJSON;
     outputSchema: StandardSchemaWithJSON;
   };
+  startsRun: boolean;
   /** Never rejects: what goes wrong is an answer, too, with its code and what to do about it. */
   perform(client: Client, input: unknown, context: ToolContext): Promise<CallToolResult>;
 }
@@ -72,9 +75,10 @@ export const destroying: ToolAnnotations = { ...settling, destructiveHint: true 
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
   definition: ToolDefinition<Input, Output>,
 ): Tool {
-  const { name, title, description, annotations, input, output, call, text } = definition;
+  const { name, title, description, annotations, input, output, call, text, startsRun = false } = definition;
   return {
     name,
+    startsRun,
     config: {
       title,
       description,
@@ -85,7 +89,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
     async perform(client, value, context) {
       try {
         const answer = output.parse(await call(client, checked(input, value), context));
-        return resultOf(name, answer as JsonObject, text(answer));
+        return resultOf(`The answer of ${name}`, answer as JsonObject, text(answer));
       } catch (error) {
         return toolError(error);
       }
@@ -123,12 +127,13 @@ function issueOf({ path, message }: z.core.$ZodIssue): Issue {
 /** Characters of an answer. Much more ends the connection in some clients, and no model can read it. */
 const MAX_ANSWER_LENGTH = 1_000_000;
 
-function resultOf(name: string, answer: JsonObject, text: string): CallToolResult {
+/** Throws OUTPUT_TOO_LARGE, naming `what` is too large. */
+export function resultOf(what: string, answer: JsonObject, text: string): CallToolResult {
   const length = Math.max(text.length, JSON.stringify(answer).length);
   if (length > MAX_ANSWER_LENGTH) {
     const limit = `${MAX_ANSWER_LENGTH} is the most a tool answers with`;
     const remedy = "Ask for less (a smaller limit, another format), or read it through the REST API.";
-    throw new SkeinError("OUTPUT_TOO_LARGE", `The answer of ${name} has ${length} characters, ${limit}. ${remedy}`);
+    throw new SkeinError("OUTPUT_TOO_LARGE", `${what} has ${length} characters, ${limit}. ${remedy}`);
   }
   return { content: [{ type: "text", text }], structuredContent: answer };
 }

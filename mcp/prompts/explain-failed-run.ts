@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { LogLineBody, TaskBody, TaskDetailBody } from "../../core/protocol/runs.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import type { Client } from "../../sdk/client.ts";
-import { protocolError } from "../resources.ts";
+import { protocolError } from "../protocol-error.ts";
 import { recentRuns, runLine } from "../run-summary.ts";
 import { taskLine } from "../task-summary.ts";
 import { userText } from "./message.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { acceptBody } from "../../core/protocol/plans.ts";
 import { planId, planSummary, planText } from "../plan-summary.ts";
-import { runLine, runSummary } from "../run-summary.ts";
+import { startedRun, startedRunText } from "../run-outcome.ts";
 import { defineTool } from "../tool.ts";
 
 const body = acceptBody.unwrap().unwrap().shape;
@@ -17,10 +17,11 @@ export const planAccept = defineTool({
     inputs: body.inputs.describe("The run's inputs that the goal has no values for"),
     reason: body.reason.describe("Why, for the record"),
   }),
-  output: runSummary,
+  output: startedRun,
+  startsRun: true,
   call: (client, { plan_id, inputs, reason }) =>
     client.plans.accept(plan_id, { ...(inputs && { inputs }), ...(reason !== undefined && { reason }) }),
-  text: runLine,
+  text: startedRunText,
 });
 
 export const planReject = defineTool({
