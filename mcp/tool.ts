@@ -1,10 +1,11 @@
 /** What the tools have in common: how one is described, checked, called and answered. */
 import type { CallToolResult, StandardSchemaWithJSON, ToolAnnotations } from "@modelcontextprotocol/server";
-import { z } from "zod";
+import type { z } from "zod";
 import { type Issue, SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import { type JsonObject, pointerTo } from "../core/json.ts";
 import type { AgentClient, Client } from "../sdk/client.ts";
+import { portableSchema } from "./portable-schema.ts";
 import { toolError } from "./tool-error.ts";
 
 /** What a call has beside its arguments. */
@@ -102,7 +103,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
  * value pass: what is wrong with one is found in `perform`, so that the refusal has our code and pointers.
  */
 function advertised(schema: z.ZodObject, io: "input" | "output"): StandardSchemaWithJSON {
-  const json = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Record<string, unknown>;
+  const json = portableSchema(schema, io);
   return {
     "~standard": {
       version: 1,
