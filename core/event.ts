@@ -10,6 +10,8 @@ export interface RunFact {
     | "run.grown"
     | "run.compensating"
     | "run.patched"
+    | "run.replanning"
+    | "run.replan_failed"
     | "run.paused"
     | "run.resumed"
     | "run.completed"
@@ -28,6 +30,11 @@ export interface RunFact {
   by?: string;
   /** On `run.patched`: ids of its tasks, by what happened to them. */
   changes?: GraphDiff;
+  /** On `run.replanning`, `run.replan_failed` and the `run.patched` of a planner: which round of planning it is, of how many. */
+  round?: number;
+  rounds?: number;
+  /** On `run.patched`: the id of the plan that it carries out. */
+  plan?: string;
   /** On `run.resumed`: of its ready tasks; who wants work may want to look. */
   capabilities?: string[];
 }

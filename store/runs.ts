@@ -8,6 +8,7 @@ import { roundsOf } from "./bids.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
+import { insertPolicies } from "./replans.ts";
 import { decodeCursor, firstUuid, isCalled, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
@@ -116,6 +117,7 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       .map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
   );
   insertRunRows(tx, submissions);
+  insertPolicies(tx, submissions);
   const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
     newRows(tasks, { namespace, runId, priority }),
   );
@@ -286,6 +288,7 @@ interface TaskRecordRow {
   output: Json;
   progress: Json;
   kept_from: string | null;
+  superseded_in: number | null;
   created_at: Date;
   ready_at: Date | null;
   available_at: Date | null;
@@ -296,7 +299,7 @@ interface TaskRecordRow {
 const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
   t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
   case t.spec -> 'engine' ->> 'kind' when 'wait' then t.spec -> 'input' end as definition, t.parent_id, t.scope, t.group_name,
-  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -370,6 +373,7 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     output: row.output,
     progress: row.progress,
     keptFrom: row.kept_from,
+    supersededIn: row.superseded_in,
     createdAt: row.created_at,
     readyAt: row.ready_at,
     availableAt: row.available_at,

@@ -3,7 +3,9 @@ import type { AddressInfo } from "node:net";
 import { type Logger, pino } from "pino";
 import { createDefinitions } from "../../api/definitions/definitions.ts";
 import { createMetrics } from "../../api/metrics.ts";
+import { replan } from "../../api/replan.ts";
 import { buildServer } from "../../api/server.ts";
+import { threadedPlanner } from "../../api/threaded-planner.ts";
 import { createWakeups, newsFor, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
@@ -22,6 +24,9 @@ import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
 import { startOrchestrator } from "./orchestrator.ts";
+
+/** Beside the planner: what reading how a run stands and changing it may take. */
+const REPLAN_MARGIN_MS = 30_000;
 
 export interface ServeOptions {
   store: Store;
@@ -44,7 +49,18 @@ export interface Served {
  * listen where it should; store and transport are then left to the caller.
  */
 export async function serve({ store, transport, config, logger, requireKey }: ServeOptions): Promise<Served> {
-  const orchestrator = await startOrchestrator({ store, transport, logger });
+  const { limits } = config;
+  const planners = [threadedPlanner(), configuredModelPlanner(config), templatePlanner];
+  const planning = { store, planners, limits, definitions: createDefinitions(limits) };
+  const orchestrator = await startOrchestrator({
+    store,
+    transport,
+    replan: {
+      perform: (due, signal) => replan(planning, due, signal),
+      roundMs: config.planning.timeMs + REPLAN_MARGIN_MS,
+    },
+    logger,
+  });
   const wakeups = createWakeups();
   const metrics = createMetrics(store);
   store.onCommit((committed) => {
@@ -62,11 +78,8 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
   let isStopping = false;
   const app = await buildServer({
     context: {
-      store,
+      ...planning,
       wakeups,
-      definitions: createDefinitions(config.limits),
-      planners: [capabilityPlanner, configuredModelPlanner(config), templatePlanner],
-      limits: config.limits,
       maxStreams: config.maxStreams,
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
       declareQueues: async (queues) => {

@@ -26,7 +26,7 @@ import type { Principal } from "../auth.ts";
 import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
-import { makePlan, planSubmitBody, submissionOf } from "../plan.ts";
+import { makePlan, planSubmitBody, replanPolicy, submissionOf } from "../plan.ts";
 import { meaningHash, prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
 import { bidRoundBody, pageBody, planRecordBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
@@ -111,7 +111,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
     const planned = { ...given, body: planSubmitBody(made, submission), bodyHash };
     const prepared = await prepareSubmission(submitContext, planned);
     await store.plans.create({ ...made, submission, accepted: { runId: prepared.runId, by: principal.name } });
-    const [submitted] = await submitTogether([prepared]);
+    const [submitted] = await submitTogether([{ ...prepared, ...replanPolicy(made, submission) }]);
     return submittedRun(submitted!);
   }
 

@@ -9,6 +9,7 @@ import type { TaskFacts } from "../../core/why.ts";
 import type { Workflow } from "../../core/workflow.ts";
 import type { BidRound } from "./leases.ts";
 import type { Page, PageOf } from "./pages.ts";
+import type { ReplanPolicy } from "./replans.ts";
 
 export interface Submission {
   namespace: string;
@@ -24,9 +25,11 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
-  /** The task of another run that this run is the work of. */
   /** What it may use, also of what it grows by; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** It is planned anew when a task fails. */
+  replan?: ReplanPolicy;
+  /** The task of another run that this run is the work of. */
   parent?: { taskId: string; isDetached: boolean; depth: number };
   idempotency: { key: string; bodyHash: string } | null;
 }
@@ -94,6 +97,8 @@ export interface TaskRecord {
   progress: Json;
   /** The task of an older run that it was taken over from. */
   keptFrom: string | null;
+  /** The round of planning that put others in its place; null: it stands. */
+  supersededIn: number | null;
   createdAt: Date;
   readyAt: Date | null;
   availableAt: Date | null;
