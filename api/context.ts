@@ -7,6 +7,7 @@ import type { Limits } from "../core/limits.ts";
 import type { Planner } from "../core/planner/planner.ts";
 import type { Store } from "../store/store.ts";
 import type { Definitions } from "./definitions/definitions.ts";
+import type { Streams } from "./streams.ts";
 import type { Wakeups } from "./wakeups.ts";
 
 export interface ApiContext {
@@ -16,8 +17,7 @@ export interface ApiContext {
   limits: Limits;
   /** The first is the default. */
   planners: readonly Planner[];
-  /** Event streams served at a time. */
-  maxStreams: number;
+  streams: Streams;
   /** The queues that carry the hints of a capability, and those for one agent alone; undefined where there is no broker. */
   queueNames:
     | {

@@ -7,6 +7,7 @@ import type { OpenApi, Operation } from "../test/api/conformance.ts";
 import type { App } from "./context.ts";
 import { createDefinitions } from "./definitions/definitions.ts";
 import { buildServer } from "./server.ts";
+import { createStreams } from "./streams.ts";
 import { createWakeups } from "./wakeups.ts";
 
 const checks: Record<string, () => Promise<void>> = {};
@@ -18,12 +19,12 @@ let document: OpenApi;
 beforeAll(async () => {
   app = await buildServer({
     context: {
-      store: { runs: {}, leases: {}, agents: {} } as Store,
+      store: { runs: {}, leases: {}, agents: {}, agentData: {} } as Store,
       wakeups: createWakeups(),
       definitions: createDefinitions(defaultLimits),
       limits: defaultLimits,
       planners: [],
-      maxStreams: 1,
+      streams: createStreams(1),
       queueNames: undefined,
       declareQueues: async () => {},
       bidsDecided: () => {},

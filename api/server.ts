@@ -15,6 +15,7 @@ import { bidRoutes } from "./routes/bids.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
+import { messageRoutes } from "./routes/messages.ts";
 import { pictureRoutes } from "./routes/pictures.ts";
 import { planRoutes } from "./routes/plans.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
@@ -69,6 +70,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   app.addHook("onSend", async (_request, reply) => {
     if (context.wakeups.isClosed) reply.header("connection", "close");
   });
+  app.addHook("preClose", async () => context.streams.close());
   closeSilentSockets(app);
   instrument?.(app);
   await serveReference(app, version);
@@ -96,6 +98,7 @@ const v1Routes = [
   taskRoutes,
   agentRoutes,
   agentDataRoutes,
+  messageRoutes,
   bidRoutes,
   keyRoutes,
 ];

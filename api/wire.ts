@@ -2,7 +2,7 @@
 
 import type { Writer } from "../core/agent-data.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { AgentStateBody, MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
+import type { AgentStateBody, MemoryEntryBody, MessageBody, SubscriptionBody } from "../core/protocol/agent-data.ts";
 import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
@@ -26,6 +26,7 @@ import type {
   PlanRecord,
   Run,
   StoredWorkflow,
+  Subscription,
   TaskDetail,
   TaskRecord,
 } from "../store/store.ts";
@@ -299,6 +300,10 @@ export function messageBody(message: Message): MessageBody {
     expires_at: time(message.expiresAt),
     writer: writerBody(message.writer),
   };
+}
+
+export function subscriptionBody({ topic, createdAt }: Subscription): SubscriptionBody {
+  return { topic, created_at: time(createdAt) };
 }
 
 function writerBody(writer: Writer): AgentStateBody["writer"] {

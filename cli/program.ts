@@ -342,6 +342,7 @@ const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "mess
 
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
+  addMessages(program, does);
   addKeys(program, does);
   program
     .command("import")
@@ -408,7 +409,14 @@ function addAgents(program: Command, does: Does): void {
     .command("inbox <agent>")
     .description("messages that an agent has not acknowledged, the oldest first")
     .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LIMIT_DEFAULT)
+    .option("--follow", "go on with what comes, until Ctrl-C")
     .action(does(async () => (await data()).agentInbox));
+  agents
+    .command("topics <agent>")
+    .description("the topics of which an agent's inbox has what is said")
+    .option("--subscribe <topic>", "one more; repeatable", collect)
+    .option("--unsubscribe <topic>", "one less; repeatable", collect)
+    .action(does(async () => (await data()).agentTopics));
   const capabilities = program
     .command("capabilities")
     .description("what tasks can ask for, and how many offer it")
@@ -421,6 +429,20 @@ function addAgents(program: Command, does: Does): void {
     )
     .option("--bid-window <duration>", "of contract-net: how long a round waits for bids, default 500ms", duration)
     .action(does(async () => (await load()).allocate));
+}
+
+function addMessages(program: Command, does: Does): void {
+  program
+    .command("send <body>")
+    .description("send a message to an agent, a topic, or all agents; the body is JSON, or else a text")
+    .addOption(new Option("--to <agent>", "an agent, by name or id").conflicts(["topic", "broadcast"]))
+    .addOption(new Option("--topic <topic>", "all that are subscribed to it").conflicts("broadcast"))
+    .option("--broadcast", "all agents that are there")
+    .option("--type <type>", "for the receiver to tell messages apart by")
+    .option("--conversation <name>", "what it belongs to")
+    .option("--key <key>", "send it once under this key, however often it is asked for")
+    .option("--ask <duration>", "wait for a reply, and print it; without one exit with 1")
+    .action(does(async () => (await import("./send.ts")).sendMessage));
 }
 
 function addKeys(program: Command, does: Does): void {

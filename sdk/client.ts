@@ -1,5 +1,4 @@
 /** The typed client of the REST API; the CLI, the MCP server, the executors and the testing agent all speak through it. */
-import { SkeinError } from "../core/errors.ts";
 import type { RunEvent } from "../core/event.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { MessagesBody } from "../core/protocol/agent-data.ts";
@@ -48,10 +47,10 @@ import type {
 } from "../core/protocol/tasks.ts";
 import type { SaveRunBody, Validation, WorkflowRecord } from "../core/protocol/workflows.ts";
 import type { Workflow } from "../core/workflow.ts";
-import { agentDataOf, sendMessages } from "./agent-data.ts";
+import { agentDataOf, type RequestMessage, requestReply, sendMessages } from "./agent-data.ts";
 import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
-import { readServerSentEvents } from "./sse.ts";
+import { followStream } from "./follow.ts";
 
 export type { ArtifactContent, ArtifactFilter, WriteArtifactOptions } from "./artifacts.ts";
 export type { ClientOptions, PageOf, PageOptions } from "./connection.ts";
@@ -164,6 +163,8 @@ export function createClient(options: ClientOptions) {
     agentData: (agent: string) => agentDataOf(http, agent),
     messages: {
       send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+      /** Sends one and waits for its reply, which comes to the inbox of the key's name. Rejects with NO_REPLY. */
+      request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     },
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
@@ -202,6 +203,8 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     /** Its own state, memory and inbox. */
     data: agentDataOf(http, agent.id),
     send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+    /** Sends a message and waits for its reply. Rejects with NO_REPLY. */
+    request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     leave: () => http.delete(self),
   };
 }
@@ -214,32 +217,11 @@ function submitHeaders({ idempotencyKey, wait, traceparent }: SubmitOptions): Re
   };
 }
 
-/** How long a stream waits before it connects again. */
-const RECONNECT_MS = 500;
-/** Connections in a row that brought nothing before a stream gives up. */
-const MAX_RECONNECTS = 20;
-
 async function* followEvents(
   http: Connection,
   path: string,
   after: string | undefined,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<RunEvent> {
-  let last = after;
-  for (let failures = 0; ; ) {
-    try {
-      const response = await http.stream(path, last === undefined ? {} : { "last-event-id": last }, signal);
-      for await (const message of readServerSentEvents(response.body!)) {
-        if (message.event === "end") return;
-        const event = JSON.parse(message.data) as RunEvent;
-        last = event.id;
-        failures = 0;
-        yield event;
-      }
-    } catch (error) {
-      const isFinal = error instanceof SkeinError && error.code !== "SERVER_UNREACHABLE" && error.code !== "INTERNAL";
-      if (signal?.aborted || isFinal || ++failures > MAX_RECONNECTS) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-  }
+  for await (const { data } of followStream(http, path, { after, signal })) yield data as RunEvent;
 }

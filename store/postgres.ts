@@ -102,8 +102,8 @@ export function storeOver(
     emit: (committed) => {
       for (const listener of listeners) listener(committed);
     },
-    deliver: (inboxes) => {
-      for (const listener of messageListeners) listener(inboxes);
+    deliver: (messages) => {
+      for (const listener of messageListeners) listener(messages);
     },
   };
   let closing: Promise<void> | undefined;

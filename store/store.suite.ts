@@ -20,6 +20,7 @@ import { joinCases } from "./suite/joins.ts";
 import { keyCases } from "./suite/keys.ts";
 import { leaseCases } from "./suite/leases.ts";
 import { listingCases } from "./suite/listings.ts";
+import { messageCases } from "./suite/messages.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
@@ -62,6 +63,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   artifacts: artifactCases,
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,
+  messages: messageCases,
   keys: keyCases,
   "plans for goals": goalPlanCases,
   events: eventCases,

@@ -3,7 +3,7 @@
  * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
  */
 import type { Fact } from "../core/event.ts";
-import type { AgentDataStore } from "./port/agent-data.ts";
+import type { AgentDataStore, DeliveredMessage } from "./port/agent-data.ts";
 import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
 import type { EventStore } from "./port/events.ts";
@@ -43,7 +43,7 @@ export interface Store {
   audit(): Promise<Violation[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;
-  /** Called after each commit that brought messages, with the agents that have them. Returns the unsubscriber. */
+  /** Called after each commit that brought messages. Returns the unsubscriber. */
   onMessages(listener: MessageListener): () => void;
   /** How many transactions had to be repeated since the start, by cause; more than 0.1 % of all is a defect. */
   readonly retryCounts: ReadonlyMap<string, number>;
@@ -66,7 +66,7 @@ export interface CommittedFacts {
   dispatched?: DispatchedTask[];
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
-export type MessageListener = (inboxes: { namespace: string; name: string }[]) => void;
+export type MessageListener = (messages: DeliveredMessage[]) => void;
 
 export interface Violation {
   invariant: string;

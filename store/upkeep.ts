@@ -15,6 +15,7 @@ import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { tellUnanswered } from "./inboxes.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
@@ -31,6 +32,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
       (await expireRuns(store, limit)) + (await expireTasks(store, limit)) + (await failUnroutable(store, limit)),
     overdueHints: (olderThanMs) => overdueHints(store, olderThanMs),
     redispatch: (options) => redispatch(store, options),
+    tellUnanswered: (limit) => tellUnanswered(store, limit),
     prune: () => prune(store),
   };
 }

@@ -4,6 +4,7 @@ import { type Logger, pino } from "pino";
 import { createDefinitions } from "../../api/definitions/definitions.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { buildServer } from "../../api/server.ts";
+import { createStreams } from "../../api/streams.ts";
 import { createWakeups, newsFor, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
@@ -21,6 +22,7 @@ import { stopOnSignals } from "../stop-on-signals.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
+import { inboxesIn, noticesOf } from "./notices.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 
 export interface ServeOptions {
@@ -51,14 +53,20 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     metrics.count(committed);
     for (const entry of committed) wakeups.announce(newsOf(entry));
   });
-  store.onMessages((inboxes) => {
-    for (const { namespace, name } of inboxes) wakeups.announce(newsFor(namespace, { inboxes: [name] }));
+  store.onMessages((messages) => {
+    for (const { namespace, inboxes } of messages) wakeups.announce(newsFor(namespace, { inboxes }));
+    transport?.publishEvents(noticesOf(messages), "agents");
   });
   const hearOthers = (_key: string, body: Json) => {
     const { run_id, namespace, facts } = body as unknown as { run_id: string; namespace: string; facts: [] };
     wakeups.announce(newsOf({ runId: run_id, namespace, facts, mayBeFinished: false, needsUpkeep: false }));
   };
+  const hearMessages = (_key: string, body: Json) => {
+    const { namespace, inboxes } = inboxesIn(body);
+    wakeups.announce(newsFor(namespace, { inboxes }));
+  };
   const replicas = await transport?.subscribeEvents("run.#", hearOthers, { own: false });
+  const messages = await transport?.subscribeEvents("#", hearMessages, { own: false, about: "agents" });
   let isStopping = false;
   const app = await buildServer({
     context: {
@@ -67,7 +75,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
       definitions: createDefinitions(config.limits),
       planners: [capabilityPlanner, configuredModelPlanner(config), templatePlanner],
       limits: config.limits,
-      maxStreams: config.maxStreams,
+      streams: createStreams(config.maxStreams),
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
       declareQueues: async (queues) => {
         await transport?.declareQueues(queues);
@@ -98,6 +106,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     wakeups.close();
     await app.close();
     await replicas?.cancel();
+    await messages?.cancel();
     await orchestrator.stop();
   }
 

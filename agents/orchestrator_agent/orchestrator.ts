@@ -37,6 +37,7 @@ const everyMs = {
   sweep: 5_000,
   reap: 1_000,
   expire: 1_000,
+  unanswered: 1_000,
   reconcile: 2_500,
   prune: 600_000,
 };
@@ -44,6 +45,7 @@ const everyMs = {
 /** Rows moved in one transaction of a cascade or an ending. */
 const UPKEEP_BATCH = 1_000;
 const EXPIRE_BATCH = 500;
+const UNANSWERED_BATCH = 200;
 /** Runs looked at in one transaction when deciding whether they have finished. */
 const FINISH_BATCH = 100;
 
@@ -80,6 +82,7 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     }),
     loop("reap", createReaper(upkeep)),
     loop("expire", async () => (await upkeep.expire(EXPIRE_BATCH)) >= EXPIRE_BATCH),
+    loop("unanswered", async () => (await upkeep.tellUnanswered(UNANSWERED_BATCH)) >= UNANSWERED_BATCH),
     loop("prune", async () => {
       await upkeep.prune();
       return false;

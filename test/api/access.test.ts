@@ -37,6 +37,8 @@ interface Resources {
   workflow: string;
   artifact: string;
   plan: string;
+  /** One that expects a reply. */
+  message: string;
 }
 
 let server: TestServer;
@@ -89,7 +91,12 @@ async function newResources(own: Namespace): Promise<Resources> {
     path: `/v1/agents/${agent.id}/memory`,
     body: { entries: [{ type: "thought", content: marker }] },
   });
-  await own.call({ ...as, path: "/v1/messages", body: { messages: [{ to: agent.id, body: marker }] } });
+  const asked = await own.call<{ messages: { id: string }[] }>({
+    ...as,
+    path: "/v1/messages",
+    body: { messages: [{ to: agent.id, body: marker, expects_reply: "1h" }] },
+  });
+  await own.call({ ...as, method: "PUT", path: `/v1/agents/${agent.id}/subscriptions/${marker}` });
   const plan = await own.call<{ id: string }>({ path: "/v1/plans", body: { goal: { want: { [marker]: "made" } } } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   return {
@@ -103,6 +110,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     workflow: marker,
     artifact: marker,
     plan: plan.body.id,
+    message: asked.body.messages[0]!.id,
   };
 }
 
@@ -145,7 +153,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow, artifact, plan } = resources;
+  const { run, ended, task, agent, key, workflow, artifact, plan, message } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
@@ -154,6 +162,8 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     name: workflow,
     path: artifact,
     plan,
+    message,
+    topic: "news",
     capability: "work",
     type: "thought",
     code: "INTERNAL",
@@ -265,6 +275,8 @@ describe("every operation", () => {
          union all select row_to_json(d) from agent_data d where namespace = $4
          union all select row_to_json(e) from agent_memory e where namespace = $4
          union all select row_to_json(m) from message m where namespace = $4
+         union all select row_to_json(s) from subscription s where namespace = $4
+         union all select row_to_json(w) from awaited_reply w where namespace = $4
          union all select row_to_json(p) from plan p where id = $5`,
           [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
         );

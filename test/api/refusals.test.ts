@@ -686,6 +686,8 @@ describe("mutations of every request", () => {
     postMessages: () => ({
       messages: [
         { to: "b", body: 1, type: "t", conversation: "c", reply_to: nowhere, key: "k", ttl: "1h", must_route: false },
+        { to: { topic: "t" }, body: 1, expects_reply: "1h" },
+        { to: { broadcast: true }, body: 1 },
       ],
     }),
     postAgentsAgentInboxAck: () => ({ ids: [nowhere] }),
