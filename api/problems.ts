@@ -95,6 +95,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   STATE_NOT_FOUND: 404,
   STATE_CONFLICT: 412,
   MEMORY_NOT_FOUND: 404,
+  MEMORY_CONFLICT: 412,
   AGENT_DATA_TOO_LARGE: 413,
   MEMORY_FULL: 429,
   INBOX_FULL: 429,

@@ -18,9 +18,11 @@ import { keyRoutes } from "./routes/keys.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { pictureRoutes } from "./routes/pictures.ts";
 import { planRoutes } from "./routes/plans.ts";
+import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
+import { sharedMemoryRoutes } from "./routes/shared-memory.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
@@ -99,6 +101,8 @@ const v1Routes = [
   agentRoutes,
   agentDataRoutes,
   messageRoutes,
+  sharedMemoryRoutes,
+  registryRoutes,
   bidRoutes,
   keyRoutes,
 ];

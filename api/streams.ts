@@ -9,6 +9,14 @@ const KEEP_ALIVE_MS = 15_000;
 /** A reader that takes nothing for this long is gone, or means harm; if not, it may resume. */
 const STALLED_MS = 60_000;
 
+/** A quiet stream looks up so often, to say that it is alive. */
+export const STREAM_LOOKS_MS = 5_000;
+
+/** Of the event that a stream was left at; what is no number begins it anew. */
+export function numberOf(lastEventId: string | undefined): number | undefined {
+  return lastEventId !== undefined && /^\d{1,15}$/.test(lastEventId) ? Number(lastEventId) : undefined;
+}
+
 export interface EventStream {
   /** Aborts when the reader has gone or the server stops. */
   readonly stopped: AbortSignal;

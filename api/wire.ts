@@ -3,12 +3,13 @@
 import type { Writer } from "../core/agent-data.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { AgentStateBody, MemoryEntryBody, MessageBody, SubscriptionBody } from "../core/protocol/agent-data.ts";
-import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
+import type { AgentBody, CapabilityBody, RegistryEventBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
+import type { SharedChangeBody, SharedEntryBody } from "../core/protocol/shared-memory.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
 import { explain, type TaskFacts } from "../core/why.ts";
@@ -24,7 +25,10 @@ import type {
   Message,
   PageOf,
   PlanRecord,
+  RegistryEvent,
   Run,
+  SharedChange,
+  SharedEntry,
   StoredWorkflow,
   Subscription,
   TaskDetail,
@@ -300,6 +304,23 @@ export function messageBody(message: Message): MessageBody {
     expires_at: time(message.expiresAt),
     writer: writerBody(message.writer),
   };
+}
+
+export function sharedEntryBody({ key, value, ...rest }: SharedEntry): SharedEntryBody {
+  return { key, value, ...sharedTimes(rest) };
+}
+
+export function sharedChangeBody({ key, ...change }: SharedChange): SharedChangeBody {
+  const { value } = change;
+  return { key, removed: value === undefined, ...(value !== undefined && { value }), ...sharedTimes(change) };
+}
+
+function sharedTimes({ revision, updatedAt, expiresAt, by }: Omit<SharedChange, "key" | "value">) {
+  return { revision, updated_at: time(updatedAt), expires_at: time(expiresAt), by };
+}
+
+export function registryEventBody({ type, agentId, name, at }: RegistryEvent): RegistryEventBody {
+  return { type, agent_id: agentId, name, at: time(at) };
 }
 
 export function subscriptionBody({ topic, createdAt }: Subscription): SubscriptionBody {

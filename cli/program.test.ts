@@ -640,6 +640,45 @@ describe("skein agents, capabilities and keys", () => {
     await answering;
   });
 
+  it("memory has keys that are written, read, listed, watched and deleted", async () => {
+    expect((await skein(["memory", "put", "plans", "a/1", '{"n":1}', "--ttl", "1h"])).stdout).toBe(
+      "a/1 has revision 1\n",
+    );
+    expect(await skein(["memory", "put", "plans", "a/1", "x", "--if-revision", "0"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/MEMORY_CONFLICT/),
+    });
+    await skein(["memory", "put", "plans", "b", "text"]);
+    const got = await skein(["memory", "get", "plans", "a/1"]);
+    expect(JSON.parse(got.stdout)).toEqual({ n: 1 });
+    expect(got.stderr).toMatch(/^Revision 1, written \S+ ago by local\.\n$/);
+    expect((await skein(["memory", "list", "plans", "--prefix", "a"])).stdout).toMatch(
+      /\na\/1 +1 +\S+ ago +local +\{"n":1\}\n$/,
+    );
+    const stop = new AbortController();
+    const onOutput = (written: string) => void (written.includes("gone") && stop.abort());
+    const watching = skein(["memory", "list", "plans", "--watch"], { signal: stop.signal, onOutput });
+    await skein(["memory", "delete", "plans", "a/1"]);
+    await skein(["memory", "put", "plans", "over", "1", "--ttl", "1ms"]);
+    const watched = await watching;
+    expect(watched.code).toBe(0);
+    expect(watched.stdout).toMatch(/^2 b = "text" \(local\)$/m);
+  });
+
+  it("agents are watched as they come and go", async () => {
+    const stop = new AbortController();
+    const client = createClient({ url: system.url });
+    const onOutput = (written: string) => void (written.includes("left") && stop.abort());
+    const watching = skein(["agents", "watch"], { signal: stop.signal, onOutput });
+    // The watch may begin after an agent has come, so agents come until one is seen to go.
+    while (!stop.signal.aborted) {
+      const agent = await client.agents.register({ name: "passer-by", capabilities: ["none"] });
+      await createAgentClient({ url: system.url }, agent).leave();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect((await watching).stdout).toMatch(/^\S+Z left passer-by \S+$/m);
+  });
+
   it("keys are created, listed, used and revoked", async () => {
     const created = await skein(["keys", "create", "ci", "--scope", "runs:read"]);
     const key = created.stdout.trim();

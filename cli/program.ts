@@ -343,6 +343,7 @@ const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "mess
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
   addMessages(program, does);
+  addMemory(program, does);
   addKeys(program, does);
   program
     .command("import")
@@ -381,6 +382,10 @@ function addAgents(program: Command, does: Does): void {
     .description("agents, the newest first")
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
     .action(does(async () => (await load()).listAgents));
+  agents
+    .command("watch")
+    .description("agents that register, leave, are lost and return, until Ctrl-C")
+    .action(does(async () => (await load()).watchAgents));
   agents
     .command("cordon <agent>")
     .description("give it nothing new; what it has it finishes")
@@ -443,6 +448,36 @@ function addMessages(program: Command, does: Does): void {
     .option("--key <key>", "send it once under this key, however often it is asked for")
     .option("--ask <duration>", "wait for a reply, and print it; without one exit with 1")
     .action(does(async () => (await import("./send.ts")).sendMessage));
+}
+
+function addMemory(program: Command, does: Does): void {
+  const memory = program.command("memory").description("keys that agents share, by scope");
+  const load = () => import("./shared-memory.ts");
+  memory
+    .command("list <scope>")
+    .description("the keys of a scope")
+    .option("--prefix <text>", "only keys that begin so")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .option("--watch", "what there is, and then each change, until Ctrl-C")
+    .action(does(async () => (await load()).listShared));
+  memory
+    .command("get <scope> <key>")
+    .description("the value of a key")
+    .action(does(async () => (await load()).getShared));
+  memory
+    .command("put <scope> <key> <value>")
+    .description("write a key; the value is JSON, or else a text")
+    .option("--ttl <duration>", "gone after this long, such as 1h; default: it stays")
+    .option(
+      "--if-revision <n>",
+      "only if that is its revision; 0: if there is none",
+      wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    )
+    .action(does(async () => (await load()).putShared));
+  memory
+    .command("delete <scope> <key>")
+    .description("take a key away")
+    .action(does(async () => (await load()).deleteShared));
 }
 
 function addKeys(program: Command, does: Does): void {

@@ -1,9 +1,8 @@
 /** `skein send`: a message from whoever holds the key. */
 import { SkeinError } from "../core/errors.ts";
-import type { Json } from "../core/json.ts";
 import type { Addressee, MessageBody } from "../core/protocol/agent-data.ts";
 import type { Context } from "./context.ts";
-import { counted, printJson, toJson, visible } from "./output.ts";
+import { counted, jsonOrText, printJson, toJson, visible } from "./output.ts";
 import { exitCodes, UsageError } from "./problem.ts";
 
 interface SendOptions {
@@ -61,12 +60,4 @@ function addresseeOf({ to, topic, broadcast }: SendOptions): Addressee {
   if (topic !== undefined) return { topic };
   if (broadcast) return { broadcast };
   throw new UsageError("Say whom it is for: --to <agent>, --topic <topic> or --broadcast.");
-}
-
-function jsonOrText(text: string): Json {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }

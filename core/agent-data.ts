@@ -11,6 +11,7 @@ export interface Refusal {
   code: Extract<
     ErrorCode,
     | "STATE_CONFLICT"
+    | "MEMORY_CONFLICT"
     | "AGENT_DATA_TOO_LARGE"
     | "MEMORY_FULL"
     | "INBOX_FULL"
@@ -99,6 +100,11 @@ export function refuseSubscription(name: string, existing: number, limits: Limit
   if (existing < limits.subscriptions) return undefined;
   const message = `The agent "${name}" would have ${formatCount(existing + 1)} subscriptions; ${limitSentence("subscriptions", limits)}. Else give some up.`;
   return { code: "SUBSCRIPTIONS_FULL", message };
+}
+
+/** Undefined: a key that agents share may have this value. */
+export function refuseSharedValue(value: Json, limits: Limits): Refusal | undefined {
+  return tooLarge("sharedBytes", value, "The value", limits);
 }
 
 function refuseBody(body: Json, limits: Limits): Refusal | undefined {

@@ -43,6 +43,9 @@ export const defaultLimits = {
   /** Inboxes that one message to a topic, or to all, comes to; and the topics that one agent is subscribed to. */
   recipients: 10_000,
   subscriptions: 1_000,
+  /** A value that agents share as JSON, and the keys of one scope. */
+  sharedBytes: 64 * KiB,
+  sharedKeys: 10_000,
 };
 
 export type LimitName = keyof typeof defaultLimits;
@@ -73,6 +76,8 @@ const nouns: Record<LimitName, string> = {
   inboxMessages: "unacknowledged messages per agent",
   recipients: "recipients per message",
   subscriptions: "subscriptions per agent",
+  sharedBytes: "bytes per shared value",
+  sharedKeys: "shared keys per scope",
 };
 
 /** The environment variable that sets a limit: `tasksPerRun` → `SKEIN_MAX_TASKS_PER_RUN`. */

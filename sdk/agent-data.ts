@@ -51,9 +51,9 @@ export function agentDataOf(http: Connection, agent: string) {
           ...(ttl !== undefined && { ttl }),
           ...(writeId !== undefined && { write_id: writeId }),
         };
-        return http.put<AgentStateBody>(`${root}/state`, body, headersOf(condition));
+        return http.put<AgentStateBody>(`${root}/state`, body, conditionHeaders(condition));
       },
-      delete: (condition: StateCondition = {}) => http.delete(`${root}/state`, {}, headersOf(condition)),
+      delete: (condition: StateCondition = {}) => http.delete(`${root}/state`, {}, conditionHeaders(condition)),
     },
     memory: {
       add: (entries: EntriesBody["entries"]) => http.post<EntriesAnswer>(memory(), { entries } satisfies EntriesBody),
@@ -131,7 +131,7 @@ export async function requestReply(
   }
 }
 
-function headersOf({ ifRevision }: StateCondition): Record<string, string> {
+export function conditionHeaders({ ifRevision }: StateCondition): Record<string, string> {
   if (ifRevision === undefined) return {};
   return ifRevision === 0 ? { "if-none-match": "*" } : { "if-match": `"${ifRevision}"` };
 }

@@ -10,6 +10,7 @@ import type {
   CordonBody,
   RegisterAgentBody,
   RegisteredAgent,
+  RegistryEventBody,
 } from "../core/protocol/agents.ts";
 import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
@@ -51,6 +52,7 @@ import { agentDataOf, type RequestMessage, requestReply, sendMessages } from "./
 import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
 import { followStream } from "./follow.ts";
+import { sharedMemoryOf } from "./shared-memory.ts";
 
 export type { ArtifactContent, ArtifactFilter, WriteArtifactOptions } from "./artifacts.ts";
 export type { ClientOptions, PageOf, PageOptions } from "./connection.ts";
@@ -156,11 +158,20 @@ export function createClient(options: ClientOptions) {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
       list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),
       get: (id: string) => http.get<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`),
+      /** What has happened to the registry of late, the oldest first. */
+      events: (page: PageOptions = {}) => http.get<PageOf<RegistryEventBody>>("/v1/agents/events", page),
+      /**
+       * Agents that register, leave, are lost and return, from now on and without end; connects again by itself. It begins
+       * with "start": list agents after that, and nothing is missed; do so again after "reset".
+       */
+      watch: (signal?: AbortSignal) => watchRegistry(http, signal),
       /** Gives it nothing new, or something again. `draining`: it leaves when it has finished what it has. */
       cordon: (id: string, body: CordonBody) => http.patch<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`, body),
     },
     /** State, memory and inbox of an agent, by its id or name. */
     agentData: (agent: string) => agentDataOf(http, agent),
+    /** Keys that agents share, of a scope. */
+    memory: (scope: string) => sharedMemoryOf(http, scope),
     messages: {
       send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
       /** Sends one and waits for its reply, which comes to the inbox of the key's name. Rejects with NO_REPLY. */
@@ -203,6 +214,8 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     /** Its own state, memory and inbox. */
     data: agentDataOf(http, agent.id),
     send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+    /** Keys that agents share, of a scope. */
+    memory: (scope: string) => sharedMemoryOf(http, scope),
     /** Sends a message and waits for its reply. Rejects with NO_REPLY. */
     request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     leave: () => http.delete(self),
@@ -224,4 +237,13 @@ async function* followEvents(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<RunEvent> {
   for await (const { data } of followStream(http, path, { after, signal })) yield data as RunEvent;
+}
+
+async function* watchRegistry(
+  http: Connection,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RegistryEventBody | "start" | "reset"> {
+  for await (const { event, data } of followStream(http, "/v1/agents/events", { signal })) {
+    yield event === "start" || event === "reset" ? event : (data as RegistryEventBody);
+  }
 }

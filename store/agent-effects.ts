@@ -5,8 +5,8 @@
 import { uuidv7 } from "uuidv7";
 import { type Refusal, refuseEntries, refuseState, type Writer } from "../core/agent-data.ts";
 import type { Limits } from "../core/limits.ts";
-import { AGENT_TTL } from "./agents.ts";
 import { type Audience, findAudience, keyOf, lockSenders, openPostOffice } from "./messages.ts";
+import { AGENT_TTL } from "./presence.ts";
 import type { Transaction } from "./sql.ts";
 import type { DataEffects, DeliveredMessage, NewEntry, Sender, SentMessage, StateWrite } from "./store.ts";
 

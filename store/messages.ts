@@ -7,7 +7,7 @@ import { addressPost, noSuchRecipient, type Refusal, refuseMessage } from "../co
 import type { Limits } from "../core/limits.ts";
 import type { Addressee } from "../core/protocol/agent-data.ts";
 import type { DataRequest, Owner } from "./agent-effects.ts";
-import { AGENT_TTL } from "./agents.ts";
+import { AGENT_TTL } from "./presence.ts";
 import { uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { DeliveredMessage, NewMessage, Sender, SentMessage } from "./store.ts";

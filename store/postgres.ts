@@ -15,10 +15,11 @@ import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
+import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
 import { steeringStore } from "./steering.ts";
-import type { CommitListener, MessageListener, Store } from "./store.ts";
+import type { ChangeListener, CommitListener, MessageListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
 
@@ -95,6 +96,7 @@ export function storeOver(
 ): Store {
   const listeners = new Set<CommitListener>();
   const messageListeners = new Set<MessageListener>();
+  const changeListeners = new Set<ChangeListener>();
   const sql = sqlOver(pool);
   const context: StoreContext = {
     ...sql,
@@ -104,6 +106,9 @@ export function storeOver(
     },
     deliver: (messages) => {
       for (const listener of messageListeners) listener(messages);
+    },
+    tellChange: (changes) => {
+      for (const listener of changeListeners) listener(changes);
     },
   };
   let closing: Promise<void> | undefined;
@@ -121,6 +126,7 @@ export function storeOver(
     upkeep: upkeepStore(context),
     agents: agentStore(context),
     agentData: agentDataStore(context),
+    sharedMemory: sharedMemoryStore(context),
     keys: keyStore(context),
     plans: planStore(context),
     events: eventStore(context),
@@ -133,6 +139,10 @@ export function storeOver(
     onMessages: (listener) => {
       messageListeners.add(listener);
       return () => messageListeners.delete(listener);
+    },
+    onChange: (listener) => {
+      changeListeners.add(listener);
+      return () => changeListeners.delete(listener);
     },
     ping: async () => {
       await sql.query("select 1");

@@ -24,10 +24,12 @@ import { messageCases } from "./suite/messages.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
+import { registryCases } from "./suite/registry.ts";
 import { reportCases } from "./suite/reports.ts";
 import { rerunCases } from "./suite/reruns.ts";
 import { retryCases } from "./suite/retries.ts";
 import { routingCases } from "./suite/routing.ts";
+import { sharedMemoryCases } from "./suite/shared-memory.ts";
 import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
 import { upkeepCases } from "./suite/upkeep.ts";
@@ -64,6 +66,8 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,
   messages: messageCases,
+  "shared memory": sharedMemoryCases,
+  "the registry": registryCases,
   keys: keyCases,
   "plans for goals": goalPlanCases,
   events: eventCases,

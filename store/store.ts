@@ -11,6 +11,7 @@ import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
 import type { RunStore } from "./port/runs.ts";
+import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
 import type { UpkeepStore } from "./port/upkeep.ts";
 import type { WorkflowStore } from "./port/workflows.ts";
@@ -24,6 +25,7 @@ export type * from "./port/leases.ts";
 export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/runs.ts";
+export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
 export type * from "./port/upkeep.ts";
 export type * from "./port/workflows.ts";
@@ -36,6 +38,7 @@ export interface Store {
   upkeep: UpkeepStore;
   agents: AgentStore;
   agentData: AgentDataStore;
+  sharedMemory: SharedMemoryStore;
   keys: KeyStore;
   plans: PlanStore;
   events: EventStore;
@@ -45,6 +48,8 @@ export interface Store {
   onCommit(listener: CommitListener): () => void;
   /** Called after each commit that brought messages. Returns the unsubscriber. */
   onMessages(listener: MessageListener): () => void;
+  /** Called after each commit that changed shared memory or the registry. Returns the unsubscriber. */
+  onChange(listener: ChangeListener): () => void;
   /** How many transactions had to be repeated since the start, by cause; more than 0.1 % of all is a defect. */
   readonly retryCounts: ReadonlyMap<string, number>;
   /** Resolves when the database answers; rejects with DATABASE_UNAVAILABLE. */
@@ -66,6 +71,14 @@ export interface CommittedFacts {
   dispatched?: DispatchedTask[];
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
+/** A scope of shared memory has another revision, or the registry another event. */
+export interface Change {
+  kind: "memory" | "registry";
+  namespace: string;
+  /** Of the scope. */
+  name: string;
+}
+export type ChangeListener = (changes: Change[]) => void;
 export type MessageListener = (messages: DeliveredMessage[]) => void;
 
 export interface Violation {

@@ -16,6 +16,8 @@ import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { tellUnanswered } from "./inboxes.ts";
+import { pruneRegistry } from "./registry.ts";
+import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
@@ -571,4 +573,6 @@ async function prune(store: StoreContext): Promise<void> {
      and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,
   );
   await pruneAgentData(store);
+  await pruneSharedMemory(store);
+  await pruneRegistry(store);
 }

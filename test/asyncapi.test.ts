@@ -4,7 +4,7 @@ import { Ajv } from "ajv";
 import addFormats from "ajv-formats";
 import { describe, expect, it } from "vitest";
 import { eventsOf } from "../agents/orchestrator_agent/announce.ts";
-import { inboxesIn, noticesOf } from "../agents/orchestrator_agent/notices.ts";
+import { changeNoticesOf, newsIn, noticesOf } from "../agents/orchestrator_agent/notices.ts";
 import type { Fact } from "../core/event.ts";
 import type { DeliveredMessage } from "../store/store.ts";
 import { encodeHint } from "../transport/transport.ts";
@@ -33,7 +33,7 @@ describe("docs/asyncapi.yaml", () => {
     const examples = Object.entries(asyncApi.components.messages).flatMap(([name, { examples = [] }]) =>
       examples.map(({ payload }) => ({ name, payload })),
     );
-    expect(examples.map(({ name }) => name)).toEqual(["hint", "event", "notice"]);
+    expect(examples.map(({ name }) => name)).toEqual(["hint", "event", "notice", "change"]);
     for (const { name, payload } of examples) expect(flawsOf(name, "payload", payload)).toEqual([]);
   });
 
@@ -72,7 +72,21 @@ describe("docs/asyncapi.yaml", () => {
       ["v", "namespace", "id", "inboxes"],
       ["v", "namespace", "id", "message"],
     ]);
-    expect(notices.map(({ body }) => inboxesIn(body).inboxes.length)).toEqual([1, 1, 0]);
+    expect(notices.map(({ body }) => newsIn(body).inboxes.length)).toEqual([1, 1, 0]);
+  });
+
+  it("describes the notices of changes", () => {
+    const changes = [
+      { kind: "memory", namespace: "default", name: "plans" },
+      { kind: "registry", namespace: "default", name: "" },
+    ] as const;
+    const notices = changeNoticesOf(changes);
+    expect(notices.map(({ routingKey }) => routingKey)).toEqual(["memory.default.plans", "registry.default"]);
+    for (const { body } of notices) expect(flawsOf("change", "payload", body)).toEqual([]);
+    expect(notices.map(({ body }) => newsIn(body))).toEqual([
+      { namespace: "default", inboxes: [], scopes: ["plans"], registry: false },
+      { namespace: "default", inboxes: [], scopes: [], registry: true },
+    ]);
   });
 
   it("describes every event that is made of facts, and each routing key", () => {

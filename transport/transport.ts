@@ -172,8 +172,15 @@ export function isAgentQueue(queue: string): boolean {
   return queue.startsWith(`${AGENT_PREFIX}:`);
 }
 
-/** The key of notices to an agent by its name, to a topic, or, without a name, to all: three words, or two. */
-export function agentRoutingKey(kind: "agent" | "topic" | "broadcast", namespace: string, name?: string): string {
+/**
+ * The key of notices of messages to an agent by its name, to a topic, or, without a name, to all; and of changes of a scope of
+ * shared memory, or, without a name, of the registry: three words, or two.
+ */
+export function agentRoutingKey(
+  kind: "agent" | "topic" | "broadcast" | "memory" | "registry",
+  namespace: string,
+  name?: string,
+): string {
   const words = name === undefined ? [kind, namespace] : [kind, namespace, name];
   const plain = words.map(wordOf).join(".");
   if (plain.length <= MAX_NAME_BYTES) return plain;

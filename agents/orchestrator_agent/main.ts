@@ -22,7 +22,7 @@ import { stopOnSignals } from "../stop-on-signals.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
-import { inboxesIn, noticesOf } from "./notices.ts";
+import { changeNoticesOf, newsIn, noticesOf } from "./notices.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 
 export interface ServeOptions {
@@ -57,16 +57,22 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     for (const { namespace, inboxes } of messages) wakeups.announce(newsFor(namespace, { inboxes }));
     transport?.publishEvents(noticesOf(messages), "agents");
   });
+  store.onChange((changes) => {
+    for (const { kind, namespace, name } of changes) {
+      wakeups.announce(newsFor(namespace, kind === "memory" ? { scopes: [name] } : { registry: true }));
+    }
+    transport?.publishEvents(changeNoticesOf(changes), "agents");
+  });
   const hearOthers = (_key: string, body: Json) => {
     const { run_id, namespace, facts } = body as unknown as { run_id: string; namespace: string; facts: [] };
-    wakeups.announce(newsOf({ runId: run_id, namespace, facts, mayBeFinished: false, needsUpkeep: false }));
+    wakeups.announce(newsOf({ runId: run_id, namespace, facts }));
   };
-  const hearMessages = (_key: string, body: Json) => {
-    const { namespace, inboxes } = inboxesIn(body);
-    wakeups.announce(newsFor(namespace, { inboxes }));
+  const hearNotices = (_key: string, body: Json) => {
+    const { namespace, ...news } = newsIn(body);
+    wakeups.announce(newsFor(namespace, news));
   };
   const replicas = await transport?.subscribeEvents("run.#", hearOthers, { own: false });
-  const messages = await transport?.subscribeEvents("#", hearMessages, { own: false, about: "agents" });
+  const notices = await transport?.subscribeEvents("#", hearNotices, { own: false, about: "agents" });
   let isStopping = false;
   const app = await buildServer({
     context: {
@@ -106,7 +112,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     wakeups.close();
     await app.close();
     await replicas?.cancel();
-    await messages?.cancel();
+    await notices?.cancel();
     await orchestrator.stop();
   }
 

@@ -1,6 +1,8 @@
-/** Tells other replicas, and whoever listens on the broker, of messages. Hints only: the inboxes are in the store. */
+/** Tells other replicas, and whoever listens on the broker, of messages and changes. Hints only: what there is is in the store. */
+
+import type { News } from "../../api/wakeups.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import type { DeliveredMessage } from "../../store/store.ts";
+import type { Change, DeliveredMessage } from "../../store/store.ts";
 import { agentRoutingKey, type OutgoingEvent } from "../../transport/transport.ts";
 
 /** A larger message is told of without its contents. */
@@ -24,10 +26,28 @@ export function noticesOf(messages: readonly DeliveredMessage[]): OutgoingEvent[
   });
 }
 
-/** The names of the agents that a notice of another replica is about. */
-export function inboxesIn(notice: Json): { namespace: string; inboxes: string[] } {
-  const { namespace, inboxes = [] } = notice as { namespace: string; inboxes?: string[] };
-  return { namespace, inboxes };
+export function changeNoticesOf(changes: readonly Change[]): OutgoingEvent[] {
+  return changes.map(({ kind, namespace, name }) =>
+    kind === "memory"
+      ? { routingKey: agentRoutingKey(kind, namespace, name), body: { v: 1, namespace, scope: name } }
+      : { routingKey: agentRoutingKey(kind, namespace), body: { v: 1, namespace, registry: true } },
+  );
+}
+
+/** What a notice of another replica is about. */
+export function newsIn(notice: Json): Pick<News, "namespace" | "inboxes" | "scopes" | "registry"> {
+  const {
+    namespace,
+    inboxes = [],
+    scope,
+    registry = false,
+  } = notice as {
+    namespace: string;
+    inboxes?: string[];
+    scope?: string;
+    registry?: boolean;
+  };
+  return { namespace, inboxes, scopes: scope === undefined ? [] : [scope], registry };
 }
 
 /** The message as its inbox shows it, but without times, which only the database knows. */

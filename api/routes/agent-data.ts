@@ -1,7 +1,7 @@
 /** What agents keep: state and memory; for the agent itself, and for keys that may look after it. */
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import type { Refusal, StateCondition } from "../../core/agent-data.ts";
+import type { Refusal } from "../../core/agent-data.ts";
 import { optionalDuration } from "../../core/duration.ts";
 import { SkeinError } from "../../core/errors.ts";
 import {
@@ -16,9 +16,9 @@ import {
   stateBody,
 } from "../../core/protocol/agent-data.ts";
 import { pageOf, uuid } from "../../core/protocol/common.ts";
-import type { AgentState } from "../../store/store.ts";
 import { newEntryOf } from "../agent-data.ts";
 import { requireScope } from "../auth.ts";
+import { conditionOf, etagOf } from "../conditions.ts";
 import type { ApiContext, App } from "../context.ts";
 import { agentStateBody, memoryEntryBody, pageBody } from "../wire.ts";
 import { agentNotFound } from "./agents.ts";
@@ -205,21 +205,4 @@ export function accepted<T extends object>(answer: T | Refusal): T {
   if (!("code" in answer)) return answer;
   const { code, message } = answer as Refusal;
   throw new SkeinError(code, message);
-}
-
-function etagOf({ revision }: AgentState): string {
-  return `"${revision}"`;
-}
-
-/** RFC 9110: an entity tag in quotes, here the revision. */
-function conditionOf({ headers }: FastifyRequest): StateCondition | undefined {
-  const { "if-none-match": absent, "if-match": match } = headers;
-  if (absent === undefined && match === undefined) return undefined;
-  if (absent === "*" && match === undefined) return { revision: 0 };
-  const [, revision] = /^"([1-9]\d{0,14})"$/.exec(match ?? "") ?? [];
-  if (absent === undefined && revision !== undefined) return { revision: Number(revision) };
-  throw new SkeinError(
-    "REQUEST_INVALID",
-    "Send either `If-None-Match: *`, or `If-Match` with the ETag of the state as it was read.",
-  );
 }

@@ -1,5 +1,4 @@
 /** Messages between agents: sent, read by long-poll or as a stream, acknowledged, replied to; and topics. */
-import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Refusal } from "../../core/agent-data.ts";
 import { SkeinError } from "../../core/errors.ts";
@@ -17,13 +16,13 @@ import {
   topicName,
 } from "../../core/protocol/agent-data.ts";
 import { uuid } from "../../core/protocol/common.ts";
-import type { Acknowledgement, InboxPage, InboxRequest, Sender, SendRequest, SentMessage } from "../../store/store.ts";
+import type { Acknowledgement, InboxPage, InboxRequest, SendRequest, SentMessage } from "../../store/store.ts";
 import { newMessageOf } from "../agent-data.ts";
-import { requireScope } from "../auth.ts";
+import { senderOf } from "../auth.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
-import { createInboxWaits } from "../inbox-waits.ts";
-import type { EventStream } from "../streams.ts";
+import { createNumberedWaits } from "../numbered-waits.ts";
+import { type EventStream, numberOf, STREAM_LOOKS_MS } from "../streams.ts";
 import { messageBody, subscriptionBody } from "../wire.ts";
 import { accepted, ownerOf, ownerParams } from "./agent-data.ts";
 
@@ -37,8 +36,6 @@ const replyParams = z.object({ message: uuid });
 const REQUESTS_TOGETHER = 200;
 /** Messages of a stream read at once. */
 const MESSAGES_PER_READ = 100;
-/** A quiet stream says now and then that it is there. */
-const STREAM_LOOKS_MS = 5_000;
 
 export async function messageRoutes(app: App, { store, wakeups, streams }: ApiContext): Promise<void> {
   const together = { maxItems: REQUESTS_TOGETHER };
@@ -48,17 +45,14 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
     (requests) => store.agentData.acknowledge(requests),
     together,
   );
-  const waits = createInboxWaits(() => store.agentData, wakeups);
+  const waits = createNumberedWaits(
+    { heard: ({ inboxes }) => inboxes, lastNumbers: (inboxes) => store.agentData.lastNumbers(inboxes) },
+    wakeups,
+  );
 
   async function readOne(request: InboxRequest): Promise<InboxPage> {
     const [page] = await readTogether([request]);
     return page!;
-  }
-
-  function senderOf({ principal }: FastifyRequest): Sender {
-    if (principal.agent) return { kind: "agent", name: principal.agent.name };
-    requireScope(principal, "messages");
-    return { kind: "client", name: principal.name };
   }
 
   app.post(
@@ -75,7 +69,7 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
       },
     },
     async (request, reply) => {
-      const from = senderOf(request);
+      const from = senderOf(request, "messages");
       const messages = request.body.messages.map(newMessageOf);
       const [sent] = await sendTogether([{ namespace: request.principal.namespace, from, messages }]);
       return reply.code(201).send({ messages: accepted(sent!) });
@@ -98,7 +92,7 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
     },
     async (request, reply) => {
       const { principal } = request;
-      if (!principal.agent) requireScope(principal, "messages");
+      senderOf(request, "messages");
       const { message: id } = request.params;
       const find = async () => {
         const found = await store.agentData.reply(principal.namespace, id);
@@ -153,7 +147,7 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
       const { namespace } = request.principal;
       const { limit, wait } = request.query;
       if (streams.isAskedFor(request)) {
-        const after = numberOf(request.headers["last-event-id"]);
+        const after = numberOf(request.headers["last-event-id"]) ?? 0;
         await streams.open(request, reply, (stream) => tell(stream, { namespace, name, after }));
         return reply;
       }
@@ -276,9 +270,4 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
       return reply.code(204).send(null);
     },
   );
-}
-
-/** Of the message that a stream was left at; what is no number begins it anew. */
-function numberOf(lastEventId: string | undefined): number {
-  return /^\d{1,15}$/.test(lastEventId ?? "") ? Number(lastEventId) : 0;
 }

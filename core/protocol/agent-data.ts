@@ -7,7 +7,7 @@ import { json, MAX_WAIT_SECONDS, pageQuery, timestamp, uuid } from "./common.ts"
 export const MAX_ENTRIES = 100;
 export const MAX_MESSAGES = 100;
 
-const ttl = z
+export const ttl = z
   .string()
   .refine(isDuration, { error: ({ input }) => durationFlaw(input) })
   .meta({ description: "It is gone after this long, such as 90s or 7d" });

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { createInboxWaits } from "./inbox-waits.ts";
-import { createWakeups, LOOK_AGAIN_MS, newsFor } from "./wakeups.ts";
+import { createNumberedWaits } from "./numbered-waits.ts";
+import { createWakeups, LOOK_AGAIN_MS, type News, newsFor } from "./wakeups.ts";
 
 const never = new AbortController().signal;
 const LONG_MS = 60_000;
+const heard = ({ inboxes }: News) => inboxes;
 
 function stand(numbers: Record<string, number> = {}) {
   const asked: string[][] = [];
@@ -13,7 +14,7 @@ function stand(numbers: Record<string, number> = {}) {
     return inboxes.map(({ name }) => numbers[name] ?? 0);
   };
   const wakeups = createWakeups();
-  const waits = createInboxWaits(() => ({ lastNumbers }), wakeups);
+  const waits = createNumberedWaits({ heard, lastNumbers }, wakeups);
   return {
     wakeups,
     waits,
@@ -114,7 +115,7 @@ it("an outage ends no wait", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   const wakeups = createWakeups();
   const lastNumbers = vi.fn().mockRejectedValueOnce(new Error("down")).mockResolvedValue([1]);
-  const wait = createInboxWaits(() => ({ lastNumbers }), wakeups).enter("n", "a");
+  const wait = createNumberedWaits({ heard, lastNumbers }, wakeups).enter("n", "a");
   const told = wait.news(0, LONG_MS, never);
   vi.advanceTimersByTime(LOOK_AGAIN_MS);
   expect(await isDone(told)).toBe(false);

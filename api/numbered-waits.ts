@@ -1,19 +1,24 @@
 /**
- * Inboxes that somebody waits for. News of a message wakes who waits for that inbox; for news that was lost, one look a
- * second asks on behalf of all, however many wait.
+ * Waits for what numbers its changes: an inbox, a scope of shared memory, the registry. News of a change wakes who waits for
+ * that one; for news that was lost, one look a second asks on behalf of all, however many wait.
  */
-import type { AgentDataStore } from "../store/store.ts";
-import { LOOK_AGAIN_MS, type Wakeups } from "./wakeups.ts";
+import { LOOK_AGAIN_MS, type News, type Wakeups } from "./wakeups.ts";
 
-export interface InboxWaits {
-  /** Enter before looking into the inbox: what comes in between is heard of. */
-  enter(namespace: string, name: string): InboxWait;
+/** Something of a namespace that numbers its changes. */
+export interface Numbered {
+  namespace: string;
+  name: string;
 }
 
-export interface InboxWait {
+export interface NumberedWaits {
+  /** Enter before looking: what comes in between is heard of. */
+  enter(namespace: string, name: string): NumberedWait;
+}
+
+export interface NumberedWait {
   /**
-   * Resolves when the inbox may have got something since the last call, other than up to `lastNumber`, or when that is
-   * heard of; after `ms`; once the client is gone; or when the server is about to stop.
+   * Resolves when there may be a change since the last call, other than those up to `lastNumber`; after `ms`; once the
+   * client is gone; or when the server is about to stop.
    */
   news(lastNumber: number, ms: number, gone: AbortSignal): Promise<void>;
   /** Idempotent. */
@@ -29,18 +34,25 @@ interface Waiter {
   wake: (() => void) | undefined;
 }
 
-export function createInboxWaits(inboxes: () => Pick<AgentDataStore, "lastNumbers">, wakeups: Wakeups): InboxWaits {
-  const byInbox = new Map<string, Set<Waiter>>();
+export interface NumberedSource {
+  /** The names of which there is something new. */
+  heard(news: News): readonly string[];
+  /** The numbers of their last changes, in order. */
+  lastNumbers(all: Numbered[]): Promise<number[]>;
+}
+
+export function createNumberedWaits(source: NumberedSource, wakeups: Wakeups): NumberedWaits {
+  const byName = new Map<string, Set<Waiter>>();
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
 
   wakeups.subscribe(
     (news) => {
-      for (const name of news.inboxes)
-        for (const waiter of byInbox.get(keyOf(news.namespace, name)) ?? []) nudge(waiter);
+      for (const name of source.heard(news))
+        for (const waiter of byName.get(keyOf(news.namespace, name)) ?? []) nudge(waiter);
     },
     () => {
-      for (const waiters of byInbox.values()) for (const waiter of waiters) waiter.wake?.();
+      for (const waiters of byName.values()) for (const waiter of waiters) waiter.wake?.();
     },
   );
 
@@ -53,8 +65,8 @@ export function createInboxWaits(inboxes: () => Pick<AgentDataStore, "lastNumber
     if (isLooking) return;
     isLooking = true;
     try {
-      const waiting = Array.from(byInbox.values(), (waiters) => [...waiters]);
-      const numbers = await inboxes().lastNumbers(waiting.map(([one]) => one!));
+      const waiting = Array.from(byName.values(), (waiters) => [...waiters]);
+      const numbers = await source.lastNumbers(waiting.map(([one]) => one!));
       for (const [n, waiters] of waiting.entries()) {
         for (const waiter of waiters) if (numbers[n]! > waiter.lastNumber) nudge(waiter);
       }
@@ -75,9 +87,9 @@ export function createInboxWaits(inboxes: () => Pick<AgentDataStore, "lastNumber
         wake: undefined,
       };
       const key = keyOf(namespace, name);
-      const others = byInbox.get(key);
+      const others = byName.get(key);
       if (others) others.add(waiter);
-      else byInbox.set(key, new Set([waiter]));
+      else byName.set(key, new Set([waiter]));
       timer ??= setInterval(() => void lookForAll(), LOOK_AGAIN_MS);
       return {
         news: (lastNumber, ms, gone) =>
@@ -97,10 +109,10 @@ export function createInboxWaits(inboxes: () => Pick<AgentDataStore, "lastNumber
             if (waiter.isNudged || gone.aborted || wakeups.isClosed) done();
           }),
         leave: () => {
-          const waiters = byInbox.get(key);
+          const waiters = byName.get(key);
           waiters?.delete(waiter);
-          if (waiters?.size === 0) byInbox.delete(key);
-          if (byInbox.size > 0) return;
+          if (waiters?.size === 0) byName.delete(key);
+          if (byName.size > 0) return;
           clearInterval(timer);
           timer = undefined;
         },
