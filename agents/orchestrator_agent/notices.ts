@@ -1,6 +1,5 @@
 /** Tells other replicas, and whoever listens on the broker, of messages and changes. Hints only: what there is is in the store. */
 
-import type { News } from "../../api/wakeups.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Change, DeliveredMessage } from "../../store/store.ts";
 import { agentRoutingKey, type OutgoingEvent } from "../../transport/transport.ts";
@@ -35,7 +34,15 @@ export function changeNoticesOf(changes: readonly Change[]): OutgoingEvent[] {
 }
 
 /** What a notice of another replica is about. */
-export function newsIn(notice: Json): Pick<News, "namespace" | "inboxes" | "scopes" | "registry"> {
+interface HeardOf {
+  namespace: string;
+  inboxes: string[];
+  /** Of shared memory. */
+  scopes: string[];
+  registry: boolean;
+}
+
+export function newsIn(notice: Json): HeardOf {
   const {
     namespace,
     inboxes = [],
