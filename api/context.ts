@@ -5,6 +5,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Limits } from "../core/limits.ts";
 import type { Planner } from "../core/planner/planner.ts";
+import type { Memory } from "../memory/memory.ts";
 import type { Store } from "../store/store.ts";
 import type { Definitions } from "./definitions/definitions.ts";
 import type { Streams } from "./streams.ts";
@@ -12,6 +13,7 @@ import type { Wakeups } from "./wakeups.ts";
 
 export interface ApiContext {
   store: Store;
+  memory: Memory;
   wakeups: Wakeups;
   definitions: Definitions;
   limits: Limits;

@@ -2,6 +2,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { defaultLimits } from "../core/limits.ts";
+import type { Memory } from "../memory/memory.ts";
 import type { Store } from "../store/store.ts";
 import type { OpenApi, Operation } from "../test/api/conformance.ts";
 import type { App } from "./context.ts";
@@ -20,6 +21,7 @@ beforeAll(async () => {
   app = await buildServer({
     context: {
       store: { runs: {}, leases: {}, agents: {}, agentData: {} } as Store,
+      memory: {} as Memory,
       wakeups: createWakeups(),
       definitions: createDefinitions(defaultLimits),
       limits: defaultLimits,

@@ -2,7 +2,13 @@
 
 import type { Writer } from "../core/agent-data.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { AgentStateBody, MemoryEntryBody, MessageBody, SubscriptionBody } from "../core/protocol/agent-data.ts";
+import type {
+  AgentStateBody,
+  MemoryEntryBody,
+  MessageBody,
+  SubscriptionBody,
+  WorkingStateBody,
+} from "../core/protocol/agent-data.ts";
 import type { AgentBody, CapabilityBody, RegistryEventBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
@@ -13,6 +19,7 @@ import type { SharedChangeBody, SharedEntryBody } from "../core/protocol/shared-
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
 import { explain, type TaskFacts } from "../core/why.ts";
+import type { WorkingState } from "../memory/memory.ts";
 import type {
   Agent,
   AgentState,
@@ -304,6 +311,10 @@ export function messageBody(message: Message): MessageBody {
     expires_at: time(message.expiresAt),
     writer: writerBody(message.writer),
   };
+}
+
+export function workingStateBody({ document, revision, updatedAt, expiresAt }: WorkingState): WorkingStateBody {
+  return { document, revision, updated_at: time(updatedAt), expires_at: time(expiresAt) };
 }
 
 export function sharedEntryBody({ key, value, ...rest }: SharedEntry): SharedEntryBody {

@@ -4,8 +4,19 @@ import type { Context } from "./context.ts";
 import { ago, formatMs, printJson, printTable, toJson, visible } from "./output.ts";
 import { firstItems } from "./pages.ts";
 
-export async function agentState(context: Context, agent: string): Promise<void> {
+export async function agentState(
+  context: Context,
+  agent: string,
+  { working }: { working?: boolean } = {},
+): Promise<void> {
   const client = await context.client();
+  if (working) {
+    const state = await client.agentData(agent).working.read();
+    if (context.json) return printJson(context, state);
+    context.note(`Revision ${state.revision}, written ${ago(state.updated_at)}, gone ${fromNow(state.expires_at)}.`);
+    context.stdout.write(`${toJson(state.document)}\n`);
+    return;
+  }
   const state = await client.agentData(agent).state.read();
   if (context.json) return printJson(context, state);
   context.note(`Revision ${state.revision}, written ${ago(state.updated_at)}${writerOf(state)}${untilWhen(state)}.`);

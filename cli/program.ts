@@ -402,6 +402,7 @@ function addAgents(program: Command, does: Does): void {
   agents
     .command("state <agent>")
     .description("the document that an agent, by id or name, keeps as its state")
+    .option("--working", "its working state instead, which may be lost")
     .action(does(async () => (await data()).agentState));
   agents
     .command("memory <agent>")

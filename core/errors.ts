@@ -121,6 +121,7 @@ export const errorTitles = {
   DATA_DIR_LOCKED: "Another process is using the data directory",
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
+  MEMORY_UNAVAILABLE: "Redis cannot be reached",
   SERVER_UNREACHABLE: "The Skein server cannot be reached",
   SANDBOX_UNAVAILABLE: "This machine cannot sandbox programs",
   FEATURE_UNAVAILABLE: "This needs something that is not configured",

@@ -17,6 +17,8 @@ import type {
   ReplyAnswer,
   StateBody,
   SubscriptionBody,
+  WorkingBody,
+  WorkingStateBody,
 } from "../core/protocol/agent-data.ts";
 import { MAX_WAIT_SECONDS } from "../core/protocol/common.ts";
 import type { Connection, PageOf, PageOptions } from "./connection.ts";
@@ -54,6 +56,21 @@ export function agentDataOf(http: Connection, agent: string) {
         return http.put<AgentStateBody>(`${root}/state`, body, conditionHeaders(condition));
       },
       delete: (condition: StateCondition = {}) => http.delete(`${root}/state`, {}, conditionHeaders(condition)),
+    },
+    /** A document beside the state, for what may be lost: at most a day, in Redis where the server has one. */
+    working: {
+      /** Rejects with STATE_NOT_FOUND where there is none. */
+      read: () => http.get<WorkingStateBody>(`${root}/working-state`),
+      /** `ttl`: default 1h. */
+      write: (document: Json, { ttl, writeId, ...condition }: WriteStateOptions = {}) => {
+        const body: WorkingBody = {
+          document,
+          ...(ttl !== undefined && { ttl }),
+          ...(writeId !== undefined && { write_id: writeId }),
+        };
+        return http.put<WorkingStateBody>(`${root}/working-state`, body, conditionHeaders(condition));
+      },
+      delete: (condition: StateCondition = {}) => http.delete(`${root}/working-state`, {}, conditionHeaders(condition)),
     },
     memory: {
       add: (entries: EntriesBody["entries"]) => http.post<EntriesAnswer>(memory(), { entries } satisfies EntriesBody),

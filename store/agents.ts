@@ -115,6 +115,15 @@ export function agentStore(sql: StoreContext): AgentStore {
       ]);
       return row && toAgent(row);
     },
+    lastHeard: async (namespace, agentIds) => {
+      if (agentIds.length === 0) return [];
+      const rows = await sql.query<{ id: string; last_seen_at: Date; load: Json }>(
+        "select id, last_seen_at, load from agent where id = any($2::uuid[]) and namespace = $1",
+        [namespace, agentIds],
+      );
+      const heard = new Map(rows.map(({ id, last_seen_at, load }) => [id, { lastSeenAt: last_seen_at, load }]));
+      return agentIds.map((id) => heard.get(id));
+    },
     list: async (namespace, page) => {
       const limit = pageLimit(page);
       const rows = await sql.query<AgentRow>(

@@ -22,6 +22,7 @@ import { steeringStore } from "./steering.ts";
 import type { ChangeListener, CommitListener, MessageListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
+import { workingStateStore } from "./working-state.ts";
 
 export interface StoreOptions {
   /** Default `defaultLimits`. */
@@ -127,6 +128,7 @@ export function storeOver(
     agents: agentStore(context),
     agentData: agentDataStore(context),
     sharedMemory: sharedMemoryStore(context),
+    working: workingStateStore(context),
     keys: keyStore(context),
     plans: planStore(context),
     events: eventStore(context),

@@ -15,6 +15,7 @@ import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
 import type { UpkeepStore } from "./port/upkeep.ts";
 import type { WorkflowStore } from "./port/workflows.ts";
+import type { WorkingStateStore } from "./port/working-state.ts";
 
 export type * from "./port/agent-data.ts";
 export type * from "./port/agents.ts";
@@ -29,6 +30,7 @@ export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
 export type * from "./port/upkeep.ts";
 export type * from "./port/workflows.ts";
+export type * from "./port/working-state.ts";
 
 export interface Store {
   workflows: WorkflowStore;
@@ -39,6 +41,7 @@ export interface Store {
   agents: AgentStore;
   agentData: AgentDataStore;
   sharedMemory: SharedMemoryStore;
+  working: WorkingStateStore;
   keys: KeyStore;
   plans: PlanStore;
   events: EventStore;

@@ -23,6 +23,7 @@ import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
+import { pruneWorkingState } from "./working-state.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
@@ -574,5 +575,6 @@ async function prune(store: StoreContext): Promise<void> {
   );
   await pruneAgentData(store);
   await pruneSharedMemory(store);
+  await pruneWorkingState(store);
   await pruneRegistry(store);
 }

@@ -15,6 +15,7 @@ const text = readFileSync(join(docs, "agent-data.md"), "utf8");
 const prose = text.replace(/\s+/g, " ");
 const { stateBody, agentState, entriesBody, entriesAnswer, messagesBody, messagesAnswer } = data;
 const { inboxAnswer, acknowledgeBody, acknowledgeAnswer, memoryQuery, forgotten, subscription, replyAnswer } = data;
+const { workingBody, workingState } = data;
 const shown = {
   stateBody,
   agentState,
@@ -27,6 +28,8 @@ const shown = {
   acknowledgeAnswer,
   subscription,
   replyAnswer,
+  workingBody,
+  workingState,
 };
 const examples = [...text.matchAll(/<!-- (\w+) -->\n\n```json\n(.*?)```/gs)].map(([, name = "", json = ""]) => ({
   name: name as keyof typeof shown,
@@ -83,6 +86,7 @@ describe("docs/agent-data.md", () => {
 
   it("has the sizes of batches and the longest wait", () => {
     expect(prose).toContain(`all or none, at most ${data.MAX_ENTRIES} of them`);
+    expect(prose).toContain(`to \`${data.MAX_WORKING_TTL}\`, default \`${data.DEFAULT_WORKING_TTL}\``);
     expect(prose).toContain(`sends at most ${data.MAX_MESSAGES}, all or none`);
     expect(prose).toContain(`waits up to so many seconds (${MAX_WAIT_SECONDS})`);
   });

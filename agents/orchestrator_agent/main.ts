@@ -13,6 +13,9 @@ import { capabilityPlanner } from "../../core/planner/capability-planner.ts";
 import type { Planner } from "../../core/planner/planner.ts";
 import { templatePlanner } from "../../core/planner/template-planner.ts";
 import { mountMcp } from "../../mcp/main.ts";
+import type { Memory } from "../../memory/memory.ts";
+import { postgresMemory } from "../../memory/postgres.ts";
+import { connectRedis, type RedisOptions } from "../../memory/redis.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
@@ -28,6 +31,8 @@ import { startOrchestrator } from "./orchestrator.ts";
 export interface ServeOptions {
   store: Store;
   transport: Transport | undefined;
+  /** Default: what the store does of it. */
+  memory?: Memory | undefined;
   config: Config;
   logger: Logger;
   /** False only where nobody but this machine can reach the server. */
@@ -37,15 +42,16 @@ export interface ServeOptions {
 export interface Served {
   /** Where it listens, such as http://127.0.0.1:8080. */
   url: string;
-  /** Stops taking work, finishes what is in hand, and closes store and transport. Idempotent. */
+  /** Stops taking work, finishes what is in hand, and closes store, transport and memory. Idempotent. */
   stop(): Promise<void>;
 }
 
 /**
  * Serves the API and runs the loops, over whatever store and transport it is given. Throws CONFIG_INVALID when it cannot
- * listen where it should; store and transport are then left to the caller.
+ * listen where it should; store, transport and memory are then left to the caller.
  */
-export async function serve({ store, transport, config, logger, requireKey }: ServeOptions): Promise<Served> {
+export async function serve({ store, transport, config, logger, requireKey, ...rest }: ServeOptions): Promise<Served> {
+  const memory = rest.memory ?? postgresMemory(store, config.limits);
   const orchestrator = await startOrchestrator({ store, transport, logger });
   const wakeups = createWakeups();
   const metrics = createMetrics(store);
@@ -77,6 +83,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
   const app = await buildServer({
     context: {
       store,
+      memory,
       wakeups,
       definitions: createDefinitions(config.limits),
       planners: [capabilityPlanner, configuredModelPlanner(config), templatePlanner],
@@ -93,6 +100,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
           if (isStopping) throw new Error("stopping");
         },
         database: store.ping,
+        ...(memory.name === "redis" && { redis: memory.ping }),
         ...(transport && {
           broker: async () => {
             if (transport.state !== "connected") throw new Error(transport.state);
@@ -125,6 +133,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
   async function stop(): Promise<void> {
     await stopServing();
     await transport?.close();
+    await memory.close();
     await store.close();
   }
   return {
@@ -172,28 +181,36 @@ export async function runOrchestrator(env: Record<string, string | undefined>): 
     limits: config.limits,
     onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
   });
-  const transport = await connectTransport(config, logger, store);
-  const served = await serve({ store, transport, config, logger, requireKey: true }).catch(async (error) => {
-    await transport?.close();
-    await store.close();
+  const opened: { close(): Promise<void> }[] = [store];
+  try {
+    const memory =
+      config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, redisOptions(config, logger));
+    if (memory) opened.push(memory);
+    const transport = await connectTransport(config, logger);
+    if (transport) opened.push(transport);
+    const served = await serve({ store, transport, memory, config, logger, requireKey: true });
+    logger.info(
+      {
+        url: served.url,
+        broker: transport?.name ?? "none",
+        memory: memory?.name ?? "postgres",
+        version,
+      } satisfies JsonObject,
+      "orchestrator ready",
+    );
+    await stopOnSignals(logger, served.stop);
+  } catch (error) {
+    for (const one of opened.reverse()) await one.close();
     throw error;
-  });
-  logger.info(
-    { url: served.url, broker: transport?.name ?? "none", version } satisfies JsonObject,
-    "orchestrator ready",
-  );
-  await stopOnSignals(logger, served.stop);
+  }
 }
 
-async function connectTransport(config: Config, logger: Logger, store: Store): Promise<Transport | undefined> {
-  if (!config.amqpUrl) {
-    logger.warn("AMQP_URL is not set: executors get their tasks by long-poll");
-    return undefined;
-  }
-  try {
-    return await connectRabbitMq(config.amqpUrl, { log: logger });
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+function redisOptions({ limits }: Config, logger: Logger): RedisOptions {
+  return { limits, onError: (error) => logger.warn({ err: error }, "the connection to Redis was lost") };
+}
+
+async function connectTransport(config: Config, logger: Logger): Promise<Transport | undefined> {
+  if (config.amqpUrl) return connectRabbitMq(config.amqpUrl, { log: logger });
+  logger.warn("AMQP_URL is not set: executors get their tasks by long-poll");
+  return undefined;
 }

@@ -2,11 +2,12 @@
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Refusal } from "../../core/agent-data.ts";
-import { optionalDuration } from "../../core/duration.ts";
+import { optionalDuration, parseDuration } from "../../core/duration.ts";
 import { SkeinError } from "../../core/errors.ts";
 import {
   agentName,
   agentState,
+  DEFAULT_WORKING_TTL,
   entriesAnswer,
   entriesBody,
   forgotten,
@@ -14,13 +15,15 @@ import {
   memoryParams,
   memoryQuery,
   stateBody,
+  workingBody,
+  workingState,
 } from "../../core/protocol/agent-data.ts";
 import { pageOf, uuid } from "../../core/protocol/common.ts";
 import { newEntryOf } from "../agent-data.ts";
 import { requireScope } from "../auth.ts";
 import { conditionOf, etagOf } from "../conditions.ts";
 import type { ApiContext, App } from "../context.ts";
-import { agentStateBody, memoryEntryBody, pageBody } from "../wire.ts";
+import { agentStateBody, memoryEntryBody, pageBody, workingStateBody } from "../wire.ts";
 import { agentNotFound } from "./agents.ts";
 
 export const ownerParams = z.object({ agent: agentName.meta({ description: "The agent, by id or by name" }) });
@@ -50,7 +53,7 @@ export async function ownerOf(
   return name;
 }
 
-export async function agentDataRoutes(app: App, { store }: ApiContext): Promise<void> {
+export async function agentDataRoutes(app: App, { store, memory }: ApiContext): Promise<void> {
   app.get(
     "/agents/:agent/state",
     {
@@ -118,6 +121,77 @@ export async function agentDataRoutes(app: App, { store }: ApiContext): Promise<
       const condition = conditionOf(request);
       const { namespace } = request.principal;
       accepted(await store.agentData.writeState(namespace, name, { document: undefined, ttlMs: null, condition }));
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    "/agents/:agent/working-state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Read an agent's working state",
+        description:
+          "A document beside its state, for what may be lost: it is in Redis where the server has one, and goes by itself. The `ETag` is its revision.",
+        ...withMemory,
+        params: ownerParams,
+        response: { 200: workingState },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(store, request, "memory");
+      const state = await memory.read(request.principal.namespace, name);
+      if (!state) throw noWorkingState(name);
+      return reply.header("etag", etagOf(state)).send(workingStateBody(state));
+    },
+  );
+
+  app.put(
+    "/agents/:agent/working-state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Write an agent's working state",
+        description: "Replaced whole, and kept for its `ttl` from now on. Conditions as for the state.",
+        ...withMemory,
+        params: ownerParams,
+        body: workingBody,
+        response: { 200: workingState },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(store, request, "memory");
+      const { document, ttl = DEFAULT_WORKING_TTL, write_id } = request.body;
+      const { state } = accepted(
+        await memory.write(request.principal.namespace, name, {
+          document,
+          ttlMs: parseDuration(ttl),
+          condition: conditionOf(request),
+          writeId: write_id,
+        }),
+      );
+      // A repetition of a write whose time is over.
+      if (!state) throw noWorkingState(name);
+      return reply.header("etag", etagOf(state)).send(workingStateBody(state));
+    },
+  );
+
+  app.delete(
+    "/agents/:agent/working-state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Delete an agent's working state",
+        description: "`If-Match` as when it is written.",
+        ...withMemory,
+        params: ownerParams,
+        response: { 204: z.null() },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(store, request, "memory");
+      const condition = conditionOf(request);
+      accepted(await memory.write(request.principal.namespace, name, { document: undefined, ttlMs: 0, condition }));
       return reply.code(204).send(null);
     },
   );
@@ -198,6 +272,13 @@ export async function agentDataRoutes(app: App, { store }: ApiContext): Promise<
       },
     );
   }
+}
+
+function noWorkingState(name: string): SkeinError {
+  return new SkeinError(
+    "STATE_NOT_FOUND",
+    `The agent "${name}" has no working state, or its time is over; PUT writes one.`,
+  );
 }
 
 /** Throws a refusal. */

@@ -1,6 +1,6 @@
 /** What agents keep and tell each other, as it travels: state, memory, messages; also as effects of a report. */
 import { z } from "zod";
-import { durationFlaw, isDuration } from "../duration.ts";
+import { durationFlaw, isDuration, parseDuration } from "../duration.ts";
 import { json, MAX_WAIT_SECONDS, pageQuery, timestamp, uuid } from "./common.ts";
 
 /** Of one request, or of the report of one attempt. */
@@ -58,6 +58,42 @@ export const agentState = z
   })
   .meta({ id: "AgentState" });
 export type AgentStateBody = z.infer<typeof agentState>;
+
+/** Of working state, and how long it is kept at most. */
+export const DEFAULT_WORKING_TTL = "1h";
+export const MAX_WORKING_TTL = "1d";
+const MIN_WORKING_TTL = "1s";
+
+const workingTtl = ttl.refine(
+  (text) =>
+    !isDuration(text) ||
+    (parseDuration(text) >= parseDuration(MIN_WORKING_TTL) && parseDuration(text) <= parseDuration(MAX_WORKING_TTL)),
+  { error: `must be from ${MIN_WORKING_TTL} to ${MAX_WORKING_TTL}; what is to stay is the agent's state` },
+);
+
+export const workingBody = z
+  .strictObject({
+    document: json,
+    ttl: workingTtl
+      .optional()
+      .meta({ description: `Gone after this long, at most ${MAX_WORKING_TTL}; default ${DEFAULT_WORKING_TTL}` }),
+    write_id: uuid.optional().meta({
+      description: "Of the writer's choice: the last write, repeated under its id, is answered and not written again",
+    }),
+  })
+  .refine((body) => body.document !== undefined, { error: "is missing", path: ["document"] })
+  .meta({ id: "WriteWorkingState" });
+export type WorkingBody = z.infer<typeof workingBody>;
+
+export const workingState = z
+  .object({
+    document: json,
+    revision: z.number().int().meta({ description: "Grows with every write; also the ETag" }),
+    updated_at: timestamp,
+    expires_at: timestamp,
+  })
+  .meta({ id: "WorkingState" });
+export type WorkingStateBody = z.infer<typeof workingState>;
 
 // --- memory
 

@@ -49,3 +49,16 @@ create index registry_event_old on registry_event (at);
 
 -- Set once it has been told that nothing is heard of the agent, until something is.
 alter table agent add column lost_at timestamptz;
+
+-- What agents keep for a while, where there is no Redis. What has run out is a row without a document until it is pruned.
+create table working_state (
+  namespace text not null,
+  name text not null,
+  document json,
+  revision bigint not null,
+  updated_at timestamptz not null,
+  expires_at timestamptz not null,
+  write_id uuid,
+  primary key (namespace, name)
+);
+create index working_state_expiring on working_state (expires_at);

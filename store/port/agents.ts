@@ -127,6 +127,8 @@ export interface AgentStore {
   allocate(namespace: string, capability: string, policy: AllocationPolicy, bidWindowMs?: number): Promise<void>;
   leave(namespace: string, agentId: string): Promise<boolean>;
   find(namespace: string, agentId: string): Promise<Agent | undefined>;
+  /** What was heard of agents last, in order; undefined: no such agent. */
+  lastHeard(namespace: string, agentIds: readonly string[]): Promise<({ lastSeenAt: Date; load: Json } | undefined)[]>;
   list(namespace: string, page: Page): Promise<PageOf<Agent>>;
   /** What has happened to the registry after the event of a number, oldest first; without one, only the number of the last. */
   events(namespace: string, options: { after: number | undefined; limit: number }): Promise<RegistryPage>;

@@ -86,6 +86,7 @@ async function newResources(own: Namespace): Promise<Resources> {
   await own.call({ method: "PUT", path: `/v1/runs/${submitted.id}/artifacts/${marker}`, ...asText(marker) });
   const as = { key: agent.token };
   await own.call({ ...as, method: "PUT", path: `/v1/agents/${agent.id}/state`, body: { document: marker } });
+  await own.call({ ...as, method: "PUT", path: `/v1/agents/${agent.id}/working-state`, body: { document: marker } });
   await own.call({
     ...as,
     path: `/v1/agents/${agent.id}/memory`,
@@ -146,6 +147,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   patchAgentsAgent: () => ({ cordoned: false }),
   putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
   putAgentsAgentState: ({ marker }) => ({ document: marker }),
+  putAgentsAgentWorkingState: ({ marker }) => ({ document: marker }),
   putMemoryScopeKey: () => ({ value: "of one's own" }),
   postAgentsAgentMemory: ({ marker }) => ({ entries: [{ type: "thought", content: marker }] }),
   postMessages: ({ marker }) => ({ messages: [{ to: "somebody", body: marker }] }),
@@ -280,6 +282,7 @@ describe("every operation", () => {
          union all select row_to_json(m) from message m where namespace = $4
          union all select row_to_json(s) from subscription s where namespace = $4
          union all select row_to_json(h) from shared_memory h where namespace = $4
+         union all select row_to_json(o) from working_state o where namespace = $4
          union all select row_to_json(w) from awaited_reply w where namespace = $4
          union all select row_to_json(p) from plan p where id = $5`,
           [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],

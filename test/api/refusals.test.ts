@@ -682,6 +682,7 @@ describe("mutations of every request", () => {
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
     putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
+    putAgentsAgentWorkingState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     putMemoryScopeKey: () => ({ value: { x: 1 }, ttl: "1h", write_id: nowhere }),
     postAgentsAgentMemory: () => ({ entries: [{ type: "thought", content: "x", ttl: "1h" }] }),
     postMessages: () => ({
