@@ -99,6 +99,7 @@ export function taskBody(task: TaskRecord, runId: string): TaskBody {
     started_at: time(task.startedAt),
     finished_at: time(task.finishedAt),
     kept_from: task.keptFrom,
+    superseded_in: task.supersededIn,
   };
 }
 

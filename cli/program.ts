@@ -202,6 +202,10 @@ function addRuns(program: Command, does: Does): void {
     .description("why a task is where it is")
     .action(does(async () => (await load()).why));
   runs
+    .command("repeats <run>")
+    .description("work that several tasks did: the same capability on the same input")
+    .action(does(async () => (await load()).repeats));
+  runs
     .command("bids <run> <task>")
     .description("who bid what for a task that is allocated by contract-net")
     .action(does(async () => (await load()).bids));
@@ -311,11 +315,14 @@ function addPlans(program: Command, does: Does): void {
     .addOption(new Option("--prefer <what>", "default: as few tasks as possible").choices(preferences))
     .option("--must-use <capability>", "has to be in the plan; repeatable, in this order", collect)
     .option("--must-not-use <capability>", "must not be in the plan; repeatable", collect)
+    .option("--verify <capability>", "has to look at what is wanted, last of all; repeatable", collect)
     .option("--budget <cost>", "the most that it may cost", notNegative)
     .option("--deadline <duration>", "the longest that it may take, such as 30s")
     .option("--accept", "run it at once, and follow the run")
     .option("--input <name=value>", "with --accept: an input; JSON where it parses as such; repeatable", collect)
     .option("--inputs <file>", "with --accept: a JSON or YAML file with inputs")
+    .addOption(new Option("--on-failure <what>", "with --accept: when a task fails").choices(["fail", "replan"]))
+    .option("--rounds <n>", "with --on-failure replan: how often, at most (3)", wholeNumber(1, 10))
     .option("--executors <file>", "without a server: a module that exports executors of yours; repeatable", collect)
     .action(does(async () => (await load()).plan));
   const plans = program.command("plans").description("look at plans, accept or reject them");
@@ -328,6 +335,8 @@ function addPlans(program: Command, does: Does): void {
     .description("start the plan's run")
     .option("--input <name=value>", "an input that the goal has no value for; repeatable", collect)
     .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
+    .addOption(new Option("--on-failure <what>", "when a task fails").choices(["fail", "replan"]))
+    .option("--rounds <n>", "with --on-failure replan: how often, at most (3)", wholeNumber(1, 10))
     .option("--reason <text>", "kept with the plan")
     .option("--watch", "follow the run to its end")
     .action(does(async () => (await load()).acceptPlan));

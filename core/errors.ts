@@ -92,6 +92,7 @@ export const errorTitles = {
   PLAN_INPUT_INVALID: "A task's input does not satisfy its capability's contract",
   PLAN_TYPE_MISMATCH: "A value is used as what it is not",
   PLAN_OUTPUT_MISSING: "The plan does not give what is wanted",
+  PLAN_NOT_VERIFIED: "What is to verify does not look at what the plan answers with",
   PLAN_TASK_UNUSED: "The plan has a task that nothing comes of",
   PLAN_TASK_REPEATED: "The plan does the same thing twice",
   PLAN_LIMIT_EXCEEDED: "The plan is larger than the limits allow",
@@ -192,6 +193,8 @@ export const failureKinds = {
   spawnInvalid: "spawn_invalid",
   spawnTooDeep: "spawn_too_deep",
   terminated: "terminated",
+  /** For handlers that verify: what they were given is wrong, while they have done what they should. */
+  verificationFailed: "VERIFICATION_FAILED",
   outputUnstorable: "OUTPUT_UNSTORABLE",
   outputTooLarge: "OUTPUT_TOO_LARGE",
   outputInvalid: "OUTPUT_INVALID",

@@ -24,6 +24,7 @@ import type {
   LogLineBody,
   PatchAnswer,
   PatchBody,
+  RepeatsBody,
   ResultBody,
   RetryBody,
   RunBody,
@@ -105,6 +106,8 @@ export function createClient(options: ClientOptions) {
       /** Why a task is where it is, the decisive reason first. */
       why: (id: string, task: string) => http.get<WhyBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/why`),
       /** Who bid what for a task that is allocated by `contract-net`, the newest round first. */
+      /** Work that several of its tasks did: the same capability on the same input. */
+      repeats: (id: string) => http.get<RepeatsBody>(`${run(id)}/repeats`),
       bids: (id: string, task: string) => http.get<BidRoundsBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/bids`),
       logs: (id: string, page: PageOptions = {}) => http.get<PageOf<LogLineBody>>(`${run(id)}/logs`, page),
       graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),

@@ -13,6 +13,7 @@ import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
+import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
@@ -131,6 +132,7 @@ export function storeOver(
     working: workingStateStore(context),
     keys: keyStore(context),
     plans: planStore(context),
+    replans: replanStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

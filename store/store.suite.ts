@@ -25,6 +25,7 @@ import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
 import { registryCases } from "./suite/registry.ts";
+import { replanCases } from "./suite/replans.ts";
 import { reportCases } from "./suite/reports.ts";
 import { rerunCases } from "./suite/reruns.ts";
 import { retryCases } from "./suite/retries.ts";
@@ -56,6 +57,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a task that the engine does itself": engineCases,
   pause: pauseCases,
   "a patch of the graph": patchCases,
+  "planning anew": replanCases,
   why: whyCases,
   "the end of a run": finishCases,
   cancel: cancelCases,

@@ -10,6 +10,7 @@ import type { EventStore } from "./port/events.ts";
 import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
+import type { ReplanStore } from "./port/replans.ts";
 import type { RunStore } from "./port/runs.ts";
 import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
@@ -25,6 +26,7 @@ export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
 export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
+export type * from "./port/replans.ts";
 export type * from "./port/runs.ts";
 export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
@@ -44,6 +46,7 @@ export interface Store {
   working: WorkingStateStore;
   keys: KeyStore;
   plans: PlanStore;
+  replans: ReplanStore;
   events: EventStore;
   /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;

@@ -3,8 +3,10 @@ import type { AddressInfo } from "node:net";
 import { type Logger, pino } from "pino";
 import { createDefinitions } from "../../api/definitions/definitions.ts";
 import { createMetrics } from "../../api/metrics.ts";
+import { replan } from "../../api/replan.ts";
 import { buildServer } from "../../api/server.ts";
 import { createStreams } from "../../api/streams.ts";
+import { threadedPlanner } from "../../api/threaded-planner.ts";
 import { createWakeups, newsFor, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
@@ -27,6 +29,9 @@ import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
 import { changeNoticesOf, newsIn, noticesOf } from "./notices.ts";
 import { startOrchestrator } from "./orchestrator.ts";
+
+/** Beside the planner: what reading how a run stands and changing it may take. */
+const REPLAN_MARGIN_MS = 30_000;
 
 export interface ServeOptions {
   store: Store;
@@ -51,8 +56,19 @@ export interface Served {
  * listen where it should; store, transport and memory are then left to the caller.
  */
 export async function serve({ store, transport, config, logger, requireKey, ...rest }: ServeOptions): Promise<Served> {
-  const memory = rest.memory ?? postgresMemory(store, config.limits);
-  const orchestrator = await startOrchestrator({ store, transport, logger });
+  const { limits } = config;
+  const memory = rest.memory ?? postgresMemory(store, limits);
+  const planners = [threadedPlanner(), configuredModelPlanner(config), templatePlanner];
+  const planning = { store, planners, limits, definitions: createDefinitions(limits) };
+  const orchestrator = await startOrchestrator({
+    store,
+    transport,
+    replan: {
+      perform: (due, signal) => replan(planning, due, signal),
+      roundMs: config.planning.timeMs + REPLAN_MARGIN_MS,
+    },
+    logger,
+  });
   const wakeups = createWakeups();
   const metrics = createMetrics(store);
   store.onCommit((committed) => {
@@ -82,12 +98,9 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
   let isStopping = false;
   const app = await buildServer({
     context: {
-      store,
+      ...planning,
       memory,
       wakeups,
-      definitions: createDefinitions(config.limits),
-      planners: [capabilityPlanner, configuredModelPlanner(config), templatePlanner],
-      limits: config.limits,
       streams: createStreams(config.maxStreams),
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
       declareQueues: async (queues) => {

@@ -15,11 +15,16 @@ export const planAccept = defineTool({
   input: z.strictObject({
     plan_id: planId,
     inputs: body.inputs.describe("The run's inputs that the goal has no values for"),
+    on_failure: body.on_failure,
     reason: body.reason.describe("Why, for the record"),
   }),
   output: runSummary,
-  call: (client, { plan_id, inputs, reason }) =>
-    client.plans.accept(plan_id, { ...(inputs && { inputs }), ...(reason !== undefined && { reason }) }),
+  call: (client, { plan_id, inputs, on_failure, reason }) =>
+    client.plans.accept(plan_id, {
+      ...(inputs && { inputs }),
+      ...(on_failure !== undefined && { on_failure }),
+      ...(reason !== undefined && { reason }),
+    }),
   text: runLine,
 });
 

@@ -387,7 +387,7 @@ describe("a goal", () => {
       '"read"',
     ],
     ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
-    ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "1 to 100"],
+    ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "must name what is wanted by type"],
     [
       "for a planner that is not there",
       { goal, planner: "oracle" },
