@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { requireLawful, ticksFrom } from "./conversation/explore.suite.ts";
 import { nextDeadline } from "./conversation/floor.ts";
+import { MAX_BODY_BYTES } from "./conversation/message.ts";
 import { MAX_MEMBERS, MAX_TOPIC_BYTES } from "./conversation/parameters.ts";
 import { eventOf, linesOf, type Move, play, START, start, step } from "./conversation/play.suite.ts";
-import { protocolNames } from "./conversation/state.ts";
+import { type ProtocolName, protocolNames } from "./conversation/state.ts";
 import {
   advance,
   type ConversationEvent,
@@ -16,7 +17,7 @@ import {
   startConversation,
 } from "./conversation.ts";
 import { SkeinError } from "./errors.ts";
-import type { Json } from "./json.ts";
+import type { Json, JsonObject } from "./json.ts";
 
 const team = { protocol: "round-robin", topic: "geese", members: ["a", "b"] };
 
@@ -382,5 +383,56 @@ describe("any conversation, whatever happens in it", () => {
       state = after.state;
       expect([protocol, state.status === "open"]).toEqual([protocol, false]);
     }
+  });
+});
+
+describe("messages of the conversation", () => {
+  const LARGEST = 256 * 1_024;
+  const wide = "\u{1fabf}";
+  const members = Array.from({ length: MAX_MEMBERS }, (_, index) => wide.repeat(60) + String(index).padStart(8, "0"));
+  const content = "y".repeat(MAX_BODY_BYTES - 2_048);
+  /** The largest that may be said; `index` makes it another each time. */
+  const bodyOf = (protocol: ProtocolName, type: string, index: number): JsonObject => {
+    if (protocol === "auction") return { amount: index };
+    if (type === "vote") return { choice: wide.repeat(126) + String(index).padStart(4, "0") };
+    if (type === "bid") return { cost: 1, content };
+    if (type === "award") return { to: members[1]! };
+    if (type === "assign") return { to: members[(index % 98) + 1]!, content };
+    if (type === "write") return { key: `k${index}`, content };
+    return type === "statement" ? { content, position: "z".repeat(1_024) } : { content };
+  };
+  const wordy: [ProtocolName, object][] = [
+    ...protocolNames.map((protocol): [ProtocolName, object] => [protocol, {}]),
+    ["debate", { order: "at_once" }],
+    ["gossip", { fanout: MAX_MEMBERS }],
+  ];
+
+  it.each(wordy)("are never large, however much is said in %s %j", (protocol, more) => {
+    const role = protocols[protocol].roles.find((name) => name === "judge" || name === "manager");
+    const team = members.map((name, index) => (index === 0 && role ? { name, role } : name));
+    const budget = { messages: 150, bytes: 8 * 1_024 ** 2 };
+    let { state, effects } = start({
+      protocol,
+      topic: "x".repeat(MAX_TOPIC_BYTES - 2),
+      members: team,
+      budget,
+      ...more,
+    });
+    const sizes: number[] = [];
+    const measure = () => {
+      for (const effect of effects) {
+        if (effect.effect === "message") sizes.push(Buffer.byteLength(JSON.stringify(effect.body)));
+      }
+    };
+    for (let index = 0; state.status === "open"; index++) {
+      measure();
+      const { member, types } = state.awaited[index % state.awaited.length]!;
+      const said = bodyOf(protocol, types[0]!, index);
+      ({ state, effects } = advance(state, eventOf([member, types[0]!, said], state, state.at, `m${index}`)));
+      expect(refusalOf(effects, { id: `m${index}`, from: member })).toBeUndefined();
+    }
+    measure();
+    expect(Math.max(...sizes)).toBeGreaterThan(MAX_TOPIC_BYTES);
+    expect(Math.max(...sizes)).toBeLessThan(LARGEST);
   });
 });

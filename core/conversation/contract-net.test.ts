@@ -80,6 +80,27 @@ describe("contract-net", () => {
     expect(play({ ...team, ...parameters }, moves).state.outcome).toMatchObject(outcome);
   });
 
+  it("tells those who have bid in vain once a round", () => {
+    const { transcript } = play(team, [...bids, "tick", "tick", { left: "a" }, bid("a", 1)]);
+    expect(linesOf(transcript).filter((line) => line.includes("awarded"))).toEqual(["* > a, c: not_awarded"]);
+    // The second round is without those who failed in the first.
+    const again = play({ ...team, members: ["a", "b", "c", "d"] }, [
+      bid("a", 1),
+      bid("b", 2),
+      "tick",
+      "tick",
+      "tick",
+      bid("c", 2),
+      bid("d", 1),
+    ]);
+    expect(linesOf(again.transcript).filter((line) => line.includes("awarded") || line.includes("call"))).toEqual([
+      "* > a, b, c, d: call",
+      "* > b: not_awarded",
+      "* > c, d: call",
+      "* > c: not_awarded",
+    ]);
+  });
+
   it("gives who has the award its own time to work", () => {
     const { effects } = play({ ...team, work_deadline: "5m" }, bids);
     const award = effects.find((effect) => effect.effect === "message" && effect.type === "award");

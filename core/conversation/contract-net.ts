@@ -86,7 +86,7 @@ export const contractNet: Protocol<Options, Inner> = {
   },
   conclusion({ state: { inner } }) {
     const { delivered, failed, bids } = inner;
-    if (delivered) return { result: { ...delivered, failed } };
+    if (delivered) return { result: { ...delivered, failed }, told: { member: delivered.member } };
     const partial = { bids, failed, awarded: inner.awarded };
     return { failure: bids.length === 0 && failed.length === 0 ? "no_bids" : "no_result", partial };
   },
@@ -113,7 +113,9 @@ function lowest(bids: readonly Bid[]): Bid | undefined {
 function choose(floor: Net): void {
   const { inner } = floor.state;
   inner.phase = "awarding";
-  ask(floor, present(floor, "manager"), { type: "choose", body: { bids: inner.bids }, answers: ["award"] });
+  // It has heard what else they say.
+  const bids = inner.bids.map(({ member, cost }) => ({ member, cost }));
+  ask(floor, present(floor, "manager"), { type: "choose", body: { bids }, answers: ["award"] });
 }
 
 function award(floor: Net, { member, cost }: Bid): void {

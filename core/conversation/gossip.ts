@@ -72,13 +72,13 @@ export const gossip: Protocol<Options, Inner> = {
   conclusion({ state }) {
     const { inner, members, round } = state;
     const heard = inner.knowers.map(({ member, content, since }) => ({ member, content, round: since }));
-    const result = {
-      heard,
+    const measured = {
       rounds: round,
       residue: (members.length - heard.length) / members.length,
       traffic: inner.told / members.length,
     };
-    return inner.told > 0 ? { result } : { failure: "not_spread", partial: result };
+    const result = { heard, ...measured };
+    return inner.told > 0 ? { result, told: measured } : { failure: "not_spread", partial: result };
   },
 };
 

@@ -19,7 +19,7 @@ describe("supervisor", () => {
       "* > b: work",
       "b > s: report",
       "* > s: supervise",
-      "s > *: finish",
+      "s > a, b: finish",
       "* > s, a, b: ended",
     ]);
     expect(transcript[4]!.body).toMatchObject({ content: "You count", by: "a" });
@@ -74,7 +74,7 @@ describe("supervisor", () => {
 
   it("can only finish in the last round, and without workers", () => {
     const { transcript } = play({ ...team, rounds: 2 }, [assign("a"), report("a"), assign("b"), finish]);
-    expect(linesOf(transcript).slice(-3)).toEqual(["s out_of_turn: assign", "s > *: finish", "* > s, a, b: ended"]);
+    expect(linesOf(transcript).slice(-3)).toEqual(["s out_of_turn: assign", "s > a, b: finish", "* > s, a, b: ended"]);
     const alone = play(team, [{ left: "a" }, { left: "b" }, assign("a")]);
     expect(linesOf(alone.transcript).at(-1)).toBe("s malformed: assign");
   });

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { Json, JsonObject } from "../json.ts";
-import { ask, beginRound, conclude, type Floor, type Protocol, present } from "./floor.ts";
+import { ask, beginRound, conclude, everybodyElse, type Floor, type Protocol, present } from "./floor.ts";
 import { content, memberName } from "./message.ts";
 
 type Report = { member: string; round: number; content: Json };
@@ -27,7 +27,7 @@ export const supervisor: Protocol<unknown, Inner> = {
   options: {},
   messages: {
     assign: { body: order },
-    finish: { body: z.strictObject({ content }) as z.ZodType<JsonObject> },
+    finish: { body: z.strictObject({ content }) as z.ZodType<JsonObject>, audience: everybodyElse },
     report: { body: z.strictObject({ content }) as z.ZodType<JsonObject>, audience: lead },
     hand_off: { body: order, audience: lead },
   },

@@ -11,6 +11,7 @@ import { MAX_MEMBERS } from "./parameters.ts";
 import { type Count, countVotes, instantRunoff, leaders, majorityOf, type Runoff } from "./tally.ts";
 
 const MAX_OPTIONS = 100;
+const MAX_OPTION_LENGTH = 256;
 
 type Options = { method: "majority" | "weighted" | "ranked"; options?: string[]; quorum?: number | string };
 /** An empty ranking abstains. */
@@ -22,7 +23,7 @@ type Inner = {
 };
 type Vote = Floor<Options, Inner>;
 
-const option = z.string().min(1).max(1_024);
+const option = z.string().min(1).max(MAX_OPTION_LENGTH);
 const isUnique = (options: readonly string[]) => new Set(options).size === options.length;
 const list = z.array(option).min(1).max(MAX_OPTIONS).refine(isUnique, { error: "must have each option once" });
 
@@ -85,7 +86,7 @@ export const vote: Protocol<Options, Inner> = {
     const turnout = { cast: ballots.length, abstained, quorum: quorumOf(state.options, state.members.length) };
     const result = { winner, counts, ...(runoff && { rounds: runoff.rounds }), ...turnout };
     if (!hasQuorum(floor)) return { failure: "no_quorum", partial: result };
-    return winner === null ? { failure: "undecided", partial: result } : { result };
+    return winner === null ? { failure: "undecided", partial: result } : { result, told: { winner, counts } };
   },
 };
 
