@@ -147,6 +147,22 @@ describe("contract-net", () => {
       expect(state.outcome).toMatchObject({ result: { member: "b", failed: ["a"] } });
     });
 
+    it("cannot award to who has left meanwhile", () => {
+      const { transcript } = play(managed, [
+        bid("a", 3),
+        bid("b", 1),
+        { left: "b" },
+        ["m", "award", { to: "b" }],
+        ["m", "award", { to: "a" }],
+      ]);
+      expect(linesOf(transcript).slice(-4)).toEqual([
+        "b > *: left",
+        "m malformed: award",
+        "m > *: award",
+        "* > a: award",
+      ]);
+    });
+
     it.each<[string, Move]>([
       ["is silent", "tick"],
       ["leaves", { left: "m" }],

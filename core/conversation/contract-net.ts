@@ -59,11 +59,14 @@ export const contractNet: Protocol<Options, Inner> = {
   },
   inner: () => ({ phase: "bidding", bids: [], awarded: null, isAnnounced: false, failed: [], delivered: null }),
   begin: call,
-  objection({ state: { inner } }, { type, body }) {
+  objection(floor, { type, body }) {
     if (type !== "award") return undefined;
     const { to } = body as { to: string };
-    if (inner.bids.some(({ member }) => member === to)) return undefined;
-    return { reason: "malformed", message: `"${to}" has made no bid that stands; award to ${biddersIn(inner)}.` };
+    const there = present(floor);
+    const standing = floor.state.inner.bids.map(({ member }) => member).filter((name) => there.includes(name));
+    if (standing.includes(to)) return undefined;
+    const remedy = standing.length > 0 ? `award to ${standing.map((name) => `"${name}"`).join(", ")}` : "nobody's does";
+    return { reason: "malformed", message: `"${to}" has made no bid that stands; ${remedy}.` };
   },
   hear(floor, { from, type, body }) {
     const { inner } = floor.state;
@@ -144,8 +147,4 @@ function fail(floor: Net): void {
   inner.bids = inner.bids.filter(({ member }) => member !== inner.awarded);
   inner.awarded = null;
   inner.phase = "bidding";
-}
-
-function biddersIn({ bids }: Inner): string {
-  return bids.map(({ member }) => `"${member}"`).join(", ");
 }

@@ -43,6 +43,23 @@ describe("supervisor", () => {
     expect(transcript.at(-1)).toMatchObject({ to: ["s"], type: "supervise", body: { round: 2, unanswered: "a" } });
   });
 
+  it("begins each round anew: who had the work may have it again, and silence is told once", () => {
+    const { transcript } = play(team, [
+      assign("a"),
+      handOff("a", "b"),
+      "tick",
+      "tick",
+      assign("b"),
+      handOff("b", "a"),
+      report("a"),
+    ]);
+    const supervised = transcript.filter(({ type }) => type === "supervise").map(({ body }) => body);
+    expect(supervised[1]).toMatchObject({ round: 2, unanswered: "b" });
+    expect(supervised[2]).not.toHaveProperty("unanswered");
+    expect(linesOf(transcript)).toContain("a > s: report");
+    expect(supervised).toHaveLength(4);
+  });
+
   it("lets work go to nobody twice in a round, nor back, nor to who is not there", () => {
     const { transcript } = play(team, [
       assign("s"),
