@@ -198,7 +198,7 @@ describe("contract-net", () => {
       ...saidBy(["a", "b"], ["bid", { cost: 1 }], ["result", { content: 1 }]),
       ...saidBy(["m"], ["award", { to: "a" }], ["award", { to: "b" }], ["award", { to: "m" }]),
     ];
-    const found = explore({ ...team, members, rounds: 1, max_strikes: 2 }, sayings);
+    const found = explore({ ...team, members, rounds: 1, max_strikes: 1 }, sayings);
     expect(found.endings).toContain("completed by protocol");
     expect(found.endings).toContain("failed by protocol: no_result");
   });

@@ -7,9 +7,9 @@
  */
 import { z } from "zod";
 import { durationFlaw, isDuration, parseDuration } from "../duration.ts";
-import type { Json, JsonObject } from "../json.ts";
+import type { Json } from "../json.ts";
 import { ask, beginRound, conclude, type Floor, type Protocol, present, presentBut, tell } from "./floor.ts";
-import { content, excuse, memberName } from "./message.ts";
+import { bodyOf, content, excuse, memberName } from "./message.ts";
 
 type Options = { work_deadline?: string };
 type Bid = { member: string; cost: number; content: Json };
@@ -41,15 +41,15 @@ export const contractNet: Protocol<Options, Inner> = {
   },
   messages: {
     bid: {
-      body: z.strictObject({
+      body: bodyOf({
         cost: z.number().min(0),
         content: content.optional(),
-      }) as unknown as z.ZodType<JsonObject>,
+      }),
       audience: toManager,
     },
     decline: { body: excuse, audience: toManager },
-    award: { body: z.strictObject({ to: memberName }) },
-    result: { body: z.strictObject({ content }) as z.ZodType<JsonObject>, audience: toManager },
+    award: { body: bodyOf({ to: memberName }) },
+    result: { body: bodyOf({ content }), audience: toManager },
     failure: { body: excuse, audience: toManager },
   },
   flaw(_, members) {

@@ -161,7 +161,7 @@ describe("debate", () => {
       ...saidBy(["a", "b"], ["statement", { content: 1 }], ["verdict", { content: 1 }]),
       ...saidBy(["j"], ["statement", { content: 1 }], ["verdict", { content: 1, winner: "a" }]),
     ];
-    const found = explore({ ...judged, order, rounds: 1, max_strikes: 2 }, sayings);
+    const found = explore({ ...judged, order, rounds: 1, max_strikes: 1 }, sayings);
     expect(found.endings).toEqual([
       "cancelled",
       "completed by protocol",

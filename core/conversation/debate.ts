@@ -5,7 +5,7 @@
  * that most hold at the end is the result, if more than half do; and when all hold the same, no further round is needed.
  */
 import { z } from "zod";
-import type { Json, JsonObject } from "../json.ts";
+import type { Json } from "../json.ts";
 import {
   ask,
   beginRound,
@@ -18,7 +18,7 @@ import {
   presentBut,
   tell,
 } from "./floor.ts";
-import { content, memberName } from "./message.ts";
+import { bodyOf, content, memberName } from "./message.ts";
 
 type Options = { order: "in_turn" | "at_once" };
 type Statement = { member: string; round: number; content: Json; position: string | null };
@@ -44,12 +44,12 @@ export const debate: Protocol<Options, Inner> = {
   },
   messages: {
     statement: {
-      body: z.strictObject({ content, position: z.string().min(1).max(1_024).optional() }) as z.ZodType<JsonObject>,
+      body: bodyOf({ content, position: z.string().min(1).max(1_024).optional() }),
       audience: (floor, message) =>
         floor.state.options.order === "in_turn" ? everybodyElse(floor, message) : present(floor, "judge"),
     },
     verdict: {
-      body: z.strictObject({ winner: memberName.optional(), content }) as z.ZodType<JsonObject>,
+      body: bodyOf({ winner: memberName.optional(), content }),
       audience: everybodyElse,
     },
   },

@@ -16,8 +16,13 @@ export const content = z
   .custom<Json>((value) => value !== undefined, { error: "is missing" })
   .meta({ description: "Any JSON value" });
 
+/** What a type of message asks for, and nothing beside it. */
+export function bodyOf(shape: z.ZodRawShape): z.ZodType<JsonObject> {
+  return z.strictObject(shape) as unknown as z.ZodType<JsonObject>;
+}
+
 /** An answer in itself, which may say why. */
-export const excuse = z.strictObject({ reason: z.string().max(1_024).optional() }) as z.ZodType<JsonObject>;
+export const excuse = bodyOf({ reason: z.string().max(1_024).optional() });
 
 export const memberName = z.string().min(1).max(128);
 
