@@ -11,8 +11,9 @@ import { judgePlan } from "../core/planner/gate.ts";
 import { type Goal, requireConsistent } from "../core/planner/goal.ts";
 import type { Planner } from "../core/planner/planner.ts";
 import { reasonsIn } from "../core/planner/reasons.ts";
+import type { OnFailure } from "../core/protocol/plans.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
-import type { CapabilityOffer, NewPlan, PlanSubmission, Store } from "../store/store.ts";
+import type { CapabilityOffer, NewPlan, PlanSubmission, Store, Submission } from "../store/store.ts";
 import type { Principal } from "./auth.ts";
 import { findTemplates } from "./templates.ts";
 
@@ -31,7 +32,7 @@ type Submitter = Pick<Principal, "namespace" | "capabilities">;
 /** Label of a run that was planned: the id of its plan. */
 export const PLAN_LABEL = "skein.plan";
 
-type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">;
+export type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">;
 
 /** A plan of the client's own. Throws why it is refused. */
 export async function takePlan(
@@ -48,7 +49,7 @@ export async function takePlan(
 }
 
 /** What stands in the place of a planner's name where there was none. */
-const CLIENT = "client";
+export const CLIENT = "client";
 
 export interface PlanWish {
   goal: Goal;
@@ -125,6 +126,14 @@ async function offered(
   return offers.filter(({ agents, name }) => agents > 0 && isAllowed(name, allowed)).map(plannable);
 }
 
+/** All that anybody has ever offered. */
+export async function knownCapabilities(
+  { agents }: Pick<Store, "agents">,
+  namespace: string,
+): Promise<PlannableCapability[]> {
+  return (await agents.capabilities(namespace)).map(plannable);
+}
+
 function plannable(offer: CapabilityOffer): PlannableCapability {
   return {
     name: offer.name,
@@ -143,16 +152,33 @@ function plannable(offer: CapabilityOffer): PlannableCapability {
 /** The body that submits the plan's run. Inputs that come with the request go before values in the goal. */
 export function planSubmitBody(
   { id, goal, workflow }: Pick<NewPlan, "id" | "goal" | "workflow">,
-  { inputs, labels, priority }: PlanSubmission,
+  { inputs, labels, priority, replan }: PlanSubmission,
 ): SubmitBody {
   const values = Object.entries(goal.have).filter(([, { value }]) => value !== undefined);
   const own = Object.fromEntries(values.map(([name, { value }]) => [name, value])) as JsonObject;
   return {
-    definition: workflow as unknown as JsonObject,
+    definition: {
+      ...(workflow as unknown as JsonObject),
+      ...(replan && { defaults: { schedule_timeout: replan.missingAfter } }),
+    },
     inputs: { ...own, ...inputs },
     labels: { ...labels, [PLAN_LABEL]: id },
     ...(priority !== undefined && { priority }),
   };
+}
+
+/** With what a run is submitted that is to be planned anew. */
+export function replanPolicy({ id }: Pick<NewPlan, "id">, { replan }: PlanSubmission): Pick<Submission, "replan"> {
+  return replan ? { replan: { planId: id, rounds: replan.rounds } } : {};
+}
+
+const defaultReplan = { rounds: 3, missingAfter: "30s" };
+
+function replanWish(onFailure: OnFailure | undefined): PlanSubmission["replan"] {
+  if (onFailure === undefined || onFailure === "fail") return undefined;
+  if (onFailure === "replan") return defaultReplan;
+  const { rounds = defaultReplan.rounds, missing_after: missingAfter = defaultReplan.missingAfter } = onFailure.replan;
+  return { rounds, missingAfter };
 }
 
 /** What of a request a plan keeps for its run. */
@@ -160,8 +186,11 @@ export function submissionOf({
   inputs,
   labels,
   priority,
-}: { [Key in keyof PlanSubmission]: PlanSubmission[Key] | undefined }): PlanSubmission {
+  on_failure,
+}: Pick<SubmitBody, "inputs" | "labels" | "priority" | "on_failure">): PlanSubmission {
+  const replan = replanWish(on_failure);
   return {
+    ...(replan && { replan }),
     ...(inputs && { inputs }),
     ...(labels && { labels }),
     ...(priority !== undefined && { priority }),

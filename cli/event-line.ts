@@ -13,6 +13,7 @@ export function eventLine(event: RunEvent, progress: Progress): string {
         ...(event.agent_id && { agent: event.agent_id }),
         ...(event.type === "task.completed" && { took: tookOf(progress, event.key) }),
         ...(event.delay_ms !== undefined && { retry_in: formatMs(event.delay_ms) }),
+        of: event.of,
         by: event.by,
         reason: event.reason,
         error: event.error && `${event.error.code}: ${event.error.message}`,
@@ -21,11 +22,18 @@ export function eventLine(event: RunEvent, progress: Progress): string {
         run: event.run_id,
         ...(event.type === "run.submitted" && { workflow: progress.workflow, tasks: event.tasks }),
         signal: event.signal,
+        round: event.round,
+        added: listed(event.changes?.added),
+        superseded: listed(event.changes?.superseded),
         by: event.by,
         reason: event.reason,
         error: event.error && `${event.error.code}: ${event.error.message}`,
       };
   return [event.at, event.type, ...Object.entries(pairs).flatMap(([name, value]) => pairText(name, value))].join(" ");
+}
+
+function listed(keys: readonly string[] = []): string | undefined {
+  return keys.length > 0 ? keys.join(",") : undefined;
 }
 
 function tookOf(progress: Progress, key: string): string | undefined {

@@ -3,7 +3,7 @@
 import type { preferences } from "../core/planner/goal.ts";
 import { parseGoalText } from "../core/planner/goal-text.ts";
 import { planTree } from "../core/planner/tree.ts";
-import type { PlanBody, PlanRecordBody } from "../core/protocol/plans.ts";
+import type { AcceptBody, PlanBody, PlanRecordBody } from "../core/protocol/plans.ts";
 import type { Workflow } from "../core/workflow.ts";
 import type { Client } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
@@ -14,7 +14,13 @@ import { exitCodes, UsageError } from "./problem.ts";
 import { readObject } from "./read-file.ts";
 import { runAndReport, watchRun } from "./run.ts";
 
-export interface PlanOptions extends InputOptions {
+/** What happens when a task of the plan fails. */
+interface FailureOptions {
+  onFailure?: "fail" | "replan";
+  rounds?: number;
+}
+
+export interface PlanOptions extends InputOptions, FailureOptions {
   /** A JSON or YAML file. */
   goal?: string;
   planner?: string;
@@ -25,6 +31,7 @@ export interface PlanOptions extends InputOptions {
   mustNotUse?: string[];
   budget?: number;
   deadline?: string;
+  verify?: string[];
   /** Run it at once. */
   accept?: boolean;
   executors?: string[];
@@ -33,9 +40,9 @@ export interface PlanOptions extends InputOptions {
 /** Exits with 1 when the accepted plan's run failed. */
 export async function plan(context: Context, text: string | undefined, options: PlanOptions): Promise<number> {
   const body = await planRequest(context, text, options);
-  const inputs = await readInputs(context, options);
-  if (inputs && !options.accept)
-    throw new UsageError("Inputs are for the run of the plan; add --accept, or leave them out.");
+  const run = await runRequest(context, options);
+  if (Object.keys(run).length > 0 && !options.accept)
+    throw new UsageError("Inputs and --on-failure are for the run of the plan; add --accept, or leave them out.");
   const { executors } = options;
   if (!executors) {
     const client = await context.client();
@@ -44,7 +51,7 @@ export async function plan(context: Context, text: string | undefined, options: 
       if (!context.json) context.note(`To run it: skein plans accept ${made.id}`);
       return exitCodes.ok;
     }
-    return watchRun(context, client, (await client.plans.accept(made.id, { ...(inputs && { inputs }) })).id);
+    return watchRun(context, client, (await client.plans.accept(made.id, run)).id);
   }
   if (context.server !== undefined) {
     throw new UsageError(
@@ -56,25 +63,41 @@ export async function plan(context: Context, text: string | undefined, options: 
   return withLocalSystem(context, { executors, inMemory: true, env }, async ({ client }) => {
     const made = await showPlan(context, client, body, options);
     if (!options.accept) return exitCodes.ok;
-    return runAndReport(context, client, () => client.plans.accept(made.id, { ...(inputs && { inputs }) }), signal);
+    return runAndReport(context, client, () => client.plans.accept(made.id, run), signal);
   });
+}
+
+async function runRequest(context: Context, options: InputOptions & FailureOptions): Promise<NonNullable<AcceptBody>> {
+  const { onFailure, rounds } = options;
+  if (rounds !== undefined && onFailure !== "replan")
+    throw new UsageError("--rounds says how often a run is planned anew; add --on-failure replan, or leave it out.");
+  const inputs = await readInputs(context, options);
+  return {
+    ...(inputs && { inputs }),
+    ...(onFailure && { on_failure: rounds === undefined ? onFailure : { replan: { rounds } } }),
+  };
 }
 
 async function planRequest(context: Context, text: string | undefined, options: PlanOptions): Promise<PlanBody> {
   if ((text === undefined) === (options.goal === undefined)) {
-    throw new UsageError('Give one goal: in words such as "web.url -> document.summary", or a file with --goal.');
+    throw new UsageError(
+      'Give one goal: types such as "web.url -> document.summary", with --planner llm any words, or a file with --goal.',
+    );
   }
-  const { prefer, mustUse, mustNotUse, budget, deadline, template, planner = template && "template" } = options;
+  const { prefer, mustUse, mustNotUse, verify, budget, deadline, template, planner = template && "template" } = options;
   const more = {
     ...(prefer && { prefer }),
     ...(mustUse && { must_use: mustUse }),
     ...(mustNotUse && { must_not_use: mustNotUse }),
+    ...(verify && { verify }),
     ...(budget !== undefined && { budget }),
     ...(deadline !== undefined && { deadline }),
   };
   const goal = (text === undefined
     ? { ...(await readObject(context, options.goal!)), ...more }
-    : parseGoalText(text, more)) as unknown as PlanBody["goal"];
+    : planner === "llm" && !text.includes("->")
+      ? { text, ...more }
+      : parseGoalText(text, more)) as unknown as PlanBody["goal"];
   return { goal, ...(planner && { planner }), ...(template !== undefined && { template }) };
 }
 
@@ -124,12 +147,12 @@ async function printPlan(context: Context, client: Client, made: PlanRecordBody)
 export async function acceptPlan(
   context: Context,
   id: string,
-  options: InputOptions & { reason?: string; watch?: boolean },
+  options: InputOptions & FailureOptions & { reason?: string; watch?: boolean },
 ): Promise<number> {
   const { reason, watch } = options;
   const client = await context.client();
-  const inputs = await readInputs(context, options);
-  const run = await client.plans.accept(id, { ...(inputs && { inputs }), ...(reason !== undefined && { reason }) });
+  const request = await runRequest(context, options);
+  const run = await client.plans.accept(id, { ...request, ...(reason !== undefined && { reason }) });
   if (watch) return watchRun(context, client, run.id);
   printAnswer(context, run, `Run ${run.id} has started; skein runs watch ${run.id} follows it.`);
   return exitCodes.ok;

@@ -67,6 +67,7 @@ export function applyEvent(progress: Progress, event: RunEvent, nowMs: number): 
 }
 
 function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at: number): void {
+  if (event.type === "run.replan_failed") return; // the run goes on, or its end says so
   if (event.error) progress.error = event.error;
   switch (event.type) {
     case "run.submitted":
@@ -76,6 +77,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.signalled":
     case "run.grown":
     case "run.patched":
+    case "run.replanning":
     case "run.compensating":
       return;
     case "run.paused":
@@ -131,6 +133,7 @@ function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
     case "task.announced":
     case "task.awarded":
     case "task.published":
+    case "task.repeated":
     case "task.report_stale":
       return undefined;
     default:

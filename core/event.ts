@@ -10,6 +10,8 @@ export interface RunFact {
     | "run.grown"
     | "run.compensating"
     | "run.patched"
+    | "run.replanning"
+    | "run.replan_failed"
     | "run.paused"
     | "run.resumed"
     | "run.completed"
@@ -28,6 +30,11 @@ export interface RunFact {
   by?: string;
   /** On `run.patched`: ids of its tasks, by what happened to them. */
   changes?: GraphDiff;
+  /** On `run.replanning`, `run.replan_failed` and the `run.patched` of a planner: which round of planning it is, of how many. */
+  round?: number;
+  rounds?: number;
+  /** On `run.patched`: the id of the plan that it carries out. */
+  plan?: string;
   /** On `run.resumed`: of its ready tasks; who wants work may want to look. */
   capabilities?: string[];
 }
@@ -49,6 +56,7 @@ export interface TaskFact {
     | "task.failed"
     | "task.skipped"
     | "task.cancelled"
+    | "task.repeated"
     | "task.report_stale";
   task_id: string;
   key: string;
@@ -66,6 +74,8 @@ export interface TaskFact {
   window_ms?: number;
   /** On `task.awarded`: what each agent has bid; null: it declined or was silent. */
   bids?: { agent_id: string; bid: number | null }[];
+  /** On `task.repeated`: the key of the task that asks the same of the same capability, or has asked it. */
+  of?: string;
   /** How the claim came about: a broker hint, a long-poll, or handed over with the answer to a report. */
   via?: ClaimDoor;
   /** Executor's clock, RFC 3339: when the hint arrived and when the handler began. */

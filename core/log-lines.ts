@@ -25,28 +25,38 @@ const runSteps = {
   "run.grown": "grow",
   "run.compensating": "compensate",
   "run.patched": "grow",
+  "run.replanning": "plan",
+  "run.replan_failed": "plan",
   "run.paused": "pause",
   "run.resumed": "resume",
 } as const;
 
+const levels: Partial<Record<Fact["type"], LogLineBody["level"]>> = {
+  "run.failed": "error",
+  "run.replan_failed": "warn",
+};
+
 function runLine(event: LoggedEvent): LogLineBody {
   const { type, run_id, at } = event;
-  const { tasks, retried_from, reason, error, signal, by } = event as RunFact;
+  const { tasks, retried_from, reason, error, signal, by, round, plan, changes } = event as RunFact;
   const fields = {
     ...(tasks !== undefined && { tasks }),
     ...(retried_from !== undefined && { retried_from }),
     ...(signal !== undefined && { signal }),
     ...(by !== undefined && { by }),
     ...(reason && { reason }),
+    ...(round !== undefined && { round }),
+    ...(plan !== undefined && { plan }),
+    ...Object.fromEntries(Object.entries(changes ?? {}).filter(([, keys]) => keys.length > 0)),
     ...(error && { error: { ...error } }),
   };
   const step = runSteps[type as keyof typeof runSteps] ?? "finish";
   return {
     at,
-    level: type === "run.failed" ? "error" : "info",
+    level: levels[type] ?? "info",
     source: "orchestrator",
     step,
-    message: `run ${type.slice("run.".length)}`,
+    message: `run ${type.slice("run.".length).replaceAll("_", " ")}`,
     run_id,
     ...(Object.keys(fields).length > 0 && { fields }),
   };
@@ -98,6 +108,8 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
     case "task.approved":
     case "task.rejected":
       return [line("orchestrator", "decide", `${event.type.slice("task.".length)} by ${event.by}`)];
+    case "task.repeated":
+      return [line("orchestrator", "grow", `task asks the same as ${event.of}`, { level: "warn" })];
     case "task.released":
       return [line("orchestrator", "release", "lease given back untouched")];
     case "task.report_stale":

@@ -20,6 +20,8 @@ export interface GraphDiff {
   replaced: string[];
   rewired: string[];
   removed: string[];
+  /** Of a planner's patch: tasks that others have taken the place of. Their rows stay, and count for nothing. */
+  superseded?: string[];
 }
 
 /**

@@ -10,6 +10,7 @@ const facts: TaskFacts = {
   status: "ready",
   reason: null,
   error: null,
+  supersededIn: null,
   run: { status: "running", pausedBy: null, isEnding: false },
   needs: [],
   join: null,

@@ -16,6 +16,8 @@ export interface TaskFacts {
   status: TaskStatus;
   reason: string | null;
   error: Failure | null;
+  /** The round of planning that put others in its place. */
+  supersededIn: number | null;
   run: { status: RunStatus; pausedBy: string | null; isEnding: boolean };
   needs: { key: string; status: TaskStatus }[];
   join: Join | null;
@@ -66,6 +68,7 @@ export type ReasonCode =
   | "children_open"
   | "child_run_open"
   | "run_ending"
+  | "superseded"
   | "settled";
 
 export interface Reason {
@@ -82,6 +85,7 @@ const MAX_NAMED = 10;
 
 /** The reasons, the decisive one first; never none. */
 export function explain(facts: TaskFacts): Reason[] {
+  if (facts.supersededIn !== null) return [superseded(facts.supersededIn), settled(facts)];
   if (isTerminalTask(facts.status)) return [settled(facts)];
   const reasons = openReasons(facts);
   if (facts.run.isEnding) {
@@ -192,6 +196,11 @@ function waiting({ engine, definition, tally, childRun, wakeAt, key }: TaskFacts
     return { code: "children_open", message: `${settledOf}${iteration} of ${key} have settled${more}.` };
   }
   return { code: "being_told", message: "The engine is about to begin with it." };
+}
+
+function superseded(round: number): Reason {
+  const message = `Round ${round} of planning put others in its place; what it came to counts for nothing.`;
+  return { code: "superseded", message };
 }
 
 function settled({ status, reason, error, needs }: TaskFacts): Reason {

@@ -25,41 +25,66 @@ export function patchStore(store: StoreContext): PatchStore {
 }
 
 async function patchGraph(store: StoreContext, patching: Patching): Promise<PatchOutcome> {
-  const { namespace, runId, revision, dryRun, diff } = patching;
+  return recording(store, (tx, log) => patchIn(tx, log, patching));
+}
+
+/** Of a patch by a planner: what goes into the event beside the rest. */
+interface PlannedPatch {
+  round?: number;
+  planId?: string;
+  superseded?: string[];
+}
+
+export async function patchIn(tx: Transaction, log: FactLog, patching: Patching & PlannedPatch): Promise<PatchOutcome> {
+  const { namespace, runId, revision: expected, ofHash, dryRun, diff } = patching;
   const ref: RunRef = { runId, namespace };
-  return recording(store, async (tx, log): Promise<PatchOutcome> => {
-    const [run] = await tx.query<{ status: RunStatus; revision: number; priority: number; ending: boolean }>(
-      `select status, revision, priority, ending is not null as ending
+  const [run] = await tx.query<{
+    status: RunStatus;
+    revision: number;
+    hash: string;
+    priority: number;
+    ending: boolean;
+  }>(
+    `select status, revision, definition_hash as hash, priority, ending is not null as ending
        from run where namespace = $1 and id = $2 for update`,
-      [namespace, runId],
-    );
-    if (!run) return { outcome: "no_run" };
-    if (isTerminalRun(run.status) || run.ending) return { outcome: "finished" };
-    if (run.revision !== revision) return { outcome: "stale", revision: run.revision };
-    // What has settled is told first: then the counters of those that wait say all there is to say.
-    while ((await tellUntold(tx, log, ref, TOLD_AT_ONCE)) > 0);
-    const rows = await lockTop(tx, runId);
-    const byKey = new Map(rows.map((row) => [row.key, row]));
-    const started = rewritten(diff).find((key) => !isUnstarted(byKey.get(key)!));
-    if (started !== undefined) return { outcome: "started", task: started, status: byKey.get(started)!.status };
-    if (dryRun) return { outcome: "patched", revision };
-    const gone = new Set(rewritten(diff).map((key) => byKey.get(key)!.id));
-    const fresh = await rewrite(tx, log, patching, run.priority, byKey, gone);
-    storeDefinitions(tx, [{ namespace, hash: patching.hash, body: patching.workflow }]);
-    tx.send(
-      "update run set revision = revision + 1, definition_hash = $2, task_count = task_count + $3 where id = $1",
-      [runId, patching.hash, diff.added.length - diff.removed.length],
-    );
-    const { by, reason } = patching;
-    log.add(ref, { type: "run.patched", by, changes: diff, ...(reason !== undefined && { reason }) });
-    for (const key of diff.removed) {
-      const { id, attempt } = byKey.get(key)!;
-      log.add(ref, { type: "task.cancelled", task_id: id, key, attempt, reason: "removed_by_patch" });
-    }
-    await startHeld(tx, log, fresh);
-    log.mayBeFinished(ref);
-    return { outcome: "patched", revision: revision + 1 };
+    [namespace, runId],
+  );
+  if (!run) return { outcome: "no_run" };
+  if (isTerminalRun(run.status) || run.ending) return { outcome: "finished" };
+  const { revision } = run;
+  const isStale = expected === undefined ? run.hash !== ofHash : revision !== expected;
+  if (isStale) return { outcome: "stale", revision };
+  // What has settled is told first: then the counters of those that wait say all there is to say.
+  while ((await tellUntold(tx, log, ref, TOLD_AT_ONCE)) > 0);
+  const rows = await lockTop(tx, runId);
+  const byKey = new Map(rows.map((row) => [row.key, row]));
+  const started = rewritten(diff).find((key) => !isUnstarted(byKey.get(key)!));
+  if (started !== undefined) return { outcome: "started", task: started, status: byKey.get(started)!.status };
+  if (dryRun) return { outcome: "patched", revision };
+  const gone = new Set(rewritten(diff).map((key) => byKey.get(key)!.id));
+  const fresh = await rewrite(tx, log, patching, run.priority, byKey, gone);
+  storeDefinitions(tx, [{ namespace, hash: patching.hash, body: patching.workflow }]);
+  tx.send("update run set revision = revision + 1, definition_hash = $2, task_count = task_count + $3 where id = $1", [
+    runId,
+    patching.hash,
+    diff.added.length - diff.removed.length,
+  ]);
+  const { by, reason, round, planId, superseded } = patching;
+  log.add(ref, {
+    type: "run.patched",
+    by,
+    changes: { ...diff, ...(superseded && { superseded }) },
+    ...(reason !== undefined && { reason }),
+    ...(round !== undefined && { round }),
+    ...(planId !== undefined && { plan: planId }),
   });
+  for (const key of diff.removed) {
+    const { id, attempt } = byKey.get(key)!;
+    log.add(ref, { type: "task.cancelled", task_id: id, key, attempt, reason: "removed_by_patch" });
+  }
+  await startHeld(tx, log, fresh);
+  log.mayBeFinished(ref);
+  return { outcome: "patched", revision: revision + 1 };
 }
 
 /** The tasks of the definition, locked. */

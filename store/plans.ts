@@ -1,32 +1,11 @@
 /** Plans that were made for goals, and what became of them. */
 import type { JsonObject } from "../core/json.ts";
-import type { Sql } from "./sql.ts";
+import type { Queryable, Sql } from "./sql.ts";
 import type { NewPlan, PlanRecord, PlanStore } from "./store.ts";
 
 export function planStore(sql: Sql): PlanStore {
   return {
-    create: async (plan) => {
-      // The conflict is with ourselves, repeated after a connection was lost: nobody else has this id.
-      const [row] = await sql.query<PlanRow>(
-        `insert into plan (namespace, id, planner, goal, workflow, explanation, submission, status, decided_by, decided_at, run_id)
-         values ($1, $2, $3, $4, $5, $6, $7, case when $8::uuid is null then 'proposed' else 'accepted' end, $9,
-           case when $8::uuid is null then null else clock_timestamp() end, $8)
-         on conflict (id) do update set planner = excluded.planner
-         returning ${planColumns}`,
-        [
-          plan.namespace,
-          plan.id,
-          plan.planner,
-          JSON.stringify(plan.goal),
-          JSON.stringify(plan.workflow),
-          JSON.stringify(plan.explanation),
-          JSON.stringify(plan.submission),
-          plan.accepted?.runId ?? null,
-          plan.accepted?.by ?? null,
-        ],
-      );
-      return toPlan(row!);
-    },
+    create: (plan) => insertPlan(sql, plan),
     accepted: async (namespace, limit) => {
       const rows = await sql.query<PlanRow>(
         `select ${planColumns} from plan where namespace = $1 and status = 'accepted' order by decided_at desc, id desc limit $2`,
@@ -52,6 +31,29 @@ export function planStore(sql: Sql): PlanStore {
       return row && toPlan(row);
     },
   };
+}
+
+export async function insertPlan(db: Queryable, plan: NewPlan): Promise<PlanRecord> {
+  // The conflict is with ourselves, repeated after a connection was lost: nobody else has this id.
+  const [row] = await db.query<PlanRow>(
+    `insert into plan (namespace, id, planner, goal, workflow, explanation, submission, status, decided_by, decided_at, run_id)
+     values ($1, $2, $3, $4, $5, $6, $7, case when $8::uuid is null then 'proposed' else 'accepted' end, $9,
+       case when $8::uuid is null then null else clock_timestamp() end, $8)
+     on conflict (id) do update set planner = excluded.planner
+     returning ${planColumns}`,
+    [
+      plan.namespace,
+      plan.id,
+      plan.planner,
+      JSON.stringify(plan.goal),
+      JSON.stringify(plan.workflow),
+      JSON.stringify(plan.explanation),
+      JSON.stringify(plan.submission),
+      plan.accepted?.runId ?? null,
+      plan.accepted?.by ?? null,
+    ],
+  );
+  return toPlan(row!);
 }
 
 interface PlanRow {

@@ -6,6 +6,7 @@ import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
+import { copyPolicy } from "./replans.ts";
 import { insertRunRows, takeIdempotencyKeys } from "./runs.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type { Rerun, RerunStore, Submitted } from "./store.ts";
@@ -31,6 +32,7 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
     storeDefinitions(tx, [{ namespace, hash, body }]);
   }
   insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
+  copyPolicy(tx, of.runId, runId);
   const rows = newRows(tasks, { namespace, runId, priority });
   const keys = tasksToKeep(tasks, old, from);
   const kept: Kept[] = rows

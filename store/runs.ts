@@ -8,12 +8,14 @@ import { roundsOf } from "./bids.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
+import { insertPolicies } from "./replans.ts";
 import { decodeCursor, firstUuid, isCalled, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
   Page,
   PageOf,
+  Repeat,
   Run,
   RunFilter,
   RunStore,
@@ -43,6 +45,7 @@ export function runStore(store: StoreContext): RunStore {
     task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
     why: (namespace, runId, keyOrId) => factsOf(store, namespace, runId, keyOrId),
     bids: (namespace, runId, keyOrId) => roundsOf(store, namespace, runId, keyOrId),
+    repeats: (namespace, runId, limit) => repeats(store, namespace, runId, limit),
     attempts: (namespace, runId) => attempts(store, namespace, runId),
   };
 }
@@ -116,6 +119,7 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       .map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
   );
   insertRunRows(tx, submissions);
+  insertPolicies(tx, submissions);
   const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
     newRows(tasks, { namespace, runId, priority }),
   );
@@ -286,6 +290,7 @@ interface TaskRecordRow {
   output: Json;
   progress: Json;
   kept_from: string | null;
+  superseded_in: number | null;
   created_at: Date;
   ready_at: Date | null;
   available_at: Date | null;
@@ -296,7 +301,7 @@ interface TaskRecordRow {
 const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
   t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
   case t.spec -> 'engine' ->> 'kind' when 'wait' then t.spec -> 'input' end as definition, t.parent_id, t.scope, t.group_name,
-  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -370,6 +375,7 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     output: row.output,
     progress: row.progress,
     keptFrom: row.kept_from,
+    supersededIn: row.superseded_in,
     createdAt: row.created_at,
     readyAt: row.ready_at,
     availableAt: row.available_at,
@@ -404,6 +410,32 @@ async function findTask(
   const inputs = hasStarted ? await buildInputs(db, [row]) : () => null;
   const ended = await endedAttempts(db, "t.id = $1::uuid", row.id);
   return { ...toTaskRecord(row, keys), input: inputs(row), attempts: withCurrent(row, ended.get(row.id) ?? []) };
+}
+
+/** Of a repeated piece of work so many tasks are named. */
+const MAX_NAMED = 20;
+
+/**
+ * Found out when it is asked for, so that runs pay nothing for it. Tasks without an input of their own get the same where they
+ * need the same; `jsonb` writes equal values equally.
+ */
+async function repeats(db: Queryable, namespace: string, runId: string, limit: number): Promise<Repeat[]> {
+  const rows = await db.query<Omit<Repeat, "count"> & { count: number }>(
+    `select capability, (array_agg(key order by id))[1:${MAX_NAMED}] as tasks, count(*)::int as count
+     from (
+       select t.id, t.key, t.capability,
+         coalesce(coalesce(t.input, t.spec -> 'input')::jsonb, jsonb_build_array(to_jsonb(t.needs), t.item::jsonb)) as asked,
+         coalesce(t.input, t.spec -> 'input') is null as is_default
+       from task t join run r on r.id = t.run_id
+       where r.namespace = $1 and t.run_id = $2 and t.attempt > 0 and t.spec -> 'engine' is null and t.compensates is null
+     ) asked
+     group by capability, is_default, md5(asked::text)
+     having count(*) > 1
+     order by count desc, (array_agg(id order by id))[1]
+     limit $3`,
+    [namespace, runId, limit],
+  );
+  return rows;
 }
 
 async function attempts(db: Queryable, namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>> {

@@ -15,11 +15,16 @@ import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { tellUnanswered } from "./inboxes.ts";
+import { pruneRegistry } from "./registry.ts";
+import { closeReplans, type Replan, replansOf } from "./replans.ts";
+import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
+import { pruneWorkingState } from "./working-state.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
@@ -31,6 +36,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
       (await expireRuns(store, limit)) + (await expireTasks(store, limit)) + (await failUnroutable(store, limit)),
     overdueHints: (olderThanMs) => overdueHints(store, olderThanMs),
     redispatch: (options) => redispatch(store, options),
+    tellUnanswered: (limit) => tellUnanswered(store, limit),
     prune: () => prune(store),
   };
 }
@@ -245,10 +251,16 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
     // A cancel, pause or patch came in between: its event may be younger than ours, so that run is for the next call.
     const unchanged = runs.filter((run) => run.row_version === versions.get(run.id));
     const failures = await firstFailures(tx, unchanged);
+    const replans = await replansOf(
+      tx,
+      unchanged.filter((run) => !run.ending && failures.has(run.id)).map((run) => run.id),
+    );
     const finished: FinishedRun[] = [];
     let undoing = 0;
     for (const run of unchanged) {
-      const verdict = decideRun({ open: 0, ...failures.get(run.id) }, run.ending ?? undefined);
+      const replan = replans.get(run.id);
+      if (replan?.isOpen) continue;
+      const verdict = withReplan(decideRun({ open: 0, ...failures.get(run.id) }, run.ending ?? undefined), replan);
       if (verdict.status === "open") continue;
       if (await isUndone(tx, log, run, verdict)) undoing++;
       else finished.push(verdict.status === "completed" ? await completed(tx, run, store.limits) : { run, ...verdict });
@@ -256,6 +268,15 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
     writeFinished(tx, log, finished);
     return finished.length + undoing;
   });
+}
+
+/** The failure says why it was not planned around. */
+function withReplan(verdict: RunVerdict, replan: Replan | undefined): RunVerdict {
+  if (verdict.status !== "failed" || !replan) return verdict;
+  const { gaveUp, round, rounds } = replan;
+  const end = round < rounds ? "" : ` It was planned anew as often as it may be: ${rounds}.`;
+  const why = gaveUp ? ` There is no other plan: ${gaveUp.message}` : end;
+  return { ...verdict, error: { ...verdict.error, message: `${verdict.error.message}${why}` } };
 }
 
 /** Whether the run has begun to undo what it did, and ends later. */
@@ -270,11 +291,17 @@ const haveNoOpenTask = `
   where not exists (
     select 1 from task t where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting'))`;
 
+/** Runs that wait for a planner are left alone by who looks for what was forgotten. */
+const isNotPlanned = `not exists (
+  select from replanning p where p.run_id = r.id and (p.state = 'planning' or p.not_before > clock_timestamp()))`;
+
 /** Of the runs named, else of all that a crash left between their last task and their end. */
 function settledRuns(db: Queryable, runIds: string[] | undefined): Promise<{ id: string; row_version: string }[]> {
   return runIds
     ? db.query(`${haveNoOpenTask} and r.id = any($1::uuid[]) and r.finished_at is null`, [runIds])
-    : db.query(`${haveNoOpenTask} and r.status in ('pending', 'running', 'paused') limit $1`, [RUNS_PER_CALL]);
+    : db.query(`${haveNoOpenTask} and r.status in ('pending', 'running', 'paused') and ${isNotPlanned} limit $1`, [
+        RUNS_PER_CALL,
+      ]);
 }
 
 async function firstFailures(tx: Queryable, runs: OpenRun[]): Promise<Map<string, { firstFailure: Failure }>> {
@@ -283,12 +310,14 @@ async function firstFailures(tx: Queryable, runs: OpenRun[]): Promise<Map<string
     // Asked once of each run: asked of each task, the cancel of 10,000 took longer than a statement may.
     `with failed as materialized (
        select r.id from unnest($1::uuid[]) as r(id)
-       where exists (select 1 from task f where f.run_id = r.id and f.parent_id is null and f.status = 'failed')
+       where exists (
+         select 1 from task f
+         where f.run_id = r.id and f.parent_id is null and f.status = 'failed' and f.superseded_in is null)
      )
      select t.run_id, t.id, t.key, t.status, t.reason, t.error, to_json(t.dependants) as dependants
      from failed cross join lateral (
        select * from task
-       where run_id = failed.id and parent_id is null and compensates is null
+       where run_id = failed.id and parent_id is null and compensates is null and superseded_in is null
          and status in ('failed', 'skipped', 'cancelled')
      ) t
      order by t.finished_at, t.id`,
@@ -568,5 +597,9 @@ async function prune(store: StoreContext): Promise<void> {
     `delete from agent where coalesce(left_at, last_seen_at) < now() - interval '7 days'
      and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,
   );
+  await closeReplans(store);
   await pruneAgentData(store);
+  await pruneSharedMemory(store);
+  await pruneWorkingState(store);
+  await pruneRegistry(store);
 }

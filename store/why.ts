@@ -19,6 +19,7 @@ interface Row {
   capability: string;
   status: TaskStatus;
   reason: string | null;
+  superseded_in: number | null;
   error: Failure | null;
   run_status: RunStatus;
   paused_by: string | null;
@@ -61,7 +62,7 @@ export async function factsOf(
        from agent a
        where a.namespace = $1 and ${isLive}
      )
-     select t.id, t.key, t.capability, t.status, t.reason, t.error, r.status as run_status, r.paused_by,
+     select t.id, t.key, t.capability, t.status, t.reason, t.error, t.superseded_in, r.status as run_status, r.paused_by,
        r.ending is not null as is_ending,
        (select json_agg(json_build_object('key', n.key, 'status', n.status) order by n.id)
         from task n where n.id = any(t.needs)) as needs,
@@ -100,6 +101,7 @@ function toFacts(row: Row, routing: TaskFacts["routing"]): TaskFacts {
     capability,
     status,
     reason,
+    supersededIn: row.superseded_in,
     error,
     run: { status: row.run_status, pausedBy: row.paused_by, isEnding: row.is_ending },
     needs: row.needs ?? [],

@@ -10,12 +10,15 @@ import { createDispatcher } from "./dispatch.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import { createReaper } from "./reaper.ts";
 import { createReconciler } from "./reconcile.ts";
+import { createReplanner, type Replan } from "./replan.ts";
 import { createRouter } from "./route.ts";
 
 export interface OrchestratorOptions {
   store: Store;
   /** Undefined: executors claim by long-poll alone. */
   transport: Transport | undefined;
+  /** Plans a run anew, within so long. */
+  replan: { perform: Replan; roundMs: number };
   logger: Logger;
 }
 
@@ -34,9 +37,13 @@ const everyMs = {
   route: 500,
   upkeep: 1_000,
   finish: 60_000,
+  replan: 60_000,
   sweep: 5_000,
   reap: 1_000,
   expire: 1_000,
+  unanswered: 1_000,
+  presence: 1_000,
+  shared: 1_000,
   reconcile: 2_500,
   prune: 600_000,
 };
@@ -44,10 +51,17 @@ const everyMs = {
 /** Rows moved in one transaction of a cascade or an ending. */
 const UPKEEP_BATCH = 1_000;
 const EXPIRE_BATCH = 500;
+const UNANSWERED_BATCH = 200;
+const PRESENCE_BATCH = 500;
 /** Runs looked at in one transaction when deciding whether they have finished. */
 const FINISH_BATCH = 100;
 
-export async function startOrchestrator({ store, transport, logger }: OrchestratorOptions): Promise<Orchestrator> {
+export async function startOrchestrator({
+  store,
+  transport,
+  replan,
+  logger,
+}: OrchestratorOptions): Promise<Orchestrator> {
   const { upkeep } = store;
   const announcer = transport && createAnnouncer((events) => transport.publishEvents(events));
   const maybeFinished = new Set<string>();
@@ -72,7 +86,16 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     await upkeep.finishRuns(batch);
     return maybeFinished.size > 0;
   });
+  const replanner = createReplanner({
+    replans: store.replans,
+    replan: replan.perform,
+    roundMs: replan.roundMs,
+    logger,
+    wake: () => replans.wake(),
+  });
+  const replans = loop("replan", replanner.look);
   const background = [
+    loop("sweep", replanner.sweep),
     // Runs that a crash left between their last task and their end.
     loop("sweep", async () => {
       await upkeep.finishRuns();
@@ -80,6 +103,9 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     }),
     loop("reap", createReaper(upkeep)),
     loop("expire", async () => (await upkeep.expire(EXPIRE_BATCH)) >= EXPIRE_BATCH),
+    loop("unanswered", async () => (await upkeep.tellUnanswered(UNANSWERED_BATCH)) >= UNANSWERED_BATCH),
+    loop("presence", async () => (await agents.watchPresence(PRESENCE_BATCH)) > 0),
+    loop("shared", async () => (await store.sharedMemory.expire(EXPIRE_BATCH)) > 0),
     loop("prune", async () => {
       await upkeep.prune();
       return false;
@@ -126,6 +152,10 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
       for (const fact of facts) {
         if (fact.type === "task.announced") setTimeout(route.wake, fact.window_ms).unref();
         // Longer delays end when the loops look anyway.
+        if (mayNeedPlan.has(fact.type)) {
+          replanner.suspect(runId);
+          replans.wake();
+        }
         const delayMs = "delay_ms" in fact ? (fact.delay_ms ?? 0) : 0;
         if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
         else if (fact.type === "task.claimed") afterClaim();
@@ -153,7 +183,8 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
     offState?.();
     await deadLetters?.cancel();
     dispatcher?.forgetWindows();
-    await Promise.all([dispatch, route, move, finish, ...background].map((one) => one?.stop()));
+    await Promise.all([dispatch, route, move, finish, replans, ...background].map((one) => one?.stop()));
+    await replanner.stop();
     unsubscribe();
     announcer?.close();
   }
@@ -173,4 +204,5 @@ export async function startOrchestrator({ store, transport, logger }: Orchestrat
 }
 
 const endsAttempt = new Set(["task.completed", "task.failed", "task.retrying", "task.released", "task.cancelled"]);
+const mayNeedPlan = new Set(["task.failed", "run.resumed"]);
 const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed"]);

@@ -26,6 +26,7 @@ it("sends every node in snake_case, times as RFC 3339, and what is unknown as nu
         agent: null,
         error: null,
         group: null,
+        superseded_in: null,
       },
     ],
   });

@@ -22,6 +22,7 @@ export function renderJson(view: GraphView): Json {
       agent: node.agent ?? null,
       error: node.error ?? null,
       group: node.group ?? null,
+      superseded_in: node.supersededIn ?? null,
     })),
   };
 }

@@ -10,6 +10,7 @@ parentPort?.on("message", (/** @type {string} */ dot) => {
   try {
     parentPort?.postMessage({ plain: graphviz.layout(dot, "plain", "dot") });
   } catch (error) {
-    parentPort?.postMessage({ error: error instanceof Error ? error.message : String(error) });
+    // Graphviz has unloaded itself by then, or run out of memory.
+    parentPort?.postMessage({ broken: error instanceof Error ? error.message : String(error) });
   }
 });

@@ -102,6 +102,9 @@ function xy({ x, y }: Point): string {
   return `${round(x)} ${round(y)}`;
 }
 
+/** What others have taken the place of stands back, and can still be read. */
+const SUPERSEDED_OPACITY = 0.5;
+
 function drawCard(drawn: DrawnNode, center: Point, { width, height }: CardSize): string {
   const { node, title, details, full } = drawn;
   const { color, tint } = appearances[node.status];
@@ -115,7 +118,7 @@ function drawCard(drawn: DrawnNode, center: Point, { width, height }: CardSize):
     return textAt(left, y + 35.5 + row * LINE_HEIGHT, text, { size: DETAIL_SIZE, fill: ink.muted });
   });
   return [
-    "<g>",
+    node.supersededIn === undefined ? "<g>" : `<g opacity="${SUPERSEDED_OPACITY}">`,
     `<title>${full.split("\n").map(escapeXml).join("\n")}</title>`,
     ...(node.folded ? [box(6), box(3)] : []),
     box(0),

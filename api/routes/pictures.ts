@@ -155,6 +155,7 @@ function graphView(run: Run, tasks: TaskRecord[]): GraphView {
       ...(task.parent !== null && { group: task.parent }),
       ...(task.join && { join: describeJoin(task.join, task.needs.length) }),
       attempt: task.attempt,
+      ...(task.supersededIn !== null && { supersededIn: task.supersededIn }),
       ...(task.startedAt && { startedAt: task.startedAt.getTime() }),
       ...(task.finishedAt && { finishedAt: task.finishedAt.getTime() }),
       ...(task.agentId && { agent: task.agentId }),

@@ -12,7 +12,7 @@ import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { renderMermaid } from "../graph/mermaid.ts";
 import { renderSvg } from "../graph/svg.ts";
 import type { GraphView } from "../graph/view.ts";
-import { makePlan, planSubmitBody, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
+import { makePlan, planSubmitBody, replanPolicy, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
 import { prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { planRecordBody, runBody } from "../wire.ts";
 import { pictureHeaders } from "./pictures.ts";
@@ -137,7 +137,9 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       if (settled.status !== "accepted") throw decided(settled);
       // The run's id was stored with the decision, so that an accept which broke off here can be repeated.
       const runId = settled.runId!;
-      const [submitted] = await store.runs.submit([{ ...(await prepared(settled, asked)), runId }]);
+      const [submitted] = await store.runs.submit([
+        { ...(await prepared(settled, asked)), ...replanPolicy(settled, settled.submission), runId },
+      ]);
       const stored = await store.runs.find(namespace, submittedRun(submitted!));
       if (!stored) throw runNotFound(runId);
       return reply.code(202).header("location", `/v1/runs/${runId}`).send(runBody(stored));

@@ -10,6 +10,7 @@ import {
   cancelBody,
   logLine,
   pauseBody,
+  repeats,
   result,
   run,
   runsQuery,
@@ -26,7 +27,7 @@ import type { Principal } from "../auth.ts";
 import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
-import { makePlan, planSubmitBody, submissionOf } from "../plan.ts";
+import { makePlan, planSubmitBody, replanPolicy, submissionOf } from "../plan.ts";
 import { meaningHash, prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
 import { bidRoundBody, pageBody, planRecordBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
@@ -37,6 +38,7 @@ export const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
 /** Runs that share one transaction when they are submitted at the same moment. */
 const SUBMITS_PER_TRANSACTION = 50;
 const MAX_IDEMPOTENCY_KEY = 255;
+const MAX_REPEATS = 100;
 
 export async function runRoutes(app: App, context: ApiContext): Promise<void> {
   const { store, wakeups, definitions, limits } = context;
@@ -111,7 +113,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
     const planned = { ...given, body: planSubmitBody(made, submission), bodyHash };
     const prepared = await prepareSubmission(submitContext, planned);
     await store.plans.create({ ...made, submission, accepted: { runId: prepared.runId, by: principal.name } });
-    const [submitted] = await submitTogether([prepared]);
+    const [submitted] = await submitTogether([{ ...prepared, ...replanPolicy(made, submission) }]);
     return submittedRun(submitted!);
   }
 
@@ -278,6 +280,25 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
       const found = await store.runs.task(namespace, runId, keyOrId);
       if (!found) throw taskNotFound(keyOrId);
       return taskDetailBody(found, runId);
+    },
+  );
+
+  app.get(
+    "/runs/:run/repeats",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "Find work that was done twice",
+        description: "Tasks that have started and asked the same capability the same as another one of the run.",
+        params: runParams,
+        response: { 200: repeats },
+      },
+    },
+    async (request) => {
+      const { namespace } = request.principal;
+      const { id } = await findRun(namespace, request.params.run);
+      return { data: await store.runs.repeats(namespace, id, MAX_REPEATS) };
     },
   );
 

@@ -104,6 +104,27 @@ describe("a plan by types", () => {
     expect(taskList(await planned(goal("text -> text", { must_use: ["check"] }), check))).toBe("check()");
   });
 
+  it("ends with what verifies, which takes what the plan answers with", async () => {
+    const proof = capability("proof", "summary text ->");
+    const plan = await planned(goal("url -> summary", { verify: ["proof"] }), shorten, proof, read);
+    expect(taskList(plan)).toBe("read() shorten(read) proof(read shorten)");
+    expect(plan.tasks.at(-1)).toMatchObject({ capability: "proof", reason: "Verifies what is wanted." });
+    expect(plan.workflow.outputs).toEqual({ summary: "{{ tasks.shorten.output.summary }}" });
+    // What it gives is for nobody else.
+    const rate = capability("rate", "summary -> grade");
+    const wish = goal("text -> summary", { verify: ["rate"] });
+    expect(taskList(await planned(wish, rate, shorten))).toBe("shorten() rate(shorten)");
+    const graded = goal("text -> summary grade", { verify: ["rate"] });
+    expect(taskList(await planned(graded, rate, shorten))).toBe("shorten() rate(shorten) rate_2(shorten)");
+  });
+
+  it("verifies what must be used last, and not what it was made from", async () => {
+    const proof = capability("proof", "text ->");
+    const polish = capability("polish", "text -> text");
+    const wish = goal("text -> text", { must_use: ["polish"], verify: ["proof"] });
+    expect(taskList(await planned(wish, proof, polish))).toBe("polish() proof(polish)");
+  });
+
   it("does without what must not be used", async () => {
     const other = capability("other", "text -> summary", { cost: 5 });
     expect(taskList(await planned(goal("text -> summary", { must_not_use: ["shorten"] }), shorten, other))).toBe(
@@ -148,6 +169,12 @@ describe("a plan by types", () => {
 describe("where there is no plan, it says what is missing:", () => {
   const cases: [string, Goal, PlannableCapability[], string][] = [
     [
+      "types",
+      goalSchema.parse({ text: "Make it short" }),
+      [shorten],
+      "The goal says in words alone what is wanted; name it by type in `want`, or use the planner `llm`, which reads them.",
+    ],
+    [
       "no capabilities",
       goal("a -> b"),
       [],
@@ -181,7 +208,19 @@ describe("where there is no plan, it says what is missing:", () => {
       "what must be used",
       goal("text -> summary", { must_use: ["shorten", "polsh"] }),
       [shorten, capability("polish", "text -> text")],
-      'The goal must use "polsh", but no live agent offers it with types. Did you mean "polish"?',
+      '"polsh" must be used, but no live agent offers it with types. Did you mean "polish"?',
+    ],
+    [
+      "what is to verify",
+      goal("text -> summary", { verify: ["proof"] }),
+      [shorten, capability("proof", "summary sources ->")],
+      "`proof`, which must verify, lacks sources. Nothing gives sources: have the value, or start an agent that gives it.",
+    ],
+    [
+      "what verifies something else",
+      goal("text -> summary", { verify: ["proof"] }),
+      [shorten, capability("proof", "text ->")],
+      "`proof`, which must verify, takes nothing that is wanted (summary); name one that does.",
     ],
     [
       "money",

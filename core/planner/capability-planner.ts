@@ -3,7 +3,7 @@ import { parseDuration } from "../duration.ts";
 import type { Issue } from "../errors.ts";
 import type { PlannableCapability } from "./capability.ts";
 import { compilePlan, taskIds } from "./compile.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, saysNoTypes, wordsAlone } from "./goal.ts";
 import { missing } from "./missing.ts";
 import type { Estimate, Plan, Planner, PlanOutcome } from "./planner.ts";
 import { type Problem, pruned, type Step, stateProblem, targets } from "./problem.ts";
@@ -28,6 +28,7 @@ const risk: Measure = (step) => step.risk;
 const duration: Measure = (step) => step.durationMs;
 
 function plan(goal: Goal, capabilities: readonly PlannableCapability[]): EstimatedOutcome {
+  if (saysNoTypes(goal)) return { outcome: "impossible", issues: [wordsAlone] };
   const whole = stateProblem(goal, capabilities);
   const issues = missing(goal, whole, capabilities);
   if (issues.length > 0) return { outcome: "impossible", issues };
@@ -45,7 +46,7 @@ function best(goal: Goal, problem: Problem): Found {
   return atBest.wiring || !isLimited(goal) ? atBest : fasterAndFaster(goal, problem, aim);
 }
 
-/** What must be used, or a budget, can keep a plan from being as fast as its slowest chain: then step by step. */
+/** What must be used or verified, or a budget, can keep a plan from being as fast as its slowest chain: then step by step. */
 function fasterAndFaster(goal: Goal, problem: Problem, aim: Aim): Found {
   let found = search(goal, problem, aim);
   for (let next = found; next.wiring; ) {
@@ -58,7 +59,7 @@ function fasterAndFaster(goal: Goal, problem: Problem, aim: Aim): Found {
 }
 
 function isLimited(goal: Goal): boolean {
-  return goal.budget !== undefined || (goal.must_use?.length ?? 0) > 0;
+  return goal.budget !== undefined || [...(goal.must_use ?? []), ...(goal.verify ?? [])].length > 0;
 }
 
 function aimOf(goal: Goal): Aim {

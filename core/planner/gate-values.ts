@@ -7,7 +7,7 @@ import { scanTemplate } from "../template-scan.ts";
 import type { TaskDefinition, Workflow } from "../workflow.ts";
 import { idPattern } from "../workflow-schema.ts";
 import { fieldSchema, jsonKinds, type PlannableCapability } from "./capability.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, saysNoTypes } from "./goal.ts";
 import { readPath } from "./path.ts";
 
 export interface PlanScope {
@@ -175,7 +175,7 @@ function originOfPath(source: string, { goal, contracts }: PlanScope): Origin {
       kind: "path",
       from,
       type: isWhole ? held.type : undefined,
-      schema: undefined,
+      schema: isWhole ? held.schema : undefined,
       ...(isWhole && held.value !== undefined && { value: held.value }),
     };
   }
@@ -200,10 +200,11 @@ function originOfOutput(path: string[], from: string, contracts: PlanScope["cont
   return { kind: "path", from, type, schema: fieldSchema(outputSchema, field) };
 }
 
-/** The outputs are what is wanted, by name and type, and nothing else. */
+/** The outputs are what is wanted, by name and type, and nothing else; of words alone, whatever tasks have made. */
 export function outputIssues({ outputs }: Workflow, scope: PlanScope): Issue[] {
   const given = isJsonObject(outputs) ? outputs : {};
   const { want } = scope.goal;
+  if (saysNoTypes(scope.goal)) return anyOutputIssues(given, scope);
   const missing = Object.entries(want)
     .filter(([name]) => !Object.hasOwn(given, name))
     .map(([name, type]): Issue => {
@@ -221,6 +222,23 @@ export function outputIssues({ outputs }: Workflow, scope: PlanScope): Issue[] {
     return flaw ? [{ code: flaw.code, message: `The output \`${name}\` ${flaw.why}`, pointer }] : [];
   });
   return [...missing, ...wrong];
+}
+
+function anyOutputIssues(given: JsonObject, scope: PlanScope): Issue[] {
+  if (Object.keys(given).length === 0) {
+    const message = "The plan has no outputs, though the goal wants something; say what the run answers with.";
+    return [{ code: "PLAN_OUTPUT_MISSING", message, pointer: "/outputs" }];
+  }
+  return Object.entries(given).flatMap(([name, value]): Issue[] => {
+    const pointer = pointerTo("/outputs", name);
+    if (!idPattern.test(name)) {
+      const message = `The plan has an output ${JSON.stringify(name.slice(0, 128))}, which is no name; write it like a task's id.`;
+      return [{ code: "PLAN_KEY_NOT_ALLOWED", message, pointer }];
+    }
+    const origin = originOf(value, scope);
+    const flaw = origin.kind === "path" ? undefined : outputFlaw(origin, "");
+    return flaw ? [{ code: flaw.code, message: `The output \`${name}\` ${flaw.why}`, pointer }] : [];
+  });
 }
 
 /** What a run answers with has been made by its tasks: it has to be known to be what is wanted. */

@@ -83,6 +83,70 @@ describe("the gate lets pass", () => {
   });
 });
 
+describe("a goal of words alone", () => {
+  const { want: _, ...rest } = wish;
+  const words = goalSchema.parse({ ...rest, text: "What does the page say?" });
+  const judgeOutputs = (outputs: Record<string, Json>, more: Partial<Goal> = {}) =>
+    judgePlan({ ...good(), outputs }, { goal: { ...words, ...more }, capabilities, limits }).issues;
+
+  it("lets a plan choose its outputs among what tasks make", () => {
+    expect(judgeOutputs({ brief: "{{ tasks.short.output.summary }}", page: "{{ tasks.get.output.page }}" })).toEqual(
+      [],
+    );
+  });
+
+  it.each<[string, Record<string, Json>, ErrorCode]>([
+    ["none", {}, "PLAN_OUTPUT_MISSING"],
+    ["what the plan makes up", { brief: "Geese!" }, "PLAN_LITERAL_NOT_ALLOWED"],
+    ["what is computed", { brief: "{{ tasks.short.output.summary + '!' }}" }, "PLAN_EXPRESSION_NOT_ALLOWED"],
+    ["what a task does not give", { brief: "{{ tasks.short.output.geese }}" }, "PLAN_INPUT_INVALID"],
+    ["what is called by no name", { "a b": "{{ tasks.short.output.summary }}" }, "PLAN_KEY_NOT_ALLOWED"],
+  ])("refuses as outputs %s", (_name, outputs, code) => {
+    expect(judgeOutputs(outputs).map((issue) => issue.code)).toContain(code);
+  });
+
+  it("has some of its outputs verified", () => {
+    const proof = capability("proof", "summary ->");
+    const task = (source: string) => ({
+      id: "proof",
+      capability: "proof",
+      needs: ["short"],
+      input: { summary: source },
+    });
+    const judgeProof = (source: string) =>
+      judgePlan(
+        { ...good(), tasks: [...good().tasks, task(source)], outputs: { brief: "{{ tasks.short.output.summary }}" } },
+        { goal: { ...words, verify: ["proof"] }, capabilities: [...capabilities, proof], limits },
+      ).issues.map(({ code }) => code);
+    expect(judgeProof("{{ tasks.short.output.summary }}")).toEqual([]);
+    expect(judgeProof("{{ inputs.url }}")).toContain("PLAN_NOT_VERIFIED");
+  });
+});
+
+describe("what is to verify", () => {
+  const proof = capability("proof", "summary ->");
+  const other = capability("other", "page -> summary", { cost: 9 });
+  const context = { goal: { ...wish, verify: ["proof"] }, capabilities: [...capabilities, proof, other], limits };
+  const withProof = (source: string) => ({
+    ...good(),
+    tasks: [
+      ...good().tasks,
+      { id: "other", capability: "other", needs: ["get"], input: { page: "{{ tasks.get.output.page }}" } },
+      { id: "proof", capability: "proof", needs: ["short", "other"], input: { summary: source } },
+    ],
+  });
+
+  it("has to be there, and to look at what the plan answers with", () => {
+    expect(judgePlan(good(), context).issues.map(({ code }) => code)).toEqual(["PLAN_CAPABILITY_MISSING"]);
+    const codes = judgePlan(withProof("{{ tasks.other.output.summary }}"), context).issues;
+    expect(codes).toMatchObject([{ code: "PLAN_NOT_VERIFIED", pointer: "/tasks/3/input" }]);
+    const right = withProof("{{ tasks.short.output.summary }}");
+    right.tasks.splice(2, 1);
+    right.tasks[2]!.needs = ["short"];
+    expect(judgePlan(right, context).issues).toEqual([]);
+  });
+});
+
 describe("the gate refuses, by name of the task,", () => {
   const withGoal = (more: Partial<Goal>): Partial<GateContext> => ({ goal: { ...wish, ...more } });
   const cases: [string, (plan: ReturnType<typeof good>) => void, ErrorCode, string, Partial<GateContext>?][] = [

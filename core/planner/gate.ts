@@ -8,7 +8,7 @@ import { parseDuration } from "../duration.ts";
 import type { ErrorCode, Issue } from "../errors.ts";
 import { criticalPath, topologicalOrder } from "../graph.ts";
 import { MAX_ISSUES, shortened } from "../issues.ts";
-import { canonicalJson, isJsonObject, pointerTo } from "../json.ts";
+import { canonicalJson, isJsonObject, type Json, pointerTo } from "../json.ts";
 import { type Limits, limitSentence } from "../limits.ts";
 import { didYouMean } from "../near-miss.ts";
 import { nameIn, splitReference } from "../reference.ts";
@@ -17,7 +17,8 @@ import { type TaskDefinition, type Workflow, workflowIssues } from "../workflow.
 import { rawTasks, taskName } from "../workflow-shape.ts";
 import type { PlannableCapability } from "./capability.ts";
 import { goalValues, inputIssues, outputIssues, type PlanScope, sourcesIn } from "./gate-values.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, saysNoTypes } from "./goal.ts";
+import { onlyPath } from "./path.ts";
 import type { Estimate } from "./planner.ts";
 
 export interface GateContext {
@@ -142,8 +143,10 @@ function wrongCapability(
 }
 
 /** Tasks that nothing comes of, that do the same twice, or that should be there and are not. */
-function wrongTasks({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope): Issue[] {
-  const isMust = ({ capability = "" }: TaskDefinition) => goal.must_use?.includes(nameIn(capability)) === true;
+function wrongTasks(workflow: Workflow, goal: Goal, scope: PlanScope): Issue[] {
+  const { tasks, outputs } = workflow;
+  const needed = new Set([...(goal.must_use ?? []), ...(goal.verify ?? [])]);
+  const isMust = ({ capability = "" }: TaskDefinition) => needed.has(nameIn(capability));
   const byId = new Map(tasks.map((task) => [task.id, task]));
   // An edge without a value would be enough to bring in a task for its effects alone.
   const used = new Set([...sourcesIn(outputs), ...tasks.filter(isMust).map(({ id }) => id)]);
@@ -165,12 +168,36 @@ function wrongTasks({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope):
     } else seen.set(work, task.id);
   }
   const names = new Set(tasks.map(({ capability = "" }) => nameIn(capability)));
-  for (const name of new Set(goal.must_use)) {
+  for (const name of needed) {
     if (names.has(name)) continue;
-    const message = `The plan has no task for "${name}", which the goal says must be used.`;
+    const what = goal.must_use?.includes(name) ? "be used" : "verify";
+    const message = `The plan has no task for "${name}", which the goal says must ${what}.`;
     issues.push({ code: "PLAN_CAPABILITY_MISSING", message, pointer: "/tasks" });
   }
-  return issues;
+  return [...issues, ...unverified(workflow, goal, scope)];
+}
+
+/** What is to verify has to look at what the plan answers with, and not at something of the same type. */
+function unverified({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope): Issue[] {
+  const answers = isJsonObject(outputs) ? outputs : {};
+  const isOpen = saysNoTypes(goal);
+  const pathOf = (value: Json | undefined) => canonicalJson((typeof value === "string" && onlyPath(value)) || null);
+  const verifies = ({ id, input }: TaskDefinition) => {
+    const wanted = Object.entries(scope.contracts.get(id)?.consumes ?? {}).flatMap(([field, type]) => {
+      const names = isOpen ? Object.keys(answers) : Object.keys(goal.want).filter((name) => goal.want[name] === type);
+      return names.length > 0 ? [{ field, names }] : [];
+    });
+    const given = isJsonObject(input) ? input : {};
+    const isAnswer = ({ field, names }: (typeof wanted)[number]) =>
+      names.some((name) => pathOf(given[field]) === pathOf(answers[name]));
+    return isOpen ? wanted.some(isAnswer) : wanted.length > 0 && wanted.every(isAnswer);
+  };
+  return [...new Set(goal.verify)].flatMap((name) => {
+    const candidates = tasks.filter(({ capability = "" }) => nameIn(capability) === name);
+    if (candidates.length === 0 || candidates.some(verifies)) return [];
+    const message = `Task "${candidates[0]!.id}" has to verify what the plan answers with, and takes something else; give it the same values as \`outputs\`.`;
+    return [{ code: "PLAN_NOT_VERIFIED", message, pointer: `/tasks/${tasks.indexOf(candidates[0]!)}/input` }];
+  });
 }
 
 function estimateOf({ tasks }: Workflow, contracts: ReadonlyMap<string, PlannableCapability>): Estimate {

@@ -13,15 +13,11 @@ const MAX_TEXT = 8_192;
 
 const valueName = z.string().regex(idPattern, { error: "must be a name, written like a task's id" });
 
-/** Named values, at least one where they are wanted. */
-function values<T extends z.ZodType>(value: T, least: number) {
-  return z.record(valueName, value).refine(
-    (all) => {
-      const count = Object.keys(all).length;
-      return count >= least && count <= MAX_VALUES;
-    },
-    { error: `must have ${least} to ${MAX_VALUES} values` },
-  );
+/** Named values. */
+function values<T extends z.ZodType>(value: T) {
+  return z
+    .record(valueName, value)
+    .refine((all) => Object.keys(all).length <= MAX_VALUES, { error: `must have at most ${MAX_VALUES} values` });
 }
 
 const capabilities = z.array(valueName).max(MAX_CAPABILITIES);
@@ -37,8 +33,11 @@ export const goalSchema = z
         value: (z.unknown() as z.ZodType<Json>)
           .optional()
           .meta({ description: "Default: the run's input of this name, given when it is submitted" }),
+        schema: z
+          .record(z.string(), z.unknown() as z.ZodType<Json>)
+          .optional()
+          .meta({ description: "Of a value that is not given yet: what it looks like, as JSON Schema" }),
       }),
-      0,
     )
       .default({})
       .meta({ description: "What there is: the type of each value by name; the inputs of the run" }),
@@ -48,12 +47,17 @@ export const goalSchema = z
       .max(MAX_TEXT)
       .optional()
       .meta({ description: "What it is about, in words, for planners that read them (`llm`)" }),
-    want: values(semanticType, 1).meta({ description: "What is wanted: a type by name; the outputs of the run" }),
+    want: values(semanticType)
+      .default({})
+      .meta({ description: "What is wanted: a type by name; the outputs of the run. Without it `text` has to say it" }),
     prefer: z
       .enum(preferences)
       .optional()
       .meta({ description: "What the plan should be, first of all; default: as few tasks as possible, then cheap" }),
     must_use: capabilities.optional().meta({ description: "Capabilities that have to be in the plan, in this order" }),
+    verify: capabilities.optional().meta({
+      description: "Capabilities that have to look at what is wanted, last of all; where one fails, so does the run",
+    }),
     must_not_use: capabilities.optional().meta({ description: "Capabilities that must not be in the plan" }),
     budget: z.number().min(0).optional().meta({ description: "The most that all tasks together may cost" }),
     deadline: z
@@ -65,20 +69,42 @@ export const goalSchema = z
       })
       .optional(),
   })
+  .refine((goal) => !saysNoTypes(goal) || goal.text !== undefined, {
+    error: "must name what is wanted by type, unless `text` says it for a model",
+    path: ["want"],
+  })
   .meta({ id: "Goal", description: "Typed values that there are, and typed values that are wanted" });
 export type Goal = z.output<typeof goalSchema>;
 export type GoalInput = z.input<typeof goalSchema>;
 
+/** It says in words alone what is wanted, so that only who reads them can plan it. */
+export function saysNoTypes({ want }: { want: Record<string, string> }): boolean {
+  return Object.keys(want).length === 0;
+}
+
+/** Why planners that read no words have no plan for it. */
+export const wordsAlone: Issue = {
+  code: "PLAN_IMPOSSIBLE",
+  message:
+    "The goal says in words alone what is wanted; name it by type in `want`, or use the planner `llm`, which reads them.",
+  pointer: "/want",
+};
+
 /** Throws GOAL_INVALID for a goal that contradicts itself. */
 export function requireConsistent(goal: Goal): void {
   const forbidden = new Set(goal.must_not_use);
-  const issues: Issue[] = [...new Set(goal.must_use)]
-    .filter((name) => forbidden.has(name))
-    .map((name) => ({
-      code: "GOAL_INVALID",
-      message: `The goal must use "${name}" and must not use it; take it out of one of the two lists.`,
-      pointer: "/must_use",
-    }));
+  const contradictions = (names: readonly string[] = [], what: string, pointer: string): Issue[] =>
+    [...new Set(names)]
+      .filter((name) => forbidden.has(name))
+      .map((name) => ({
+        code: "GOAL_INVALID",
+        message: `The goal ${what} "${name}" and must not use it; take it out of one of the two lists.`,
+        pointer,
+      }));
+  const issues = [
+    ...contradictions(goal.must_use, "must use", "/must_use"),
+    ...contradictions(goal.verify, "has to be verified by", "/verify"),
+  ];
   if (issues.length > 0) throw refusal("GOAL_INVALID", issues);
 }
 

@@ -2,8 +2,7 @@
  * Where capabilities disagree on what the values of a semantic type look like (a text for one, a list for another), the type
  * falls apart: a field that takes only some kinds of JSON then takes a type of its own, which those give that can.
  */
-import type { Json } from "../json.ts";
-import { fieldKinds, type PlannableCapability } from "./capability.ts";
+import { fieldKinds, jsonKinds, type PlannableCapability } from "./capability.ts";
 import type { Goal } from "./goal.ts";
 
 export interface Kinds {
@@ -39,7 +38,7 @@ export function kindsIn(goal: Goal, capabilities: readonly PlannableCapability[]
   for (const { produces, outputSchema } of capabilities) {
     for (const [field, type] of Object.entries(produces)) compare(type, fieldKinds(outputSchema, field));
   }
-  for (const { type, value } of Object.values(goal.have)) compare(type, kindsOf(value));
+  for (const held of Object.values(goal.have)) compare(held.type, kindsOf(held));
   return {
     taken({ consumes, inputSchema }, field) {
       const type = consumes[field]!;
@@ -53,9 +52,9 @@ export function kindsIn(goal: Goal, capabilities: readonly PlannableCapability[]
   };
 }
 
-/** Undefined: of any kind. */
-export function kindsOf(value: Json | undefined): ReadonlySet<string> | undefined {
-  if (value === undefined) return undefined;
+/** Of something that a goal has; undefined: of any kind. */
+export function kindsOf({ value, schema }: Goal["have"][string]): ReadonlySet<string> | undefined {
+  if (value === undefined) return jsonKinds(schema);
   if (value === null) return new Set(["null"]);
   return new Set([Array.isArray(value) ? "array" : typeof value]);
 }

@@ -14,17 +14,25 @@ const MAX_CHAIN = 8;
 export function missing(goal: Goal, problem: Problem, capabilities: readonly PlannableCapability[]): Issue[] {
   const can = reachable(problem);
   const unreached = Object.entries(goal.want).filter(([, type]) => !can.types[problem.types.indexOf(type)]);
-  const known = new Set(problem.steps.map(({ capability }) => capability.name));
+  const needed = [
+    ...[...new Set(goal.must_use)].map((name) => ({ name, isVerifier: false, pointer: "/must_use" })),
+    ...[...new Set(goal.verify)].map((name) => ({ name, isVerifier: true, pointer: "/verify" })),
+  ];
   return [
-    ...[...new Set(goal.must_use)].flatMap((name) => {
-      if (!known.has(name)) return [issue(unusable(name, capabilities), "/must_use")];
-      const step = problem.must.find((index) => problem.steps[index]!.capability.name === name)!;
+    ...needed.flatMap(({ name, isVerifier, pointer }) => {
+      const what = isVerifier ? "verify" : "be used";
+      const step = problem.must.find((index) => {
+        const one = problem.steps[index]!;
+        return one.capability.name === name && one.isVerifier === isVerifier;
+      });
+      if (step === undefined) return [issue(unusable(name, what, capabilities), pointer)];
+      if (isVerifier && !looksAt(goal, problem, step)) return [issue(blind(name, goal), pointer)];
       if (can.steps[step]) return [];
       const lacks = lacking(problem, can.types, step);
       return [
         issue(
-          `\`${name}\`, which must be used, lacks ${chainOf(goal, problem, can.types, capabilities, lacks)}`,
-          "/must_use",
+          `\`${name}\`, which must ${what}, lacks ${chainOf(goal, problem, can.types, capabilities, lacks)}`,
+          pointer,
         ),
       ];
     }),
@@ -38,10 +46,19 @@ function issue(message: string, pointer: string): Issue {
   return { code: "PLAN_IMPOSSIBLE", message, pointer };
 }
 
-function unusable(name: string, capabilities: readonly PlannableCapability[]): string {
+function unusable(name: string, what: string, capabilities: readonly PlannableCapability[]): string {
   const names = new Set(capabilities.map((one) => one.name));
   const why = names.has(name) ? "it declares nothing that it produces" : "no live agent offers it with types";
-  return `The goal must use "${name}", but ${why}.${names.has(name) ? "" : didYouMean(name, names)}`;
+  return `"${name}" must ${what}, but ${why}.${names.has(name) ? "" : didYouMean(name, names)}`;
+}
+
+function looksAt({ want }: Goal, { steps }: Problem, step: number): boolean {
+  const wanted = new Set(Object.values(want));
+  return Object.values(steps[step]!.capability.consumes).some((type) => wanted.has(type));
+}
+
+function blind(name: string, { want }: Goal): string {
+  return `\`${name}\`, which must verify, takes nothing that is wanted (${Object.values(want).join(", ")}); name one that does.`;
 }
 
 function lacking({ types, steps }: Problem, there: readonly boolean[], step: number): string[] {

@@ -65,6 +65,22 @@ const goals = fc
     }),
   );
 
+/** What is verified gives nothing that others take, so brute force need not know that it comes last. */
+const neededBy = ({ must_use = [], verify = [] }: Goal) => [...must_use, ...verify];
+
+/** The goal and the catalogue with a capability that has to look at values of these types. */
+function toVerify(goal: Goal, all: readonly PlannableCapability[], takes: readonly string[] | undefined) {
+  if (!takes) return { goal, all };
+  const { deadline: _, ...untimed } = goal;
+  return {
+    goal: { ...untimed, verify: ["v"] },
+    all: [...all, capability("v", takes.join(" "), { cost: 1, durationMs: 1 })],
+  };
+}
+
+/** Types that have to be looked at, in one goal of four. */
+const verifying = fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: some(1, 2) });
+
 interface Sums {
   tasks: number;
   cost: number;
@@ -77,7 +93,7 @@ function* plansOf(goal: Goal, all: readonly PlannableCapability[]): Generator<Su
   const usable = all.filter(({ name }) => !goal.must_not_use?.includes(name));
   for (let set = 0; set < 1 << usable.length; set++) {
     const members = usable.filter((_, index) => set & (1 << index));
-    if (goal.must_use?.some((name) => !members.some((one) => one.name === name))) continue;
+    if (neededBy(goal).some((name) => !members.some((one) => one.name === name))) continue;
     const durationMs = makespan(goal, members);
     if (durationMs === undefined) continue;
     const cost = members.reduce((sum, one) => sum + one.cost, 0);
@@ -101,7 +117,7 @@ function makespan(goal: Goal, members: readonly PlannableCapability[]): number |
     }
   }
   const wanted = Object.values(goal.want).map((type) => at.get(type) ?? Number.POSITIVE_INFINITY);
-  const musts = members.filter(({ name }) => goal.must_use?.includes(name)).map((one) => end.get(one)!);
+  const musts = members.filter(({ name }) => neededBy(goal).includes(name)).map((one) => end.get(one)!);
   const last = Math.max(0, ...wanted, ...musts);
   return last === Number.POSITIVE_INFINITY || [...end.values()].includes(Number.POSITIVE_INFINITY) ? undefined : last;
 }
@@ -131,9 +147,12 @@ describe("the planner", () => {
   it("plans exactly where there is a plan, and none is better", { timeout: 120_000 }, () => {
     let planned = 0;
     let longest = 0;
+    let verified = 0;
     fc.assert(
-      fc.property(goals, catalogues, (goal, all) => {
-        const best = bestOf(goal, all);
+      fc.property(goals, catalogues, verifying, (wish, offers, verifies) => {
+        const { goal, all } = toVerify(wish, offers, verifies);
+        const isBlind = verifies !== undefined && !verifies.some((type) => Object.values(goal.want).includes(type));
+        const best = isBlind ? undefined : bestOf(goal, all);
         const got = capabilityPlanner.plan(goal, all);
         if (!("outcome" in got)) throw new Error("it plans at once");
         expect(got.outcome).toBe(best && best.tasks > 0 ? "planned" : "impossible");
@@ -143,14 +162,17 @@ describe("the planner", () => {
         const sums = sumsOf(got.plan);
         expect(got.plan.isBest).toBe(true);
         const { prefer } = goal;
-        if (prefer === "fastest" && !goal.must_use) expect(sums.durationMs).toBe(best.durationMs);
+        if (goal.verify) verified++;
+        const isNeeded = neededBy(goal).length > 0;
+        if (prefer === "fastest" && !isNeeded) expect(sums.durationMs).toBe(best.durationMs);
         if (prefer === "most_reliable") expect(sums.risk).toBeCloseTo(best.risk, 9);
         if (prefer === "cheapest" || prefer === undefined) expect(sums.cost).toBe(best.cost);
-        if (prefer !== "fastest" || !goal.must_use) expect(sums.tasks).toBe(best.tasks);
+        if (prefer !== "fastest" || !isNeeded) expect(sums.tasks).toBe(best.tasks);
       }),
       { numRuns: 3_000 },
     );
     expect(planned).toBeGreaterThan(200);
+    expect(verified).toBeGreaterThan(10);
     expect(longest).toBeGreaterThanOrEqual(5);
   });
 });

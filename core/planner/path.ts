@@ -1,4 +1,6 @@
 /** Expressions that only say where a value is, such as `tasks.read.output.text`: all that a plan may have. */
+import { isJsonObject, type Json } from "../json.ts";
+import { scanTemplate } from "../template-scan.ts";
 
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** What CEL keeps for itself, so that it cannot stand after a dot. */
@@ -36,6 +38,26 @@ export function readPath(source: string): string[] | undefined {
     at += whole.length;
   }
   return parts;
+}
+
+/** The value with each string that is one path changed; `change` may answer the path as it was. Whatever else it holds stays. */
+export function withPaths(value: Json, change: (path: readonly string[]) => readonly string[]): Json {
+  if (typeof value === "string") return changedText(value, change);
+  if (Array.isArray(value)) return value.map((item) => withPaths(item, change));
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withPaths(item, change)]));
+}
+
+function changedText(text: string, change: (path: readonly string[]) => readonly string[]): string {
+  const path = onlyPath(text);
+  const changed = path && change(path);
+  return changed === path ? text : `{{ ${pathExpression(changed!)} }}`;
+}
+
+/** The path that a template consists of; undefined for any other text. */
+export function onlyPath(text: string): string[] | undefined {
+  const [only, ...more] = scanTemplate(text) ?? [];
+  return only && more.length === 0 && "source" in only ? readPath(only.source) : undefined;
 }
 
 /** CEL knows more escapes than JSON; a plan needs none of them. */

@@ -14,6 +14,8 @@ export interface Step {
   outputs: [field: string, types: number[]][];
   takes: number[];
   gives: number[];
+  /** It has only to look at what is wanted: it comes last, and nothing is taken from it. */
+  isVerifier: boolean;
   cost: number;
   durationMs: number;
   /** −ln of the reliability, so that it adds up. */
@@ -28,7 +30,7 @@ export interface Problem {
   held: string[][];
   wanted: number[];
   steps: Step[];
-  /** Steps that have to be in the plan. */
+  /** Steps that have to be in the plan, verifiers last. */
   must: number[];
   /** By type: the steps that give it. */
   givers: number[][];
@@ -39,9 +41,11 @@ export interface Problem {
 /** All of it, in the order of names, so that equal inputs in any order give equal plans. */
 export function stateProblem(goal: Goal, capabilities: readonly PlannableCapability[]): Problem {
   const forbidden = new Set(goal.must_not_use);
-  const usable = capabilities
-    .filter((one) => !forbidden.has(one.name) && Object.keys(one.produces).length > 0)
+  const allowed = capabilities
+    .filter(({ name }) => !forbidden.has(name))
     .sort((a, b) => compare(a.name, b.name) || compareVersions(a.version, b.version));
+  const usable = allowed.filter(({ produces }) => Object.keys(produces).length > 0);
+  const verifiers = distinct(goal.verify ?? []).flatMap((name) => allowed.findLast((one) => one.name === name) ?? []);
   const numbers = new Map<string, number>();
   const numberOf = (type: string) => {
     const known = numbers.get(type);
@@ -49,13 +53,14 @@ export function stateProblem(goal: Goal, capabilities: readonly PlannableCapabil
     numbers.set(type, numbers.size);
     return numbers.size - 1;
   };
-  const kinds = kindsIn(goal, usable);
-  const have = Object.entries(goal.have).map(([name, { type, value }]) => {
-    return { name, types: kinds.given(type, kindsOf(value)).map(numberOf) };
+  const kinds = kindsIn(goal, [...usable, ...verifiers.filter((one) => !usable.includes(one))]);
+  const have = Object.entries(goal.have).map(([name, held]) => {
+    return { name, types: kinds.given(held.type, kindsOf(held)).map(numberOf) };
   });
   const wanted = distinct(Object.values(goal.want).map(numberOf));
-  const steps = usable.map((capability): Step => {
-    const { consumes, produces, outputSchema } = capability;
+  const stepOf = (capability: PlannableCapability, isVerifier: boolean): Step => {
+    const { consumes, outputSchema } = capability;
+    const produces = isVerifier ? {} : capability.produces;
     const inputs = Object.keys(consumes).map((field): [string, number] => [
       field,
       numberOf(kinds.taken(capability, field)),
@@ -70,18 +75,21 @@ export function stateProblem(goal: Goal, capabilities: readonly PlannableCapabil
       outputs,
       takes: distinct(inputs.map(([, type]) => type)),
       gives: distinct(outputs.flatMap(([, types]) => types)),
+      isVerifier,
       cost: capability.cost,
       durationMs: capability.durationMs,
       risk: -Math.log(capability.reliability),
     };
-  });
+  };
+  const steps = [...usable.map((one) => stepOf(one, false)), ...verifiers.map((one) => stepOf(one, true))];
   const held: string[][] = Array.from(numbers, () => []);
   for (const { name, types } of have) for (const type of types) held[type]!.push(name);
   const given = held.map((names) => names.length > 0);
-  const must = distinct(goal.must_use ?? []).flatMap((name) => {
-    const found = steps.findLastIndex(({ capability }) => capability.name === name);
+  const used = distinct(goal.must_use ?? []).flatMap((name) => {
+    const found = usable.findLastIndex((capability) => capability.name === name);
     return found === -1 ? [] : [found];
   });
+  const must = [...used, ...verifiers.map((_, index) => usable.length + index)];
   return indexed({ types: [...numbers.keys()], given, held, wanted, steps, must });
 }
 

@@ -45,7 +45,7 @@ export function taskReasons(goal: Goal, whole: Problem, wiring: Wiring): string[
         : `gives ${type} for \`${as}\` of \`${ids[by]!}\``,
     );
     return sentence([
-      ...(task.isMust ? ["has to be used"] : []),
+      ...(task.isMust ? [task.step.isVerifier ? "verifies what is wanted" : "has to be used"] : []),
       ...purpose,
       ...choiceOf(goal, whole, task, uses[index]!),
     ]);

@@ -5,16 +5,18 @@
 import type { Issue } from "../errors.ts";
 import { MAX_ISSUES } from "../issues.ts";
 import { isJsonObject, type Json, type JsonObject } from "../json.ts";
-import { scanTemplate } from "../template-scan.ts";
 import type { Workflow } from "../workflow.ts";
-import type { Goal } from "./goal.ts";
-import { pathExpression, readPath } from "./path.ts";
+import { type Goal, saysNoTypes, wordsAlone } from "./goal.ts";
+import { withPaths } from "./path.ts";
 import type { Circumstances, Planner, PlanOutcome, Template } from "./planner.ts";
 import { reasonsIn } from "./reasons.ts";
 
 export const templatePlanner = {
   name: "template",
-  plan: async (goal, _capabilities, circumstances) => choose(goal, await circumstances.templates(), circumstances),
+  plan: async (goal, _capabilities, circumstances) =>
+    saysNoTypes(goal)
+      ? { outcome: "impossible", issues: [wordsAlone] }
+      : choose(goal, await circumstances.templates(), circumstances),
 } satisfies Planner;
 
 /** Of those that fit and pass the gate, the one with the fewest tasks, then the first by name. */
@@ -122,16 +124,9 @@ function inputsSchema(schema: JsonObject | undefined, pairs: ReadonlyMap<string,
 
 /** The value with inputs by their new names. Whatever else it holds is left for the gate to judge. */
 function withInputs(value: Json, pairs: ReadonlyMap<string, string>): Json {
-  if (typeof value === "string") return renamedText(value, pairs);
-  if (Array.isArray(value)) return value.map((item) => withInputs(item, pairs));
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withInputs(item, pairs)]));
-}
-
-function renamedText(text: string, pairs: ReadonlyMap<string, string>): string {
-  const [only, ...more] = scanTemplate(text) ?? [];
-  const path = only && more.length === 0 && "source" in only ? readPath(only.source) : undefined;
-  if (path?.[0] !== "inputs" || path.length < 2) return text;
-  const name = pairs.get(path[1]!) ?? path[1]!;
-  return name === path[1] ? text : `{{ ${pathExpression(["inputs", name, ...path.slice(2)])} }}`;
+  return withPaths(value, (path) => {
+    const [root, own, ...rest] = path;
+    const name = root === "inputs" && own !== undefined ? pairs.get(own) : undefined;
+    return name === undefined || name === own ? path : ["inputs", name, ...rest];
+  });
 }

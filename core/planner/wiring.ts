@@ -1,5 +1,6 @@
 /** From a set of steps to tasks that say where each of their inputs comes from. */
 import type { Goal } from "./goal.ts";
+import { semanticOf } from "./kinds.ts";
 import { type Problem, type Step, targets } from "./problem.ts";
 
 /** Where a value comes from: an input of the run, or a field of a task's output. */
@@ -24,10 +25,16 @@ export interface Wiring {
 /**
  * Puts the steps in order and joins them. What must be used comes as early as it can, in the order of the goal, and what
  * it gives is then taken rather than anything else of its type; between others, that which is there first. Steps that
- * nothing is taken from are left out. Undefined: the steps are not a plan.
+ * nothing is taken from are left out. Verifiers come last, and take what the plan answers with. Undefined: the steps are not
+ * a plan.
  */
 export function wire(goal: Goal, problem: Problem, chosen: Iterable<number>): Wiring | undefined {
-  const order = orderOf(problem, [...new Set(chosen)]);
+  const steps = [...new Set(chosen)];
+  const isVerifier = (index: number) => problem.steps[index]!.isVerifier;
+  const order = orderOf(
+    problem,
+    steps.filter((index) => !isVerifier(index)),
+  );
   const must = new Set(problem.must);
   const { held } = problem;
   const latest = new Map<number, { task: number; field: string; isMust: boolean; atMs: number }>();
@@ -38,10 +45,10 @@ export function wire(goal: Goal, problem: Problem, chosen: Iterable<number>): Wi
     if (made && (made.isMust || name === undefined)) return { task: made.task, field: made.field };
     return name === undefined ? undefined : { input: name };
   };
-  for (const index of order) {
+  const add = (index: number, find: (type: number) => Source | undefined): void => {
     const step = problem.steps[index]!;
     const inputs = inputsOf(step, held, find);
-    if (!inputs) continue;
+    if (!inputs) return;
     const startMs = Math.max(
       0,
       ...Object.values(inputs).map((from) => ("task" in from ? tasks[from.task]!.finishMs : 0)),
@@ -56,15 +63,29 @@ export function wire(goal: Goal, problem: Problem, chosen: Iterable<number>): Wi
         latest.set(type, { task: tasks.length - 1, field, isMust: task.isMust, atMs: task.finishMs });
       }
     }
-  }
+  };
+  for (const index of order) add(index, find);
   const outputs: Record<string, Source> = {};
   for (const [name, type] of Object.entries(goal.want)) {
     const from = find(problem.types.indexOf(type));
     if (!from) return undefined;
     outputs[name] = from;
   }
+  const answers = new Map(Object.entries(goal.want).map(([name, type]) => [type, outputs[name]!]));
+  const findToVerify = (type: number) => {
+    const answer = answers.get(semanticOf(problem.types[type]!));
+    if (!answer) return find(type);
+    return isOfType(answer, type, tasks, held) ? answer : undefined;
+  };
+  for (const index of problem.must.filter((one) => isVerifier(one) && steps.includes(one))) add(index, findToVerify);
   if (tasks.filter(({ isMust }) => isMust).length < problem.must.length) return undefined;
   return withoutUnused(tasks, outputs);
+}
+
+function isOfType(source: Source, type: number, tasks: readonly WiredTask[], held: readonly string[][]): boolean {
+  if ("input" in source) return held[type]!.includes(source.input);
+  const outputs = tasks[source.task]!.step.outputs;
+  return outputs.some(([field, types]) => field === source.field && types.includes(type));
 }
 
 /** Two fields of one type get two inputs, where there are two: the one of the field's name, else in the order of the goal. */

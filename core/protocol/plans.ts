@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { durationPattern, isDuration } from "../duration.ts";
 import { goalSchema } from "../planner/goal.ts";
 import { workflowReference } from "../workflow-schema.ts";
 import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
@@ -12,6 +13,35 @@ export const templateName = z
   .string()
   .regex(workflowReference)
   .meta({ description: "The registered workflow to take, `name` or `name@3`; only with the planner `template`" });
+
+const MAX_ROUNDS = 10;
+
+export const onFailure = z
+  .union([
+    z.enum(["fail", "replan"]),
+    z.strictObject({
+      replan: z.strictObject({
+        rounds: z
+          .number()
+          .int()
+          .min(1)
+          .max(MAX_ROUNDS)
+          .optional()
+          .meta({ description: "How often, at most; default 3" }),
+        missing_after: z.string().refine(isDuration, { error: "must be a duration, such as 30s" }).optional().meta({
+          pattern: durationPattern.source,
+          description:
+            "How long a task waits for an agent that offers its capability before it counts as failed; default 30s",
+        }),
+      }),
+    }),
+  ])
+  .meta({
+    id: "OnFailure",
+    description:
+      "When a task of the plan fails: the run does, too (default), or what is left of the goal is planned anew",
+  });
+export type OnFailure = z.input<typeof onFailure>;
 
 export const planBody = z
   .strictObject({
@@ -101,6 +131,7 @@ export const acceptBody = z
     inputs: jsonObject.optional(),
     labels: labels.optional(),
     priority: z.number().int().min(0).max(9).optional(),
+    on_failure: onFailure.optional(),
     reason,
   })
   .nullish()

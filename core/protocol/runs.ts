@@ -2,7 +2,7 @@ import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
 import { runStatuses, taskStatuses } from "../run.ts";
 import { failure, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
-import { templateName } from "./plans.ts";
+import { onFailure, templateName } from "./plans.ts";
 
 const runStatus = z.enum(runStatuses);
 const taskStatus = z.enum(taskStatuses);
@@ -22,6 +22,7 @@ export const submitBody = z
       .enum(["none", "required"])
       .optional()
       .meta({ description: "Of a goal: `required` stores the plan, and its run starts when it is accepted" }),
+    on_failure: onFailure.optional().meta({ description: "Of a goal: what happens when a task of its plan fails" }),
     inputs: jsonObject.optional(),
     labels: labels.optional(),
     priority: z.number().int().min(0).max(9).optional(),
@@ -30,8 +31,8 @@ export const submitBody = z
     error:
       "needs one of `workflow`, the name of a registered one, `definition`, a whole one, and `goal`, which is planned",
   })
-  .refine((body) => body.goal !== undefined || (body.planner === undefined && body.plan_review === undefined), {
-    error: "has `planner` or `plan_review` without a `goal`, which they are about",
+  .refine((body) => body.goal !== undefined || (body.planner ?? body.plan_review ?? body.on_failure) === undefined, {
+    error: "has `planner`, `plan_review` or `on_failure` without a `goal`, which they are about",
   })
   .refine((body) => body.template === undefined || body.planner === "template", {
     error: "has `template` without the planner `template`, which it is for",
@@ -114,12 +115,33 @@ export const task = z
     started_at: timestamp.nullable(),
     finished_at: timestamp.nullable(),
     kept_from: uuid.nullable().meta({ description: "The task of an older run that it was taken over from, as it was" }),
+    superseded_in: z.number().int().nullable().meta({
+      description: "The round of planning that put others in its place; null: it stands",
+    }),
   })
   .meta({ id: "Task" });
 export type TaskBody = z.infer<typeof task>;
 
 export const taskDetail = task.extend({ input: json, attempts: z.array(attempt) }).meta({ id: "TaskDetail" });
 export type TaskDetailBody = z.infer<typeof taskDetail>;
+
+export const repeats = z
+  .object({
+    data: z
+      .array(
+        z.object({
+          capability: z.string(),
+          tasks: z.array(z.string()).meta({ description: "Keys, the first of them first; at most 20" }),
+          count: z.number().int().meta({ description: "How many tasks did it" }),
+        }),
+      )
+      .meta({ description: "The most repeated work first; at most 100" }),
+  })
+  .meta({
+    id: "Repeats",
+    description: "Work that several tasks of the run did: the same capability on the same input",
+  });
+export type RepeatsBody = z.infer<typeof repeats>;
 
 export const why = z
   .object({
@@ -248,6 +270,7 @@ export const logLine = z
         "grow",
         "compensate",
         "pause",
+        "plan",
         "resume",
         "finish",
       ])

@@ -122,6 +122,25 @@ describe("the same goal", () => {
     outputs: { brief: { task: "brief", output: "brief" } },
   };
 
+  it("is planned anew on the day of the strike, by skein plan --on-failure replan, and verified", async () => {
+    const args = [
+      "plan",
+      "--goal",
+      file,
+      "--executors",
+      join(import.meta.dirname, "strike.ts"),
+      "--verify",
+      "news.proof",
+    ];
+    const { code, stdout } = await invoke([...args, "--accept", "--on-failure", "replan"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/task\.failed task=news_lead .*STRIKE/);
+    expect(stdout).toMatch(/run\.patched .*added=news_ghostwriter,news_brief_2,news_proof_2/);
+    expect(stdout).toContain('"brief": "You will not believe this');
+    expect(await invoke([...args, "--on-failure", "replan"])).toMatchObject({ code: 2 });
+    expect(await invoke([...args, "--accept", "--rounds", "2"])).toMatchObject({ code: 2 });
+  });
+
   it("is planned by a model, whose first plan the gate refuses, and run to the same result", async () => {
     const model = await startChatServer();
     model.answer(say("A brief? Just write one."), say(JSON.stringify(answer)));

@@ -9,6 +9,8 @@ export interface PlanSubmission {
   inputs?: JsonObject;
   labels?: Record<string, string>;
   priority?: number;
+  /** It is planned anew when a task fails, or when nobody has offered a capability for so long (a duration). */
+  replan?: { rounds: number; missingAfter: string };
 }
 
 export interface NewPlan {

@@ -9,6 +9,7 @@ import type { TaskFacts } from "../../core/why.ts";
 import type { Workflow } from "../../core/workflow.ts";
 import type { BidRound } from "./leases.ts";
 import type { Page, PageOf } from "./pages.ts";
+import type { ReplanPolicy } from "./replans.ts";
 
 export interface Submission {
   namespace: string;
@@ -24,9 +25,11 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
-  /** The task of another run that this run is the work of. */
   /** What it may use, also of what it grows by; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** It is planned anew when a task fails. */
+  replan?: ReplanPolicy;
+  /** The task of another run that this run is the work of. */
   parent?: { taskId: string; isDetached: boolean; depth: number };
   idempotency: { key: string; bodyHash: string } | null;
 }
@@ -94,6 +97,8 @@ export interface TaskRecord {
   progress: Json;
   /** The task of an older run that it was taken over from. */
   keptFrom: string | null;
+  /** The round of planning that put others in its place; null: it stands. */
+  supersededIn: number | null;
   createdAt: Date;
   readyAt: Date | null;
   availableAt: Date | null;
@@ -117,6 +122,14 @@ export interface AttemptRecord {
   endedAt: Date | null;
 }
 
+/** The same work, done by several tasks of one run. */
+export interface Repeat {
+  capability: string;
+  /** Keys, the first of them first; at most some, while `count` says how many there are. */
+  tasks: string[];
+  count: number;
+}
+
 export interface RunStore {
   /** Each run whole or not at all. */
   submit(submissions: Submission[]): Promise<Submitted[]>;
@@ -137,6 +150,8 @@ export interface RunStore {
   why(namespace: string, runId: string, keyOrId: string): Promise<TaskFacts | undefined>;
   /** The rounds in which agents have bid for the task, newest first. Undefined: no such task. */
   bids(namespace: string, runId: string, keyOrId: string): Promise<BidRound[] | undefined>;
+  /** Tasks that asked the same of the same capability as another one of the run, those with the most repetitions first. */
+  repeats(namespace: string, runId: string, limit: number): Promise<Repeat[]>;
   /** Ended attempts of all tasks of a run, by task id; for timelines. */
   attempts(namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>>;
 }

@@ -68,8 +68,10 @@ export interface SteeringStore {
 export interface Patching {
   namespace: string;
   runId: string;
-  /** That of the graph it was made for. */
-  revision: number;
+  /** That of the graph it was made for; undefined: whatever has been spawned since. */
+  revision: number | undefined;
+  /** Of the definition that it was made for, where the revision does not say it. */
+  ofHash?: string;
   dryRun: boolean;
   workflow: Workflow;
   hash: string;

@@ -313,6 +313,10 @@ describe("a template", () => {
       goal: { want: { shrt: "document.summary" } },
     });
     expect(body.errors).toMatchObject([{ pointer: "/goal/want/shrt", message: expect.stringContaining('"short"') }]);
+    const nothing = await post<typeof body>(space, "/v1/workflows", { ...flow, goal: { want: {} } });
+    expect(nothing.body.errors).toMatchObject([
+      { pointer: "/goal/want", message: expect.stringContaining("wants nothing") },
+    ]);
   });
 
   it("is not saved from a run of somebody else", async () => {
@@ -387,7 +391,7 @@ describe("a goal", () => {
       '"read"',
     ],
     ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
-    ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "1 to 100"],
+    ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "must name what is wanted by type"],
     [
       "for a planner that is not there",
       { goal, planner: "oracle" },

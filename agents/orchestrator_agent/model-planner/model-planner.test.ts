@@ -172,6 +172,21 @@ describe("a model's plan", () => {
     expect(JSON.stringify(asked())).not.toContain(API_KEY);
   });
 
+  it("is made for words alone, with outputs that the model names", async () => {
+    const { want: _, ...rest } = goal;
+    const words = readGoal({ ...rest, text: "What is it about?" });
+    server.answer(say(answer({ outputs: {} })), say(answer({ outputs: { brief: { task: "lead", output: "lead" } } })));
+    const outcome = await plan({ goal: words });
+    expect(outcome).toMatchObject({
+      outcome: "planned",
+      plan: {
+        workflow: { outputs: { brief: "{{ tasks.lead.output.lead }}" } },
+        transcript: [{ refused: [{ code: "PLAN_ANSWER_INVALID" }] }, { refused: [] }],
+      },
+    });
+    expect(() => readGoal({ ...rest, want: {} })).toThrow("must name what is wanted by type");
+  });
+
   it("is shown accepted plans of the past for goals like this one", async () => {
     server.answer(say(answer()), say(answer()));
     const { workflow } = await planned();
@@ -269,6 +284,7 @@ describe("planning ends with a refusal", () => {
       [fail(401, `no, ${API_KEY}`), "OPENAI_API_KEY"],
       [fail(404), "SKEIN_LLM_MODEL"],
       [raw("<html>"), "planner `capability`"],
+      [say("geese ".repeat(1_000_000)), "longer than 4194304 bytes"],
     ] as const) {
       server.answer(next);
       const error = await refusalOf();

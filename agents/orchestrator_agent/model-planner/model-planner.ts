@@ -54,7 +54,11 @@ async function planWith(
   { flawsOf, accepted, signal }: Circumstances,
   budget: ModelBudget,
 ): Promise<PlanOutcome> {
-  const capabilities = relevantCapabilities(goal, all.filter(isPlannable), MAX_CAPABILITIES);
+  const capabilities = relevantCapabilities(
+    goal,
+    all.filter((one) => isPlannable(one) || goal.verify?.includes(one.name)),
+    MAX_CAPABILITIES,
+  );
   const examples = relevantPlans(goal, await accepted(), MAX_EXAMPLES);
   const schema = answerSchema(goal, capabilities);
   const deadline = AbortSignal.timeout(budget.timeMs);

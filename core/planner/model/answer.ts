@@ -6,12 +6,13 @@ import type { Issue } from "../../errors.ts";
 import { findJsonFlaw, isJsonObject, type Json, type JsonObject } from "../../json.ts";
 import { compileSchema } from "../../schema.ts";
 import type { PlannableCapability } from "../capability.ts";
-import type { Goal } from "../goal.ts";
+import { type Goal, saysNoTypes } from "../goal.ts";
 import { pathExpression, readPath } from "../path.ts";
 import type { EdgeReason, TaskReason } from "../planner.ts";
 
 const MAX_TASKS = 100;
 const MAX_REASON = 1_000;
+const MAX_OUTPUTS = 100;
 /** As of a task, but for what only the gate refuses: endpoints know few regular expressions. */
 const ID = "^[A-Za-z_][A-Za-z0-9_.-]{0,127}$";
 
@@ -41,11 +42,24 @@ export function answerSchema(goal: Goal, capabilities: readonly PlannableCapabil
     additionalProperties: false,
     properties: {
       tasks: { type: "array", maxItems: MAX_TASKS, items: task },
-      outputs: { ...closed(outputs), description: "Where each of what is wanted comes from" },
+      outputs: saysNoTypes(goal)
+        ? anyOutputs(source)
+        : { ...closed(outputs), description: "Where each of what is wanted comes from" },
       impossible: { type: "string", maxLength: MAX_REASON, description: "Instead of a plan: why there is none" },
     },
     anyOf: [{ required: ["tasks", "outputs"] }, { required: ["impossible"] }],
   } as unknown as JsonObject;
+}
+
+function anyOutputs(source: object) {
+  return {
+    type: "object",
+    minProperties: 1,
+    maxProperties: MAX_OUTPUTS,
+    propertyNames: { pattern: ID },
+    additionalProperties: source,
+    description: "What answers the goal's text best: by a name of yours, where it comes from",
+  };
 }
 
 function closed(properties: Record<string, unknown>) {

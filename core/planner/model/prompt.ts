@@ -15,6 +15,8 @@ Answer with one JSON value that fits the schema you are given, and with nothing 
 - A task uses one capability, by its name. Every field in its \`consumes\` needs a source in \`input\`; name no others, unless the input schema lists the values they may have.
 - A source is \`{ "have": name }\` for one of what the goal has, or \`{ "task": id, "output": field }\` for a field in the \`produces\` of another task. Its type has to be the one that is consumed. \`{ "value": … }\` is only for values that the capability's own input schema lists (enum, const or default).
 - \`outputs\` says where each of what the goal wants comes from; the types have to be the same.
+- Where the goal wants nothing by type, its \`text\` says what is wanted: choose outputs that answer it, under names of yours.
+- Each capability in \`verify\` gets a task that takes, of what is wanted, the same sources as \`outputs\`.
 - Tasks must not need one another in a circle. Leave out every task that nothing wanted comes of, and do nothing twice.
 - Use what is in must_use, do not use what is in must_not_use, and keep within budget (costs added up) and deadline. Prefer few tasks, unless \`prefer\` says otherwise.
 - If it cannot be done with these capabilities, answer \`{ "impossible": why }\`.

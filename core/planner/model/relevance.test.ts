@@ -62,6 +62,17 @@ describe("capabilities", () => {
     expect(names(relevantCapabilities(goal, all, 5))).toEqual(["geese", "first", "second", "must", "third"]);
   });
 
+  it("are those with the words, and what these need, where words alone say what is wanted", () => {
+    const all = [
+      capability("noise", "t.1", "t.2"),
+      capability("fetch", "t.url", "t.page"),
+      capability("more noise", "t.3", "t.4"),
+      capability("geese.count", "t.page", "t.number"),
+    ];
+    const words = readGoal({ have: { url: { type: "t.url" } }, text: "How many geese?" });
+    expect(names(relevantCapabilities(words, all, 2))).toEqual(["fetch", "geese.count"]);
+  });
+
   it("end with types in a circle", () => {
     const ring = [capability("a", "t.1", "t.2"), capability("b", "t.2", "t.1"), capability("c", "t.9", "t.8")];
     const round = readGoal({ want: { x: "t.1" } });

@@ -1,6 +1,6 @@
 /** Which capabilities, and which plans of the past, to show to a model: those whose words are nearest to the goal. */
 import type { PlannableCapability } from "../capability.ts";
-import type { Goal } from "../goal.ts";
+import { type Goal, saysNoTypes } from "../goal.ts";
 import type { PastPlan } from "../planner.ts";
 
 /** BM25 with its usual parameters (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009). */
@@ -42,7 +42,8 @@ function countsOf(words: readonly string[]): Map<string, number> {
 
 /**
  * At most `most` capabilities, in the order in which they were given. First those that the goal names, then those from
- * which what is wanted can be made, the fewest steps away first, then those with the goal's words.
+ * which what is wanted can be made, the fewest steps away first, then those with the goal's words. Where these alone say what is
+ * wanted, those that have most of them come first, and then those from which what they take can be made.
  */
 export function relevantCapabilities(
   goal: Goal,
@@ -51,24 +52,33 @@ export function relevantCapabilities(
 ): PlannableCapability[] {
   const allowed = capabilities.filter(({ name }) => !goal.must_not_use?.includes(name));
   if (allowed.length <= most) return allowed;
-  const steps = stepsAway(goal, allowed);
   const scores = bm25(goalText(goal), allowed.map(capabilityText));
-  const isMust = (index: number) => (goal.must_use?.includes(allowed[index]!.name) ? 0 : 1);
+  const leaders = saysNoTypes(goal) ? bestOf(allowed, scores, Math.ceil(most / 2)) : [];
+  const wanted = [...Object.values(goal.want), ...leaders.flatMap(({ consumes }) => Object.values(consumes))];
+  const steps = stepsAway(goal, wanted, allowed);
+  const needed = new Set([...(goal.must_use ?? []), ...(goal.verify ?? []), ...leaders.map(({ name }) => name)]);
+  const isMust = (index: number) => (needed.has(allowed[index]!.name) ? 0 : 1);
   const order = allowed.map((_, index) => index);
   order.sort((a, b) => isMust(a) - isMust(b) || steps[a]! - steps[b]! || scores[b]! - scores[a]! || a - b);
   const chosen = new Set(order.slice(0, most));
   return allowed.filter((_, index) => chosen.has(index));
 }
 
+function bestOf(capabilities: readonly PlannableCapability[], scores: readonly number[], most: number) {
+  const order = capabilities.map((_, index) => index).filter((index) => scores[index]! > 0);
+  order.sort((a, b) => scores[b]! - scores[a]! || a - b);
+  return order.slice(0, most).map((index) => capabilities[index]!);
+}
+
 /** Of each capability: how many tasks before the last one it could stand; infinite: nothing that is wanted comes of it. */
-function stepsAway(goal: Goal, capabilities: readonly PlannableCapability[]): number[] {
+function stepsAway(goal: Goal, wanted: readonly string[], capabilities: readonly PlannableCapability[]): number[] {
   const steps = capabilities.map(() => Number.POSITIVE_INFINITY);
   const givers = new Map<string, number[]>();
   for (const [index, { produces }] of capabilities.entries()) {
     for (const type of new Set(Object.values(produces))) givers.set(type, [...(givers.get(type) ?? []), index]);
   }
   const seen = new Set(Object.values(goal.have).map(({ type }) => type));
-  let types = Object.values(goal.want);
+  let types = wanted;
   for (let away = 0; types.length > 0; away++) {
     const next: string[] = [];
     for (const type of types) {
