@@ -46,6 +46,7 @@ const hostile: DiagramView = {
       type: text,
       body: { content: text, [text]: { [text]: text } },
       misbehaviour: index % 3 === 0 ? "malformed" : null,
+      why: index % 3 === 0 ? text : null,
     }),
   ),
 };
