@@ -96,7 +96,8 @@ export function leave(floor: Floor, name: string): void {
   floor.effects.push({ effect: "message", seq: nextSeq(floor), at: floor.at, ...entry });
 }
 
-const refusalCodes: Record<RefusalReason, ErrorCode> = {
+/** What the sender of what was refused gets. */
+export const refusalCodes: Record<RefusalReason, ErrorCode> = {
   not_a_member: "CONVERSATION_NOT_A_MEMBER",
   finished: "CONVERSATION_OVER",
   left: "CONVERSATION_MEMBER_OUT",
