@@ -36,3 +36,11 @@ function entryOf(effect: Effect): TranscriptEntry | undefined {
   const { seq, at, member } = effect;
   return { seq, at, from: member, to: [], type: null, body: null, misbehaviour: "silent", why: null };
 }
+
+/**
+ * Whether a member may read an entry: what it said itself, and what it was told. A bid that is sealed, a ballot, and what another
+ * was refused are nobody else's; whoever started the conversation may read everything.
+ */
+export function isFor({ from, to }: TranscriptEntry, member: string): boolean {
+  return from === member || to.includes(member);
+}
