@@ -7,6 +7,7 @@ import type { JsonObject } from "../core/json.ts";
 import type { Scope } from "../core/protocol/keys.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
+import { describeAgents } from "./agents.suite.ts";
 import { describeResources } from "./resources.suite.ts";
 import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
@@ -40,6 +41,7 @@ const keyWith = async (options: { scopes: Scope[]; namespace?: string }) => {
 describe("MCP over HTTP", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
     describeTools(version, (asked) => connect(asked, ADMIN_KEY), rest);
+    describeAgents(version, (asked) => connect(asked, ADMIN_KEY));
     describeResources(version, (asked) => connect(asked, ADMIN_KEY), rest);
 
     it(`asks a client of ${version} for a key`, async () => {

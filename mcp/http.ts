@@ -1,14 +1,11 @@
 /** MCP over streamable HTTP at `/mcp`, inside the server of the REST API. */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { type NodeIncomingMessageLike, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest, type McpHandlerRequestOptions } from "@modelcontextprotocol/server";
-import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from "fastify";
 import { SkeinError } from "../core/errors.ts";
+import { type App, INSIDE, injectingFetch } from "./inside.ts";
 import { type BuildOptions, buildMcpServer } from "./server.ts";
 import { createSessions } from "./sessions.ts";
-
-type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, FastifyTypeProvider>;
 
 /** The SDK's own bound; larger definitions are registered over REST and submitted by name. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
@@ -67,26 +64,7 @@ export async function mountMcp(app: App, { fixtures = false }: McpOptions = {}):
   });
 }
 
-/** Never resolved: requests to it go to the app without a socket. A loopback name, so that the host check lets it pass. */
-const INSIDE = "http://localhost";
-
 function keyOf(request: Request | undefined): { apiKey?: string } {
   const match = /^Bearer +(\S+)$/i.exec(request?.headers.get("authorization") ?? "");
   return match ? { apiKey: match[1]! } : {};
-}
-
-function injectingFetch(app: App): typeof fetch {
-  return async (url, init = {}) => {
-    const { statusCode, headers, rawPayload } = await app.inject({
-      method: init.method as "GET",
-      url: String(url).slice(INSIDE.length),
-      headers: init.headers as Record<string, string>,
-      ...(typeof init.body === "string" && { payload: init.body }),
-      ...(init.signal && { signal: init.signal }),
-    });
-    return new Response(rawPayload.length > 0 ? new Uint8Array(rawPayload) : null, {
-      status: statusCode,
-      headers: { "content-type": String(headers["content-type"]) },
-    });
-  };
 }

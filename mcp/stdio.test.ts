@@ -9,6 +9,7 @@ import { loadConfig } from "../config.ts";
 import type { JsonObject } from "../core/json.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
+import { describeAgents } from "./agents.suite.ts";
 import { describeResources } from "./resources.suite.ts";
 import { describeTools, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
@@ -50,6 +51,7 @@ const rest = () => createClient({ url: embedded.url });
 describe("MCP over stdin and stdout", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
     describeTools(version, connect, rest);
+    describeAgents(version, connect);
     describeResources(version, connect, rest);
   }
 
@@ -94,6 +96,31 @@ describe("the process", () => {
     child.stdin!.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta } })}\n`);
     const { error } = JSON.parse((await lines.next()).value as string) as { error: { data: { supported: string[] } } };
     expect(error.data.supported).toContain("2026-07-28");
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    await exit;
+  });
+
+  it("answers a client that knows tasks with a task", async () => {
+    const child = start();
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    const clientCapabilities = { extensions: { "io.modelcontextprotocol/tasks": {} } };
+    const _meta = {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+      "io.modelcontextprotocol/clientCapabilities": clientCapabilities,
+    };
+    let id = 0;
+    const ask = async (method: string, params: JsonObject) => {
+      const request = { jsonrpc: "2.0", id: ++id, method, params: { ...params, _meta } };
+      child.stdin!.write(`${JSON.stringify(request)}\n`);
+      return (JSON.parse((await lines.next()).value as string) as { result: JsonObject }).result;
+    };
+    const definition = { name: "one", tasks: [{ id: "a", capability: "core.echo", input: 1 }] };
+    const created = await ask("tools/call", { name: "workflow_submit", arguments: { definition } });
+    expect(created).toMatchObject({ resultType: "task", status: "working" });
+    const status = async () => (await ask("tasks/get", { taskId: created.taskId! })).status;
+    await expect.poll(status).toBe("completed");
     const exit = once(child, "exit");
     child.stdin!.end();
     await exit;

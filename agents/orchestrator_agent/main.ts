@@ -13,7 +13,7 @@ import type { Json, JsonObject } from "../../core/json.ts";
 import { capabilityPlanner } from "../../core/planner/capability-planner.ts";
 import type { Planner } from "../../core/planner/planner.ts";
 import { templatePlanner } from "../../core/planner/template-planner.ts";
-import { mountMcp } from "../../mcp/main.ts";
+import { endWithCaller, mountMcp } from "../../mcp/main.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
@@ -104,7 +104,10 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     allowedHosts: config.allowedHosts,
     logger,
     version,
-    instrument: metrics.time,
+    instrument: (app) => {
+      metrics.time(app);
+      endWithCaller(app);
+    },
   });
   async function stopServing(): Promise<void> {
     isStopping = true;

@@ -30,6 +30,8 @@ const requiredCapabilities: ClientCapabilities = { extensions: { [TASKS_EXTENSIO
 
 /** Questions of one run shown at a time; when some are answered, others come. */
 const MAX_QUESTIONS = 20;
+/** Waiting tasks looked at to find them: what each waits for is in its input, which lists do not have. */
+const MAX_LOOKED_AT = 100;
 /** What the engine calls tasks that may wait for a decision. */
 const askingCapabilities = ["wait", "human.task"];
 
@@ -111,7 +113,7 @@ async function approvalsIn(client: Client, run: RunBody): Promise<{ task: TaskDe
   const { data } = await client.runs.tasks(run.id, { status: "waiting", limit: 1_000 });
   const asking = data.filter(({ capability }) => askingCapabilities.includes(capability));
   const found: { task: TaskDetailBody; approval: JsonObject }[] = [];
-  for (const { id } of asking) {
+  for (const { id } of asking.slice(0, MAX_LOOKED_AT)) {
     if (found.length === MAX_QUESTIONS) break;
     const task = await client.runs.task(run.id, id);
     const approval = approvalIn(task.input);
