@@ -2,7 +2,7 @@
 import type { Client } from "@modelcontextprotocol/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { JsonObject } from "../core/json.ts";
-import { call, type ProtocolVersion, refusal, textOf } from "./tools.suite.ts";
+import { call, eventually, type ProtocolVersion, refusal, textOf } from "./tools.suite.ts";
 
 export function describeAgents(version: ProtocolVersion, connect: (version: ProtocolVersion) => Promise<Client>): void {
   describe(`an agent that is a client of ${version}`, () => {
@@ -53,7 +53,7 @@ export function describeAgents(version: ProtocolVersion, connect: (version: Prot
       const agents = (await call(client, "agent_list", { limit: 100 })).data;
       expect(agents).toContainEqual(expect.objectContaining({ name, status: "left" }));
       const claimAgain = () => client.callTool({ name: "task_claim", arguments: { ...self, wait_seconds: 0 } });
-      await expect.poll(async () => textOf(await claimAgain()), { timeout: 10_000 }).toMatch(/^UNAUTHENTICATED: /);
+      await expect.poll(async () => textOf(await claimAgain()), eventually).toMatch(/^UNAUTHENTICATED: /);
     });
 
     it("gives a task back, and fails one so that it is not tried again", async () => {
@@ -132,6 +132,10 @@ export function describeAgents(version: ProtocolVersion, connect: (version: Prot
       // An agent's token does not open another's inbox.
       const foreign = await refusal(client, "inbox_read", { agent: bob, agent_token: annToken });
       expect(foreign.code).toBe("AGENT_NOT_FOUND");
+      const forged = { ...message, key: "other", from: { kind: "agent", name: bob } };
+      expect((await refusal(client, "message_send", { agent_token: annToken, messages: [forged] })).code).toBe(
+        "REQUEST_INVALID",
+      );
       const lost = { to: `nobody-${version}`, body: "Hello?", must_route: true };
       expect((await refusal(client, "message_send", { messages: [lost] })).code).toBe("AGENT_NOT_FOUND");
     });

@@ -11,7 +11,7 @@ import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
 import { describeAgents } from "./agents.suite.ts";
 import { describeResources } from "./resources.suite.ts";
-import { describeTools, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
+import { describeTools, eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
 const main = new URL("./main.ts", import.meta.url).href;
 const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL }))`;
@@ -120,7 +120,7 @@ describe("the process", () => {
     const created = await ask("tools/call", { name: "workflow_submit", arguments: { definition } });
     expect(created).toMatchObject({ resultType: "task", status: "working" });
     const status = async () => (await ask("tasks/get", { taskId: created.taskId! })).status;
-    await expect.poll(status).toBe("completed");
+    await expect.poll(status, eventually).toBe("completed");
     const exit = once(child, "exit");
     child.stdin!.end();
     await exit;

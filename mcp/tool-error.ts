@@ -36,6 +36,7 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   STATE_CONFLICT: "Read it again with agent_state_get, and write with the revision that it has now.",
   MEMORY_NOT_FOUND: "memory_list shows the entries there are.",
   MEMORY_FULL: "memory_forget makes room.",
+  INBOX_FULL: "The agent has to acknowledge messages (inbox_ack) before it can be sent more.",
   RUN_NOT_FOUND: listRuns,
   RUN_INPUTS_INVALID: "Correct `inputs` and submit again.",
   RUN_ALREADY_FINISHED: "run_result shows how it ended.",

@@ -9,6 +9,9 @@ import { defineExecutor } from "../sdk/executor.ts";
 export const protocols = { "2025-11-25": {}, "2026-07-28": { versionNegotiation: { mode: "auto" } } } as const;
 export type ProtocolVersion = keyof typeof protocols;
 
+/** How long to wait for what must come, on a machine that has other things to do. */
+export const eventually = { timeout: 20_000 };
+
 export const diamond = {
   name: "diamond",
   tasks: [
@@ -282,13 +285,13 @@ export function describeTools(
           watched = (await watch(watched.last_event, 0)).structuredContent as Watched;
           seen.push(...watched.events);
           return typesOf("a");
-        })
+        }, eventually)
         .toContain("task.completed");
       expect(watched).toMatchObject({ more: true, run: { status: "running" } });
 
       progress.length = 0;
       const rest = watch(watched.last_event, 30);
-      await expect.poll(() => progress.length).toBeGreaterThan(0);
+      await expect.poll(() => progress.length, eventually).toBeGreaterThan(0);
       await call(client, "run_signal", { run_id: run_id!, name: "go", payload: { by: "ann" } });
       const { structuredContent, ...shown } = await rest;
       watched = structuredContent as Watched;
@@ -306,7 +309,7 @@ export function describeTools(
     it("finds what waits for a decision, says why it does, and decides once", async () => {
       const { id: run_id } = await call(client, "workflow_submit", { definition: ask });
       const waiting = async () => (await call(client, "run_tasks", { run_id: run_id!, status: "waiting" })).data;
-      await expect.poll(waiting).toMatchObject([{ key: "ask", status: "waiting" }]);
+      await expect.poll(waiting, eventually).toMatchObject([{ key: "ask", status: "waiting" }]);
       const task = { run_id: run_id!, task: "ask" };
       expect(await call(client, "task_get", task)).toMatchObject({ input: { approval: { payload: { sum: 7 } } } });
       const { reasons } = await call(client, "task_why", task);
@@ -320,7 +323,7 @@ export function describeTools(
       const { id: other } = await call(client, "workflow_submit", { definition: ask });
       const rejected = { run_id: other!, task: "ask", comment: "too much" };
       await expect
-        .poll(async () => (await client.callTool({ name: "task_reject", arguments: rejected })).isError)
+        .poll(async () => (await client.callTool({ name: "task_reject", arguments: rejected })).isError, eventually)
         .toBeFalsy();
       const result = await call(client, "run_result", { run_id: other!, wait_seconds: 30 });
       expect(result).toMatchObject({ status: "failed", error: { task: "ask", code: "rejected" } });

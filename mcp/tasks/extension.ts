@@ -80,8 +80,10 @@ export function knowsTasks(request: Request): boolean {
   return declared(request).extensions?.[TASKS_EXTENSION] !== undefined;
 }
 
+/** With a form; a client that only opens pages names that alone, one that says nothing more takes forms. */
 function canAsk(request: Request): boolean {
-  return declared(request).elicitation !== undefined;
+  const { elicitation } = declared(request);
+  return elicitation !== undefined && (elicitation.form !== undefined || Object.keys(elicitation).length === 0);
 }
 
 /** Said with every request. */
