@@ -6,6 +6,7 @@ import {
   type McpServerOptions,
   type Resource,
   type ServerContext,
+  type ServerEventBus,
 } from "@modelcontextprotocol/server";
 import { type Client, type ClientOptions, createAgentClient, createClient } from "../sdk/client.ts";
 import { version } from "../version.ts";
@@ -13,6 +14,7 @@ import { explainFailedRunPrompt } from "./prompts/explain-failed-run.ts";
 import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
 import { offerResources } from "./resources.ts";
 import type { RunSummary } from "./run-summary.ts";
+import { offerSubscriptions } from "./subscriptions.ts";
 import { knowsTasks, offerTasks } from "./tasks/extension.ts";
 import { createdTask } from "./tasks/run-task.ts";
 import type { ToolContext } from "./tool.ts";
@@ -113,6 +115,8 @@ export interface BuildOptions {
   extend?(server: McpServer, client: Client): void;
   /** Answers a request in the place of the server. */
   refuse?(body: unknown): Response | undefined;
+  /** Tells of runs that change. Without one, nothing can be subscribed to. */
+  bus?: ServerEventBus;
   /** The resources that `extend` adds. */
   listed?: readonly Resource[];
 }
@@ -120,7 +124,7 @@ export interface BuildOptions {
 /** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does over `access`. */
 export function buildMcpServer(
   access: ClientOptions,
-  { era = "legacy", options, extend, listed = [] }: BuildOptions = {},
+  { era = "legacy", options, extend, bus, listed = [] }: BuildOptions = {},
 ): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
@@ -129,7 +133,7 @@ export function buildMcpServer(
       capabilities: {
         tools: { listChanged: false },
         prompts: { listChanged: false },
-        resources: { listChanged: false, subscribe: false },
+        resources: { listChanged: false, subscribe: bus !== undefined },
       },
       ...options,
       cacheHints: { "tools/list": forever, "prompts/list": forever, "resources/templates/list": forever },
@@ -144,6 +148,7 @@ export function buildMcpServer(
     });
   }
   offerResources(server, client, listed);
+  if (bus && era === "legacy") offerSubscriptions(server, client, bus);
   planWorkflowPrompt(server, client);
   explainFailedRunPrompt(server, client);
   // The 2025 versions have tasks of another kind.

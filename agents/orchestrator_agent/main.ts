@@ -117,7 +117,14 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     await orchestrator.stop();
   }
 
-  await mountMcp(app, { fixtures: config.mcpFixtures });
+  await mountMcp(app, {
+    fixtures: config.mcpFixtures,
+    onRunChange: (hear) =>
+      wakeups.subscribe(
+        ({ runId }) => runId && hear(runId),
+        () => {},
+      ),
+  });
   await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await stopServing();
     throw cannotListen(config, error);
