@@ -1,6 +1,6 @@
 /**
  * The whole system in this process: an orchestrator and an executor, over PGlite and the in-process transport, or over
- * the servers that DATABASE_URL and AMQP_URL name.
+ * the servers that DATABASE_URL, AMQP_URL and REDIS_URL name.
  */
 import type { Logger } from "pino";
 import { withBuiltin } from "./agents/executor_agents/builtin.ts";
@@ -8,6 +8,8 @@ import { startExecutor } from "./agents/executor_agents/executor.ts";
 import { serve } from "./agents/orchestrator_agent/main.ts";
 import type { Config } from "./config.ts";
 import { SkeinError } from "./core/errors.ts";
+import type { Memory } from "./memory/memory.ts";
+import { connectRedis } from "./memory/redis.ts";
 import type { Executor } from "./sdk/executor.ts";
 import { openPglite } from "./store/pglite.ts";
 import { openPostgres } from "./store/postgres.ts";
@@ -61,7 +63,9 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       return transport;
     };
     const transport = await connect();
-    const served = await serve({ store, transport, config, logger, requireKey });
+    const memory = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, config, logger);
+    if (memory) opened.push(() => memory.close());
+    const served = await serve({ store, transport, memory, config, logger, requireKey });
     opened.push(() => served.stop());
     if (options.withoutExecutor) return { url: served.url, stop: closeAll };
     const executor = await startExecutor({
@@ -90,6 +94,13 @@ function openStore(config: Config, logger: Logger, inMemory = false): Promise<St
     connections: config.databaseConnections,
     limits: config.limits,
     onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
+  });
+}
+
+function openRedis(url: string, { limits }: Config, logger: Logger): Promise<Memory> {
+  return connectRedis(url, {
+    limits,
+    onError: (error) => logger.warn({ err: error }, "the connection to Redis was lost"),
   });
 }
 

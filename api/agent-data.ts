@@ -5,7 +5,7 @@ import type { NewEntryBody, NewMessageBody } from "../core/protocol/agent-data.t
 import type { ReportItem } from "../core/protocol/tasks.ts";
 import type { DataEffects, NewEntry, NewMessage } from "../store/store.ts";
 
-/** Of messages that say nothing of it. */
+/** Of messages that say nothing of it; a request is of no use to anybody once its asker has been told of no reply. */
 const DEFAULT_MESSAGE_TTL = "7d";
 
 export function newEntryOf({ type, content, ttl }: NewEntryBody): NewEntry {
@@ -13,7 +13,8 @@ export function newEntryOf({ type, content, ttl }: NewEntryBody): NewEntry {
 }
 
 export function newMessageOf(message: NewMessageBody): NewMessage {
-  const { to, body, type, conversation, reply_to, key, ttl = DEFAULT_MESSAGE_TTL, must_route } = message;
+  const { to, body, type, conversation, reply_to, key, expects_reply, must_route } = message;
+  const { ttl = expects_reply ?? DEFAULT_MESSAGE_TTL } = message;
   return {
     to,
     body,
@@ -23,6 +24,7 @@ export function newMessageOf(message: NewMessageBody): NewMessage {
     key: key ?? null,
     ttlMs: parseDuration(ttl),
     mustRoute: must_route ?? false,
+    expectsReplyMs: optionalDuration(expects_reply),
   };
 }
 

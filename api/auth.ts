@@ -5,7 +5,7 @@ import type { AllowedCapabilities } from "../core/allowed-capabilities.ts";
 import { SkeinError } from "../core/errors.ts";
 import type { Scope } from "../core/protocol/keys.ts";
 import { scopes } from "../core/protocol/keys.ts";
-import type { AgentIdentity, AgentStore, KeyStore } from "../store/store.ts";
+import type { AgentIdentity, AgentStore, KeyStore, Sender } from "../store/store.ts";
 import type { App } from "./context.ts";
 
 export interface Principal {
@@ -121,6 +121,13 @@ export function requireScope(principal: Principal, scope: Scope | "agent"): void
   }
   if (principal.scopes.includes(scope) || principal.scopes.includes("admin")) return;
   throw new SkeinError("SCOPE_MISSING", `This needs the scope ${scope}; create a key that has it.`);
+}
+
+/** Who a request is from. An agent may; a key needs the scope. */
+export function senderOf({ principal }: FastifyRequest, scope: Scope): Sender {
+  if (principal.agent) return { kind: "agent", name: principal.agent.name };
+  requireScope(principal, scope);
+  return { kind: "client", name: principal.name };
 }
 
 /** The agent a request acts as; the route must be one of `scope: "agent"`. */

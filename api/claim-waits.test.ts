@@ -57,6 +57,8 @@ function newBed() {
       inboxes: [],
       assigned: [],
       agents: [],
+      scopes: [],
+      registry: false,
       ...news,
     });
   return {

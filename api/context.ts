@@ -5,19 +5,21 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { Limits } from "../core/limits.ts";
 import type { Planner } from "../core/planner/planner.ts";
+import type { Memory } from "../memory/memory.ts";
 import type { Store } from "../store/store.ts";
 import type { Definitions } from "./definitions/definitions.ts";
+import type { Streams } from "./streams.ts";
 import type { Wakeups } from "./wakeups.ts";
 
 export interface ApiContext {
   store: Store;
+  memory: Memory;
   wakeups: Wakeups;
   definitions: Definitions;
   limits: Limits;
   /** The first is the default. */
   planners: readonly Planner[];
-  /** Event streams served at a time. */
-  maxStreams: number;
+  streams: Streams;
   /** The queues that carry the hints of a capability, and those for one agent alone; undefined where there is no broker. */
   queueNames:
     | {

@@ -2,11 +2,13 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { defaultLimits } from "../core/limits.ts";
+import type { Memory } from "../memory/memory.ts";
 import type { Store } from "../store/store.ts";
 import type { OpenApi, Operation } from "../test/api/conformance.ts";
 import type { App } from "./context.ts";
 import { createDefinitions } from "./definitions/definitions.ts";
 import { buildServer } from "./server.ts";
+import { createStreams } from "./streams.ts";
 import { createWakeups } from "./wakeups.ts";
 
 const checks: Record<string, () => Promise<void>> = {};
@@ -18,12 +20,13 @@ let document: OpenApi;
 beforeAll(async () => {
   app = await buildServer({
     context: {
-      store: { runs: {}, leases: {}, agents: {} } as Store,
+      store: { runs: {}, leases: {}, agents: {}, agentData: {} } as Store,
+      memory: {} as Memory,
       wakeups: createWakeups(),
       definitions: createDefinitions(defaultLimits),
       limits: defaultLimits,
       planners: [],
-      maxStreams: 1,
+      streams: createStreams(1),
       queueNames: undefined,
       declareQueues: async () => {},
       bidsDecided: () => {},

@@ -16,7 +16,9 @@ const tags = [
   { name: "artifacts", description: "The files of a run" },
   { name: "work", description: "What executors say: claim, heartbeat, report, release" },
   { name: "agents", description: "Who takes part, and what they offer" },
-  { name: "agent data", description: "What agents keep and tell each other: state, memory, messages" },
+  { name: "agent data", description: "What agents keep: state and memory" },
+  { name: "shared memory", description: "Keys that agents share, by scope" },
+  { name: "messages", description: "What agents tell each other: inboxes, topics, replies" },
   { name: "keys", description: "API keys with their namespace and scopes" },
   { name: "system", description: "Health, metrics and error codes, outside `/v1` and without a key" },
 ];

@@ -15,11 +15,14 @@ import { bidRoutes } from "./routes/bids.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
+import { messageRoutes } from "./routes/messages.ts";
 import { pictureRoutes } from "./routes/pictures.ts";
 import { planRoutes } from "./routes/plans.ts";
+import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
+import { sharedMemoryRoutes } from "./routes/shared-memory.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { taskRoutes } from "./routes/tasks.ts";
@@ -69,6 +72,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   app.addHook("onSend", async (_request, reply) => {
     if (context.wakeups.isClosed) reply.header("connection", "close");
   });
+  app.addHook("preClose", async () => context.streams.close());
   closeSilentSockets(app);
   instrument?.(app);
   await serveReference(app, version);
@@ -96,6 +100,9 @@ const v1Routes = [
   taskRoutes,
   agentRoutes,
   agentDataRoutes,
+  messageRoutes,
+  sharedMemoryRoutes,
+  registryRoutes,
   bidRoutes,
   keyRoutes,
 ];

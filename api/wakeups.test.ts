@@ -9,6 +9,8 @@ const news: News = {
   assigned: [],
   agents: [],
   inboxes: [],
+  scopes: [],
+  registry: false,
 };
 const anything = () => true;
 const never = new AbortController().signal;
@@ -137,6 +139,8 @@ it("the news of a commit names each capability once, and the agents that have be
     namespace: "n",
     runId: "r",
     inboxes: [],
+    scopes: [],
+    registry: false,
     capabilities: ["a", "b"],
     announced: ["c"],
     assigned: ["agent-4"],

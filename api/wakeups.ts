@@ -17,6 +17,10 @@ export interface News {
   agents: string[];
   /** Names of agents that have new messages. */
   inboxes: string[];
+  /** Scopes of shared memory that have changed. */
+  scopes: string[];
+  /** Agents have come, left, been lost or returned. */
+  registry: boolean;
 }
 
 export interface Wakeups {
@@ -116,7 +120,7 @@ export function createWakeups(): Wakeups {
 }
 
 /** The news in what was committed. */
-export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
+export function newsOf({ namespace, runId, facts }: Pick<CommittedFacts, "namespace" | "runId" | "facts">): News {
   const capabilities = new Set<string>();
   const announced = new Set<string>();
   const assigned = new Set<string>();
@@ -137,12 +141,17 @@ export function newsOf({ namespace, runId, facts }: CommittedFacts): News {
     assigned: [...assigned],
     agents: [...agents],
     inboxes: [],
+    scopes: [],
+    registry: false,
   };
 }
 
 /** News of something else than a run. */
-export function newsFor(namespace: string, about: Partial<Pick<News, "agents" | "inboxes">>): News {
-  return { namespace, runId: "", capabilities: [], announced: [], assigned: [], agents: [], inboxes: [], ...about };
+export function newsFor(
+  namespace: string,
+  about: Partial<Pick<News, "agents" | "inboxes" | "scopes" | "registry">>,
+): News {
+  return { ...newsOf({ namespace, runId: "", facts: [] }), ...about };
 }
 
 /** A running attempt was ended by somebody else than its agent, which has to be told. */

@@ -2,16 +2,24 @@
 
 import type { Writer } from "../core/agent-data.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { AgentStateBody, MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
-import type { AgentBody, CapabilityBody } from "../core/protocol/agents.ts";
+import type {
+  AgentStateBody,
+  MemoryEntryBody,
+  MessageBody,
+  SubscriptionBody,
+  WorkingStateBody,
+} from "../core/protocol/agent-data.ts";
+import type { AgentBody, CapabilityBody, RegistryEventBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
+import type { SharedChangeBody, SharedEntryBody } from "../core/protocol/shared-memory.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
 import { explain, type TaskFacts } from "../core/why.ts";
+import type { WorkingState } from "../memory/memory.ts";
 import type {
   Agent,
   AgentState,
@@ -24,8 +32,12 @@ import type {
   Message,
   PageOf,
   PlanRecord,
+  RegistryEvent,
   Run,
+  SharedChange,
+  SharedEntry,
   StoredWorkflow,
+  Subscription,
   TaskDetail,
   TaskRecord,
 } from "../store/store.ts";
@@ -300,6 +312,31 @@ export function messageBody(message: Message): MessageBody {
     expires_at: time(message.expiresAt),
     writer: writerBody(message.writer),
   };
+}
+
+export function workingStateBody({ document, revision, updatedAt, expiresAt }: WorkingState): WorkingStateBody {
+  return { document, revision, updated_at: time(updatedAt), expires_at: time(expiresAt) };
+}
+
+export function sharedEntryBody({ key, value, ...rest }: SharedEntry): SharedEntryBody {
+  return { key, value, ...sharedTimes(rest) };
+}
+
+export function sharedChangeBody({ key, ...change }: SharedChange): SharedChangeBody {
+  const { value } = change;
+  return { key, removed: value === undefined, ...(value !== undefined && { value }), ...sharedTimes(change) };
+}
+
+function sharedTimes({ revision, updatedAt, expiresAt, by }: Omit<SharedChange, "key" | "value">) {
+  return { revision, updated_at: time(updatedAt), expires_at: time(expiresAt), by };
+}
+
+export function registryEventBody({ type, agentId, name, at }: RegistryEvent): RegistryEventBody {
+  return { type, agent_id: agentId, name, at: time(at) };
+}
+
+export function subscriptionBody({ topic, createdAt }: Subscription): SubscriptionBody {
+  return { topic, created_at: time(createdAt) };
 }
 
 function writerBody(writer: Writer): AgentStateBody["writer"] {

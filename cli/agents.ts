@@ -29,6 +29,22 @@ export async function listAgents(context: Context, { limit }: { limit: number })
   );
 }
 
+/** A line an event; as JSON, a line of JSON. */
+export async function watchAgents(context: Context): Promise<void> {
+  const client = await context.client();
+  try {
+    for await (const event of client.agents.watch(context.interrupt())) {
+      if (event === "start") continue;
+      if (event === "reset") context.note("Too much was missed; `skein agents list` shows who is there.");
+      else if (context.json) context.stdout.write(`${JSON.stringify(event)}\n`);
+      else context.stdout.write(`${event.at} ${event.type} ${visible(event.name)} ${event.agent_id}\n`);
+    }
+  } catch (error) {
+    // Ctrl-C is how one leaves.
+    if ((error as Error).name !== "AbortError") throw error;
+  }
+}
+
 function statusOf({ status, cordoned, draining }: AgentBody): string {
   if (status !== "live") return status;
   return draining ? "draining" : cordoned ? "cordoned" : status;

@@ -13,6 +13,7 @@ export function eventLine(event: RunEvent, progress: Progress): string {
         ...(event.agent_id && { agent: event.agent_id }),
         ...(event.type === "task.completed" && { took: tookOf(progress, event.key) }),
         ...(event.delay_ms !== undefined && { retry_in: formatMs(event.delay_ms) }),
+        of: event.of,
         by: event.by,
         reason: event.reason,
         error: event.error && `${event.error.code}: ${event.error.message}`,

@@ -1,4 +1,5 @@
 /** How things look on a terminal: tables, JSON, times. What others wrote never reaches the terminal as control codes. */
+import type { Json } from "../core/json.ts";
 import type { Context } from "./context.ts";
 
 /** `--json` prints this and nothing else; C1 controls are escaped, as JSON itself escapes only C0. */
@@ -68,4 +69,13 @@ export function formatSpan(from: string | null, to: string | null): string {
 /** `1 task`, `2 tasks` */
 export function counted(count: number, noun: string): string {
   return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** A value as an argument of a command line. */
+export function jsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Embedded } from "../embedded.ts";
-import { createClient } from "../sdk/client.ts";
+import { createAgentClient, createClient } from "../sdk/client.ts";
 import { type InvokeOptions, invoke, startTestSystem } from "./invoke.suite.ts";
 
 const ESCAPE = String.fromCharCode(27);
@@ -583,12 +583,100 @@ describe("skein agents, capabilities and keys", () => {
     expect(JSON.parse((await skein(["agents", "memory", id, "--limit", "1", "--json"])).stdout)).toHaveLength(1);
 
     const inbox = await skein(["agents", "inbox", "clerk"]);
-    expect(inbox.stdout).toMatch(/ local \(client\) +told +c1 +\S+ ago +in 6d\S+ +\{"n":1\}\n$/);
+    expect(inbox.stdout).toMatch(/ local \(client\) +clerk +told +c1 +\S+ ago +in 6d\S+ +\{"n":1\}\n$/);
     expect(JSON.parse((await skein(["agents", "inbox", id, "--json"])).stdout)).toMatchObject([{ body: { n: 1 } }]);
     expect(await skein(["agents", "inbox", "0198c0de-0000-7000-8000-000000000000"])).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/AGENT_NOT_FOUND/),
     });
+  });
+
+  it("send sends to an agent, a topic or all; topics are subscribed to, inboxes followed, replies awaited", async () => {
+    const client = createClient({ url: system.url });
+    const { id, agent_token } = await client.agents.register({ name: "hearer", capabilities: ["none"] });
+    const topics = await skein(["agents", "topics", "hearer", "--subscribe", "geese", "--subscribe", "ducks"]);
+    expect(topics.stdout).toMatch(/^TOPIC +SUBSCRIBED\nducks .*\ngeese .*\n$/);
+    const left = await skein(["agents", "topics", "hearer", "--unsubscribe", "ducks", "--json"]);
+    expect(JSON.parse(left.stdout)).toMatchObject([{ topic: "geese" }]);
+    expect((await skein(["send", '{"n":1}', "--to", "hearer", "--type", "told"])).stdout).toMatch(/^\S+ is sent\n$/);
+    const post = ["send", "honk", "--topic", "geese", "--key", "k"];
+    expect((await skein(post)).stdout).toMatch(/ is sent to 1 agent\n$/);
+    expect((await skein(post)).stdout).toMatch(/ was sent before to 1 agent\n$/);
+    expect(JSON.parse((await skein(["send", "all", "--broadcast", "--json"])).stdout)).toMatchObject([{ missed: 0 }]);
+    expect(await skein(["send", "nowhere"])).toMatchObject({ code: 2, stderr: expect.stringMatching(/--to <agent>/) });
+    expect(await skein(["send", "x", "--to", "a", "--broadcast"])).toMatchObject({ code: 2 });
+
+    const stop = new AbortController();
+    let seen = "";
+    const onOutput = (written: string) => {
+      seen += written;
+      if (seen.split("\n").length > 3) stop.abort();
+    };
+    const followed = await invoke(["agents", "inbox", "hearer", "--follow", "--server", system.url], {
+      signal: stop.signal,
+      onOutput,
+    });
+    expect(followed.code).toBe(0);
+    expect(followed.stdout.split("\n").map((line) => line.slice(37))).toEqual([
+      'local (client) → hearer told {"n":1}',
+      'local (client) → topic geese "honk"',
+      'local (client) → all "all"',
+      "",
+    ]);
+
+    expect(await skein(["send", "?", "--to", "nobody", "--ask", "1ms"])).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/Nobody replied/),
+    });
+    const hearer = createAgentClient({ url: system.url }, { id, agent_token });
+    const answering = (async () => {
+      for await (const { id, type, from } of hearer.data.inbox.stream()) {
+        if (type === "ask") return hearer.send([{ to: from.name, reply_to: id, body: "!" }]);
+      }
+    })();
+    const reply = await skein(["send", "?", "--to", "hearer", "--type", "ask", "--ask", "20s"]);
+    expect(reply).toMatchObject({ code: 0, stdout: '"!"\n', stderr: "Reply of hearer:\n" });
+    await answering;
+  });
+
+  it("memory has keys that are written, read, listed, watched and deleted", async () => {
+    expect((await skein(["memory", "put", "plans", "a/1", '{"n":1}', "--ttl", "1h"])).stdout).toBe(
+      "a/1 has revision 1\n",
+    );
+    expect(await skein(["memory", "put", "plans", "a/1", "x", "--if-revision", "0"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/MEMORY_CONFLICT/),
+    });
+    await skein(["memory", "put", "plans", "b", "text"]);
+    const got = await skein(["memory", "get", "plans", "a/1"]);
+    expect(JSON.parse(got.stdout)).toEqual({ n: 1 });
+    expect(got.stderr).toMatch(/^Revision 1, written \S+ ago by local\.\n$/);
+    expect((await skein(["memory", "list", "plans", "--prefix", "a"])).stdout).toMatch(
+      /\na\/1 +1 +\S+ ago +local +\{"n":1\}\n$/,
+    );
+    const stop = new AbortController();
+    const onOutput = (written: string) => void (written.includes("gone") && stop.abort());
+    const watching = skein(["memory", "list", "plans", "--watch"], { signal: stop.signal, onOutput });
+    await skein(["memory", "delete", "plans", "a/1"]);
+    await skein(["memory", "put", "plans", "over", "1", "--ttl", "1ms"]);
+    const watched = await watching;
+    expect(watched.code).toBe(0);
+    expect(watched.stdout).toMatch(/^2 b = "text" \(local\)$/m);
+  });
+
+  it("agents are watched as they come and go", async () => {
+    const stop = new AbortController();
+    const client = createClient({ url: system.url });
+    const onOutput = (written: string) => void (written.includes("left") && stop.abort());
+    const watching = skein(["agents", "watch"], { signal: stop.signal, onOutput });
+    // The watch may begin after an agent has come, so agents come until one is seen to go.
+    while (!stop.signal.aborted) {
+      const agent = await client.agents.register({ name: "passer-by", capabilities: ["none"] });
+      await createAgentClient({ url: system.url }, agent).leave();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect((await watching).stdout).toMatch(/^\S+Z left passer-by \S+$/m);
   });
 
   it("keys are created, listed, used and revoked", async () => {

@@ -202,6 +202,10 @@ function addRuns(program: Command, does: Does): void {
     .description("why a task is where it is")
     .action(does(async () => (await load()).why));
   runs
+    .command("repeats <run>")
+    .description("work that several tasks did: the same capability on the same input")
+    .action(does(async () => (await load()).repeats));
+  runs
     .command("bids <run> <task>")
     .description("who bid what for a task that is allocated by contract-net")
     .action(does(async () => (await load()).bids));
@@ -347,6 +351,8 @@ const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "mess
 
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
+  addMessages(program, does);
+  addMemory(program, does);
   addKeys(program, does);
   program
     .command("import")
@@ -386,6 +392,10 @@ function addAgents(program: Command, does: Does): void {
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
     .action(does(async () => (await load()).listAgents));
   agents
+    .command("watch")
+    .description("agents that register, leave, are lost and return, until Ctrl-C")
+    .action(does(async () => (await load()).watchAgents));
+  agents
     .command("cordon <agent>")
     .description("give it nothing new; what it has it finishes")
     .action(does(async () => (await load()).cordon));
@@ -401,6 +411,7 @@ function addAgents(program: Command, does: Does): void {
   agents
     .command("state <agent>")
     .description("the document that an agent, by id or name, keeps as its state")
+    .option("--working", "its working state instead, which may be lost")
     .action(does(async () => (await data()).agentState));
   agents
     .command("memory <agent>")
@@ -413,7 +424,14 @@ function addAgents(program: Command, does: Does): void {
     .command("inbox <agent>")
     .description("messages that an agent has not acknowledged, the oldest first")
     .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LIMIT_DEFAULT)
+    .option("--follow", "go on with what comes, until Ctrl-C")
     .action(does(async () => (await data()).agentInbox));
+  agents
+    .command("topics <agent>")
+    .description("the topics of which an agent's inbox has what is said")
+    .option("--subscribe <topic>", "one more; repeatable", collect)
+    .option("--unsubscribe <topic>", "one less; repeatable", collect)
+    .action(does(async () => (await data()).agentTopics));
   const capabilities = program
     .command("capabilities")
     .description("what tasks can ask for, and how many offer it")
@@ -426,6 +444,50 @@ function addAgents(program: Command, does: Does): void {
     )
     .option("--bid-window <duration>", "of contract-net: how long a round waits for bids, default 500ms", duration)
     .action(does(async () => (await load()).allocate));
+}
+
+function addMessages(program: Command, does: Does): void {
+  program
+    .command("send <body>")
+    .description("send a message to an agent, a topic, or all agents; the body is JSON, or else a text")
+    .addOption(new Option("--to <agent>", "an agent, by name or id").conflicts(["topic", "broadcast"]))
+    .addOption(new Option("--topic <topic>", "all that are subscribed to it").conflicts("broadcast"))
+    .option("--broadcast", "all agents that are there")
+    .option("--type <type>", "for the receiver to tell messages apart by")
+    .option("--conversation <name>", "what it belongs to")
+    .option("--key <key>", "send it once under this key, however often it is asked for")
+    .option("--ask <duration>", "wait for a reply, and print it; without one exit with 1")
+    .action(does(async () => (await import("./send.ts")).sendMessage));
+}
+
+function addMemory(program: Command, does: Does): void {
+  const memory = program.command("memory").description("keys that agents share, by scope");
+  const load = () => import("./shared-memory.ts");
+  memory
+    .command("list <scope>")
+    .description("the keys of a scope")
+    .option("--prefix <text>", "only keys that begin so")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .option("--watch", "what there is, and then each change, until Ctrl-C")
+    .action(does(async () => (await load()).listShared));
+  memory
+    .command("get <scope> <key>")
+    .description("the value of a key")
+    .action(does(async () => (await load()).getShared));
+  memory
+    .command("put <scope> <key> <value>")
+    .description("write a key; the value is JSON, or else a text")
+    .option("--ttl <duration>", "gone after this long, such as 1h; default: it stays")
+    .option(
+      "--if-revision <n>",
+      "only if that is its revision; 0: if there is none",
+      wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    )
+    .action(does(async () => (await load()).putShared));
+  memory
+    .command("delete <scope> <key>")
+    .description("take a key away")
+    .action(does(async () => (await load()).deleteShared));
 }
 
 function addKeys(program: Command, does: Does): void {

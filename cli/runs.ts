@@ -114,6 +114,22 @@ export async function why(context: Context, id: string, task: string): Promise<v
   for (const { message } of answer.reasons) stdout.write(`  ${visible(message)}\n`);
 }
 
+export async function repeats(context: Context, id: string): Promise<void> {
+  const client = await context.client();
+  const { data } = await client.runs.repeats(id);
+  if (context.json) return printJson(context, data);
+  const more = (count: number) => (count > 0 ? ` and ${count} more` : "");
+  printTable(
+    context,
+    ["TIMES", "CAPABILITY", "TASKS"],
+    data.map(({ capability, tasks, count }) => [
+      String(count),
+      capability,
+      tasks.join(" ") + more(count - tasks.length),
+    ]),
+  );
+}
+
 export async function bids(context: Context, id: string, task: string): Promise<void> {
   const client = await context.client();
   const { data } = await client.runs.bids(id, task);

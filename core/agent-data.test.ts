@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { mayPass, refuseEntries, refuseMessage, refuseState } from "./agent-data.ts";
+import { addressPost, mayPass, refuseEntries, refuseMessage, refuseState, refuseSubscription } from "./agent-data.ts";
 import { defaultLimits } from "./limits.ts";
 
 const limits = {
@@ -70,6 +70,41 @@ describe("a message", () => {
   });
 });
 
+describe("a message to many", () => {
+  const inbox = (name: string, unread: number) => ({ name, unread });
+  const post = { to: "the topic", body: fits, mustRoute: false };
+  it.each([
+    ["nobody", [], false, { recipients: [], missed: 0 }],
+    ["nobody, that must be heard", [], true, "AGENT_NOT_FOUND"],
+    ["some", [inbox("a", 0), inbox("b", 2)], false, { recipients: [inbox("a", 0), inbox("b", 2)], missed: 0 }],
+    [
+      "some, of whom one has no room",
+      [inbox("a", 3), inbox("b", 2)],
+      false,
+      { recipients: [inbox("b", 2)], missed: 1 },
+    ],
+    ["all of some, of whom one has no room", [inbox("a", 3), inbox("b", 2)], true, "INBOX_FULL"],
+    ["too many", ["a", "b", "c", "d"].map((name) => inbox(name, 0)), false, "TOO_MANY_RECIPIENTS"],
+  ])("to %s", (_, recipients, mustRoute, expected) => {
+    const answer = addressPost({ ...post, recipients, mustRoute }, { ...limits, recipients: 3 });
+    expect("code" in answer ? answer.code : answer).toEqual(expected);
+  });
+
+  it("is refused when it is too large, whoever would hear it", () => {
+    expect(addressPost({ ...post, body: large, recipients: [] }, limits)).toMatchObject({
+      code: "AGENT_DATA_TOO_LARGE",
+    });
+  });
+});
+
+it("a subscription is refused to an agent that has as many as it may", () => {
+  expect(refuseSubscription("a", 1, { ...limits, subscriptions: 2 })).toBeUndefined();
+  expect(refuseSubscription("a", 2, { ...limits, subscriptions: 2 })).toMatchObject({
+    code: "SUBSCRIPTIONS_FULL",
+    message: expect.stringContaining('"a" would have 3 subscriptions; the limit is 2 subscriptions per agent'),
+  });
+});
+
 describe("a refusal", () => {
   it.each([
     ["STATE_CONFLICT", true],
@@ -77,6 +112,7 @@ describe("a refusal", () => {
     ["MEMORY_FULL", true],
     ["AGENT_DATA_TOO_LARGE", false],
     ["AGENT_NOT_FOUND", false],
+    ["TOO_MANY_RECIPIENTS", false],
   ] as const)("of the code %s may pass: %s", (code, passes) => {
     expect(mayPass({ code, message: "" })).toBe(passes);
   });

@@ -10,7 +10,14 @@ export type Writer = { taskId: string; attempt: number } | null;
 export interface Refusal {
   code: Extract<
     ErrorCode,
-    "STATE_CONFLICT" | "AGENT_DATA_TOO_LARGE" | "MEMORY_FULL" | "INBOX_FULL" | "AGENT_NOT_FOUND"
+    | "STATE_CONFLICT"
+    | "MEMORY_CONFLICT"
+    | "AGENT_DATA_TOO_LARGE"
+    | "MEMORY_FULL"
+    | "INBOX_FULL"
+    | "AGENT_NOT_FOUND"
+    | "TOO_MANY_RECIPIENTS"
+    | "SUBSCRIPTIONS_FULL"
   >;
   message: string;
 }
@@ -65,10 +72,47 @@ export function refuseMessage(
   limits: Limits,
 ): Refusal | undefined {
   if (mustRoute && !isKnown) return noSuchRecipient(to);
-  return (
-    tooLarge("messageBytes", body, "The message", limits) ??
-    tooMany("INBOX_FULL", "inboxMessages", unread + 1, `the inbox of "${to}" would have`, limits)
-  );
+  return refuseBody(body, limits) ?? refuseInbox(to, unread, limits);
+}
+
+/** One message to many, of whom each has so many unread. A full inbox misses it, unless all must have it. */
+export function addressPost<T extends { name: string; unread: number }>(
+  { to, recipients, body, mustRoute }: { to: string; recipients: readonly T[]; body: Json; mustRoute: boolean },
+  limits: Limits,
+): { recipients: T[]; missed: number } | Refusal {
+  if (mustRoute && recipients.length === 0) {
+    return { code: "AGENT_NOT_FOUND", message: `Nobody but its sender would hear a message to ${to}.` };
+  }
+  const tooBig = refuseBody(body, limits);
+  if (tooBig) return tooBig;
+  if (recipients.length > limits.recipients) {
+    const message = `The message to ${to} would have ${formatCount(recipients.length)} recipients; ${limitSentence("recipients", limits)}.`;
+    return { code: "TOO_MANY_RECIPIENTS", message };
+  }
+  const full = recipients.filter(({ name, unread }) => refuseInbox(name, unread, limits));
+  if (mustRoute && full.length > 0) return refuseInbox(full[0]!.name, full[0]!.unread, limits)!;
+  const missing = new Set(full);
+  return { recipients: recipients.filter((one) => !missing.has(one)), missed: full.length };
+}
+
+/** Undefined: it may subscribe to one more than it has. */
+export function refuseSubscription(name: string, existing: number, limits: Limits): Refusal | undefined {
+  if (existing < limits.subscriptions) return undefined;
+  const message = `The agent "${name}" would have ${formatCount(existing + 1)} subscriptions; ${limitSentence("subscriptions", limits)}. Else give some up.`;
+  return { code: "SUBSCRIPTIONS_FULL", message };
+}
+
+/** Undefined: a key that agents share may have this value. */
+export function refuseSharedValue(value: Json, limits: Limits): Refusal | undefined {
+  return tooLarge("sharedBytes", value, "The value", limits);
+}
+
+function refuseBody(body: Json, limits: Limits): Refusal | undefined {
+  return tooLarge("messageBytes", body, "The message", limits);
+}
+
+function refuseInbox(name: string, unread: number, limits: Limits): Refusal | undefined {
+  return tooMany("INBOX_FULL", "inboxMessages", unread + 1, `the inbox of "${name}" would have`, limits);
 }
 
 export function noSuchRecipient(to: string): Refusal {
@@ -83,7 +127,7 @@ function tooLarge(name: LimitName, content: Json, subject: string, limits: Limit
   if (bytes <= limits[name]) return undefined;
   return {
     code: "AGENT_DATA_TOO_LARGE",
-    message: `${subject} has ${formatCount(bytes)} bytes as JSON; ${limitSentence(name, limits)}. Keep what is larger as an artifact.`,
+    message: `${subject} has ${formatCount(bytes)} bytes as JSON; ${limitSentence(name, limits)}. Keep what is larger as an artifact (PUT /v1/runs/{run}/artifacts/{path}) and name that.`,
   };
 }
 

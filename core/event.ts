@@ -56,6 +56,7 @@ export interface TaskFact {
     | "task.failed"
     | "task.skipped"
     | "task.cancelled"
+    | "task.repeated"
     | "task.report_stale";
   task_id: string;
   key: string;
@@ -73,6 +74,8 @@ export interface TaskFact {
   window_ms?: number;
   /** On `task.awarded`: what each agent has bid; null: it declined or was silent. */
   bids?: { agent_id: string; bid: number | null }[];
+  /** On `task.repeated`: the key of the task that asks the same of the same capability, or has asked it. */
+  of?: string;
   /** How the claim came about: a broker hint, a long-poll, or handed over with the answer to a report. */
   via?: ClaimDoor;
   /** Executor's clock, RFC 3339: when the hint arrived and when the handler began. */

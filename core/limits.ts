@@ -40,6 +40,12 @@ export const defaultLimits = {
   /** The body of a message as JSON, and the messages that one agent has not acknowledged. */
   messageBytes: 64 * KiB,
   inboxMessages: 10_000,
+  /** Inboxes that one message to a topic, or to all, comes to; and the topics that one agent is subscribed to. */
+  recipients: 10_000,
+  subscriptions: 1_000,
+  /** A value that agents share as JSON, and the keys of one scope. */
+  sharedBytes: 64 * KiB,
+  sharedKeys: 10_000,
 };
 
 export type LimitName = keyof typeof defaultLimits;
@@ -68,6 +74,10 @@ const nouns: Record<LimitName, string> = {
   memoryEntries: "memory entries per agent",
   messageBytes: "bytes per message",
   inboxMessages: "unacknowledged messages per agent",
+  recipients: "recipients per message",
+  subscriptions: "subscriptions per agent",
+  sharedBytes: "bytes per shared value",
+  sharedKeys: "shared keys per scope",
 };
 
 /** The environment variable that sets a limit: `tasksPerRun` → `SKEIN_MAX_TASKS_PER_RUN`. */

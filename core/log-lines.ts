@@ -108,6 +108,8 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
     case "task.approved":
     case "task.rejected":
       return [line("orchestrator", "decide", `${event.type.slice("task.".length)} by ${event.by}`)];
+    case "task.repeated":
+      return [line("orchestrator", "grow", `task asks the same as ${event.of}`, { level: "warn" })];
     case "task.released":
       return [line("orchestrator", "release", "lease given back untouched")];
     case "task.report_stale":

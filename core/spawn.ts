@@ -1,15 +1,71 @@
 /** Tasks that a task adds to its own run when it completes. */
 import { type AllowedCapabilities, forbiddenCapabilities } from "./allowed-capabilities.ts";
+import { compileTemplate } from "./binding.ts";
 import { type Failure, failureKinds, SkeinError } from "./errors.ts";
-import type { Json } from "./json.ts";
+import type { Json, JsonObject } from "./json.ts";
 import type { Limits } from "./limits.ts";
+import { didYouMean } from "./near-miss.ts";
 import type { TaskSeed } from "./run.ts";
+import { compileSchema } from "./schema.ts";
 import { seedTasks } from "./seed.ts";
 import { checkSpawned } from "./workflow-check.ts";
 import { readShape } from "./workflow-shape.ts";
 
 /** Levels in the key of a spawned task, at most: `plan/search/read` has two above it. */
 const MAX_SPAWN_DEPTH = 16;
+
+/** What an agent has registered under a capability's name. */
+export interface KnownCapability {
+  name: string;
+  version: string;
+  inputSchema: JsonObject | null;
+}
+
+/**
+ * Why the tasks cannot be done, as far as it is known: nobody has ever offered a capability, or refuses an input that is known
+ * already. `names` are all that there are, for the message. Without this a name that a model made up would wait for its agent until it is unroutable.
+ */
+export function unfitSpawn(
+  tasks: readonly TaskSeed[],
+  known: readonly KnownCapability[],
+  names: readonly string[],
+): Failure | undefined {
+  for (const { key, capability, spec } of tasks) {
+    if (spec.engine) continue;
+    const versions = known.filter(({ name }) => name === capability);
+    if (versions.length === 0) {
+      const message = `Spawned task "${key}" asks for "${capability}", which no agent has ever registered.${didYouMean(capability, names)}`;
+      return refused(failureKinds.spawnInvalid, message);
+    }
+    const problem = inputProblem(spec.input, versions);
+    if (problem !== undefined) {
+      const message = `Spawned task "${key}": the input does not fit "${capability}": ${problem}`;
+      return refused(failureKinds.spawnInvalid, message);
+    }
+  }
+  return undefined;
+}
+
+/** What every version has against the input, by the last of them; undefined where it is not known yet, or one takes it. */
+function inputProblem(input: Json | undefined, versions: readonly KnownCapability[]): string | undefined {
+  const template = input === undefined ? undefined : compileTemplate(input);
+  if (!template?.isConstant) return undefined;
+  const value = template.evaluate({});
+  const problems = versions.map(({ inputSchema }) => firstProblem(value, inputSchema));
+  return problems.includes(undefined) ? undefined : problems.at(-1);
+}
+
+/** Schemas are the agents' own, and may be none that can be checked here. */
+function firstProblem(value: Json, schema: JsonObject | null): string | undefined {
+  if (!schema) return undefined;
+  try {
+    const [problem] = compileSchema(schema).findProblems(value);
+    return problem && `${problem.pointer || "it"} ${problem.message}`;
+  } catch (error) {
+    if (error instanceof SkeinError) return undefined;
+    throw error;
+  }
+}
 
 /**
  * The tasks as they will stand in the run, in topological order, with ids that are unique below their parent. They may need

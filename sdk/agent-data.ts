@@ -1,4 +1,5 @@
 /** What agents keep and tell each other: of one agent, by its id or name. */
+import { SkeinError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type {
   AcknowledgeAnswer,
@@ -9,11 +10,19 @@ import type {
   ForgottenBody,
   InboxAnswer,
   MemoryEntryBody,
+  MessageBody,
   MessagesAnswer,
   MessagesBody,
+  NewMessageBody,
+  ReplyAnswer,
   StateBody,
+  SubscriptionBody,
+  WorkingBody,
+  WorkingStateBody,
 } from "../core/protocol/agent-data.ts";
+import { MAX_WAIT_SECONDS } from "../core/protocol/common.ts";
 import type { Connection, PageOf, PageOptions } from "./connection.ts";
+import { followStream } from "./follow.ts";
 
 /** What must hold of the state for a write to take place, else STATE_CONFLICT; 0: that there is none. */
 export interface StateCondition {
@@ -44,9 +53,24 @@ export function agentDataOf(http: Connection, agent: string) {
           ...(ttl !== undefined && { ttl }),
           ...(writeId !== undefined && { write_id: writeId }),
         };
-        return http.put<AgentStateBody>(`${root}/state`, body, headersOf(condition));
+        return http.put<AgentStateBody>(`${root}/state`, body, conditionHeaders(condition));
       },
-      delete: (condition: StateCondition = {}) => http.delete(`${root}/state`, {}, headersOf(condition)),
+      delete: (condition: StateCondition = {}) => http.delete(`${root}/state`, {}, conditionHeaders(condition)),
+    },
+    /** A document beside the state, for what may be lost: at most a day, in Redis where the server has one. */
+    working: {
+      /** Rejects with STATE_NOT_FOUND where there is none. */
+      read: () => http.get<WorkingStateBody>(`${root}/working-state`),
+      /** `ttl`: default 1h. */
+      write: (document: Json, { ttl, writeId, ...condition }: WriteStateOptions = {}) => {
+        const body: WorkingBody = {
+          document,
+          ...(ttl !== undefined && { ttl }),
+          ...(writeId !== undefined && { write_id: writeId }),
+        };
+        return http.put<WorkingStateBody>(`${root}/working-state`, body, conditionHeaders(condition));
+      },
+      delete: (condition: StateCondition = {}) => http.delete(`${root}/working-state`, {}, conditionHeaders(condition)),
     },
     memory: {
       add: (entries: EntriesBody["entries"]) => http.post<EntriesAnswer>(memory(), { entries } satisfies EntriesBody),
@@ -60,10 +84,33 @@ export function agentDataOf(http: Connection, agent: string) {
       /** What is not acknowledged, oldest first; waits up to `wait` seconds for something. */
       read: (query: { limit?: number; wait?: number } = {}, signal?: AbortSignal) =>
         http.get<InboxAnswer>(`${root}/inbox`, query, { signal }),
-      acknowledge: (ids: AcknowledgeBody["ids"]) =>
-        http.post<AcknowledgeAnswer>(`${root}/inbox/ack`, { ids } satisfies AcknowledgeBody),
+      /**
+       * Each message once as it comes, without end, beginning with those that are not acknowledged; connects again by itself
+       * when the connection is lost.
+       */
+      stream: (signal?: AbortSignal) => followMessages(http, `${root}/inbox`, signal),
+      acknowledge: (ids: AcknowledgeBody["ids"]) => acknowledge(http, agent, ids),
+    },
+    /** The topics of which its inbox has what is said. */
+    subscriptions: {
+      list: () => http.get<{ data: SubscriptionBody[] }>(`${root}/subscriptions`),
+      add: (topic: string) => http.put<SubscriptionBody>(`${root}/subscriptions/${encodeURIComponent(topic)}`),
+      remove: (topic: string) => http.delete(`${root}/subscriptions/${encodeURIComponent(topic)}`),
     },
   };
+}
+
+async function* followMessages(
+  http: Connection,
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<MessageBody> {
+  for await (const { data } of followStream(http, path, { signal })) yield data as MessageBody;
+}
+
+function acknowledge(http: Connection, agent: string, ids: AcknowledgeBody["ids"]): Promise<AcknowledgeAnswer> {
+  const body: AcknowledgeBody = { ids };
+  return http.post(`/v1/agents/${encodeURIComponent(agent)}/inbox/ack`, body);
 }
 
 /** All of them or none; the sender is whose token it is. */
@@ -71,7 +118,37 @@ export function sendMessages(http: Connection, messages: MessagesBody["messages"
   return http.post<MessagesAnswer>("/v1/messages", { messages } satisfies MessagesBody);
 }
 
-function headersOf({ ifRevision }: StateCondition): Record<string, string> {
+export type RequestMessage = Omit<NewMessageBody, "expects_reply"> & {
+  /** How long a reply is worth waiting for, such as `30s`. */
+  deadline: string;
+};
+
+/**
+ * Sends a message and resolves with its reply: the first message that names it in `reply_to`, already acknowledged. Rejects
+ * with NO_REPLY when none has come by the deadline.
+ */
+export async function requestReply(
+  http: Connection,
+  { deadline, ...message }: RequestMessage,
+  signal?: AbortSignal,
+): Promise<MessageBody> {
+  const sent = await sendMessages(http, [{ ...message, expects_reply: deadline }]);
+  const { id } = sent.messages[0]!;
+  for (;;) {
+    signal?.throwIfAborted();
+    const path = `/v1/messages/${encodeURIComponent(id)}/reply`;
+    const { inbox, message: reply } = await http.get<ReplyAnswer>(path, { wait: MAX_WAIT_SECONDS }, { signal });
+    if (!reply) continue;
+    await acknowledge(http, inbox, [reply.id]);
+    if (reply.from.kind !== "system") return reply;
+    throw new SkeinError(
+      "NO_REPLY",
+      `Nobody replied to the message ${id} within ${deadline}; a later reply comes to the inbox.`,
+    );
+  }
+}
+
+export function conditionHeaders({ ifRevision }: StateCondition): Record<string, string> {
   if (ifRevision === undefined) return {};
   return ifRevision === 0 ? { "if-none-match": "*" } : { "if-match": `"${ifRevision}"` };
 }

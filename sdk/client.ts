@@ -1,5 +1,4 @@
 /** The typed client of the REST API; the CLI, the MCP server, the executors and the testing agent all speak through it. */
-import { SkeinError } from "../core/errors.ts";
 import type { RunEvent } from "../core/event.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { MessagesBody } from "../core/protocol/agent-data.ts";
@@ -11,6 +10,7 @@ import type {
   CordonBody,
   RegisterAgentBody,
   RegisteredAgent,
+  RegistryEventBody,
 } from "../core/protocol/agents.ts";
 import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
@@ -25,6 +25,7 @@ import type {
   LogLineBody,
   PatchAnswer,
   PatchBody,
+  RepeatsBody,
   ResultBody,
   RetryBody,
   RunBody,
@@ -49,10 +50,11 @@ import type {
 } from "../core/protocol/tasks.ts";
 import type { SaveRunBody, Validation, WorkflowRecord } from "../core/protocol/workflows.ts";
 import type { Workflow } from "../core/workflow.ts";
-import { agentDataOf, sendMessages } from "./agent-data.ts";
+import { agentDataOf, type RequestMessage, requestReply, sendMessages } from "./agent-data.ts";
 import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
-import { readServerSentEvents } from "./sse.ts";
+import { followStream } from "./follow.ts";
+import { sharedMemoryOf } from "./shared-memory.ts";
 
 export type { ArtifactContent, ArtifactFilter, WriteArtifactOptions } from "./artifacts.ts";
 export type { ClientOptions, PageOf, PageOptions } from "./connection.ts";
@@ -105,6 +107,8 @@ export function createClient(options: ClientOptions) {
       /** Why a task is where it is, the decisive reason first. */
       why: (id: string, task: string) => http.get<WhyBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/why`),
       /** Who bid what for a task that is allocated by `contract-net`, the newest round first. */
+      /** Work that several of its tasks did: the same capability on the same input. */
+      repeats: (id: string) => http.get<RepeatsBody>(`${run(id)}/repeats`),
       bids: (id: string, task: string) => http.get<BidRoundsBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/bids`),
       logs: (id: string, page: PageOptions = {}) => http.get<PageOf<LogLineBody>>(`${run(id)}/logs`, page),
       graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),
@@ -162,13 +166,24 @@ export function createClient(options: ClientOptions) {
       get: (id: string) => http.get<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`),
       /** With the agent's own token, or a key of the scope `agents`. */
       leave: (id: string) => http.delete(`/v1/agents/${encodeURIComponent(id)}`),
+      /** What has happened to the registry of late, the oldest first. */
+      events: (page: PageOptions = {}) => http.get<PageOf<RegistryEventBody>>("/v1/agents/events", page),
+      /**
+       * Agents that register, leave, are lost and return, from now on and without end; connects again by itself. It begins
+       * with "start": list agents after that, and nothing is missed; do so again after "reset".
+       */
+      watch: (signal?: AbortSignal) => watchRegistry(http, signal),
       /** Gives it nothing new, or something again. `draining`: it leaves when it has finished what it has. */
       cordon: (id: string, body: CordonBody) => http.patch<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`, body),
     },
     /** State, memory and inbox of an agent, by its id or name. */
     agentData: (agent: string) => agentDataOf(http, agent),
+    /** Keys that agents share, of a scope. */
+    memory: (scope: string) => sharedMemoryOf(http, scope),
     messages: {
       send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+      /** Sends one and waits for its reply, which comes to the inbox of the key's name. Rejects with NO_REPLY. */
+      request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     },
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
@@ -207,6 +222,10 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     /** Its own state, memory and inbox. */
     data: agentDataOf(http, agent.id),
     send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+    /** Keys that agents share, of a scope. */
+    memory: (scope: string) => sharedMemoryOf(http, scope),
+    /** Sends a message and waits for its reply. Rejects with NO_REPLY. */
+    request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     leave: () => http.delete(self),
   };
 }
@@ -219,32 +238,20 @@ function submitHeaders({ idempotencyKey, wait, traceparent }: SubmitOptions): Re
   };
 }
 
-/** How long a stream waits before it connects again. */
-const RECONNECT_MS = 500;
-/** Connections in a row that brought nothing before a stream gives up. */
-const MAX_RECONNECTS = 20;
-
 async function* followEvents(
   http: Connection,
   path: string,
   after: string | undefined,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<RunEvent> {
-  let last = after;
-  for (let failures = 0; ; ) {
-    try {
-      const response = await http.stream(path, last === undefined ? {} : { "last-event-id": last }, signal);
-      for await (const message of readServerSentEvents(response.body!)) {
-        if (message.event === "end") return;
-        const event = JSON.parse(message.data) as RunEvent;
-        last = event.id;
-        failures = 0;
-        yield event;
-      }
-    } catch (error) {
-      const isFinal = error instanceof SkeinError && error.code !== "SERVER_UNREACHABLE" && error.code !== "INTERNAL";
-      if (signal?.aborted || isFinal || ++failures > MAX_RECONNECTS) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+  for await (const { data } of followStream(http, path, { after, signal })) yield data as RunEvent;
+}
+
+async function* watchRegistry(
+  http: Connection,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RegistryEventBody | "start" | "reset"> {
+  for await (const { event, data } of followStream(http, "/v1/agents/events", { signal })) {
+    yield event === "start" || event === "reset" ? event : (data as RegistryEventBody);
   }
 }

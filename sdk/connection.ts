@@ -73,12 +73,15 @@ export function connection(options: ClientOptions, token: string | undefined) {
           ...(signal && { signal }),
         }),
       ),
-    put: async <T>(path: string, body: unknown, headers: Record<string, string> = {}) =>
+    put: async <T>(path: string, body?: unknown, headers: Record<string, string> = {}) =>
       read<T>(
-        await request("PUT", path, {
-          body: JSON.stringify(body),
-          headers: { "content-type": "application/json", ...headers },
-        }),
+        await request(
+          "PUT",
+          path,
+          body === undefined
+            ? { headers }
+            : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } },
+        ),
       ),
     patch: async <T>(path: string, body: unknown, headers: Record<string, string> = {}) =>
       read<T>(

@@ -5,7 +5,7 @@ import { brokenContract, type ContractFlaw } from "../core/contract.ts";
 import { failureKinds, SkeinError } from "../core/errors.ts";
 import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
 import { type FieldTypes, plannableFlaws, plannableShape } from "../core/planner/capability.ts";
-import type { MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
+import type { Addressee, MemoryEntryBody, MessageBody } from "../core/protocol/agent-data.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { EmitAnswer } from "../core/protocol/tasks.ts";
 import { compileSchema } from "../core/schema.ts";
@@ -93,10 +93,10 @@ export interface ExecutorContext<Input = unknown> {
   /** What the agent has been told, by its name too. */
   inbox: HandlerInbox;
   /**
-   * Sends a message to an agent, by its name or id, when this attempt completes; when it fails nothing is sent. A message that
-   * is refused (AGENT_NOT_FOUND, INBOX_FULL, AGENT_DATA_TOO_LARGE) fails the attempt.
+   * Sends a message to an agent, by its name or id, to a topic or to all, when this attempt completes; when it fails nothing is
+   * sent. A message that is refused (AGENT_NOT_FOUND, INBOX_FULL, AGENT_DATA_TOO_LARGE) fails the attempt.
    */
-  send(to: string, body: Json, options?: SendOptions): void;
+  send(to: Addressee, body: Json, options?: SendOptions): void;
   /** The same for every attempt of the task: send it along with outside effects. */
   idempotencyKey: string;
   taskId: string;
@@ -192,6 +192,8 @@ export interface SendOptions {
   ttl?: string;
   /** Refuse it unless an agent of that name is there. Default false: it is kept for one that comes. */
   mustRoute?: boolean;
+  /** How long a reply is awaited; without one the agent is sent a message of type `no_reply`. Default: none is. */
+  expectsReply?: string;
 }
 
 /** An item for an open map. One whose `key` the map has already is ignored. */

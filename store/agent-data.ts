@@ -1,11 +1,20 @@
 /** State, memory and inbox of agents, by name: read here; written by agent-effects.ts, as effects of reports are. */
-import type { Refusal, Writer } from "../core/agent-data.ts";
+import type { Refusal } from "../core/agent-data.ts";
 import type { Json } from "../core/json.ts";
-import { type Admission, acknowledgeMessages, type DataRequest, openData } from "./agent-effects.ts";
+import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
 import type { StoreContext } from "./facts.ts";
+import { inboxStore, writerOf } from "./inboxes.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import type { AgentDataStore, AgentState, MemoryEntry, MemoryFilter, Message, PageOf, Sender } from "./store.ts";
+import type {
+  AgentDataStore,
+  AgentState,
+  MemoryEntry,
+  MemoryFilter,
+  PageOf,
+  SendRequest,
+  SentMessage,
+} from "./store.ts";
 
 export function agentDataStore(store: StoreContext): AgentDataStore {
   /** Of what an agent or a client asks for by itself. */
@@ -30,14 +39,8 @@ export function agentDataStore(store: StoreContext): AgentDataStore {
       ),
     recall: (namespace, name, filter) => recall(store, namespace, name, filter),
     forget: (namespace, name, which) => forget(store, namespace, name, which),
-    send: (namespace, from, messages) =>
-      write(
-        store,
-        { namespace, owner: from.name, from, writer: null, effects: { messages } },
-        async (_, { sent }) => sent,
-      ),
-    inbox: (namespace, name, limit) => inbox(store, namespace, name, limit),
-    acknowledge: (namespace, name, ids) => acknowledge(store, namespace, name, ids),
+    send: (requests) => send(store, requests),
+    ...inboxStore(store),
   };
 }
 
@@ -50,13 +53,38 @@ async function write<T>(
   const written = await store.transaction(async (tx) => {
     const data = await openData(tx, [request], store.limits);
     const admission = data.admit(request);
-    if ("code" in admission) return { result: admission, inboxes: [] };
+    if ("code" in admission) return { result: admission, delivered: [] };
     admission.take();
-    const inboxes = data.write();
-    return { result: await answer(tx, admission), inboxes };
+    const delivered = data.write();
+    return { result: await answer(tx, admission), delivered };
   });
-  if (written.inboxes.length > 0) store.deliver(written.inboxes);
+  if (written.delivered.length > 0) store.deliver(written.delivered);
   return written.result;
+}
+
+/** One transaction for many who send at once. */
+async function send(store: StoreContext, sendings: SendRequest[]): Promise<(SentMessage[] | Refusal)[]> {
+  const requests = sendings.map(
+    ({ namespace, from, messages }): DataRequest => ({
+      namespace,
+      owner: from.name,
+      from,
+      writer: null,
+      effects: { messages },
+    }),
+  );
+  const { answers, delivered } = await store.transaction(async (tx) => {
+    const data = await openData(tx, requests, store.limits);
+    const answers = requests.map((request) => {
+      const admission = data.admit(request);
+      if ("code" in admission) return admission;
+      admission.take();
+      return admission.sent;
+    });
+    return { answers, delivered: data.write() };
+  });
+  if (delivered.length > 0) store.deliver(delivered);
+  return answers;
 }
 
 async function nameOf(store: StoreContext, namespace: string, idOrName: string): Promise<string | undefined> {
@@ -92,10 +120,6 @@ async function readState(db: Queryable, namespace: string, name: string): Promis
       writer: writerOf(row),
     }
   );
-}
-
-function writerOf({ task_id, attempt }: Written): Writer {
-  return task_id === null ? null : { taskId: task_id, attempt: attempt! };
 }
 
 // --- memory
@@ -158,48 +182,6 @@ async function forget(
   return rows.length;
 }
 
-// --- messages
-
-interface MessageRow extends Written {
-  id: string;
-  owner: string;
-  sender_kind: Sender["kind"];
-  sender: string;
-  type: string | null;
-  body: Json;
-  conversation: string | null;
-  reply_to: string | null;
-  created_at: Date;
-  expires_at: Date;
-}
-
-async function inbox(store: StoreContext, namespace: string, name: string, limit: number): Promise<Message[]> {
-  const rows = await store.query<MessageRow>(
-    `select id, owner, sender_kind, sender, type, body, conversation, reply_to, created_at, expires_at, task_id, attempt
-     from message
-     where namespace = $1 and owner = $2 and acknowledged_at is null and expires_at > clock_timestamp()
-     order by number
-     limit $3`,
-    [namespace, name, limit],
-  );
-  return rows.map((row) => ({
-    id: row.id,
-    from: { kind: row.sender_kind, name: row.sender },
-    to: row.owner,
-    type: row.type,
-    body: row.body,
-    conversation: row.conversation,
-    replyTo: row.reply_to,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    writer: writerOf(row),
-  }));
-}
-
-async function acknowledge(store: StoreContext, namespace: string, name: string, ids: string[]): Promise<number> {
-  return (await store.query(acknowledgeMessages, [namespace, name, ids])).length;
-}
-
 /** Rows in one transaction: on the embedded database nothing else happens meanwhile. */
 const PRUNED_AT_ONCE = 1_000;
 
@@ -224,6 +206,18 @@ const prunings = [
    ) gone
    where m.namespace = gone.namespace and m.owner = gone.owner and m.number = gone.number
    returning m.id`,
+  `delete from post p
+   using (select id from post where expires_at <= now() limit $1 for update skip locked) gone
+   where p.id = gone.id
+   returning p.id`,
+  // As long as a reply may be kept.
+  `delete from awaited_reply w
+   using (
+     select id from awaited_reply where reply_id is not null and deadline <= now() - interval '8 days'
+     limit $1 for update skip locked
+   ) gone
+   where w.id = gone.id
+   returning w.id`,
 ];
 
 /** Forgets what has run out. */

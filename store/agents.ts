@@ -6,8 +6,11 @@ import { canonicalJson, type Json, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { FieldTypes } from "../core/planner/capability.ts";
 import type { AllocationPolicy, OfferedCapability } from "../core/routing.ts";
+import type { StoreContext } from "./facts.ts";
+import { AGENT_TTL, AGENT_TTL_MS } from "./presence.ts";
+import { lastRegistryNumbers, recordRegistry, registryEvents, watchPresence } from "./registry.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
-import type { Queryable, Sql } from "./sql.ts";
+import type { Queryable, Sql, Transaction } from "./sql.ts";
 import type {
   Agent,
   AgentIdentity,
@@ -18,11 +21,6 @@ import type {
   CordonState,
   Presence,
 } from "./store.ts";
-
-/** An agent not seen for this long is lost: three heartbeat intervals of 10 s. */
-const AGENT_TTL_MS = 30_000;
-/** An agent is there for as long as it has been heard of within this. */
-export const AGENT_TTL = `interval '${AGENT_TTL_MS} milliseconds'`;
 
 /** An agent that has a slot free and has not asked for work for this long, two of the longest waits, takes none. */
 const CLAIM_TTL = "interval '60 seconds'";
@@ -45,13 +43,17 @@ const seen = (takesWork: string) => `last_seen_at = clock_timestamp(),
 /** What a heartbeat says of the agent's consumers; an agent that has the broker's door and says nothing is believed. */
 const isConsuming = "coalesce(b.consuming, a.door = 'queue')";
 
-export function agentStore(sql: Sql & { limits: Limits }): AgentStore {
+export function agentStore(sql: StoreContext): AgentStore {
   return {
-    register: (registration, tokenHash) =>
-      sql.transaction(async (tx) => {
-        await requireRoom(tx, registration.namespace, sql.limits);
+    register: async (registration, tokenHash) => {
+      const { namespace } = registration;
+      const agent = await sql.transaction(async (tx) => {
+        await requireRoom(tx, namespace, sql.limits);
         return register(tx, registration, tokenHash);
-      }),
+      });
+      sql.tellChange([{ kind: "registry", namespace, name: "" }]);
+      return agent;
+    },
     authenticate: (tokenHash) => authenticate(sql, tokenHash),
     claimed: async (agentId) => {
       await sql.query("update agent set last_claim_at = clock_timestamp(), stalled_at = null where id = $1", [agentId]);
@@ -88,18 +90,39 @@ export function agentStore(sql: Sql & { limits: Limits }): AgentStore {
       );
     },
     leave: async (namespace, agentId) => {
-      const rows = await sql.query(
-        `update agent set left_at = clock_timestamp() where namespace = $1 and id = $2 and left_at is null returning id`,
-        [namespace, agentId],
-      );
-      return rows.length > 0;
+      const hasLeft = await sql.transaction(async (tx) => {
+        const left = await tx.query<{ name: string }>(
+          `update agent set left_at = clock_timestamp() where namespace = $1 and id = $2 and left_at is null returning name`,
+          [namespace, agentId],
+        );
+        await recordRegistry(
+          tx,
+          namespace,
+          left.map(({ name }) => ({ type: "left", agentId, name })),
+        );
+        return left.length > 0;
+      });
+      if (hasLeft) sql.tellChange([{ kind: "registry", namespace, name: "" }]);
+      return hasLeft;
     },
+    events: (namespace, options) => registryEvents(sql, namespace, options),
+    lastNumbers: (namespaces) => lastRegistryNumbers(sql, namespaces),
+    watchPresence: (limit) => watchPresence(sql, limit),
     find: async (namespace, agentId) => {
       const [row] = await sql.query<AgentRow>(`${selectAgents} where a.namespace = $1 and a.id = $2`, [
         namespace,
         agentId,
       ]);
       return row && toAgent(row);
+    },
+    lastHeard: async (namespace, agentIds) => {
+      if (agentIds.length === 0) return [];
+      const rows = await sql.query<{ id: string; last_seen_at: Date; load: Json }>(
+        "select id, last_seen_at, load from agent where id = any($2::uuid[]) and namespace = $1",
+        [namespace, agentIds],
+      );
+      const heard = new Map(rows.map(({ id, last_seen_at, load }) => [id, { lastSeenAt: last_seen_at, load }]));
+      return agentIds.map((id) => heard.get(id));
     },
     list: async (namespace, page) => {
       const limit = pageLimit(page);
@@ -146,16 +169,16 @@ function tooMany(name: "agents" | "registrationsPerMinute", retryAfterMs: number
   return new SkeinError("RATE_LIMITED", message, { retryAfterMs });
 }
 
-async function register(tx: Queryable, registration: AgentRegistration, tokenHash: Buffer): Promise<Agent> {
+async function register(tx: Transaction, registration: AgentRegistration, tokenHash: Buffer): Promise<Agent> {
   const { namespace, name, kind, door, labels, slots, version } = registration;
   const outputSchemas = outputSchemasOf(registration.capabilities);
   // The conflict is with ourselves, repeated after a connection was lost in COMMIT: nobody else has this token.
-  const [row] = await tx.query<AgentRow>(
+  const [row] = await tx.query<AgentRow & { is_new: boolean }>(
     `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash, offers,
        output_schemas)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
      on conflict (token_hash) do update set last_seen_at = clock_timestamp()
-     returning ${agentColumns}, 0 as running`,
+     returning ${agentColumns}, 0 as running, xmax = 0 as is_new`,
     [
       namespace,
       uuidv7(),
@@ -207,6 +230,7 @@ async function register(tx: Queryable, registration: AgentRegistration, tokenHas
       ),
     ],
   );
+  if (row!.is_new) await recordRegistry(tx, namespace, [{ type: "registered", agentId: row!.id, name }]);
   return toAgent(row!);
 }
 

@@ -3,7 +3,7 @@
 import type { Fact } from "../core/event.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Sql, Transaction } from "./sql.ts";
-import type { CommitListener, CommittedFacts, MessageListener } from "./store.ts";
+import type { ChangeListener, CommitListener, CommittedFacts, MessageListener } from "./store.ts";
 
 export interface RunRef {
   runId: string;
@@ -62,6 +62,7 @@ export class FactLog {
 export interface StoreContext extends Sql {
   emit: CommitListener;
   deliver: MessageListener;
+  tellChange: ChangeListener;
   /** How large runs and outputs may grow. */
   limits: Limits;
 }

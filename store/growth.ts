@@ -4,12 +4,13 @@ import { type Failure, failureKinds } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import type { MapSpec } from "../core/map.ts";
-import type { TaskStatus } from "../core/run.ts";
-import { seedSpawned } from "../core/spawn.ts";
+import { workHash } from "../core/repeats.ts";
+import type { TaskSeed, TaskStatus } from "../core/run.ts";
+import { type KnownCapability, seedSpawned, unfitSpawn } from "../core/spawn.ts";
 import type { FactLog } from "./facts.ts";
 import { addItems } from "./maps.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
-import type { Transaction } from "./sql.ts";
+import type { Queryable, Transaction } from "./sql.ts";
 import { loadRows, loadRun, tooMany } from "./step.ts";
 import { finishSteps, stepRun } from "./steps.ts";
 import type { Emission } from "./store.ts";
@@ -83,14 +84,61 @@ export async function spawnTasks(
   const run = await loadRun(tx, ref, limits);
   const seeds = seedSpawned(tasks, from.key, limits, run.allowedCapabilities);
   if ("code" in seeds) return seeds;
-  const excess = tooMany(run, seeds.length);
+  const excess = tooMany(run, seeds.length) ?? (await unfit(tx, from.namespace, seeds));
   if (excess) return excess;
   const rows = newRows(seeds, { ...ref, priority: run.priority, scope: `${from.key}/` });
+  for (const [index, row] of rows.entries()) row.work_hash = workHash(seeds[index]!);
+  const repeats = await repeatsIn(tx, run.runId, rows);
   await addTasks(tx, log, [], rows);
   tx.send("update run set task_count = task_count + $2, revision = revision + 1 where id = $1", [
     run.runId,
     seeds.length,
   ]);
   log.add(ref, { type: "run.grown", tasks: seeds.length, by: from.key });
+  for (const { row, of } of repeats) {
+    log.add(ref, { type: "task.repeated", task_id: row.id, key: row.key, attempt: 0, of });
+  }
   return rows;
+}
+
+async function unfit(tx: Queryable, namespace: string, seeds: readonly TaskSeed[]): Promise<Failure | undefined> {
+  const known = await tx.query<KnownCapability>(
+    `select name, version, input_schema as "inputSchema" from capability
+     where namespace = $1 and name = any($2) order by name, version`,
+    [namespace, [...new Set(seeds.map(({ capability }) => capability))]],
+  );
+  const failure = unfitSpawn(seeds, known, []);
+  if (!failure) return undefined;
+  const names = await tx.query<{ name: string }>(
+    "select distinct name from capability where namespace = $1 order by name",
+    [namespace],
+  );
+  return unfitSpawn(
+    seeds,
+    known,
+    names.map(({ name }) => name),
+  );
+}
+
+/** The new tasks that ask the same as one before, each with the first that does. */
+async function repeatsIn(
+  tx: Queryable,
+  runId: string,
+  rows: readonly NewTaskRow[],
+): Promise<{ row: NewTaskRow; of: string }[]> {
+  const hashes = rows.flatMap(({ work_hash }) => work_hash ?? []);
+  if (hashes.length === 0) return [];
+  const before = await tx.query<{ work_hash: string; key: string }>(
+    `select distinct on (work_hash) work_hash::text, key from task
+     where run_id = $1 and work_hash = any($2::bigint[]) and work_hash is not null
+     order by work_hash, id`,
+    [runId, hashes],
+  );
+  const first = new Map(before.map(({ work_hash, key }) => [work_hash, key]));
+  return rows.flatMap((row) => {
+    if (row.work_hash === null) return [];
+    const of = first.get(row.work_hash);
+    if (of === undefined) first.set(row.work_hash, row.key);
+    return of === undefined ? [] : [{ row, of }];
+  });
 }

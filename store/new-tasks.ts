@@ -38,6 +38,8 @@ export interface NewTaskRow {
   item_key: string | null;
   /** The task that it undoes. */
   compensates: string | null;
+  /** Of a spawned task (core/repeats.ts). */
+  work_hash: string | null;
 }
 
 /** Where new tasks belong. */
@@ -118,6 +120,7 @@ export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key:
     item: place.item ?? null,
     item_key: null,
     compensates: null,
+    work_hash: null,
   };
 }
 
@@ -185,11 +188,11 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, is_routed, held, available_at, ready_at,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_routed, held, available_at, ready_at,
        deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash,
        spec -> 'route' is not null
          or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability),
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
@@ -200,7 +203,7 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
        status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
        needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
        deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
-       compensates uuid)`,
+       compensates uuid, work_hash bigint)`,
     [JSON.stringify(rows)],
   );
 }

@@ -16,12 +16,14 @@ import { planStore } from "./plans.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
+import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
 import { steeringStore } from "./steering.ts";
-import type { CommitListener, MessageListener, Store } from "./store.ts";
+import type { ChangeListener, CommitListener, MessageListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
+import { workingStateStore } from "./working-state.ts";
 
 export interface StoreOptions {
   /** Default `defaultLimits`. */
@@ -96,6 +98,7 @@ export function storeOver(
 ): Store {
   const listeners = new Set<CommitListener>();
   const messageListeners = new Set<MessageListener>();
+  const changeListeners = new Set<ChangeListener>();
   const sql = sqlOver(pool);
   const context: StoreContext = {
     ...sql,
@@ -103,8 +106,11 @@ export function storeOver(
     emit: (committed) => {
       for (const listener of listeners) listener(committed);
     },
-    deliver: (inboxes) => {
-      for (const listener of messageListeners) listener(inboxes);
+    deliver: (messages) => {
+      for (const listener of messageListeners) listener(messages);
+    },
+    tellChange: (changes) => {
+      for (const listener of changeListeners) listener(changes);
     },
   };
   let closing: Promise<void> | undefined;
@@ -122,6 +128,8 @@ export function storeOver(
     upkeep: upkeepStore(context),
     agents: agentStore(context),
     agentData: agentDataStore(context),
+    sharedMemory: sharedMemoryStore(context),
+    working: workingStateStore(context),
     keys: keyStore(context),
     plans: planStore(context),
     replans: replanStore(context),
@@ -135,6 +143,10 @@ export function storeOver(
     onMessages: (listener) => {
       messageListeners.add(listener);
       return () => messageListeners.delete(listener);
+    },
+    onChange: (listener) => {
+      changeListeners.add(listener);
+      return () => changeListeners.delete(listener);
     },
     ping: async () => {
       await sql.query("select 1");

@@ -4,14 +4,14 @@ import { mayPass, type Refusal } from "../core/agent-data.ts";
 import type { Failure } from "../core/errors.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
-import { type Admission, type DataRequest, type Inbox, openData } from "./agent-effects.ts";
+import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import type { Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
+import type { DeliveredMessage, Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
 import {
   applyTransitions,
   type LoadedTask,
@@ -52,13 +52,13 @@ interface Judgement {
 
 async function reportThroughCore(store: StoreContext, reports: Report[]): Promise<Judgement> {
   if (reports.length === 0) return { answers: [], unheld: [] };
-  let inboxes: Inbox[] = [];
+  let delivered: DeliveredMessage[] = [];
   const judgement = await recording(store, async (tx, log) => {
     const data = await openReportedData(tx, reports, store.limits);
     const tasks = await lockHeld(tx, reports);
     const { accepted, ...judgement } = await judge(tx, reports, tasks);
     const { failures, spawned } = await applyEffects(tx, log, accepted, data, store.limits);
-    inboxes = data?.write() ?? [];
+    delivered = data?.write() ?? [];
     const settled = accepted.map(({ report, task }) => {
       const event = reportEvent(report, failures.get(task.id));
       return { report, task, event, transition: transition(task, event, Math.random())! };
@@ -87,14 +87,14 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
     );
     return judgement;
   });
-  if (inboxes.length > 0) store.deliver(inboxes);
+  if (delivered.length > 0) store.deliver(delivered);
   return judgement;
 }
 
 interface ReportedData {
   /** Undefined: it writes nothing. */
   admit(report: Report): Admission | Refusal | undefined;
-  write(): Inbox[];
+  write(): DeliveredMessage[];
 }
 
 /** Undefined where no report writes any. Its locks come before those of runs and tasks. */

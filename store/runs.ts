@@ -15,6 +15,7 @@ import type {
   AttemptRecord,
   Page,
   PageOf,
+  Repeat,
   Run,
   RunFilter,
   RunStore,
@@ -44,6 +45,7 @@ export function runStore(store: StoreContext): RunStore {
     task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
     why: (namespace, runId, keyOrId) => factsOf(store, namespace, runId, keyOrId),
     bids: (namespace, runId, keyOrId) => roundsOf(store, namespace, runId, keyOrId),
+    repeats: (namespace, runId, limit) => repeats(store, namespace, runId, limit),
     attempts: (namespace, runId) => attempts(store, namespace, runId),
   };
 }
@@ -408,6 +410,32 @@ async function findTask(
   const inputs = hasStarted ? await buildInputs(db, [row]) : () => null;
   const ended = await endedAttempts(db, "t.id = $1::uuid", row.id);
   return { ...toTaskRecord(row, keys), input: inputs(row), attempts: withCurrent(row, ended.get(row.id) ?? []) };
+}
+
+/** Of a repeated piece of work so many tasks are named. */
+const MAX_NAMED = 20;
+
+/**
+ * Found out when it is asked for, so that runs pay nothing for it. Tasks without an input of their own get the same where they
+ * need the same; `jsonb` writes equal values equally.
+ */
+async function repeats(db: Queryable, namespace: string, runId: string, limit: number): Promise<Repeat[]> {
+  const rows = await db.query<Omit<Repeat, "count"> & { count: number }>(
+    `select capability, (array_agg(key order by id))[1:${MAX_NAMED}] as tasks, count(*)::int as count
+     from (
+       select t.id, t.key, t.capability,
+         coalesce(coalesce(t.input, t.spec -> 'input')::jsonb, jsonb_build_array(to_jsonb(t.needs), t.item::jsonb)) as asked,
+         coalesce(t.input, t.spec -> 'input') is null as is_default
+       from task t join run r on r.id = t.run_id
+       where r.namespace = $1 and t.run_id = $2 and t.attempt > 0 and t.spec -> 'engine' is null and t.compensates is null
+     ) asked
+     group by capability, is_default, md5(asked::text)
+     having count(*) > 1
+     order by count desc, (array_agg(id order by id))[1]
+     limit $3`,
+    [namespace, runId, limit],
+  );
+  return rows;
 }
 
 async function attempts(db: Queryable, namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>> {

@@ -20,14 +20,17 @@ import { joinCases } from "./suite/joins.ts";
 import { keyCases } from "./suite/keys.ts";
 import { leaseCases } from "./suite/leases.ts";
 import { listingCases } from "./suite/listings.ts";
+import { messageCases } from "./suite/messages.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
+import { registryCases } from "./suite/registry.ts";
 import { replanCases } from "./suite/replans.ts";
 import { reportCases } from "./suite/reports.ts";
 import { rerunCases } from "./suite/reruns.ts";
 import { retryCases } from "./suite/retries.ts";
 import { routingCases } from "./suite/routing.ts";
+import { sharedMemoryCases } from "./suite/shared-memory.ts";
 import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
 import { upkeepCases } from "./suite/upkeep.ts";
@@ -64,6 +67,9 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   artifacts: artifactCases,
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,
+  messages: messageCases,
+  "shared memory": sharedMemoryCases,
+  "the registry": registryCases,
   keys: keyCases,
   "plans for goals": goalPlanCases,
   events: eventCases,

@@ -3,7 +3,7 @@
  * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
  */
 import type { Fact } from "../core/event.ts";
-import type { AgentDataStore } from "./port/agent-data.ts";
+import type { AgentDataStore, DeliveredMessage } from "./port/agent-data.ts";
 import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
 import type { EventStore } from "./port/events.ts";
@@ -12,9 +12,11 @@ import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
 import type { ReplanStore } from "./port/replans.ts";
 import type { RunStore } from "./port/runs.ts";
+import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
 import type { UpkeepStore } from "./port/upkeep.ts";
 import type { WorkflowStore } from "./port/workflows.ts";
+import type { WorkingStateStore } from "./port/working-state.ts";
 
 export type * from "./port/agent-data.ts";
 export type * from "./port/agents.ts";
@@ -26,9 +28,11 @@ export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/replans.ts";
 export type * from "./port/runs.ts";
+export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
 export type * from "./port/upkeep.ts";
 export type * from "./port/workflows.ts";
+export type * from "./port/working-state.ts";
 
 export interface Store {
   workflows: WorkflowStore;
@@ -38,6 +42,8 @@ export interface Store {
   upkeep: UpkeepStore;
   agents: AgentStore;
   agentData: AgentDataStore;
+  sharedMemory: SharedMemoryStore;
+  working: WorkingStateStore;
   keys: KeyStore;
   plans: PlanStore;
   replans: ReplanStore;
@@ -46,8 +52,10 @@ export interface Store {
   audit(): Promise<Violation[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;
-  /** Called after each commit that brought messages, with the agents that have them. Returns the unsubscriber. */
+  /** Called after each commit that brought messages. Returns the unsubscriber. */
   onMessages(listener: MessageListener): () => void;
+  /** Called after each commit that changed shared memory or the registry. Returns the unsubscriber. */
+  onChange(listener: ChangeListener): () => void;
   /** How many transactions had to be repeated since the start, by cause; more than 0.1 % of all is a defect. */
   readonly retryCounts: ReadonlyMap<string, number>;
   /** Resolves when the database answers; rejects with DATABASE_UNAVAILABLE. */
@@ -69,7 +77,15 @@ export interface CommittedFacts {
   dispatched?: DispatchedTask[];
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
-export type MessageListener = (inboxes: { namespace: string; name: string }[]) => void;
+/** A scope of shared memory has another revision, or the registry another event. */
+export interface Change {
+  kind: "memory" | "registry";
+  namespace: string;
+  /** Of the scope. */
+  name: string;
+}
+export type ChangeListener = (changes: Change[]) => void;
+export type MessageListener = (messages: DeliveredMessage[]) => void;
 
 export interface Violation {
   invariant: string;

@@ -15,12 +15,16 @@ import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { tellUnanswered } from "./inboxes.ts";
+import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
+import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
+import { pruneWorkingState } from "./working-state.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
@@ -32,6 +36,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
       (await expireRuns(store, limit)) + (await expireTasks(store, limit)) + (await failUnroutable(store, limit)),
     overdueHints: (olderThanMs) => overdueHints(store, olderThanMs),
     redispatch: (options) => redispatch(store, options),
+    tellUnanswered: (limit) => tellUnanswered(store, limit),
     prune: () => prune(store),
   };
 }
@@ -594,4 +599,7 @@ async function prune(store: StoreContext): Promise<void> {
   );
   await closeReplans(store);
   await pruneAgentData(store);
+  await pruneSharedMemory(store);
+  await pruneWorkingState(store);
+  await pruneRegistry(store);
 }

@@ -14,7 +14,8 @@ const docs = join(dirname(import.meta.dirname), "docs");
 const text = readFileSync(join(docs, "agent-data.md"), "utf8");
 const prose = text.replace(/\s+/g, " ");
 const { stateBody, agentState, entriesBody, entriesAnswer, messagesBody, messagesAnswer } = data;
-const { inboxAnswer, acknowledgeBody, acknowledgeAnswer, memoryQuery, forgotten } = data;
+const { inboxAnswer, acknowledgeBody, acknowledgeAnswer, memoryQuery, forgotten, subscription, replyAnswer } = data;
+const { workingBody, workingState } = data;
 const shown = {
   stateBody,
   agentState,
@@ -25,6 +26,10 @@ const shown = {
   inboxAnswer,
   acknowledgeBody,
   acknowledgeAnswer,
+  subscription,
+  replyAnswer,
+  workingBody,
+  workingState,
 };
 const examples = [...text.matchAll(/<!-- (\w+) -->\n\n```json\n(.*?)```/gs)].map(([, name = "", json = ""]) => ({
   name: name as keyof typeof shown,
@@ -53,7 +58,9 @@ describe("docs/agent-data.md", () => {
       expect(Object.keys(errorTitles)).toContain(code);
       expect([code, statusOf(code as ErrorCode)]).toEqual([code, Number(status)]);
     }
-    const known = Object.keys(errorTitles).filter((code) => /^(STATE|MEMORY|INBOX|AGENT_DATA)_/.test(code));
+    const known = Object.keys(errorTitles).filter((code) =>
+      /^(STATE|MEMORY(?!_CONFLICT)|INBOX|AGENT_DATA|SUBSCRIPTIONS|MESSAGE|TOO_MANY)_/.test(code),
+    );
     expect(known.filter((code) => !codes.some(([, , shown]) => shown === code))).toEqual([]);
     const passing = ["STATE_CONFLICT", "MEMORY_FULL", "INBOX_FULL"] as const;
     const final = ["AGENT_DATA_TOO_LARGE", "AGENT_NOT_FOUND"] as const;
@@ -62,18 +69,24 @@ describe("docs/agent-data.md", () => {
     expect(prose).toMatch(/`AGENT_DATA_TOO_LARGE` and `AGENT_NOT_FOUND` are final/);
   });
 
-  it.each(["stateBytes", "memoryEntryBytes", "messageBytes", "memoryEntries", "inboxMessages"] satisfies LimitName[])(
-    "has the limit %s and how to set it",
-    (name) => {
-      const row = text.split("\n").find((line) => line.includes(`\`${limitKey(name)}\``));
-      const limit = defaultLimits[name];
-      const size = name.endsWith("Bytes") ? `${limit / 1_024} KiB` : formatCount(limit);
-      expect(row).toContain(`| ${size} `);
-    },
-  );
+  it.each([
+    "stateBytes",
+    "memoryEntryBytes",
+    "messageBytes",
+    "memoryEntries",
+    "inboxMessages",
+    "recipients",
+    "subscriptions",
+  ] satisfies LimitName[])("has the limit %s and how to set it", (name) => {
+    const row = text.split("\n").find((line) => line.includes(`\`${limitKey(name)}\``));
+    const limit = defaultLimits[name];
+    const size = name.endsWith("Bytes") ? `${limit / 1_024} KiB` : formatCount(limit);
+    expect(row).toContain(`| ${size} `);
+  });
 
   it("has the sizes of batches and the longest wait", () => {
     expect(prose).toContain(`all or none, at most ${data.MAX_ENTRIES} of them`);
+    expect(prose).toContain(`to \`${data.MAX_WORKING_TTL}\`, default \`${data.DEFAULT_WORKING_TTL}\``);
     expect(prose).toContain(`sends at most ${data.MAX_MESSAGES}, all or none`);
     expect(prose).toContain(`waits up to so many seconds (${MAX_WAIT_SECONDS})`);
   });

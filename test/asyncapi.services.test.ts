@@ -50,7 +50,8 @@ describe("docs/asyncapi.yaml", () => {
       if (queue) await channel.assertQueue(names[channelName]!, { ...queue, arguments: args });
       declared.push(exchange?.name ?? names[channelName]);
     }
-    expect(new Set(declared)).toEqual(new Set(["skein.tasks", "skein.events", "skein.dlx", ...Object.values(names)]));
+    const exchanges = ["skein.tasks", "skein.events", "skein.agents", "skein.dlx"];
+    expect(new Set(declared)).toEqual(new Set([...exchanges, ...Object.values(names)]));
   });
 
   it("describes hints as they are delivered", async () => {
@@ -83,6 +84,33 @@ describe("docs/asyncapi.yaml", () => {
       system = await startEmbedded({ config, logger, inMemory: true, executors: [failing] });
     });
     afterAll(() => system?.stop());
+
+    it("describes the notices of messages, with the message itself where it is small", async () => {
+      const notices: ConsumeMessage[] = [];
+      const { queue } = await channel.assertQueue("", { exclusive: true });
+      for (const pattern of ["agent.default.clerk", "topic.default.*", "broadcast.default"]) {
+        await channel.bindQueue(queue, "skein.agents", pattern);
+      }
+      await channel.consume(queue, (message) => notices.push(message!), { noAck: true });
+      const client = createClient({ url: system.url });
+      await client.agentData("clerk").subscriptions.add("geese");
+      const { messages } = await client.messages.send([
+        { to: "clerk", body: { read: 12 }, type: "told" },
+        { to: "clerk", body: "x".repeat(5_000) },
+        { to: { topic: "geese" }, body: "honk" },
+        { to: { broadcast: true }, body: "all" },
+      ]);
+      await until(() => expect(notices).toHaveLength(4), "all notices have come");
+      const bodies = notices.map(({ content }) => JSON.parse(content.toString()));
+      for (const body of bodies) expect(flawsOf("notice", "payload", body)).toEqual([]);
+      expect(bodies.map(({ id }) => id)).toEqual(messages.map(({ id }) => id));
+      const sent = bodies.map(({ message }) => message?.body);
+      expect(sent).toEqual([{ read: 12 }, undefined, "honk", "all"]);
+      for (const { properties } of notices) {
+        expect(properties).toMatchObject({ contentType: "application/json", appId: expect.any(String) });
+        expect(properties.deliveryMode ?? 1).toBe(asyncApi.operations.publishAgentNotice!.bindings.amqp.deliveryMode);
+      }
+    });
 
     it("describes every event of runs that succeed, fail, retry, wait, grow and are cancelled", async () => {
       const events: ConsumeMessage[] = [];

@@ -4,7 +4,9 @@ import { Ajv } from "ajv";
 import addFormats from "ajv-formats";
 import { describe, expect, it } from "vitest";
 import { eventsOf } from "../agents/orchestrator_agent/announce.ts";
+import { changeNoticesOf, newsIn, noticesOf } from "../agents/orchestrator_agent/notices.ts";
 import type { Fact } from "../core/event.ts";
+import type { DeliveredMessage } from "../store/store.ts";
 import { encodeHint } from "../transport/transport.ts";
 import { asyncApi, flawsOf } from "./asyncapi.suite.ts";
 
@@ -31,7 +33,7 @@ describe("docs/asyncapi.yaml", () => {
     const examples = Object.entries(asyncApi.components.messages).flatMap(([name, { examples = [] }]) =>
       examples.map(({ payload }) => ({ name, payload })),
     );
-    expect(examples.map(({ name }) => name)).toEqual(["hint", "event"]);
+    expect(examples.map(({ name }) => name)).toEqual(["hint", "event", "notice", "change"]);
     for (const { name, payload } of examples) expect(flawsOf(name, "payload", payload)).toEqual([]);
   });
 
@@ -41,6 +43,50 @@ describe("docs/asyncapi.yaml", () => {
     expect(flawsOf("hint", "payload", { ...hint, v: 2 })).toEqual(["/v must be equal to constant"]);
     expect(flawsOf("hint", "payload", { ...hint, input: 1 })).toEqual([" must NOT have additional properties"]);
     expect(flawsOf("hint", "payload", {})).toHaveLength(5);
+  });
+
+  it("describes the notices of messages, small and large, to one, some and all", () => {
+    const message: DeliveredMessage = {
+      namespace: "default",
+      id: task,
+      from: { kind: "client", name: "boss" },
+      to: "clerk",
+      type: "told",
+      body: { read: 12 },
+      conversation: null,
+      replyTo: run,
+      writer: { taskId: task, attempt: 1 },
+      inboxes: ["clerk"],
+    };
+    const notices = noticesOf([
+      message,
+      { ...message, to: { topic: "geese" }, body: "x".repeat(4_096), writer: null },
+      { ...message, to: { broadcast: true }, inboxes: Array.from({ length: 1_001 }, (_, n) => `n${n}`) },
+    ]);
+    const keys = ["agent.default.clerk", "topic.default.geese", "broadcast.default"];
+    expect(notices.map(({ routingKey }) => routingKey)).toEqual(keys);
+    for (const { body } of notices) expect(flawsOf("notice", "payload", body)).toEqual([]);
+    const parts = notices.map(({ body }) => Object.keys(body as object));
+    expect(parts).toEqual([
+      ["v", "namespace", "id", "inboxes", "message"],
+      ["v", "namespace", "id", "inboxes"],
+      ["v", "namespace", "id", "message"],
+    ]);
+    expect(notices.map(({ body }) => newsIn(body).inboxes.length)).toEqual([1, 1, 0]);
+  });
+
+  it("describes the notices of changes", () => {
+    const changes = [
+      { kind: "memory", namespace: "default", name: "plans" },
+      { kind: "registry", namespace: "default", name: "" },
+    ] as const;
+    const notices = changeNoticesOf(changes);
+    expect(notices.map(({ routingKey }) => routingKey)).toEqual(["memory.default.plans", "registry.default"]);
+    for (const { body } of notices) expect(flawsOf("change", "payload", body)).toEqual([]);
+    expect(notices.map(({ body }) => newsIn(body))).toEqual([
+      { namespace: "default", inboxes: [], scopes: ["plans"], registry: false },
+      { namespace: "default", inboxes: [], scopes: [], registry: true },
+    ]);
   });
 
   it("describes every event that is made of facts, and each routing key", () => {

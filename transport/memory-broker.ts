@@ -1,4 +1,4 @@
-import { DEAD_LETTERS, DELIVERY_LIMIT, isAgentQueue, type QueueDepth } from "./transport.ts";
+import { DEAD_LETTERS, DELIVERY_LIMIT, type EventsAbout, isAgentQueue, type QueueDepth } from "./transport.ts";
 
 export interface Broker {
   queues: Map<string, Queue>;
@@ -30,9 +30,17 @@ export interface Taker {
   receive(message: Message, taker: Taker): void;
 }
 
+export interface Announcement {
+  about: EventsAbout;
+  routingKey: string;
+  body: string;
+  publisher: unknown;
+}
+
 export interface Watcher {
+  about: EventsAbout;
   words: string[];
-  receive(routingKey: string, body: string, publisher: unknown): void;
+  receive(announcement: Announcement): void;
 }
 
 export function queueOf(broker: Broker, name: string): Queue {
@@ -83,10 +91,10 @@ export function takeBack(broker: Broker, queue: Queue, message: Message): void {
   pump(target);
 }
 
-export function announce(broker: Broker, routingKey: string, body: string, publisher: unknown): void {
-  const words = routingKey.split(".");
+export function announce(broker: Broker, announcement: Announcement): void {
+  const words = announcement.routingKey.split(".");
   for (const watcher of broker.watchers) {
-    if (topicMatches(watcher.words, words)) watcher.receive(routingKey, body, publisher);
+    if (watcher.about === announcement.about && topicMatches(watcher.words, words)) watcher.receive(announcement);
   }
 }
 

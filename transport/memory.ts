@@ -1,6 +1,7 @@
 import { SkeinError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import {
+  type Announcement,
   announce,
   type Broker,
   depthOf,
@@ -18,6 +19,7 @@ import {
   DEAD_LETTERS,
   type Delivery,
   decodeHint,
+  type EventsAbout,
   encodeHint,
   type Hint,
   type Logger,
@@ -104,21 +106,21 @@ class MemoryTransport implements Transport {
     });
   }
 
-  publishEvents(events: readonly OutgoingEvent[]): void {
+  publishEvents(events: readonly OutgoingEvent[], about: EventsAbout = "runs"): void {
     for (const { routingKey, body } of events) {
       const text = JSON.stringify(body);
       if (this.#closed) this.dropped.events += 1;
-      else setImmediate(announce, this.#broker, routingKey, text, this);
+      else setImmediate(announce, this.#broker, { about, routingKey, body: text, publisher: this });
     }
   }
 
   async subscribeEvents(
     pattern: string,
     onEvent: (routingKey: string, body: Json) => void,
-    { own = true }: { own?: boolean } = {},
+    { own = true, about = "runs" }: { own?: boolean; about?: EventsAbout } = {},
   ): Promise<Subscription> {
     this.#mustBeOpen();
-    const receive = (routingKey: string, body: string, publisher: unknown) => {
+    const receive = ({ routingKey, body, publisher }: Announcement) => {
       if (publisher === this && !own) return;
       try {
         onEvent(routingKey, JSON.parse(body));
@@ -127,7 +129,7 @@ class MemoryTransport implements Transport {
         this.#log.error({ err: error, routingKey }, "the receiver of an event threw");
       }
     };
-    const watcher: Watcher = { words: pattern.split("."), receive };
+    const watcher: Watcher = { about, words: pattern.split("."), receive };
     this.#broker.watchers.add(watcher);
     const subscription = {
       cancel: async () => {

@@ -1,8 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { Channel, ConfirmChannel, RecoveringChannelModel } from "amqplib";
 import { type HeldChannel, holdChannel } from "./rabbitmq-channel.ts";
-import { declareTopology, EVENTS_EXCHANGE, TASKS_EXCHANGE } from "./rabbitmq-topology.ts";
-import { encodeHint, type Logger, type OutgoingEvent, type OutgoingHint, type TransportState } from "./transport.ts";
+import { declareTopology, EVENTS_EXCHANGES, TASKS_EXCHANGE } from "./rabbitmq-topology.ts";
+import {
+  type EventsAbout,
+  encodeHint,
+  type Logger,
+  type OutgoingEvent,
+  type OutgoingHint,
+  type TransportState,
+} from "./transport.ts";
 
 /** A confirm takes milliseconds; after this the broker has lost its quorum or its mind. */
 const CONFIRM_TIMEOUT_MS = 10_000;
@@ -111,10 +118,10 @@ export class Publisher {
     };
   }
 
-  sendEvents(events: readonly OutgoingEvent[]): void {
+  sendEvents(events: readonly OutgoingEvent[], about: EventsAbout): void {
     for (const { routingKey, body } of events) {
       const content = Buffer.from(JSON.stringify(body));
-      if (!this.#sendEvent(routingKey, content)) this.#eventsDropped += 1;
+      if (!this.#sendEvent(EVENTS_EXCHANGES[about], routingKey, content)) this.#eventsDropped += 1;
     }
   }
 
@@ -183,12 +190,12 @@ export class Publisher {
     return wasReturned ? "unroutable" : "taken";
   }
 
-  #sendEvent(routingKey: string, content: Buffer): boolean {
+  #sendEvent(exchange: string, routingKey: string, content: Buffer): boolean {
     const channel = this.#events.current;
     if (!channel || this.#blocked || this.#eventsFull) return false;
     try {
       const properties = { contentType: "application/json", appId: this.id };
-      this.#eventsFull = !channel.publish(EVENTS_EXCHANGE, routingKey, content, properties);
+      this.#eventsFull = !channel.publish(exchange, routingKey, content, properties);
       return true;
     } catch (error) {
       this.#log.warn({ err: error, routingKey }, "an event could not be written");

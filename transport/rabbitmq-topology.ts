@@ -1,8 +1,8 @@
 import type { Channel } from "amqplib";
-import { DEAD_LETTERS, DELIVERY_LIMIT, isAgentQueue, type QueueDepth } from "./transport.ts";
+import { DEAD_LETTERS, DELIVERY_LIMIT, type EventsAbout, isAgentQueue, type QueueDepth } from "./transport.ts";
 
 export const TASKS_EXCHANGE = "skein.tasks";
-export const EVENTS_EXCHANGE = "skein.events";
+export const EVENTS_EXCHANGES: Record<EventsAbout, string> = { runs: "skein.events", agents: "skein.agents" };
 const DEAD_LETTER_EXCHANGE = "skein.dlx";
 
 /** An agent that has been away so long will not come back under its id. */
@@ -11,7 +11,9 @@ const AGENT_QUEUE_EXPIRES_MS = 3_600_000;
 /** The exchanges and the queue of dead letters: what is there once, whoever comes. */
 export async function declareTopology(channel: Channel): Promise<void> {
   await channel.assertExchange(TASKS_EXCHANGE, "direct", { durable: true });
-  await channel.assertExchange(EVENTS_EXCHANGE, "topic", { durable: true });
+  for (const exchange of Object.values(EVENTS_EXCHANGES)) {
+    await channel.assertExchange(exchange, "topic", { durable: true });
+  }
   await channel.assertExchange(DEAD_LETTER_EXCHANGE, "fanout", { durable: true });
   await channel.assertQueue(DEAD_LETTERS.queue, { durable: true, arguments: { "x-queue-type": "quorum" } });
   await channel.bindQueue(DEAD_LETTERS.queue, DEAD_LETTER_EXCHANGE, "");

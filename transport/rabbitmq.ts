@@ -6,12 +6,13 @@ import { closeQuietly, type HeldChannel, holdChannel, withChannel } from "./rabb
 import { messageOf, openConnection, parseUrl, unavailable } from "./rabbitmq-connection.ts";
 import { QueueConsumer } from "./rabbitmq-consumer.ts";
 import { Publisher } from "./rabbitmq-publisher.ts";
-import { declareQueue, declareTopology, EVENTS_EXCHANGE } from "./rabbitmq-topology.ts";
+import { declareQueue, declareTopology, EVENTS_EXCHANGES } from "./rabbitmq-topology.ts";
 import {
   type Consumer,
   DEAD_LETTERS,
   type Delivery,
   decodeHint,
+  type EventsAbout,
   type Hint,
   type Logger,
   type OutgoingEvent,
@@ -179,14 +180,14 @@ class RabbitMqTransport implements Transport {
     });
   }
 
-  publishEvents(events: readonly OutgoingEvent[]): void {
-    this.#mustPublish().sendEvents(events);
+  publishEvents(events: readonly OutgoingEvent[], about: EventsAbout = "runs"): void {
+    this.#mustPublish().sendEvents(events, about);
   }
 
   async subscribeEvents(
     pattern: string,
     onEvent: (routingKey: string, body: Json) => void,
-    { own = true }: { own?: boolean } = {},
+    { own = true, about = "runs" }: { own?: boolean; about?: EventsAbout } = {},
   ): Promise<Subscription> {
     this.#mustBeOpen();
     const held = holdChannel({
@@ -194,7 +195,7 @@ class RabbitMqTransport implements Transport {
       open: () => this.#consuming.createChannel(),
       setUp: async (channel: Channel) => {
         const { queue } = await channel.assertQueue("", { exclusive: true, autoDelete: true, durable: false });
-        await channel.bindQueue(queue, EVENTS_EXCHANGE, pattern);
+        await channel.bindQueue(queue, EVENTS_EXCHANGES[about], pattern);
         const receive = (message: ConsumeMessage | null) => {
           if (message && !own && message.properties.appId === this.#publisher?.id) return;
           if (message) this.#receiveEvent(message, onEvent);

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Json } from "../core/json.ts";
 import {
   agentQueue,
+  agentRoutingKey,
   type Consumer,
   capabilityQueue,
   DELIVERY_LIMIT,
@@ -419,6 +420,20 @@ export function transportSuite(connect: (log: Logger) => Promise<Transport>): vo
       second.publishEvents([{ routingKey: key, body: "of another" }]);
       await until(() => all.length === 2 && received.length > 0);
       expect(received).toEqual(["of another"]);
+    });
+
+    it("of runs and notices to agents are apart, whatever their keys", async () => {
+      const [first, second] = [await client(), await client()];
+      const scope = randomUUID();
+      const key = agentRoutingKey("topic", scope, "a.b*#~ 🪿");
+      const [runs, agents]: [Json[], Json[]] = [[], []];
+      await second.subscribeEvents("#", (routingKey, body) => routingKey.includes(scope) && runs.push(body));
+      await second.subscribeEvents(`topic.${scope}.*`, (_, body) => agents.push(body), { about: "agents" });
+      await first.subscribeEvents(key, (_, body) => agents.push(body), { about: "agents", own: false });
+      first.publishEvents([{ routingKey: key, body: "notice" }], "agents");
+      first.publishEvents([{ routingKey: `run.${scope}.end`, body: "event" }]);
+      await until(() => runs.length > 0 && agents.length > 0);
+      expect([runs, agents]).toEqual([["event"], ["notice"]]);
     });
 
     it("arrive in order", async () => {

@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { agentQueue, capabilityQueue, decodeHint, encodeHint, type Hint, isAgentQueue } from "./transport.ts";
+import {
+  agentQueue,
+  agentRoutingKey,
+  capabilityQueue,
+  decodeHint,
+  encodeHint,
+  type Hint,
+  isAgentQueue,
+} from "./transport.ts";
 
 describe("the name of a queue", () => {
   it("is readable when its parts are plain", () => {
@@ -40,6 +48,24 @@ describe("the name of a queue", () => {
   ])("is at most 255 bytes", (namespace, name) => {
     expect(Buffer.byteLength(capabilityQueue(namespace, name))).toBeLessThanOrEqual(255);
     expect(Buffer.byteLength(agentQueue(namespace, name))).toBeLessThanOrEqual(255);
+  });
+});
+
+describe("the routing key of a notice", () => {
+  it("has three words, or two where it is for all, whatever the name", () => {
+    expect(agentRoutingKey("agent", "default", "clerk-1")).toBe("agent.default.clerk-1");
+    expect(agentRoutingKey("topic", "default", "geese.grey")).toBe("topic.default.geese%2Egrey");
+    expect(agentRoutingKey("broadcast", "default")).toBe("broadcast.default");
+    for (const name of ["*", "#", "a.b.c", " ", "\ud800", "🪿".repeat(128), "x".repeat(400)]) {
+      const key = agentRoutingKey("agent", "n".repeat(63), name);
+      expect(key).toMatch(/^agent\.n+\.[A-Za-z0-9%~_!'()-]+$/);
+      expect(Buffer.byteLength(key)).toBeLessThanOrEqual(255);
+    }
+  });
+
+  it("is never shared by two names", () => {
+    const names = ["a", "a.b", "a%2Eb", "~", "%7E", "*", "#", "x".repeat(300), "x".repeat(301), "🪿"];
+    expect(new Set(names.map((name) => agentRoutingKey("topic", "n", name))).size).toBe(names.length);
   });
 });
 

@@ -37,23 +37,28 @@ export interface Transport {
   /** Hints that came back more than `DELIVERY_LIMIT` times; each is acked when `onHint` returns. `reason` is the broker's. */
   consumeDeadLetters(onHint: (hint: Hint, reason: string) => void): Promise<Subscription>;
 
-  /** Fire and forget: events are dropped, and counted, while the broker is away, blocked or too slow. */
-  publishEvents(events: readonly OutgoingEvent[]): void;
+  /**
+   * Fire and forget: events are dropped, and counted, while the broker is away, blocked or too slow. Events of runs and
+   * notices to agents are apart; default: of runs.
+   */
+  publishEvents(events: readonly OutgoingEvent[], about?: EventsAbout): void;
 
   /**
    * Receives the events whose routing key fits `pattern` (words between dots, `*` one word, `#` any number), published
    * from now on. What is published during an outage is missed: the store knows it. `own: false` leaves out what this
-   * transport published itself; default true.
+   * transport published itself; default true. `about`: default runs.
    */
   subscribeEvents(
     pattern: string,
     onEvent: (routingKey: string, body: Json) => void,
-    options?: { own?: boolean },
+    options?: { own?: boolean; about?: EventsAbout },
   ): Promise<Subscription>;
 
   /** Idempotent. Waits up to 5 s for outstanding confirms; unacked deliveries go back to their queues. */
   close(): Promise<void>;
 }
+
+export type EventsAbout = "runs" | "agents";
 
 /** "blocked": the broker takes nothing for now (an alarm), while consumers go on. */
 export type TransportState = "connected" | "blocked" | "disconnected";
@@ -77,7 +82,7 @@ export interface OutgoingHint {
 }
 
 export interface OutgoingEvent {
-  /** `run.<id>.task.<status>` and the like; at most 255 bytes. */
+  /** `run.<id>.task.<status>`, `topic.<namespace>.<name>` and the like; at most 255 bytes. */
   routingKey: string;
   body: Json;
 }
@@ -165,6 +170,30 @@ export function agentQueue(namespace: string, agentId: string): string {
 
 export function isAgentQueue(queue: string): boolean {
   return queue.startsWith(`${AGENT_PREFIX}:`);
+}
+
+/**
+ * The key of notices of messages to an agent by its name, to a topic, or, without a name, to all; and of changes of a scope of
+ * shared memory, or, without a name, of the registry: three words, or two.
+ */
+export function agentRoutingKey(
+  kind: "agent" | "topic" | "broadcast" | "memory" | "registry",
+  namespace: string,
+  name?: string,
+): string {
+  const words = name === undefined ? [kind, namespace] : [kind, namespace, name];
+  const plain = words.map(wordOf).join(".");
+  if (plain.length <= MAX_NAME_BYTES) return plain;
+  return `${kind}.${wordOf(namespace)}.~${createHash("sha256").update(name!).digest("base64url")}`;
+}
+
+/** What dots and wildcards would make more than one word of is written as in a URL, all of it ASCII. */
+function wordOf(text: string): string {
+  // Half a surrogate pair, which no URL can hold, becomes the sign for what cannot be read.
+  return encodeURIComponent(Buffer.from(text).toString()).replace(
+    /[.*~]/g,
+    (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 const AGENT_PREFIX = "skein.agents";

@@ -37,6 +37,7 @@ const taskStatus: Record<TaskFact["type"], string | undefined> = {
   "task.failed": "failed",
   "task.skipped": "skipped",
   "task.cancelled": "cancelled",
+  "task.repeated": undefined,
   "task.report_stale": undefined,
 };
 

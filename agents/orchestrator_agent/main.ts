@@ -5,6 +5,7 @@ import { createDefinitions } from "../../api/definitions/definitions.ts";
 import { createMetrics } from "../../api/metrics.ts";
 import { replan } from "../../api/replan.ts";
 import { buildServer } from "../../api/server.ts";
+import { createStreams } from "../../api/streams.ts";
 import { threadedPlanner } from "../../api/threaded-planner.ts";
 import { createWakeups, newsFor, newsOf } from "../../api/wakeups.ts";
 import { type Config, loadConfig } from "../../config.ts";
@@ -14,6 +15,9 @@ import { capabilityPlanner } from "../../core/planner/capability-planner.ts";
 import type { Planner } from "../../core/planner/planner.ts";
 import { templatePlanner } from "../../core/planner/template-planner.ts";
 import { endWithCaller, mountMcp } from "../../mcp/main.ts";
+import type { Memory } from "../../memory/memory.ts";
+import { postgresMemory } from "../../memory/postgres.ts";
+import { connectRedis, type RedisOptions } from "../../memory/redis.ts";
 import { openPostgres } from "../../store/postgres.ts";
 import type { Store } from "../../store/store.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
@@ -23,6 +27,7 @@ import { stopOnSignals } from "../stop-on-signals.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
+import { changeNoticesOf, newsIn, noticesOf } from "./notices.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 
 /** Beside the planner: what reading how a run stands and changing it may take. */
@@ -31,6 +36,8 @@ const REPLAN_MARGIN_MS = 30_000;
 export interface ServeOptions {
   store: Store;
   transport: Transport | undefined;
+  /** Default: what the store does of it. */
+  memory?: Memory | undefined;
   config: Config;
   logger: Logger;
   /** False only where nobody but this machine can reach the server. */
@@ -40,16 +47,17 @@ export interface ServeOptions {
 export interface Served {
   /** Where it listens, such as http://127.0.0.1:8080. */
   url: string;
-  /** Stops taking work, finishes what is in hand, and closes store and transport. Idempotent. */
+  /** Stops taking work, finishes what is in hand, and closes store, transport and memory. Idempotent. */
   stop(): Promise<void>;
 }
 
 /**
  * Serves the API and runs the loops, over whatever store and transport it is given. Throws CONFIG_INVALID when it cannot
- * listen where it should; store and transport are then left to the caller.
+ * listen where it should; store, transport and memory are then left to the caller.
  */
-export async function serve({ store, transport, config, logger, requireKey }: ServeOptions): Promise<Served> {
+export async function serve({ store, transport, config, logger, requireKey, ...rest }: ServeOptions): Promise<Served> {
   const { limits } = config;
+  const memory = rest.memory ?? postgresMemory(store, limits);
   const planners = [threadedPlanner(), configuredModelPlanner(config), templatePlanner];
   const planning = { store, planners, limits, definitions: createDefinitions(limits) };
   const orchestrator = await startOrchestrator({
@@ -67,20 +75,33 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     metrics.count(committed);
     for (const entry of committed) wakeups.announce(newsOf(entry));
   });
-  store.onMessages((inboxes) => {
-    for (const { namespace, name } of inboxes) wakeups.announce(newsFor(namespace, { inboxes: [name] }));
+  store.onMessages((messages) => {
+    for (const { namespace, inboxes } of messages) wakeups.announce(newsFor(namespace, { inboxes }));
+    transport?.publishEvents(noticesOf(messages), "agents");
+  });
+  store.onChange((changes) => {
+    for (const { kind, namespace, name } of changes) {
+      wakeups.announce(newsFor(namespace, kind === "memory" ? { scopes: [name] } : { registry: true }));
+    }
+    transport?.publishEvents(changeNoticesOf(changes), "agents");
   });
   const hearOthers = (_key: string, body: Json) => {
     const { run_id, namespace, facts } = body as unknown as { run_id: string; namespace: string; facts: [] };
-    wakeups.announce(newsOf({ runId: run_id, namespace, facts, mayBeFinished: false, needsUpkeep: false }));
+    wakeups.announce(newsOf({ runId: run_id, namespace, facts }));
+  };
+  const hearNotices = (_key: string, body: Json) => {
+    const { namespace, ...news } = newsIn(body);
+    wakeups.announce(newsFor(namespace, news));
   };
   const replicas = await transport?.subscribeEvents("run.#", hearOthers, { own: false });
+  const notices = await transport?.subscribeEvents("#", hearNotices, { own: false, about: "agents" });
   let isStopping = false;
   const app = await buildServer({
     context: {
       ...planning,
+      memory,
       wakeups,
-      maxStreams: config.maxStreams,
+      streams: createStreams(config.maxStreams),
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
       declareQueues: async (queues) => {
         await transport?.declareQueues(queues);
@@ -92,6 +113,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
           if (isStopping) throw new Error("stopping");
         },
         database: store.ping,
+        ...(memory.name === "redis" && { redis: memory.ping }),
         ...(transport && {
           broker: async () => {
             if (transport.state !== "connected") throw new Error(transport.state);
@@ -114,6 +136,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
     wakeups.close();
     await app.close();
     await replicas?.cancel();
+    await notices?.cancel();
     await orchestrator.stop();
   }
 
@@ -133,6 +156,7 @@ export async function serve({ store, transport, config, logger, requireKey }: Se
   async function stop(): Promise<void> {
     await stopServing();
     await transport?.close();
+    await memory.close();
     await store.close();
   }
   return {
@@ -180,28 +204,36 @@ export async function runOrchestrator(env: Record<string, string | undefined>): 
     limits: config.limits,
     onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
   });
-  const transport = await connectTransport(config, logger, store);
-  const served = await serve({ store, transport, config, logger, requireKey: true }).catch(async (error) => {
-    await transport?.close();
-    await store.close();
+  const opened: { close(): Promise<void> }[] = [store];
+  try {
+    const memory =
+      config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, redisOptions(config, logger));
+    if (memory) opened.push(memory);
+    const transport = await connectTransport(config, logger);
+    if (transport) opened.push(transport);
+    const served = await serve({ store, transport, memory, config, logger, requireKey: true });
+    logger.info(
+      {
+        url: served.url,
+        broker: transport?.name ?? "none",
+        memory: memory?.name ?? "postgres",
+        version,
+      } satisfies JsonObject,
+      "orchestrator ready",
+    );
+    await stopOnSignals(logger, served.stop);
+  } catch (error) {
+    for (const one of opened.reverse()) await one.close();
     throw error;
-  });
-  logger.info(
-    { url: served.url, broker: transport?.name ?? "none", version } satisfies JsonObject,
-    "orchestrator ready",
-  );
-  await stopOnSignals(logger, served.stop);
+  }
 }
 
-async function connectTransport(config: Config, logger: Logger, store: Store): Promise<Transport | undefined> {
-  if (!config.amqpUrl) {
-    logger.warn("AMQP_URL is not set: executors get their tasks by long-poll");
-    return undefined;
-  }
-  try {
-    return await connectRabbitMq(config.amqpUrl, { log: logger });
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+function redisOptions({ limits }: Config, logger: Logger): RedisOptions {
+  return { limits, onError: (error) => logger.warn({ err: error }, "the connection to Redis was lost") };
+}
+
+async function connectTransport(config: Config, logger: Logger): Promise<Transport | undefined> {
+  if (config.amqpUrl) return connectRabbitMq(config.amqpUrl, { log: logger });
+  logger.warn("AMQP_URL is not set: executors get their tasks by long-poll");
+  return undefined;
 }

@@ -41,6 +41,9 @@ const everyMs = {
   sweep: 5_000,
   reap: 1_000,
   expire: 1_000,
+  unanswered: 1_000,
+  presence: 1_000,
+  shared: 1_000,
   reconcile: 2_500,
   prune: 600_000,
 };
@@ -48,6 +51,8 @@ const everyMs = {
 /** Rows moved in one transaction of a cascade or an ending. */
 const UPKEEP_BATCH = 1_000;
 const EXPIRE_BATCH = 500;
+const UNANSWERED_BATCH = 200;
+const PRESENCE_BATCH = 500;
 /** Runs looked at in one transaction when deciding whether they have finished. */
 const FINISH_BATCH = 100;
 
@@ -98,6 +103,9 @@ export async function startOrchestrator({
     }),
     loop("reap", createReaper(upkeep)),
     loop("expire", async () => (await upkeep.expire(EXPIRE_BATCH)) >= EXPIRE_BATCH),
+    loop("unanswered", async () => (await upkeep.tellUnanswered(UNANSWERED_BATCH)) >= UNANSWERED_BATCH),
+    loop("presence", async () => (await agents.watchPresence(PRESENCE_BATCH)) > 0),
+    loop("shared", async () => (await store.sharedMemory.expire(EXPIRE_BATCH)) > 0),
     loop("prune", async () => {
       await upkeep.prune();
       return false;

@@ -1,58 +1,59 @@
-/** What agents keep and tell each other: state, memory, messages; for the agent itself, and for keys that may look after it. */
+/** What agents keep: state and memory; for the agent itself, and for keys that may look after it. */
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import type { Refusal, StateCondition } from "../../core/agent-data.ts";
-import { optionalDuration } from "../../core/duration.ts";
+import type { Refusal } from "../../core/agent-data.ts";
+import { optionalDuration, parseDuration } from "../../core/duration.ts";
 import { SkeinError } from "../../core/errors.ts";
 import {
-  acknowledgeAnswer,
-  acknowledgeBody,
   agentName,
   agentState,
+  DEFAULT_WORKING_TTL,
   entriesAnswer,
   entriesBody,
   forgotten,
-  inboxAnswer,
-  inboxQuery,
   memoryEntry,
   memoryParams,
   memoryQuery,
-  messagesAnswer,
-  messagesBody,
   stateBody,
+  workingBody,
+  workingState,
 } from "../../core/protocol/agent-data.ts";
 import { pageOf, uuid } from "../../core/protocol/common.ts";
-import type { AgentState, Sender } from "../../store/store.ts";
-import { newEntryOf, newMessageOf } from "../agent-data.ts";
+import { newEntryOf } from "../agent-data.ts";
 import { requireScope } from "../auth.ts";
-import { type ApiContext, type App, goneSignal } from "../context.ts";
-import { lookUntil } from "../wakeups.ts";
-import { agentStateBody, memoryEntryBody, messageBody, pageBody } from "../wire.ts";
+import { conditionOf, etagOf } from "../conditions.ts";
+import type { ApiContext, App } from "../context.ts";
+import { agentStateBody, memoryEntryBody, pageBody, workingStateBody } from "../wire.ts";
 import { agentNotFound } from "./agents.ts";
 
-const ownerParams = z.object({ agent: agentName.meta({ description: "The agent, by id or by name" }) });
+export const ownerParams = z.object({ agent: agentName.meta({ description: "The agent, by id or by name" }) });
 const forgetQuery = z.strictObject({ id: uuid.optional().meta({ description: "Of one entry" }) });
 
-const self = [{ agentToken: [] as [] }];
-const withMemory = { security: [{ apiKey: ["memory"] }, ...self] };
-const withMessages = { security: [{ apiKey: ["messages"] }, ...self] };
+const withMemory = { security: [{ apiKey: ["memory"] }, { agentToken: [] as [] }] };
 
-export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext): Promise<void> {
-  /** The name of the agent that is asked about. An agent may ask about itself; a key that has the scope, about all. */
-  async function ownerOf(request: FastifyRequest, scope: "memory" | "messages"): Promise<string> {
-    const { principal } = request;
-    const { agent: asked } = request.params as z.infer<typeof ownerParams>;
-    if (principal.agent) {
-      const { id, name } = principal.agent;
-      if (asked !== id && asked !== name) throw agentNotFound(asked);
-      return name;
-    }
-    requireScope(principal, scope);
-    const name = await store.agentData.nameOf(principal.namespace, asked);
-    if (name === undefined) throw agentNotFound(asked);
+/**
+ * The name of the agent whose data a request is about (`{agent}` in its path). An agent may ask about itself; a key that has
+ * the scope, about all.
+ */
+export async function ownerOf(
+  store: ApiContext["store"],
+  request: FastifyRequest,
+  scope: "memory" | "messages",
+): Promise<string> {
+  const { principal } = request;
+  const { agent: asked } = request.params as z.infer<typeof ownerParams>;
+  if (principal.agent) {
+    const { id, name } = principal.agent;
+    if (asked !== id && asked !== name) throw agentNotFound(asked);
     return name;
   }
+  requireScope(principal, scope);
+  const name = await store.agentData.nameOf(principal.namespace, asked);
+  if (name === undefined) throw agentNotFound(asked);
+  return name;
+}
 
+export async function agentDataRoutes(app: App, { store, memory }: ApiContext): Promise<void> {
   app.get(
     "/agents/:agent/state",
     {
@@ -67,7 +68,7 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
       },
     },
     async (request, reply) => {
-      const name = await ownerOf(request, "memory");
+      const name = await ownerOf(store, request, "memory");
       const state = await store.agentData.state(request.principal.namespace, name);
       if (!state) throw new SkeinError("STATE_NOT_FOUND", `The agent "${name}" has no state; PUT writes one.`);
       return reply.header("etag", etagOf(state)).send(agentStateBody(state));
@@ -89,7 +90,7 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
       },
     },
     async (request, reply) => {
-      const name = await ownerOf(request, "memory");
+      const name = await ownerOf(store, request, "memory");
       const written = await store.agentData.writeState(request.principal.namespace, name, {
         document: request.body.document,
         ttlMs: optionalDuration(request.body.ttl),
@@ -116,10 +117,81 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
       },
     },
     async (request, reply) => {
-      const name = await ownerOf(request, "memory");
+      const name = await ownerOf(store, request, "memory");
       const condition = conditionOf(request);
       const { namespace } = request.principal;
       accepted(await store.agentData.writeState(namespace, name, { document: undefined, ttlMs: null, condition }));
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    "/agents/:agent/working-state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Read an agent's working state",
+        description:
+          "A document beside its state, for what may be lost: it is in Redis where the server has one, and goes by itself. The `ETag` is its revision.",
+        ...withMemory,
+        params: ownerParams,
+        response: { 200: workingState },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(store, request, "memory");
+      const state = await memory.read(request.principal.namespace, name);
+      if (!state) throw noWorkingState(name);
+      return reply.header("etag", etagOf(state)).send(workingStateBody(state));
+    },
+  );
+
+  app.put(
+    "/agents/:agent/working-state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Write an agent's working state",
+        description: "Replaced whole, and kept for its `ttl` from now on. Conditions as for the state.",
+        ...withMemory,
+        params: ownerParams,
+        body: workingBody,
+        response: { 200: workingState },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(store, request, "memory");
+      const { document, ttl = DEFAULT_WORKING_TTL, write_id } = request.body;
+      const { state } = accepted(
+        await memory.write(request.principal.namespace, name, {
+          document,
+          ttlMs: parseDuration(ttl),
+          condition: conditionOf(request),
+          writeId: write_id,
+        }),
+      );
+      // A repetition of a write whose time is over.
+      if (!state) throw noWorkingState(name);
+      return reply.header("etag", etagOf(state)).send(workingStateBody(state));
+    },
+  );
+
+  app.delete(
+    "/agents/:agent/working-state",
+    {
+      schema: {
+        tags: ["agent data"],
+        summary: "Delete an agent's working state",
+        description: "`If-Match` as when it is written.",
+        ...withMemory,
+        params: ownerParams,
+        response: { 204: z.null() },
+      },
+    },
+    async (request, reply) => {
+      const name = await ownerOf(store, request, "memory");
+      const condition = conditionOf(request);
+      accepted(await memory.write(request.principal.namespace, name, { document: undefined, ttlMs: 0, condition }));
       return reply.code(204).send(null);
     },
   );
@@ -138,7 +210,7 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
       },
     },
     async (request, reply) => {
-      const name = await ownerOf(request, "memory");
+      const name = await ownerOf(store, request, "memory");
       const { namespace } = request.principal;
       const entries = accepted(await store.agentData.remember(namespace, name, request.body.entries.map(newEntryOf)));
       return reply.code(201).send({ entries: entries.map(memoryEntryBody) });
@@ -163,7 +235,7 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
         },
       },
       async (request) => {
-        const name = await ownerOf(request, "memory");
+        const name = await ownerOf(store, request, "memory");
         const { type } = request.params as { type?: string };
         const filter = { ...request.query, ...(type !== undefined && { type }) };
         return pageBody(await store.agentData.recall(request.principal.namespace, name, filter), memoryEntryBody);
@@ -183,7 +255,7 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
         },
       },
       async (request) => {
-        const name = await ownerOf(request, "memory");
+        const name = await ownerOf(store, request, "memory");
         const { type } = request.params as { type?: string };
         const { id } = request.query;
         const deleted = await store.agentData.forget(request.principal.namespace, name, {
@@ -200,106 +272,18 @@ export async function agentDataRoutes(app: App, { store, wakeups }: ApiContext):
       },
     );
   }
+}
 
-  app.post(
-    "/messages",
-    {
-      schema: {
-        tags: ["agent data"],
-        summary: "Send messages",
-        description:
-          "To agents, by name or id, all of them or none. The sender is who the token says. A message is kept until it is acknowledged or its `ttl` is over; under one `key` of a sender it is sent once.",
-        ...withMessages,
-        body: messagesBody,
-        response: { 201: messagesAnswer },
-      },
-    },
-    async (request, reply) => {
-      const { principal } = request;
-      if (!principal.agent) requireScope(principal, "messages");
-      const from: Sender = principal.agent
-        ? { kind: "agent", name: principal.agent.name }
-        : { kind: "client", name: principal.name };
-      const sent = accepted(
-        await store.agentData.send(principal.namespace, from, request.body.messages.map(newMessageOf)),
-      );
-      return reply.code(201).send({ messages: sent });
-    },
-  );
-
-  app.get(
-    "/agents/:agent/inbox",
-    {
-      schema: {
-        tags: ["agent data"],
-        summary: "Read an agent's inbox",
-        description:
-          "What it has not acknowledged, the oldest first; long-polls up to `wait` seconds. The same messages come again until they are acknowledged.",
-        ...withMessages,
-        params: ownerParams,
-        querystring: inboxQuery,
-        response: { 200: inboxAnswer },
-      },
-    },
-    async (request, reply) => {
-      const name = await ownerOf(request, "messages");
-      const { namespace } = request.principal;
-      const { limit, wait } = request.query;
-      const messages = await lookUntil(
-        wakeups,
-        {
-          matches: (news) => news.namespace === namespace && news.inboxes.includes(name),
-          waitMs: wait * 1000,
-          gone: goneSignal(reply),
-        },
-        () => store.agentData.inbox(namespace, name, limit),
-        (found) => found.length > 0,
-      );
-      return { messages: (messages ?? []).map(messageBody) };
-    },
-  );
-
-  app.post(
-    "/agents/:agent/inbox/ack",
-    {
-      schema: {
-        tags: ["agent data"],
-        summary: "Acknowledge messages",
-        description: "They do not come again.",
-        ...withMessages,
-        params: ownerParams,
-        body: acknowledgeBody,
-        response: { 200: acknowledgeAnswer },
-      },
-    },
-    async (request) => {
-      const name = await ownerOf(request, "messages");
-      return {
-        acknowledged: await store.agentData.acknowledge(request.principal.namespace, name, request.body.ids),
-      };
-    },
+function noWorkingState(name: string): SkeinError {
+  return new SkeinError(
+    "STATE_NOT_FOUND",
+    `The agent "${name}" has no working state, or its time is over; PUT writes one.`,
   );
 }
 
-function accepted<T extends object>(answer: T | Refusal): T {
+/** Throws a refusal. */
+export function accepted<T extends object>(answer: T | Refusal): T {
   if (!("code" in answer)) return answer;
   const { code, message } = answer as Refusal;
   throw new SkeinError(code, message);
-}
-
-function etagOf({ revision }: AgentState): string {
-  return `"${revision}"`;
-}
-
-/** RFC 9110: an entity tag in quotes, here the revision. */
-function conditionOf({ headers }: FastifyRequest): StateCondition | undefined {
-  const { "if-none-match": absent, "if-match": match } = headers;
-  if (absent === undefined && match === undefined) return undefined;
-  if (absent === "*" && match === undefined) return { revision: 0 };
-  const [, revision] = /^"([1-9]\d{0,14})"$/.exec(match ?? "") ?? [];
-  if (absent === undefined && revision !== undefined) return { revision: Number(revision) };
-  throw new SkeinError(
-    "REQUEST_INVALID",
-    "Send either `If-None-Match: *`, or `If-Match` with the ETag of the state as it was read.",
-  );
 }

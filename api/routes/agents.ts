@@ -15,7 +15,7 @@ import {
 } from "../../core/protocol/agents.ts";
 import { name, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import { checkSchema } from "../../core/schema.ts";
-import type { CapabilityContract } from "../../store/store.ts";
+import type { Agent, Presence as AgentBeat, CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
@@ -36,12 +36,28 @@ const HEARTBEATS_PER_STATEMENT = 1_000;
 const GATHER_HEARTBEATS_MS = 100;
 
 export async function agentRoutes(app: App, context: ApiContext): Promise<void> {
-  const { store, wakeups, limits, queueNames, declareQueues, agentsChanged } = context;
+  const { store, memory, wakeups, limits, queueNames, declareQueues, agentsChanged } = context;
 
-  const heartbeatTogether = coalesce(store.agents.heartbeat, {
-    maxItems: HEARTBEATS_PER_STATEMENT,
-    gatherMs: GATHER_HEARTBEATS_MS,
-  });
+  const heartbeatTogether = coalesce(
+    async (beats: AgentBeat[]) => {
+      // What is lost with Redis is in the registry, too.
+      const heard = memory.heard(beats).catch(() => {});
+      const states = await store.agents.heartbeat(beats);
+      await heard;
+      return states;
+    },
+    { maxItems: HEARTBEATS_PER_STATEMENT, gatherMs: GATHER_HEARTBEATS_MS },
+  );
+
+  /** With what was heard of them last. */
+  async function withPresence(namespace: string, agents: Agent[]): Promise<Agent[]> {
+    const ids = agents.map(({ id }) => id);
+    const heard = await memory.presence(namespace, ids).catch(() => []);
+    return agents.map((agent, n) => {
+      const known = heard[n];
+      return known && known.lastSeenAt > agent.lastSeenAt ? { ...agent, ...known } : agent;
+    });
+  }
 
   /** Queue names by capability, and the agent's own: clients never compute them. */
   function queuesOf(namespace: string, agentId: string, capabilities: string[]): Record<string, string> {
@@ -102,7 +118,11 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
         response: { 200: pageOf(agent) },
       },
     },
-    async (request) => pageBody(await store.agents.list(request.principal.namespace, request.query), agentBody),
+    async (request) => {
+      const { namespace } = request.principal;
+      const { data, nextCursor } = await store.agents.list(namespace, request.query);
+      return pageBody({ data: await withPresence(namespace, data), nextCursor }, agentBody);
+    },
   );
 
   app.get(
@@ -114,7 +134,8 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     async (request) => {
       const found = await store.agents.find(request.principal.namespace, request.params.agent);
       if (!found) throw agentNotFound(request.params.agent);
-      return agentBody(found);
+      const [agent] = await withPresence(request.principal.namespace, [found]);
+      return agentBody(agent!);
     },
   );
 

@@ -10,6 +10,7 @@ import {
   cancelBody,
   logLine,
   pauseBody,
+  repeats,
   result,
   run,
   runsQuery,
@@ -37,6 +38,7 @@ export const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
 /** Runs that share one transaction when they are submitted at the same moment. */
 const SUBMITS_PER_TRANSACTION = 50;
 const MAX_IDEMPOTENCY_KEY = 255;
+const MAX_REPEATS = 100;
 
 export async function runRoutes(app: App, context: ApiContext): Promise<void> {
   const { store, wakeups, definitions, limits } = context;
@@ -278,6 +280,25 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
       const found = await store.runs.task(namespace, runId, keyOrId);
       if (!found) throw taskNotFound(keyOrId);
       return taskDetailBody(found, runId);
+    },
+  );
+
+  app.get(
+    "/runs/:run/repeats",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["runs"],
+        summary: "Find work that was done twice",
+        description: "Tasks that have started and asked the same capability the same as another one of the run.",
+        params: runParams,
+        response: { 200: repeats },
+      },
+    },
+    async (request) => {
+      const { namespace } = request.principal;
+      const { id } = await findRun(namespace, request.params.run);
+      return { data: await store.runs.repeats(namespace, id, MAX_REPEATS) };
     },
   );
 

@@ -1,13 +1,13 @@
 /** What agents keep and tell each other, as it travels: state, memory, messages; also as effects of a report. */
 import { z } from "zod";
-import { durationFlaw, isDuration } from "../duration.ts";
+import { durationFlaw, isDuration, parseDuration } from "../duration.ts";
 import { json, MAX_WAIT_SECONDS, pageQuery, timestamp, uuid } from "./common.ts";
 
 /** Of one request, or of the report of one attempt. */
 export const MAX_ENTRIES = 100;
 export const MAX_MESSAGES = 100;
 
-const ttl = z
+export const ttl = z
   .string()
   .refine(isDuration, { error: ({ input }) => durationFlaw(input) })
   .meta({ description: "It is gone after this long, such as 90s or 7d" });
@@ -19,6 +19,20 @@ const writer = z
 
 /** An agent as data belongs to it: whoever registers under the name has it. */
 export const agentName = z.string().min(1).max(128);
+
+export const topicName = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/, {
+  error: "must be letters, digits, `_`, `.` or `-`, beginning with none of the last two, at most 128",
+});
+
+/** Whom a message is for. */
+const addressee = z
+  .union([
+    agentName.meta({ description: "An agent, by name or by id" }),
+    z.strictObject({ topic: topicName }).meta({ description: "All that are subscribed to the topic" }),
+    z.strictObject({ broadcast: z.literal(true) }).meta({ description: "All agents that are there" }),
+  ])
+  .meta({ id: "Addressee" });
+export type Addressee = z.infer<typeof addressee>;
 
 // --- state
 
@@ -44,6 +58,42 @@ export const agentState = z
   })
   .meta({ id: "AgentState" });
 export type AgentStateBody = z.infer<typeof agentState>;
+
+/** Of working state, and how long it is kept at most. */
+export const DEFAULT_WORKING_TTL = "1h";
+export const MAX_WORKING_TTL = "1d";
+const MIN_WORKING_TTL = "1s";
+
+const workingTtl = ttl.refine(
+  (text) =>
+    !isDuration(text) ||
+    (parseDuration(text) >= parseDuration(MIN_WORKING_TTL) && parseDuration(text) <= parseDuration(MAX_WORKING_TTL)),
+  { error: `must be from ${MIN_WORKING_TTL} to ${MAX_WORKING_TTL}; what is to stay is the agent's state` },
+);
+
+export const workingBody = z
+  .strictObject({
+    document: json,
+    ttl: workingTtl
+      .optional()
+      .meta({ description: `Gone after this long, at most ${MAX_WORKING_TTL}; default ${DEFAULT_WORKING_TTL}` }),
+    write_id: uuid.optional().meta({
+      description: "Of the writer's choice: the last write, repeated under its id, is answered and not written again",
+    }),
+  })
+  .refine((body) => body.document !== undefined, { error: "is missing", path: ["document"] })
+  .meta({ id: "WriteWorkingState" });
+export type WorkingBody = z.infer<typeof workingBody>;
+
+export const workingState = z
+  .object({
+    document: json,
+    revision: z.number().int().meta({ description: "Grows with every write; also the ETag" }),
+    updated_at: timestamp,
+    expires_at: timestamp,
+  })
+  .meta({ id: "WorkingState" });
+export type WorkingStateBody = z.infer<typeof workingState>;
 
 // --- memory
 
@@ -95,7 +145,7 @@ export type ForgottenBody = z.infer<typeof forgotten>;
 
 export const newMessage = z
   .strictObject({
-    to: agentName.meta({ description: "An agent, by name or by id" }),
+    to: addressee,
     body: json,
     type: entryType.optional(),
     conversation: z.string().min(1).max(128).optional(),
@@ -103,9 +153,14 @@ export const newMessage = z
     key: z.string().min(1).max(128).optional().meta({
       description: "Of the sender's choice: a message is sent once under a key, however often it is asked for",
     }),
-    ttl: ttl.optional().meta({ description: "Default 7d" }),
+    ttl: ttl.optional().meta({ description: "Default 7d, or as long as a reply is expected" }),
     must_route: z.boolean().optional().meta({
-      description: "Refused unless an agent of that name is there; default false: it is kept for one that comes",
+      description:
+        "Refused unless an agent of that name is there, or all of at least one recipient can take it; default false: it is kept for one that comes",
+    }),
+    expects_reply: ttl.optional().meta({
+      description:
+        "How long for: the first message with `reply_to` is the reply; without one the sender is sent a message of type `no_reply`",
     }),
   })
   .refine((message) => message.body !== undefined, { error: "is missing", path: ["body"] });
@@ -118,7 +173,14 @@ export type MessagesBody = z.infer<typeof messagesBody>;
 
 export const messagesAnswer = z
   .object({
-    messages: z.array(z.object({ id: uuid, repeated: z.boolean().meta({ description: "Its key had been used" }) })),
+    messages: z.array(
+      z.object({
+        id: uuid,
+        repeated: z.boolean().meta({ description: "Its key had been used" }),
+        recipients: z.number().int().optional().meta({ description: "Of a topic or broadcast: inboxes that have it" }),
+        missed: z.number().int().optional().meta({ description: "Of a topic or broadcast: inboxes that were full" }),
+      }),
+    ),
   })
   .meta({ id: "SentMessages", description: "In the order sent" });
 export type MessagesAnswer = z.infer<typeof messagesAnswer>;
@@ -127,9 +189,9 @@ export const message = z
   .object({
     id: uuid,
     from: z
-      .object({ kind: z.enum(["agent", "client"]), name: z.string() })
-      .meta({ description: "Who the token says: the name of an agent, or of an API key" }),
-    to: z.string(),
+      .object({ kind: z.enum(["agent", "client", "system"]), name: z.string() })
+      .meta({ description: "Who the token says: the name of an agent, or of an API key; `system`: the server" }),
+    to: addressee,
     type: z.string().nullable(),
     body: json,
     conversation: z.string().nullable(),
@@ -150,6 +212,20 @@ export const inboxQuery = z.strictObject({
     .default(0)
     .meta({ description: "Seconds to wait for a message" }),
 });
+export const inboxHeaders = z.looseObject({ "last-event-id": z.string().max(20).optional() });
+
+export const replyQuery = inboxQuery.pick({ wait: true });
+export const replyAnswer = z
+  .object({
+    inbox: z.string().meta({ description: "Whose inbox it is in" }),
+    message: message.nullable().meta({ description: "The reply, or of type `no_reply`; null: not yet" }),
+  })
+  .meta({ id: "Reply" });
+export type ReplyAnswer = z.infer<typeof replyAnswer>;
+
+export const subscription = z.object({ topic: z.string(), created_at: timestamp }).meta({ id: "Subscription" });
+export type SubscriptionBody = z.infer<typeof subscription>;
+
 export const inboxAnswer = z.object({ messages: z.array(message) }).meta({ id: "Inbox" });
 export type InboxAnswer = z.infer<typeof inboxAnswer>;
 

@@ -169,3 +169,14 @@ export const capability = z
   })
   .meta({ id: "Capability" });
 export type CapabilityBody = z.infer<typeof capability>;
+
+export const registryEvent = z
+  .object({
+    type: z.enum(["registered", "left", "lost", "returned"]),
+    agent_id: uuid,
+    name: z.string(),
+    at: timestamp,
+  })
+  .meta({ id: "RegistryEvent" });
+export type RegistryEventBody = z.infer<typeof registryEvent>;
+export const registryHeaders = z.looseObject({ "last-event-id": z.string().max(20).optional() });

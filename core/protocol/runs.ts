@@ -125,6 +125,24 @@ export type TaskBody = z.infer<typeof task>;
 export const taskDetail = task.extend({ input: json, attempts: z.array(attempt) }).meta({ id: "TaskDetail" });
 export type TaskDetailBody = z.infer<typeof taskDetail>;
 
+export const repeats = z
+  .object({
+    data: z
+      .array(
+        z.object({
+          capability: z.string(),
+          tasks: z.array(z.string()).meta({ description: "Keys, the first of them first; at most 20" }),
+          count: z.number().int().meta({ description: "How many tasks did it" }),
+        }),
+      )
+      .meta({ description: "The most repeated work first; at most 100" }),
+  })
+  .meta({
+    id: "Repeats",
+    description: "Work that several tasks of the run did: the same capability on the same input",
+  });
+export type RepeatsBody = z.infer<typeof repeats>;
+
 export const why = z
   .object({
     task: z.string().meta({ description: "The task's key" }),

@@ -1,6 +1,7 @@
 /** What agents keep and tell each other. It belongs to the name of an agent, within a namespace. */
 import type { Refusal, StateCondition, Writer } from "../../core/agent-data.ts";
 import type { Json } from "../../core/json.ts";
+import type { Addressee } from "../../core/protocol/agent-data.ts";
 import type { Page, PageOf } from "./pages.ts";
 
 export interface AgentState {
@@ -42,15 +43,15 @@ export interface MemoryFilter extends Page {
   search?: string | undefined;
 }
 
-/** Who sent a message: an agent by its name, or somebody with an API key, by the key's. */
+/** Who sent a message: an agent by its name, somebody with an API key by the key's, or the orchestrator itself. */
 export interface Sender {
-  kind: "agent" | "client";
+  kind: "agent" | "client" | "system";
   name: string;
 }
 
 export interface NewMessage {
-  /** An agent's name, or its id. */
-  to: string;
+  /** An agent's name, or its id; a topic; or all. */
+  to: Addressee;
   body: Json;
   type: string | null;
   conversation: string | null;
@@ -58,14 +59,17 @@ export interface NewMessage {
   /** Of the sender's choice: under one key a message is sent once. */
   key: string | null;
   ttlMs: number;
-  /** Refused unless an agent of that name is there. */
+  /** Refused unless an agent of that name is there, or, of many, unless all that there are can take it. */
   mustRoute: boolean;
+  /** Null: no reply is awaited. Else the sender is told when none has come within this. */
+  expectsReplyMs: number | null;
 }
 
 export interface Message {
   id: string;
   from: Sender;
-  to: string;
+  /** The inbox's name, or, where others have it as well, the topic or all. */
+  to: Addressee;
   type: string | null;
   body: Json;
   conversation: string | null;
@@ -79,6 +83,55 @@ export interface Message {
 export interface SentMessage {
   id: string;
   repeated: boolean;
+  /** Of what is said to many: how many inboxes have it, and how many were full. */
+  recipients?: number;
+  missed?: number;
+}
+
+export interface SendRequest {
+  namespace: string;
+  from: Sender;
+  messages: NewMessage[];
+}
+
+/** A message as it was written, told once that is committed. */
+export interface DeliveredMessage extends Omit<Message, "createdAt" | "expiresAt"> {
+  namespace: string;
+  /** Names of the agents that have it. */
+  inboxes: string[];
+}
+
+export interface InboxRequest {
+  namespace: string;
+  name: string;
+  limit: number;
+  /** Only those that came after the one of this number. */
+  after?: number;
+}
+
+export interface Acknowledgement {
+  namespace: string;
+  name: string;
+  ids: string[];
+}
+
+export interface InboxPage {
+  /** Not acknowledged, oldest first; their numbers count what came to the inbox. */
+  messages: (Message & { number: number })[];
+  /** Of the last message that came, be it acknowledged or not; 0: none has. */
+  lastNumber: number;
+}
+
+/** `message`: the reply, or that there is none; undefined: not yet. */
+export interface AwaitedReply {
+  /** The inbox that it comes to. */
+  asker: string;
+  message?: Message;
+}
+
+export interface Subscription {
+  topic: string;
+  createdAt: Date;
 }
 
 /** What a report writes of the agent that sends it, and tells others. */
@@ -102,10 +155,20 @@ export interface AgentDataStore {
   recall(namespace: string, name: string, filter: MemoryFilter): Promise<PageOf<MemoryEntry>>;
   /** Deletes entries, of one type or one of them, and answers how many. */
   forget(namespace: string, name: string, which: { type?: string; id?: string }): Promise<number>;
-  /** All messages or none. */
-  send(namespace: string, from: Sender, messages: NewMessage[]): Promise<SentMessage[] | Refusal>;
-  /** Those that are not acknowledged, oldest first. */
-  inbox(namespace: string, name: string, limit: number): Promise<Message[]>;
-  /** Answers how many of them were not acknowledged before. */
-  acknowledge(namespace: string, name: string, ids: string[]): Promise<number>;
+  /** In order, of each request all messages or none. */
+  send(requests: SendRequest[]): Promise<(SentMessage[] | Refusal)[]>;
+  /** In order. */
+  inboxes(requests: InboxRequest[]): Promise<InboxPage[]>;
+  /** The numbers of the last messages that came to inboxes, in order; 0: none has. */
+  lastNumbers(inboxes: { namespace: string; name: string }[]): Promise<number[]>;
+  /** In order: how many of them were not acknowledged before. */
+  acknowledge(requests: Acknowledgement[]): Promise<number[]>;
+  /** The reply to a message; undefined: nobody awaits one. */
+  reply(namespace: string, messageId: string): Promise<AwaitedReply | undefined>;
+  /** From now on the agent has what is said to the topic. Idempotent. */
+  subscribe(namespace: string, name: string, topic: string): Promise<Subscription | Refusal>;
+  /** Whether it was subscribed. */
+  unsubscribe(namespace: string, name: string, topic: string): Promise<boolean>;
+  /** By topic. */
+  subscriptions(namespace: string, name: string): Promise<Subscription[]>;
 }

@@ -93,6 +93,23 @@ export interface CapabilityOffer extends CapabilityContract {
   slots: number;
 }
 
+export interface RegistryEvent {
+  /** Within its namespace, from 1. */
+  number: number;
+  /** `lost`: nothing is heard of it; `returned`: something is again. */
+  type: "registered" | "left" | "lost" | "returned";
+  agentId: string;
+  name: string;
+  at: Date;
+}
+
+export interface RegistryPage {
+  events: RegistryEvent[];
+  lastNumber: number;
+  /** Events after the number asked about are forgotten. */
+  isTooOld: boolean;
+}
+
 export interface AgentStore {
   /** Throws RATE_LIMITED where its namespace has as many agents, or registrations in a minute, as the limits allow. */
   register(registration: AgentRegistration, tokenHash: Buffer): Promise<Agent>;
@@ -110,7 +127,15 @@ export interface AgentStore {
   allocate(namespace: string, capability: string, policy: AllocationPolicy, bidWindowMs?: number): Promise<void>;
   leave(namespace: string, agentId: string): Promise<boolean>;
   find(namespace: string, agentId: string): Promise<Agent | undefined>;
+  /** What was heard of agents last, in order; undefined: no such agent. */
+  lastHeard(namespace: string, agentIds: readonly string[]): Promise<({ lastSeenAt: Date; load: Json } | undefined)[]>;
   list(namespace: string, page: Page): Promise<PageOf<Agent>>;
+  /** What has happened to the registry after the event of a number, oldest first; without one, only the number of the last. */
+  events(namespace: string, options: { after: number | undefined; limit: number }): Promise<RegistryPage>;
+  /** The numbers of the last events of namespaces, in order. */
+  lastNumbers(namespaces: string[]): Promise<number[]>;
+  /** Tells of agents that are lost, and of those that are back. Answers how many. */
+  watchPresence(limit: number): Promise<number>;
   capabilities(namespace: string): Promise<CapabilityOffer[]>;
   /** Slots of live agents that consume from the broker, by capability; what dispatch sizes its windows by. */
   queueSlots(): Promise<{ namespace: string; capability: string; slots: number }[]>;

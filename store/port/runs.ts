@@ -122,6 +122,14 @@ export interface AttemptRecord {
   endedAt: Date | null;
 }
 
+/** The same work, done by several tasks of one run. */
+export interface Repeat {
+  capability: string;
+  /** Keys, the first of them first; at most some, while `count` says how many there are. */
+  tasks: string[];
+  count: number;
+}
+
 export interface RunStore {
   /** Each run whole or not at all. */
   submit(submissions: Submission[]): Promise<Submitted[]>;
@@ -142,6 +150,8 @@ export interface RunStore {
   why(namespace: string, runId: string, keyOrId: string): Promise<TaskFacts | undefined>;
   /** The rounds in which agents have bid for the task, newest first. Undefined: no such task. */
   bids(namespace: string, runId: string, keyOrId: string): Promise<BidRound[] | undefined>;
+  /** Tasks that asked the same of the same capability as another one of the run, those with the most repetitions first. */
+  repeats(namespace: string, runId: string, limit: number): Promise<Repeat[]>;
   /** Ended attempts of all tasks of a run, by task id; for timelines. */
   attempts(namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>>;
 }

@@ -30,11 +30,15 @@ export function agentDataCases(open: OpenTeam): void {
     key: null,
     ttlMs: 60_000,
     mustRoute: false,
+    expectsReplyMs: null,
     ...more,
   });
-  const send = (team: Team, from: Sender, ...messages: NewMessage[]) =>
-    team.store.agentData.send(team.namespace, from, messages);
-  const inbox = (team: Team, name: string) => team.store.agentData.inbox(team.namespace, name, 1_000);
+  const send = async (team: Team, from: Sender, ...messages: NewMessage[]) =>
+    (await team.store.agentData.send([{ namespace: team.namespace, from, messages }]))[0]!;
+  const inbox = async (team: Team, name: string) =>
+    (await team.store.agentData.inboxes([{ namespace: team.namespace, name, limit: 1_000 }]))[0]!.messages;
+  const acknowledge = async (team: Team, name: string, ids: string[]) =>
+    (await team.store.agentData.acknowledge([{ namespace: team.namespace, name, ids }]))[0];
   const bodiesOf = async (team: Team, name: string) => (await inbox(team, name)).map(({ body }) => body);
   /** What there is in a namespace under any name, by key: a test's own statements are held to good plans, too. */
   const ownedIn = {
@@ -205,25 +209,24 @@ export function agentDataCases(open: OpenTeam): void {
   it("find messages in the order in which they came, until they acknowledge them", async () => {
     const team = await open();
     const heard: string[] = [];
-    const stop = team.store.onMessages((inboxes) => {
-      for (const { namespace, name } of inboxes) if (namespace === team.namespace) heard.push(name);
+    const stop = team.store.onMessages((messages) => {
+      for (const { namespace, inboxes } of messages) if (namespace === team.namespace) heard.push(...inboxes);
     });
     const question = randomUUID();
     await send(team, agentOf("a"), message("b", 1), message("c", 2), message("b", { n: 3 }, { type: "ask" }));
     await send(team, client, message("b", null, { conversation: "talk", replyTo: question }));
     stop();
-    expect(heard.sort()).toEqual(["b", "b", "c"]);
+    expect(heard.sort()).toEqual(["b", "b", "b", "c"]);
     const messages = await inbox(team, "b");
     expect(messages).toMatchObject([
       { from: { kind: "agent", name: "a" }, to: "b", body: 1, type: null, conversation: null, replyTo: null },
       { from: { kind: "agent", name: "a" }, body: { n: 3 }, type: "ask", writer: null },
       { from: { kind: "client", name: "somebody" }, body: null, conversation: "talk", replyTo: question },
     ]);
-    const { acknowledge } = team.store.agentData;
     const [first, second] = messages.map(({ id }) => id);
-    expect(await acknowledge(team.namespace, "c", [first!])).toBe(0);
-    expect(await acknowledge(team.namespace, "b", [second!, second!, randomUUID()])).toBe(1);
-    expect(await acknowledge(team.namespace, "b", [first!, second!])).toBe(1);
+    expect(await acknowledge(team, "c", [first!])).toBe(0);
+    expect(await acknowledge(team, "b", [second!, second!, randomUUID()])).toBe(1);
+    expect(await acknowledge(team, "b", [first!, second!])).toBe(1);
     expect(await bodiesOf(team, "b")).toEqual([null]);
     await runOut(team);
     expect([await inbox(team, "b"), await inbox(team, "c")]).toEqual([[], []]);
@@ -285,7 +288,7 @@ export function agentDataCases(open: OpenTeam): void {
     });
     expect(await send(team, client, message("b", 1, { key: "first" }))).toMatchObject([{ repeated: true }]);
     const [oldest] = await inbox(team, "b");
-    await team.store.agentData.acknowledge(team.namespace, "b", [oldest!.id]);
+    await acknowledge(team, "b", [oldest!.id]);
     expect(await send(team, client, message("b", 1))).toHaveLength(1);
   });
 
@@ -299,7 +302,7 @@ export function agentDataCases(open: OpenTeam): void {
       messages: [message("b", "done")],
     };
     const heard: string[] = [];
-    const stop = team.store.onMessages((inboxes) => heard.push(...inboxes.map(({ name }) => name)));
+    const stop = team.store.onMessages((messages) => heard.push(...messages.flatMap(({ inboxes }) => inboxes)));
     expect(await reportWith(team, a, data)).toBe("accepted");
     expect(await reportWith(team, a, data)).toBe("duplicate");
     stop();
@@ -385,7 +388,7 @@ export function agentDataCases(open: OpenTeam): void {
     await remember(team, ["thought", 1, 60_000], ["thought", 2]);
     await send(team, client, message("b", 1), message("b", 2));
     const [first] = await inbox(team, "b");
-    await team.store.agentData.acknowledge(team.namespace, "b", [first!.id]);
+    await acknowledge(team, "b", [first!.id]);
     await team.store.upkeep.prune();
     const rows = async (table: keyof typeof ownedIn, condition = "true") =>
       (await team.sql.query(`select from ${ownedIn[table]} and ${condition}`, [team.namespace])).length;

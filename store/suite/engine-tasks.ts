@@ -587,6 +587,77 @@ export function engineCases(open: OpenTeam): void {
     expect(Object.keys(await team.statuses(runId))).toEqual(["plan"]);
   });
 
+  it.each<[string, object, RegExp]>([
+    [
+      "a capability that nobody has ever offered",
+      { id: "b", capability: "wrok" },
+      /"plan\/b|"b" asks for "wrok", which no agent has ever registered\. Did you mean "work"\?/,
+    ],
+    [
+      "an input that its capability refuses",
+      { id: "b", capability: "strict", input: { n: "one" } },
+      /"b": the input does not fit "strict": \/n must be number/,
+    ],
+  ])("fails a task that spawns %s, and adds nothing of it", async (_, wrong, message) => {
+    const team = await open();
+    const inputSchema = { type: "object", properties: { n: { type: "number" } } };
+    await team.join({ capabilities: [{ name: "work" }, { name: "strict", inputSchema }] });
+    const runId = await team.submit({ plan: {}, other: {} });
+    const spawn = (task: object) => [{ id: "a", capability: "work" }, task] as never;
+    await team.store.leases.report([{ ...team.completion(await team.take(runId, "plan")), spawn: spawn(wrong) }]);
+    const { error } = await team.task(runId, "plan");
+    expect(error).toMatchObject({ code: "spawn_invalid", message: expect.stringMatching(message) });
+    const right = spawn({ id: "b", capability: "strict", input: { n: 1 } });
+    await team.store.leases.report([{ ...team.completion(await team.take(runId, "other")), spawn: right }]);
+    expect(Object.keys(await team.statuses(runId))).toEqual(["plan", "other", "other/a", "other/b"]);
+  });
+
+  it("tells of spawned tasks that ask what another one has asked", async () => {
+    const team = await open();
+    const runId = await team.submit({ one: {}, two: {} });
+    const search = (id: string, query: string) => ({ id, capability: "work", input: { query } });
+    const spawn = async (key: string, ...tasks: object[]) =>
+      team.store.leases.report([{ ...team.completion(await team.take(runId, key)), spawn: tasks as never }]);
+    await spawn("one", search("a", "geese"), search("b", "ducks"), search("c", "geese"));
+    await spawn("two", search("a", "ducks"), search("b", "{{ tasks.two.output }}"));
+    const told = (await team.events(runId)).flatMap((event) =>
+      event.type === "task.repeated" ? [[event.key, event.of]] : [],
+    );
+    expect(told).toEqual([
+      ["one/c", "one/a"],
+      ["two/a", "one/b"],
+    ]);
+  });
+
+  it("tells, when it is asked, which work several tasks of a run did", async () => {
+    const team = await open();
+    const search = (query: string) => ({ input: { query } });
+    const runId = await team.submit(
+      {
+        a: search("geese"),
+        b: { input: { query: "{{ inputs.query }}" } },
+        c: search("ducks"),
+        d: { needs: ["a"] },
+        e: { needs: ["a"] },
+        f: { needs: ["c"] },
+        each: { for_each: ["geese", "geese", "ducks"], input: { query: "{{ item }}" } },
+        off: { when: "false", ...search("geese") },
+      },
+      { inputs: { query: "geese" } },
+    );
+    const repeats = () => team.store.runs.repeats(team.namespace, runId, 10);
+    expect(await repeats()).toEqual([]);
+    await team.settle();
+    await team.work();
+    expect(await repeats()).toEqual([
+      { capability: "work", tasks: ["a", "b", "each[0]", "each[1]"], count: 4 },
+      { capability: "work", tasks: ["c", "each[2]"], count: 2 },
+      { capability: "work", tasks: ["d", "e"], count: 2 },
+    ]);
+    expect(await team.store.runs.repeats("another", runId, 10)).toEqual([]);
+    expect(await team.store.runs.repeats(team.namespace, runId, 1)).toHaveLength(1);
+  });
+
   it("undoes what has completed when a run fails, the last first, whether or not one of them fails", async () => {
     const team = await open();
     const undo = { capability: "work" };

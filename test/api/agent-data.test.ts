@@ -8,6 +8,7 @@ import type {
   MemoryEntryBody,
   MessagesAnswer,
   NewMessageBody,
+  WorkingStateBody,
 } from "../../core/protocol/agent-data.ts";
 import type { TaskDetailBody } from "../../core/protocol/runs.ts";
 import {
@@ -124,6 +125,42 @@ describe("an agent's state", () => {
     expect([(await read(key, "one")).status, (await read(key, one.id)).status]).toEqual([200, 200]);
     expect((await read(key, nowhere)).body.code).toBe("AGENT_NOT_FOUND");
     expect((await read(key, "nobody")).body.code).toBe("STATE_NOT_FOUND");
+  });
+});
+
+describe("an agent's working state", () => {
+  const path = ({ id }: Pick<TestAgent, "id">) => `/v1/agents/${id}/working-state`;
+
+  it("is a document beside its state, written under conditions, and gone after its time", async () => {
+    const space = await server.newNamespace();
+    const agent = await space.join();
+    const write = (body: object, headers: Record<string, string> = {}) =>
+      agent.call<WorkingStateBody & { code?: string }>({ method: "PUT", path: path(agent), body, headers });
+    expect((await agent.call({ path: path(agent) })).body).toMatchObject({ code: "STATE_NOT_FOUND", status: 404 });
+    await put(agent, "kept");
+    const first = await write({ document: { n: 1 } }, { "if-none-match": "*" });
+    const { revision, updated_at, expires_at } = first.body;
+    expect(first.body).toEqual({ document: { n: 1 }, revision, updated_at, expires_at });
+    expect([first.status, first.headers.etag]).toEqual([200, `"${revision}"`]);
+    expect(Date.parse(expires_at) - Date.parse(updated_at)).toBe(3_600_000);
+    expect((await agent.call({ path: path(agent) })).body).toEqual(first.body);
+    expect(await write({ document: 2 }, { "if-none-match": "*" })).toMatchObject({
+      status: 412,
+      body: { code: "STATE_CONFLICT" },
+    });
+    const second = await write({ document: 2, ttl: "1s" }, { "if-match": `"${revision}"` });
+    expect(second.body.revision).toBeGreaterThan(revision);
+    await expect.poll(async () => (await agent.call({ path: path(agent) })).status, { timeout: 5_000 }).toBe(404);
+    await write({ document: 3 });
+    const remove = (etag: string) => agent.call({ method: "DELETE", path: path(agent), headers: { "if-match": etag } });
+    expect((await remove(`"${revision}"`)).body).toMatchObject({ code: "STATE_CONFLICT" });
+    expect((await agent.call({ method: "DELETE", path: path(agent) })).status).toBe(204);
+    expect((await agent.call({ path: path(agent) })).status).toBe(404);
+    expect((await agent.call<AgentStateBody>({ path: stateOf(agent) })).body.document).toBe("kept");
+    for (const ttl of ["999ms", "2d", "soon"]) {
+      const { body } = await write({ document: 1, ttl });
+      expect([body.code, ttl]).toEqual(["REQUEST_INVALID", ttl]);
+    }
   });
 });
 

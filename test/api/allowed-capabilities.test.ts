@@ -99,6 +99,7 @@ describe("a key that allows some capabilities", () => {
   it("has runs whose tasks spawn no others", async () => {
     const { space, call } = await restricted();
     const agent = await space.join();
+    await space.join([{ name: "news.lead" }]);
     const { body: run } = await call<RunBody>({ path: "/v1/runs", body: flow(echo("a"), echo("b")) });
     const leases = Object.fromEntries((await agent.claim()).map((lease) => [lease.key, lease]));
     const spawn = (key: string, capability: string) =>

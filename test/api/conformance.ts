@@ -31,6 +31,8 @@ export function conformanceTo(document: OpenApi) {
     const pattern = new RegExp(`^${template.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]+")}$`);
     return Object.keys(methods).map((method) => ({ template, pattern, method }));
   });
+  // As the router has it: what is written out comes before what any value may stand for.
+  operations.sort((a, b) => Number(a.template.includes("{")) - Number(b.template.includes("{")));
   return ({ method, path }: { method: string; path: string }, status: number, body: unknown): string[] => {
     const [bare = ""] = path.split("?");
     const found = operations.find((one) => one.method === method.toLowerCase() && one.pattern.test(bare));

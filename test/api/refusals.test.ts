@@ -682,10 +682,14 @@ describe("mutations of every request", () => {
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
     putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
+    putAgentsAgentWorkingState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
+    putMemoryScopeKey: () => ({ value: { x: 1 }, ttl: "1h", write_id: nowhere }),
     postAgentsAgentMemory: () => ({ entries: [{ type: "thought", content: "x", ttl: "1h" }] }),
     postMessages: () => ({
       messages: [
         { to: "b", body: 1, type: "t", conversation: "c", reply_to: nowhere, key: "k", ttl: "1h", must_route: false },
+        { to: { topic: "t" }, body: 1, expects_reply: "1h" },
+        { to: { broadcast: true }, body: 1 },
       ],
     }),
     postAgentsAgentInboxAck: () => ({ ids: [nowhere] }),

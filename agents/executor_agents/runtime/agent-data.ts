@@ -134,13 +134,14 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
         for (const id of ids) acknowledged.add(id);
       },
     },
-    send: (to, body, { replyTo, mustRoute, ...more } = {}) =>
+    send: (to, body, { replyTo, mustRoute, expectsReply, ...more } = {}) =>
       add(messages, MAX_MESSAGES, "a message", {
         to,
         body,
         ...more,
         ...(replyTo !== undefined && { reply_to: replyTo }),
         ...(mustRoute !== undefined && { must_route: mustRoute }),
+        ...(expectsReply !== undefined && { expects_reply: expectsReply }),
       }),
     effects: () => {
       const effects: DataEffects = {
