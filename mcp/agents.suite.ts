@@ -139,5 +139,64 @@ export function describeAgents(version: ProtocolVersion, connect: (version: Prot
       const lost = { to: `nobody-${version}`, body: "Hello?", must_route: true };
       expect((await refusal(client, "message_send", { messages: [lost] })).code).toBe("AGENT_NOT_FOUND");
     });
+
+    it("shares keys, and loses no write of two that read the same", async () => {
+      const scope = `project/${version}/${crypto.randomUUID()}`;
+      const name = `sharer-${version}`;
+      const { agent_token } = await call(client, "agent_register", { name, capabilities: ["mcp.nothing"] });
+      const own = { scope, agent_token: agent_token! };
+      const missing = await refusal(client, "shared_get", { ...own, key: "plan" });
+      expect(missing).toMatchObject({ code: "MEMORY_NOT_FOUND", text: expect.stringContaining("shared_list") });
+      const first = await call(client, "shared_set", { ...own, key: "plan", value: { step: 1 }, if_revision: 0 });
+      const { revision } = first as { revision: number };
+      await call(client, "shared_set", { ...own, key: "plan", value: { step: 2 }, if_revision: revision });
+      const late = await refusal(client, "shared_set", { ...own, key: "plan", value: 9, if_revision: revision });
+      expect(late.code).toBe("MEMORY_CONFLICT");
+      await call(client, "shared_set", { scope, key: "other", value: [1] });
+      const read = await call(client, "shared_get", { scope, key: "plan" });
+      expect(read).toMatchObject({ value: { step: 2 }, by: { kind: "agent", name } });
+      const page = await call(client, "shared_list", { scope, limit: 1 });
+      const rest = await call(client, "shared_list", { scope, limit: 1, cursor: page.next_cursor! });
+      expect([page, rest].flatMap(({ data }) => (data as { key: string }[]).map(({ key }) => key))).toEqual([
+        "other",
+        "plan",
+      ]);
+      expect((await call(client, "shared_list", { scope, prefix: "pl" })).data).toHaveLength(1);
+      await call(client, "shared_delete", { ...own, key: "plan" });
+      expect((await refusal(client, "shared_get", { scope, key: "plan" })).code).toBe("MEMORY_NOT_FOUND");
+    });
+
+    it("hears what is said on a topic while subscribed, and gets the reply to what it asked", async () => {
+      const topic = `geese.${version}.${crypto.randomUUID()}`;
+      const token = async (name: string) => {
+        return (await call(client, "agent_register", { name, capabilities: ["mcp.nothing"] })).agent_token!;
+      };
+      const [asker, answerer] = [`asker-${version}`, `answerer-${version}`];
+      const [askerToken, answererToken] = [await token(asker), await token(answerer)];
+      const own = { agent: answerer, agent_token: answererToken };
+      expect(await call(client, "topic_subscribe", { ...own, topic })).toMatchObject({ topic });
+      const question = { to: { topic }, body: "Which way?" };
+      const told = await call(client, "message_send", { agent_token: askerToken, messages: [question] });
+      expect(told.messages).toMatchObject([{ recipients: 1 }]);
+      const direct = { to: answerer, body: "And when?", expects_reply: "1m" };
+      const { messages } = await call(client, "message_send", { agent_token: askerToken, messages: [direct] });
+      const [{ id: message_id }] = messages as [{ id: string }];
+      const wait = { message_id, agent_token: askerToken };
+      expect((await call(client, "message_reply", { ...wait, wait_seconds: 0 })).message).toBeNull();
+      const heard = (await call(client, "inbox_read", own)).messages as { id: string; body: string }[];
+      expect(heard.map(({ body }) => body)).toEqual(["Which way?", "And when?"]);
+
+      const waiting = call(client, "message_reply", wait);
+      const answer = { to: asker, body: "At dawn.", reply_to: message_id };
+      await call(client, "message_send", { agent_token: answererToken, messages: [answer] });
+      expect(await waiting).toMatchObject({ inbox: asker, message: { body: "At dawn.", from: { name: answerer } } });
+      expect((await refusal(client, "message_reply", { ...wait, agent_token: answererToken })).code).toBe(
+        "MESSAGE_NOT_FOUND",
+      );
+
+      await call(client, "topic_unsubscribe", { ...own, topic });
+      const unheard = await call(client, "message_send", { agent_token: askerToken, messages: [question] });
+      expect(unheard.messages).toMatchObject([{ recipients: 0 }]);
+    });
   });
 }

@@ -24,6 +24,7 @@ import { agentStateDelete, agentStateGet, agentStateSet } from "./tools/agent-st
 import { capabilityList } from "./tools/capability-list.ts";
 import { inboxAck, inboxRead } from "./tools/inbox.ts";
 import { memoryAdd, memoryForget, memoryList } from "./tools/memory.ts";
+import { messageReply } from "./tools/message-reply.ts";
 import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
@@ -38,6 +39,7 @@ import { runResult } from "./tools/run-result.ts";
 import { runSignal } from "./tools/run-signal.ts";
 import { runTasks } from "./tools/run-tasks.ts";
 import { runWatch } from "./tools/run-watch.ts";
+import { sharedDelete, sharedGet, sharedList, sharedSet } from "./tools/shared-memory.ts";
 import { taskClaim } from "./tools/task-claim.ts";
 import { taskApprove, taskReject } from "./tools/task-decide.ts";
 import { taskGet } from "./tools/task-get.ts";
@@ -45,6 +47,7 @@ import { taskHeartbeat } from "./tools/task-heartbeat.ts";
 import { taskRelease } from "./tools/task-release.ts";
 import { taskReport } from "./tools/task-report.ts";
 import { taskWhy } from "./tools/task-why.ts";
+import { topicSubscribe, topicUnsubscribe } from "./tools/topic.ts";
 import { workflowGet } from "./tools/workflow-get.ts";
 import { workflowList } from "./tools/workflow-list.ts";
 import { workflowSubmit } from "./tools/workflow-submit.ts";
@@ -88,7 +91,14 @@ const tools = [
   memoryAdd,
   memoryList,
   memoryForget,
+  sharedList,
+  sharedGet,
+  sharedSet,
+  sharedDelete,
   messageSend,
+  messageReply,
+  topicSubscribe,
+  topicUnsubscribe,
   inboxRead,
   inboxAck,
 ];
@@ -102,7 +112,7 @@ const instructions = `Skein runs workflows: DAGs of tasks, each performed by an 
 Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
-memory (memory_*) and write to one another (message_send, inbox_read, inbox_ack).`;
+memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).`;
 
 /** What never changes while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
 const forever: CacheHint = { ttlMs: 3_600_000, cacheScope: "public" };

@@ -114,6 +114,16 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("memory_add", { ...own, entries: [{ type: "observation", content: { seen: "geese" } }] });
   await call("memory_list", { ...own, search: "geese" });
   await call("memory_forget", own);
+  const shared = { scope: "inspection", key: "found" };
+  await call("shared_set", { ...shared, value: { geese: 3 } });
+  await call("shared_get", shared);
+  await call("shared_list", { scope: shared.scope });
+  await call("shared_delete", shared);
+  await call("topic_subscribe", { ...own, topic: "geese" });
+  await call("topic_unsubscribe", { ...own, topic: "geese" });
+  const question = { to: agent, body: "Which way?", expects_reply: "1m" };
+  const asked = await call<{ messages: { id: string }[] }>("message_send", { messages: [question] });
+  await call("message_reply", { message_id: asked.messages[0]!.id, wait_seconds: 0 });
   await call("message_send", { messages: [{ to: agent, body: { text: "Well done." } }] });
   const { messages } = await call<{ messages: { id: string }[] }>("inbox_read", own);
   await call("inbox_ack", { ...own, ids: messages.map(({ id }) => id) });
