@@ -1,6 +1,7 @@
 /** The MCP server: Skein's tools for a model, over a client of the REST API. */
 import {
   type CacheHint,
+  isInputRequiredResult,
   type McpRequestContext,
   McpServer,
   type McpServerOptions,
@@ -15,7 +16,7 @@ import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
 import { offerResources } from "./resources.ts";
 import type { RunSummary } from "./run-summary.ts";
 import { offerSubscriptions } from "./subscriptions.ts";
-import { knowsTasks, offerTasks } from "./tasks/extension.ts";
+import { declared, knowsTasks, offerTasks, takesForms } from "./tasks/extension.ts";
 import { createdTask } from "./tasks/run-task.ts";
 import type { ToolContext } from "./tool.ts";
 import { agentList } from "./tools/agent-list.ts";
@@ -40,6 +41,7 @@ import { runSignal } from "./tools/run-signal.ts";
 import { runTasks } from "./tools/run-tasks.ts";
 import { runWatch } from "./tools/run-watch.ts";
 import { sharedDelete, sharedGet, sharedList, sharedSet } from "./tools/shared-memory.ts";
+import { taskAskUser } from "./tools/task-ask-user.ts";
 import { taskClaim } from "./tools/task-claim.ts";
 import { taskApprove, taskReject } from "./tools/task-decide.ts";
 import { taskGet } from "./tools/task-get.ts";
@@ -73,6 +75,7 @@ const tools = [
   taskWhy,
   taskApprove,
   taskReject,
+  taskAskUser,
   planCreate,
   planGet,
   planAccept,
@@ -108,7 +111,7 @@ const instructions = `Skein runs workflows: DAGs of tasks, each performed by an 
 2. Write a workflow definition, check it with workflow_validate, then start it with workflow_submit. It answers at once.
 3. run_watch and run_result wait for the end; run_get shows progress; run_graph draws the DAG; run_logs tells the story.
 4. A run that does not move on: task_why. One that waits for somebody's decision: run_tasks with status waiting, task_get, then
-   task_approve or task_reject, after asking the user.
+   task_ask_user; or task_approve and task_reject, after asking the user yourself.
 Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
@@ -152,7 +155,10 @@ export function buildMcpServer(
   const client = createClient(access);
   for (const { name, config, startsRun, perform } of tools) {
     server.registerTool(name, config, async (input, { mcpReq }) => {
-      const answer = await perform(client, input, contextOf(access, client, mcpReq));
+      // The 2025 versions say once what the client can do.
+      const { elicitation } = (era === "modern" ? declared(mcpReq) : server.server.getClientCapabilities()) ?? {};
+      const answer = await perform(client, input, contextOf(access, client, mcpReq, takesForms(elicitation)));
+      if (isInputRequiredResult(answer)) return answer;
       const isTask = startsRun && !answer.isError && era === "modern" && knowsTasks(mcpReq);
       return isTask ? { ...answer, ...createdTask(answer.structuredContent as RunSummary) } : answer;
     });
@@ -170,11 +176,14 @@ export function buildMcpServer(
 function contextOf(
   access: ClientOptions,
   client: Client,
-  { signal, _meta, notify }: ServerContext["mcpReq"],
+  { signal, _meta, notify, inputResponses }: ServerContext["mcpReq"],
+  canAsk: boolean,
 ): ToolContext {
   const progressToken = _meta?.progressToken;
   return {
     signal,
+    canAsk,
+    answerTo: (key) => inputResponses?.[key],
     as: (token) => (token === undefined ? client : createClient({ ...access, apiKey: token })),
     // What is said as an agent by claims and reports does not name it: its token does.
     agent: (token) => createAgentClient(access, { id: "", agent_token: token ?? access.apiKey ?? "" }),

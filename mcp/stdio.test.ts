@@ -10,6 +10,7 @@ import type { JsonObject } from "../core/json.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
 import { describeAgents } from "./agents.suite.ts";
+import { describeAsking } from "./asking.suite.ts";
 import { describeResources } from "./resources.suite.ts";
 import { describeTools, eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
@@ -32,9 +33,9 @@ afterAll(async () => {
   await embedded?.stop();
 });
 
-async function connect(version: ProtocolVersion, url = embedded.url): Promise<Client> {
+async function connect(version: ProtocolVersion, url = embedded.url, capabilities = {}): Promise<Client> {
   const [executable, ...args] = command;
-  const client = new Client({ name: "test", version: "1" }, protocols[version]);
+  const client = new Client({ name: "test", version: "1" }, { ...protocols[version], capabilities });
   await client.connect(
     new StdioClientTransport({
       command: executable,
@@ -51,6 +52,7 @@ const rest = () => createClient({ url: embedded.url });
 describe("MCP over stdin and stdout", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
     describeTools(version, connect, rest);
+    describeAsking(version, (asked, capabilities) => connect(asked, embedded.url, capabilities));
     describeAgents(version, connect);
     describeResources(version, connect, rest);
   }

@@ -48,7 +48,16 @@ const looking = [
   ...["agent_state_get", "memory_list", "shared_list", "shared_get", "message_reply", "inbox_read"],
 ];
 const changing = [
-  ...["workflow_submit", "run_signal", "run_pause", "run_resume", "task_approve", "task_reject", "plan_create"],
+  ...[
+    "workflow_submit",
+    "run_signal",
+    "run_pause",
+    "run_resume",
+    "task_approve",
+    "task_reject",
+    "task_ask_user",
+    "plan_create",
+  ],
   ...["plan_accept", "plan_reject", "agent_register", "task_claim", "task_heartbeat", "task_report", "task_release"],
   ...[
     "agent_state_set",

@@ -72,7 +72,7 @@ export function offerTasks(server: McpServer, client: Client): void {
 export async function taskNow(client: Client, taskId: string, request: Request): Promise<DetailedTask> {
   const run = await runOf(client, taskId, request);
   if (isTerminalRun(run.status)) return endedTask(run, await endedRun(client, run));
-  return openTask(run, canAsk(request) ? await questionsIn(client, run) : {});
+  return openTask(run, takesForms(declared(request).elicitation) ? await questionsIn(client, run) : {});
 }
 
 /** Whether the client may be answered with a task. */
@@ -80,14 +80,13 @@ export function knowsTasks(request: Request): boolean {
   return declared(request).extensions?.[TASKS_EXTENSION] !== undefined;
 }
 
-/** With a form; a client that only opens pages names that alone, one that says nothing more takes forms. */
-function canAsk(request: Request): boolean {
-  const { elicitation } = declared(request);
+/** A client that only opens pages for its user names that alone; one that says nothing more takes forms. */
+export function takesForms(elicitation: ClientCapabilities["elicitation"]): boolean {
   return elicitation !== undefined && (elicitation.form !== undefined || Object.keys(elicitation).length === 0);
 }
 
-/** Said with every request. */
-function declared({ envelope }: Request): ClientCapabilities {
+/** What the client can do, as 2026-07-28 says it with every request. */
+export function declared({ envelope }: Request): ClientCapabilities {
   return ({ ...envelope } as Record<string, ClientCapabilities | undefined>)[CLIENT_CAPABILITIES_META_KEY] ?? {};
 }
 

@@ -75,6 +75,7 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("run_pause", waiting);
   await call("run_resume", waiting);
   await call("run_signal", { ...waiting, name: "go", payload: 7 });
+  await call("task_ask_user", { ...waiting, task: "yes" });
   await call("task_approve", { ...waiting, task: "yes", comment: "fine" });
   await call("task_reject", { ...waiting, task: "no", comment: "not this" });
   await call("run_cancel", await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] }));
