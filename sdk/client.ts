@@ -1,7 +1,7 @@
 /** The typed client of the REST API; the CLI, the MCP server, the executors and the testing agent all speak through it. */
 import type { RunEvent } from "../core/event.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { MessagesBody } from "../core/protocol/agent-data.ts";
+import type { MessagesBody, ReplyAnswer } from "../core/protocol/agent-data.ts";
 import type {
   AgentBody,
   AgentHeartbeatAnswer,
@@ -183,6 +183,9 @@ export function createClient(options: ClientOptions) {
     memory: (scope: string) => sharedMemoryOf(http, scope),
     messages: {
       send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+      /** The reply to one that expects it; waits up to `wait` seconds for it. */
+      reply: (id: string, query: { wait?: number } = {}, signal?: AbortSignal) =>
+        http.get<ReplyAnswer>(`/v1/messages/${encodeURIComponent(id)}/reply`, query, { signal }),
       /** Sends one and waits for its reply, which comes to the inbox of the key's name. Rejects with NO_REPLY. */
       request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     },
