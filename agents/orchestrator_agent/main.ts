@@ -27,7 +27,7 @@ import { stopOnSignals } from "../stop-on-signals.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
-import { changeNoticesOf, newsIn, noticesOf } from "./notices.ts";
+import { changeNoticesOf, inboxesOf, newsIn, noticesOf } from "./notices.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 
 /** Beside the planner: what reading how a run stands and changing it may take. */
@@ -76,7 +76,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     for (const entry of committed) wakeups.announce(newsOf(entry));
   });
   store.onMessages((messages) => {
-    for (const { namespace, inboxes } of messages) wakeups.announce(newsFor(namespace, { inboxes }));
+    for (const [namespace, inboxes] of inboxesOf(messages)) wakeups.announce(newsFor(namespace, { inboxes }));
     transport?.publishEvents(noticesOf(messages), "agents");
   });
   store.onChange((changes) => {
