@@ -148,7 +148,7 @@ describe("the stream of an inbox", () => {
   it("tells what another replica was sent, though nobody tells of it", async () => {
     const space = await server.newNamespace();
     const agent = await joinAs(space, "reader");
-    const replica = await startReplica(server);
+    const replica = await startReplica(server, { isDeaf: true });
     const stream = await listen(agent, { url: replica.url });
     const waiting = replica.call<InboxAnswer>({ key: agent.key, path: "/v1/agents/reader/inbox?wait=30" });
     await sleep(50); // both have looked, and found nothing
