@@ -160,6 +160,7 @@ const environment = z.object({
   SKEIN_PLAN_TIMEOUT_MS: wholeNumber(100, 600_000).default(60_000),
   SKEIN_LLM_PRICES: prices.default(new Map()),
   SKEIN_MCP_SERVERS: mcpServers.default({}),
+  SKEIN_MCP_FIXTURES: flag.default(false),
   SKEIN_SANDBOX: oneOf("off", "bubblewrap").default("off"),
   SKEIN_HANDOFF: flag.default(false),
   SKEIN_HEALTH_FILE: z.string().min(1).optional(),
@@ -212,6 +213,8 @@ export interface Config {
     /** Touched whenever the server answers a heartbeat, for health checks from outside. */
     healthFile: string | undefined;
   };
+  /** `/mcp` also offers what the official conformance suite calls. */
+  mcpFixtures: boolean;
   /** How a model plans. */
   planning: {
     repairs: number;
@@ -283,6 +286,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       drainMs: values.SKEIN_DRAIN_MS,
       healthFile: values.SKEIN_HEALTH_FILE,
     },
+    mcpFixtures: values.SKEIN_MCP_FIXTURES,
     planning: {
       repairs: values.SKEIN_PLAN_REPAIRS,
       tokens: values.SKEIN_PLAN_TOKENS,

@@ -1,11 +1,12 @@
 /**
- * Three kinds of test files, told apart by name:
+ * Four kinds of test files, told apart by name:
  *
  * - `x.test.ts` (project "unit") needs nothing but Node; PGlite and the in-process transport count as nothing.
  * - `x.services.test.ts` (project "services") runs on a real PostgreSQL, RabbitMQ and Redis. They are started once, and
  *   only if such a file is among those to run; `test/services.ts` hands each file its own piece of them.
  *   `SKEIN_TEST_SERVICES=none` skips these files, `SKEIN_TEST_SERVICES=postgres` starts one server and not three.
  * - `x.sandbox.test.ts` (project "sandbox") needs bubblewrap and Debian's python3 (`test/sandbox-setup.ts`).
+ * - `x.mcp.test.ts` (project "mcp") runs official programs that test MCP servers (`test/mcp-setup.ts`).
  *
  * `npx vitest run core` runs one folder, `npx vitest run --project unit` everything that needs no servers.
  */
@@ -17,6 +18,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 const notOurs = [...configDefaults.exclude, "dist/**", ".skein/**"];
 const servicesFiles = "**/*.services.test.ts";
 const sandboxFiles = "**/*.sandbox.test.ts";
+const mcpFiles = "**/*.mcp.test.ts";
 
 /** Suites wait for servers as often as they compute: on two cores Vitest by itself would run one file at a time. */
 const maxWorkers = Math.max(2, availableParallelism());
@@ -37,7 +39,7 @@ export default defineConfig({
           name: "unit",
           alias,
           include: ["**/*.test.ts"],
-          exclude: [...notOurs, servicesFiles, sandboxFiles],
+          exclude: [...notOurs, servicesFiles, sandboxFiles, mcpFiles],
           // The first start of PGlite took 10 s on a busy 2-core machine.
           testTimeout: 30_000,
           hookTimeout: 60_000,
@@ -54,6 +56,17 @@ export default defineConfig({
           // A restart of RabbitMQ took 20 s on a busy 2-core machine.
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "mcp",
+          alias,
+          include: [mcpFiles],
+          exclude: notOurs,
+          globalSetup: "test/mcp-setup.ts",
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -117,6 +117,18 @@ export const errorTitles = {
   CAPABILITY_INVALID: "The capability is not usably defined",
   CAPABILITY_NOT_ALLOWED: "The key does not allow its runs this capability",
 
+  // Conversations
+  CONVERSATION_INVALID: "The parameters of the conversation are not valid",
+  CONVERSATION_OVER: "The conversation is over",
+  CONVERSATION_NOT_A_MEMBER: "The sender is not a member of the conversation",
+  CONVERSATION_MEMBER_OUT: "The sender has left the conversation, or was excluded",
+  CONVERSATION_FLOODED: "The sender has sent too many messages in this round",
+  CONVERSATION_SENDER_FORGED: "The message claims to be from somebody else",
+  CONVERSATION_MESSAGE_INVALID: "The message is not one that can be said here",
+  CONVERSATION_TOO_LATE: "The message came after its time",
+  CONVERSATION_OUT_OF_TURN: "The sender does not have the floor",
+  CONVERSATION_OUTDATED: "The conversation has moved on meanwhile",
+
   // Running the system
   CONFIG_INVALID: "The configuration is not valid",
   DATA_DIR_LOCKED: "Another process is using the data directory",
@@ -199,3 +211,21 @@ export const failureKinds = {
   outputTooLarge: "OUTPUT_TOO_LARGE",
   outputInvalid: "OUTPUT_INVALID",
 } as const;
+
+/** Why a conversation failed, by the code users see in `error.code`, and in words. */
+export const conversationFailures = {
+  no_reply: "Nobody replied.",
+  too_few_replies: "Fewer replied than were asked for.",
+  nothing_published: "Nobody published anything.",
+  no_bids: "Nobody made a bid that can be accepted.",
+  no_result: "None of those who bid delivered a result.",
+  nothing_stated: "Nobody made a statement.",
+  no_verdict: "The judge gave no verdict.",
+  no_quorum: "Fewer voted than the quorum.",
+  undecided: "No option has the majority.",
+  nothing_written: "Nobody wrote anything on the board.",
+  nothing_said: "Nobody said anything.",
+  unfinished: "The supervisor did not finish the task.",
+  not_spread: "The rumour reached nobody.",
+} as const;
+export type ConversationFailure = keyof typeof conversationFailures;

@@ -424,6 +424,11 @@ function wrongGoal(value: unknown): Issue[] {
   const goal = isJsonObject(value) ? value.goal : undefined;
   if (!isJsonObject(value) || !isJsonObject(goal) || !isJsonObject(goal.want)) return [];
   const outputs = isJsonObject(value.outputs) ? value.outputs : {};
+  if (Object.keys(goal.want).length === 0) {
+    const message =
+      "The goal wants nothing, so no goal would find the workflow; name what it gives in `want`, or remove `goal`.";
+    return [{ code: "WORKFLOW_INVALID", message, pointer: "/goal/want" }];
+  }
   return Object.keys(goal.want)
     .filter((name) => !Object.hasOwn(outputs, name))
     .slice(0, MAX_ISSUES)

@@ -1,9 +1,13 @@
+import http from "node:http";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../config.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Scope } from "../core/protocol/keys.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
+import { describeResources } from "./resources.suite.ts";
 import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
@@ -26,17 +30,17 @@ async function connect(version: ProtocolVersion, key?: string): Promise<Client> 
   return client;
 }
 
-const keyWith = async (options: { scopes: ("runs:read" | "runs:write")[]; namespace?: string }) => {
-  const { key } = await createClient({ url: embedded.url, apiKey: ADMIN_KEY }).keys.create({
-    name: "test",
-    ...options,
-  });
+const rest = () => createClient({ url: embedded.url, apiKey: ADMIN_KEY });
+
+const keyWith = async (options: { scopes: Scope[]; namespace?: string }) => {
+  const { key } = await rest().keys.create({ name: "test", ...options });
   return key;
 };
 
 describe("MCP over HTTP", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
-    describeTools(version, (asked) => connect(asked, ADMIN_KEY));
+    describeTools(version, (asked) => connect(asked, ADMIN_KEY), rest);
+    describeResources(version, (asked) => connect(asked, ADMIN_KEY), rest);
 
     it(`asks a client of ${version} for a key`, async () => {
       await expect(connect(version)).rejects.toThrow();
@@ -48,7 +52,30 @@ describe("MCP over HTTP", () => {
       expect((await call(reader, "run_list")).data).toBeInstanceOf(Array);
       const refused = await refusal(reader, "workflow_submit", { definition: diamond });
       expect(refused).toMatchObject({ code: "SCOPE_MISSING", text: expect.stringContaining("runs:write") });
+      const beyond: [string, JsonObject, string][] = [
+        ["agent_register", { name: "a", capabilities: ["c"] }, "work"],
+        ["memory_list", { agent: "a" }, "memory"],
+        ["agent_state_set", { agent: "a", document: 1 }, "memory"],
+        ["message_send", { messages: [{ to: "a", body: 1 }] }, "messages"],
+        ["inbox_read", { agent: "a" }, "messages"],
+      ];
+      for (const [tool, input, scope] of beyond) {
+        const { code, text } = await refusal(reader, tool, input);
+        expect([tool, code, text]).toEqual([tool, "SCOPE_MISSING", expect.stringContaining(`scope ${scope}`)]);
+      }
+      expect((await refusal(reader, "task_claim", { wait_seconds: 0 })).code).toBe("AGENT_TOKEN_REQUIRED");
       await reader.close();
+    });
+
+    it(`lets a client of ${version} whose key is an agent's token act as that agent, and as nothing else`, async () => {
+      const name = `tokened-${version}`;
+      const { agent_token } = await rest().agents.register({ name, capabilities: [`mcp.own.${version}`] });
+      const agent = await connect(version, agent_token);
+      expect((await call(agent, "task_claim", { wait_seconds: 0 })).tasks).toEqual([]);
+      await call(agent, "agent_state_set", { agent: name, document: { n: 1 } });
+      expect((await refusal(agent, "run_list")).code).toBe("SCOPE_MISSING");
+      expect((await refusal(agent, "inbox_read", { agent: "somebody" })).code).toBe("AGENT_NOT_FOUND");
+      await agent.close();
     });
 
     it(`shows a client of ${version} nothing of other namespaces`, async () => {
@@ -103,12 +130,23 @@ describe("a request to /mcp", () => {
     expect(await response.text()).toContain('"protocolVersion":"2025-11-25"');
   });
 
+  const tool = (name: string, input: unknown) => {
+    return { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: input } };
+  };
+
   it.each([
     ["not JSON", "{", 400, -32700],
     ["empty", " ", 400, -32700],
     ["nested too deep", "[".repeat(10_000) + "]".repeat(10_000), 400, -32700],
     ["holding a prototype key", '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"__proto__":1}}', 400, -32700],
     ["no JSON-RPC message", { hello: "world" }, 400, undefined],
+    ["of another JSON-RPC", { jsonrpc: "1.0", id: 1, method: "ping" }, 400, undefined],
+    ["an empty batch", [], 400, undefined],
+    ["a number", "7", 400, undefined],
+    ["without a method", { jsonrpc: "2.0", id: 1, params: {} }, 400, undefined],
+    ["with an id that is an object", { jsonrpc: "2.0", id: {}, method: "ping" }, 400, undefined],
+    ["a call whose arguments are a list", tool("run_list", []), undefined, -32602],
+    ["a call without a name", { jsonrpc: "2.0", id: 1, method: "tools/call", params: {} }, undefined, -32602],
     ["a method that does not exist", { jsonrpc: "2.0", id: 1, method: "tools/destroy" }, undefined, -32601],
   ])("that is %s gets a JSON-RPC error", async (_what, body, status, code) => {
     const response = await send(body);
@@ -121,6 +159,31 @@ describe("a request to /mcp", () => {
     if (code) expect(error.code).toBe(code);
   });
 
+  const meta = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const modern = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list" };
+
+  it.each([
+    ["no envelope", {}, modern, -32602],
+    ["an envelope that is a text", { _meta: "x" }, modern, -32600],
+    [
+      "an envelope without capabilities",
+      { _meta: { ...meta, "io.modelcontextprotocol/clientCapabilities": null } },
+      modern,
+      -32602,
+    ],
+    ["a header of another version", { _meta: meta }, { ...modern, "mcp-protocol-version": "2025-11-25" }, -32020],
+    ["a header of another method", { _meta: meta }, { ...modern, "mcp-method": "tools/call" }, -32020],
+    ["no header of the method", { _meta: meta }, { "mcp-protocol-version": "2026-07-28" }, -32020],
+  ])("of 2026-07-28 with %s is refused", async (_what, params, headers, code) => {
+    const response = await send({ jsonrpc: "2.0", id: 1, method: "tools/list", params }, headers);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code } });
+  });
+
   it("that is not sent as JSON, too large, or not a POST is refused", async () => {
     expect((await send("hello", { "content-type": "text/plain" })).status).toBe(415);
     expect((await send(`"${"x".repeat(5_000_000)}"`)).status).toBe(413);
@@ -129,6 +192,45 @@ describe("a request to /mcp", () => {
   });
 
   it("of a foreign web page is refused", async () => {
-    expect((await send(ping, { origin: "https://evil.example" })).status).toBe(403);
+    for (const origin of ["https://evil.example", "http://localhost.evil.example", "null", "file://"]) {
+      expect((await send(ping, { origin })).status, origin).toBe(403);
+    }
+    expect((await send(ping, { origin: "http://localhost:3000" })).status).not.toBe(403);
+  });
+
+  it.each(["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", ""])(
+    "through the foreign name %j is refused, as a page would make it that lets its name point here",
+    async (host) => {
+      const { port } = new URL(embedded.url);
+      const status = await new Promise<number>((resolve, reject) => {
+        const headers = { host, authorization: `Bearer ${ADMIN_KEY}`, "content-type": "application/json" };
+        const request = http.request({ port, path: "/mcp", method: "POST", headers, setHost: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode!);
+        });
+        request.on("error", reject).end(JSON.stringify(ping));
+      });
+      expect(status).toBe(421);
+    },
+  );
+
+  it("with another key than the session it names was opened with does not find it", async () => {
+    const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "test", version: "1" } };
+    const opened = await send({ jsonrpc: "2.0", id: 1, method: "initialize", params });
+    await opened.text();
+    const session = { "mcp-session-id": opened.headers.get("mcp-session-id")! };
+    const stranger = { authorization: `Bearer ${await keyWith({ scopes: ["runs:read"] })}` };
+    expect((await send(ping, { ...session, ...stranger })).status).toBe(404);
+    expect((await send("", { ...session, ...stranger }, "DELETE")).status).toBe(404);
+    expect((await send(ping, session)).status).toBe(200);
+    expect((await send("", session, "DELETE")).status).toBe(200);
+    expect((await send(ping, session)).status).toBe(404);
+  });
+
+  it("that offers fixtures of the conformance suite is for deployments that say so", async () => {
+    const client = await connect("2026-07-28", ADMIN_KEY);
+    const { tools } = await client.listTools();
+    expect(tools.map(({ name }) => name)).not.toContain("test_simple_text");
+    await client.close();
   });
 });

@@ -2,11 +2,11 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type NodeIncomingMessageLike, toNodeHandler } from "@modelcontextprotocol/node";
-import { createMcpHandler } from "@modelcontextprotocol/server";
+import { createMcpHandler, isLegacyRequest, type McpHandlerRequestOptions } from "@modelcontextprotocol/server";
 import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from "fastify";
 import { SkeinError } from "../core/errors.ts";
-import { createClient } from "../sdk/client.ts";
-import { buildMcpServer } from "./server.ts";
+import { type BuildOptions, buildMcpServer } from "./server.ts";
+import { createSessions } from "./sessions.ts";
 
 type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, FastifyTypeProvider>;
 
@@ -15,21 +15,41 @@ const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** JSON-RPC 2.0. */
 const PARSE_ERROR = -32_700;
 
+export interface McpOptions {
+  /** Offer what the official conformance suite calls, too. */
+  fixtures?: boolean;
+}
+
 /**
- * Serves MCP at `/mcp` to clients of 2026-07-28 and of the 2025 versions, without sessions. The host, origin and key checks
- * of `app` apply. What a tool does is a request to `app` with the bearer of the MCP request: namespace and scopes hold.
+ * Serves MCP at `/mcp` to clients of 2026-07-28, without sessions, and to those of the 2025 versions. The host, origin and
+ * key checks of `app` apply. What a tool does is a request to `app` with the bearer of the MCP request: namespace and
+ * scopes hold.
  */
-export async function mountMcp(app: App): Promise<void> {
+export async function mountMcp(app: App, { fixtures = false }: McpOptions = {}): Promise<void> {
   const onerror = (error: Error) => app.log.debug({ err: error }, "MCP request refused");
   const fetchInside = injectingFetch(app);
-  const handler = createMcpHandler(
-    ({ requestInfo }) => buildMcpServer(createClient({ url: INSIDE, fetch: fetchInside, ...keyOf(requestInfo) })),
-    { onerror },
-  );
-  const answer = toNodeHandler(handler, { onerror });
+  const more: BuildOptions = fixtures
+    ? (await import("./fixtures/fixtures.ts")).conformanceFixtures({
+        toolsChanged: () => handler.notify.toolsChanged(),
+        promptsChanged: () => handler.notify.promptsChanged(),
+      })
+    : {};
+  const build = (request: Request | undefined, era: NonNullable<BuildOptions["era"]>) =>
+    buildMcpServer({ url: INSIDE, fetch: fetchInside, ...keyOf(request) }, { ...more, era });
+  const handler = createMcpHandler(({ requestInfo, era }) => build(requestInfo, era), { onerror });
+  const sessions = createSessions({ build: (request) => build(request, "legacy"), serveAlone: handler.fetch, onerror });
+  const fetch = async (request: Request, options: McpHandlerRequestOptions = {}) => {
+    const refusal = more.refuse?.(options.parsedBody);
+    if (refusal) return refusal;
+    const isLegacy = await isLegacyRequest(request, options.parsedBody);
+    return isLegacy ? sessions.fetch(request, options) : handler.fetch(request, options);
+  };
+  const answer = toNodeHandler({ fetch }, { onerror });
   await app.register(async (scope) => {
     // A call may wait for a run: without this, the server would wait for the call when it closes.
-    scope.addHook("preClose", () => handler.close());
+    scope.addHook("preClose", async () => {
+      await Promise.all([handler.close(), sessions.close()]);
+    });
     scope.setErrorHandler((error, _request, reply) => {
       if (!(error instanceof SkeinError) || !error.code.startsWith("JSON_")) throw error;
       return reply.code(400).send({ jsonrpc: "2.0", id: null, error: { code: PARSE_ERROR, message: error.message } });
@@ -62,6 +82,7 @@ function injectingFetch(app: App): typeof fetch {
       url: String(url).slice(INSIDE.length),
       headers: init.headers as Record<string, string>,
       ...(typeof init.body === "string" && { payload: init.body }),
+      ...(init.signal && { signal: init.signal }),
     });
     return new Response(rawPayload.length > 0 ? new Uint8Array(rawPayload) : null, {
       status: statusCode,

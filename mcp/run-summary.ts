@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { uuid } from "../core/protocol/common.ts";
 import { type RunBody, run } from "../core/protocol/runs.ts";
+import type { Client } from "../sdk/client.ts";
 
 export const runId = uuid.describe("The run's id, as workflow_submit and run_list answer it");
 
@@ -36,6 +37,12 @@ export function runLine({ id, workflow, version, status, ending, error, task_cou
     .map(([status, count]) => `${count} ${status}`);
   const why = error ? `; ${failureText(error)}` : "";
   return `Run ${id} of ${name}: ${status}${ending ? " (ending)" : ""}, ${task_count} tasks (${tally.join(", ")})${why}`;
+}
+
+/** Ids of the newest runs that begin with `prefix`, to complete what somebody types. */
+export async function recentRuns(client: Client, prefix: string, status?: RunBody["status"]): Promise<string[]> {
+  const { data } = await client.runs.list({ limit: 100, ...(status && { status }) });
+  return data.map(({ id }) => id).filter((id) => id.startsWith(prefix));
 }
 
 export function failureText({ task, code, message }: NonNullable<RunBody["error"]>): string {

@@ -1,9 +1,28 @@
 /** The MCP server: Skein's tools for a model, over a client of the REST API. */
-import { McpServer } from "@modelcontextprotocol/server";
-import type { Client } from "../sdk/client.ts";
+import {
+  type CacheHint,
+  type McpRequestContext,
+  McpServer,
+  type McpServerOptions,
+  type Resource,
+  type ServerContext,
+} from "@modelcontextprotocol/server";
+import { type Client, type ClientOptions, createAgentClient, createClient } from "../sdk/client.ts";
 import { version } from "../version.ts";
+import { explainFailedRunPrompt } from "./prompts/explain-failed-run.ts";
+import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
+import { offerResources } from "./resources.ts";
+import type { RunSummary } from "./run-summary.ts";
+import { knowsTasks, offerTasks } from "./tasks/extension.ts";
+import { createdTask } from "./tasks/run-task.ts";
+import type { ToolContext } from "./tool.ts";
 import { agentList } from "./tools/agent-list.ts";
+import { agentLeave, agentRegister } from "./tools/agent-register.ts";
+import { agentStateDelete, agentStateGet, agentStateSet } from "./tools/agent-state.ts";
 import { capabilityList } from "./tools/capability-list.ts";
+import { inboxAck, inboxRead } from "./tools/inbox.ts";
+import { memoryAdd, memoryForget, memoryList } from "./tools/memory.ts";
+import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
 import { planGet } from "./tools/plan-get.ts";
@@ -14,50 +33,139 @@ import { runList } from "./tools/run-list.ts";
 import { runLogs } from "./tools/run-logs.ts";
 import { runPause, runResume } from "./tools/run-pause.ts";
 import { runResult } from "./tools/run-result.ts";
+import { runSignal } from "./tools/run-signal.ts";
+import { runTasks } from "./tools/run-tasks.ts";
+import { runWatch } from "./tools/run-watch.ts";
+import { taskClaim } from "./tools/task-claim.ts";
+import { taskApprove, taskReject } from "./tools/task-decide.ts";
+import { taskGet } from "./tools/task-get.ts";
+import { taskHeartbeat } from "./tools/task-heartbeat.ts";
+import { taskRelease } from "./tools/task-release.ts";
+import { taskReport } from "./tools/task-report.ts";
+import { taskWhy } from "./tools/task-why.ts";
+import { workflowGet } from "./tools/workflow-get.ts";
+import { workflowList } from "./tools/workflow-list.ts";
 import { workflowSubmit } from "./tools/workflow-submit.ts";
 import { workflowValidate } from "./tools/workflow-validate.ts";
 
 const tools = [
   workflowValidate,
   workflowSubmit,
+  workflowList,
+  workflowGet,
   runGet,
   runList,
-  runGraph,
+  runWatch,
   runResult,
+  runTasks,
+  runGraph,
+  runLogs,
+  runSignal,
   runPause,
   runResume,
   runCancel,
-  runLogs,
+  taskGet,
+  taskWhy,
+  taskApprove,
+  taskReject,
   planCreate,
   planGet,
   planAccept,
   planReject,
   capabilityList,
   agentList,
+  agentRegister,
+  agentLeave,
+  taskClaim,
+  taskHeartbeat,
+  taskReport,
+  taskRelease,
+  agentStateGet,
+  agentStateSet,
+  agentStateDelete,
+  memoryAdd,
+  memoryList,
+  memoryForget,
+  messageSend,
+  inboxRead,
+  inboxAck,
 ];
 
 const instructions = `Skein runs workflows: DAGs of tasks, each performed by an agent that offers the capability it asks for.
-1. capability_list tells what tasks can ask for, with the JSON Schema of their inputs.
+1. capability_list tells what tasks can ask for, with the JSON Schema of their inputs; workflow_list what is registered.
 2. Write a workflow definition, check it with workflow_validate, then start it with workflow_submit. It answers at once.
-3. run_result with wait_seconds waits for the end; run_get shows progress; run_graph draws the DAG; run_logs tells the story.
+3. run_watch and run_result wait for the end; run_get shows progress; run_graph draws the DAG; run_logs tells the story.
+4. A run that does not move on: task_why. One that waits for somebody's decision: run_tasks with status waiting, task_get, then
+   task_approve or task_reject, after asking the user.
 Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
-A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.`;
+A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.
+To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
+memory (memory_*) and write to one another (message_send, inbox_read, inbox_ack).`;
 
-/** The tools never change while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
-const TOOLS_TTL_MS = 3_600_000;
+/** What never changes while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
+const forever: CacheHint = { ttlMs: 3_600_000, cacheScope: "public" };
 
-/** One instance serves one HTTP request or one stdio connection; everything it does, it does as `client`. */
-export function buildMcpServer(client: Client): McpServer {
+export interface BuildOptions {
+  /** Which versions of the protocol the client speaks: those of 2025, or later ones. */
+  era?: McpRequestContext["era"];
+  options?: Pick<McpServerOptions, "requestState" | "capabilities">;
+  /** Adds what does not belong to Skein. */
+  extend?(server: McpServer, client: Client): void;
+  /** Answers a request in the place of the server. */
+  refuse?(body: unknown): Response | undefined;
+  /** The resources that `extend` adds. */
+  listed?: readonly Resource[];
+}
+
+/** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does over `access`. */
+export function buildMcpServer(
+  access: ClientOptions,
+  { era = "legacy", options, extend, listed = [] }: BuildOptions = {},
+): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
     {
       instructions,
-      capabilities: { tools: { listChanged: false } },
-      cacheHints: { "tools/list": { ttlMs: TOOLS_TTL_MS, cacheScope: "public" } },
+      capabilities: {
+        tools: { listChanged: false },
+        prompts: { listChanged: false },
+        resources: { listChanged: false, subscribe: false },
+      },
+      ...options,
+      cacheHints: { "tools/list": forever, "prompts/list": forever, "resources/templates/list": forever },
     },
   );
-  for (const { name, config, perform } of tools) {
-    server.registerTool(name, config, (input, context) => perform(client, input, context.mcpReq.signal));
+  const client = createClient(access);
+  for (const { name, config, startsRun, perform } of tools) {
+    server.registerTool(name, config, async (input, { mcpReq }) => {
+      const answer = await perform(client, input, contextOf(access, client, mcpReq));
+      const isTask = startsRun && !answer.isError && era === "modern" && knowsTasks(mcpReq);
+      return isTask ? { ...answer, ...createdTask(answer.structuredContent as RunSummary) } : answer;
+    });
   }
+  offerResources(server, client, listed);
+  planWorkflowPrompt(server, client);
+  explainFailedRunPrompt(server, client);
+  // The 2025 versions have tasks of another kind.
+  if (era === "modern") offerTasks(server, client);
+  extend?.(server, client);
   return server;
+}
+
+function contextOf(
+  access: ClientOptions,
+  client: Client,
+  { signal, _meta, notify }: ServerContext["mcpReq"],
+): ToolContext {
+  const progressToken = _meta?.progressToken;
+  return {
+    signal,
+    as: (token) => (token === undefined ? client : createClient({ ...access, apiKey: token })),
+    // What is said as an agent by claims and reports does not name it: its token does.
+    agent: (token) => createAgentClient(access, { id: "", agent_token: token ?? access.apiKey ?? "" }),
+    async progress(progress, total, message) {
+      if (progressToken === undefined) return;
+      await notify({ method: "notifications/progress", params: { progressToken, progress, total, message } });
+    },
+  };
 }

@@ -8,6 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../config.ts";
 import type { JsonObject } from "../core/json.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
+import { createClient } from "../sdk/client.ts";
+import { describeResources } from "./resources.suite.ts";
 import { describeTools, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
 const main = new URL("./main.ts", import.meta.url).href;
@@ -43,8 +45,13 @@ async function connect(version: ProtocolVersion, url = embedded.url): Promise<Cl
   return client;
 }
 
+const rest = () => createClient({ url: embedded.url });
+
 describe("MCP over stdin and stdout", () => {
-  for (const version of Object.keys(protocols) as ProtocolVersion[]) describeTools(version, connect);
+  for (const version of Object.keys(protocols) as ProtocolVersion[]) {
+    describeTools(version, connect, rest);
+    describeResources(version, connect, rest);
+  }
 
   it("says that the server cannot be reached, in the tool's answer", async () => {
     const client = await connect("2026-07-28", "http://127.0.0.1:1");

@@ -5,7 +5,7 @@ import { type ErrorCode, type Issue, SkeinError } from "../core/errors.ts";
 const checkDefinition = "Correct the definition and check it with workflow_validate before submitting it again.";
 const listRuns = "run_list shows the runs there are.";
 const askForKey =
-  "Ask the user for a Skein API key with the scopes runs:read and runs:write; it is set where this MCP server is configured.";
+  "Ask the user for a Skein API key with the scopes that are needed (runs:read and runs:write for runs, work to register as an agent, memory, messages); it is set where this MCP server is configured.";
 const tryLater = "Try again in a few seconds; if it lasts, tell the user.";
 
 /** What to do next, where the error's own message cannot know about tools. */
@@ -25,7 +25,17 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   EXPRESSION_UNKNOWN_NAME: checkDefinition,
   EXPRESSION_NOT_ALLOWED: checkDefinition,
   EXPRESSION_LIMIT: checkDefinition,
-  WORKFLOW_NOT_FOUND: "Submit the whole workflow as `definition`, or ask the user for the registered name.",
+  WORKFLOW_NOT_FOUND: "workflow_list shows what is registered; or submit a whole workflow as `definition`.",
+  TASK_NOT_FOUND: "run_tasks lists the run's tasks with their keys.",
+  TASK_NOT_WAITING: "task_why tells what the task is waiting for.",
+  TASK_ALREADY_DECIDED: "task_get shows how it was decided.",
+  PLAN_NOT_FOUND: "plan_create makes a new one.",
+  AGENT_NOT_FOUND: "agent_list shows the agents there are.",
+  AGENT_TOKEN_REQUIRED: "Give the agent_token that agent_register answered.",
+  STATE_NOT_FOUND: "agent_state_set writes one.",
+  STATE_CONFLICT: "Read it again with agent_state_get, and write with the revision that it has now.",
+  MEMORY_NOT_FOUND: "memory_list shows the entries there are.",
+  MEMORY_FULL: "memory_forget makes room.",
   RUN_NOT_FOUND: listRuns,
   RUN_INPUTS_INVALID: "Correct `inputs` and submit again.",
   RUN_ALREADY_FINISHED: "run_result shows how it ended.",

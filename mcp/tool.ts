@@ -1,11 +1,24 @@
 /** What the tools have in common: how one is described, checked, called and answered. */
 import type { CallToolResult, StandardSchemaWithJSON, ToolAnnotations } from "@modelcontextprotocol/server";
-import { z } from "zod";
+import type { z } from "zod";
 import { type Issue, SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import { type JsonObject, pointerTo } from "../core/json.ts";
-import type { Client } from "../sdk/client.ts";
+import type { AgentClient, Client } from "../sdk/client.ts";
+import { portableSchema } from "./portable-schema.ts";
 import { toolError } from "./tool-error.ts";
+
+/** What a call has beside its arguments. */
+export interface ToolContext {
+  /** Aborts when the client cancels the call or goes. */
+  signal: AbortSignal;
+  /** A client that asks as whoever has the token; without one, as the caller. */
+  as(token: string | undefined): Client;
+  /** Acts as an agent: the one whose token is given, or the caller, if its own token is an agent's. */
+  agent(token: string | undefined): AgentClient;
+  /** Says how far a long call has come, if the client wants to know. */
+  progress(done: number, total: number, message: string): Promise<void>;
+}
 
 export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodObject> {
   name: string;
@@ -16,7 +29,9 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodO
   input: Input;
   /** What the REST API answers is cut down to this. */
   output: Output;
-  call(client: Client, input: z.output<Input>, signal: AbortSignal): Promise<z.input<Output>>;
+  call(client: Client, input: z.output<Input>, context: ToolContext): Promise<z.input<Output>>;
+  /** The answer is a run that it has started: a client that knows tasks gets a task. */
+  startsRun?: boolean;
   /** All that matters of the answer in words: many clients show their model nothing else. */
   text(answer: z.output<Output>): string;
 }
@@ -31,8 +46,9 @@ export interface Tool {
     inputSchema: StandardSchemaWithJSON;
     outputSchema: StandardSchemaWithJSON;
   };
+  startsRun: boolean;
   /** Never rejects: what goes wrong is an answer, too, with its code and what to do about it. */
-  perform(client: Client, input: unknown, signal: AbortSignal): Promise<CallToolResult>;
+  perform(client: Client, input: unknown, context: ToolContext): Promise<CallToolResult>;
 }
 
 /** Annotations of a tool that only looks. */
@@ -43,12 +59,27 @@ export const readOnly: ToolAnnotations = {
   openWorldHint: false,
 };
 
+/** Annotations of a tool that changes something, but destroys nothing. */
+export const changing: ToolAnnotations = {
+  readOnlyHint: false,
+  destructiveHint: false,
+  idempotentHint: false,
+  openWorldHint: false,
+};
+
+/** The same, of one that may be called again without changing more. */
+export const settling: ToolAnnotations = { ...changing, idempotentHint: true };
+
+/** Annotations of a tool that takes away what cannot be brought back. */
+export const destroying: ToolAnnotations = { ...settling, destructiveHint: true };
+
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
   definition: ToolDefinition<Input, Output>,
 ): Tool {
-  const { name, title, description, annotations, input, output, call, text } = definition;
+  const { name, title, description, annotations, input, output, call, text, startsRun = false } = definition;
   return {
     name,
+    startsRun,
     config: {
       title,
       description,
@@ -56,10 +87,10 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
       inputSchema: advertised(input, "input"),
       outputSchema: advertised(output, "output"),
     },
-    async perform(client, value, signal) {
+    async perform(client, value, context) {
       try {
-        const answer = output.parse(await call(client, checked(input, value), signal));
-        return resultOf(name, answer as JsonObject, text(answer));
+        const answer = output.parse(await call(client, checked(input, value), context));
+        return resultOf(`The answer of ${name}`, answer as JsonObject, text(answer));
       } catch (error) {
         return toolError(error);
       }
@@ -72,7 +103,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
  * value pass: what is wrong with one is found in `perform`, so that the refusal has our code and pointers.
  */
 function advertised(schema: z.ZodObject, io: "input" | "output"): StandardSchemaWithJSON {
-  const json = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Record<string, unknown>;
+  const json = portableSchema(schema, io);
   return {
     "~standard": {
       version: 1,
@@ -97,12 +128,13 @@ function issueOf({ path, message }: z.core.$ZodIssue): Issue {
 /** Characters of an answer. Much more ends the connection in some clients, and no model can read it. */
 const MAX_ANSWER_LENGTH = 1_000_000;
 
-function resultOf(name: string, answer: JsonObject, text: string): CallToolResult {
+/** Throws OUTPUT_TOO_LARGE, naming `what` is too large. */
+export function resultOf(what: string, answer: JsonObject, text: string): CallToolResult {
   const length = Math.max(text.length, JSON.stringify(answer).length);
   if (length > MAX_ANSWER_LENGTH) {
     const limit = `${MAX_ANSWER_LENGTH} is the most a tool answers with`;
     const remedy = "Ask for less (a smaller limit, another format), or read it through the REST API.";
-    throw new SkeinError("OUTPUT_TOO_LARGE", `The answer of ${name} has ${length} characters, ${limit}. ${remedy}`);
+    throw new SkeinError("OUTPUT_TOO_LARGE", `${what} has ${length} characters, ${limit}. ${remedy}`);
   }
   return { content: [{ type: "text", text }], structuredContent: answer };
 }

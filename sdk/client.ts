@@ -19,6 +19,7 @@ import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/
 import type {
   CancelBody,
   DecisionBody,
+  EventBody,
   ForkBody,
   graphFormats,
   LogLineBody,
@@ -139,6 +140,8 @@ export function createClient(options: ClientOptions) {
         write: (id: string, path: string, content: string | Uint8Array, options?: WriteArtifactOptions) =>
           artifactsOf(http, id).write(path, content, options),
       },
+      /** A page of the run's events, oldest first; `cursor` is the id of an event: those after it. */
+      eventPage: (id: string, page: PageOptions = {}) => http.get<PageOf<EventBody>>(`${run(id)}/events`, page),
       /** The run's events until its end, resuming by itself when the connection is lost. */
       events: (id: string, after?: string, signal?: AbortSignal) =>
         followEvents(http, `${run(id)}/events`, after, signal),
@@ -161,6 +164,8 @@ export function createClient(options: ClientOptions) {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
       list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),
       get: (id: string) => http.get<AgentBody>(`/v1/agents/${encodeURIComponent(id)}`),
+      /** With the agent's own token, or a key of the scope `agents`. */
+      leave: (id: string) => http.delete(`/v1/agents/${encodeURIComponent(id)}`),
       /** What has happened to the registry of late, the oldest first. */
       events: (page: PageOptions = {}) => http.get<PageOf<RegistryEventBody>>("/v1/agents/events", page),
       /**

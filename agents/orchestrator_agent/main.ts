@@ -137,7 +137,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     await orchestrator.stop();
   }
 
-  await mountMcp(app);
+  await mountMcp(app, { fixtures: config.mcpFixtures });
   await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await stopServing();
     throw cannotListen(config, error);

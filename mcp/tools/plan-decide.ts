@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { acceptBody } from "../../core/protocol/plans.ts";
 import { planId, planSummary, planText } from "../plan-summary.ts";
-import { runLine, runSummary } from "../run-summary.ts";
+import { startedRun, startedRunText } from "../run-outcome.ts";
 import { defineTool } from "../tool.ts";
 
 const body = acceptBody.unwrap().unwrap().shape;
@@ -18,14 +18,15 @@ export const planAccept = defineTool({
     on_failure: body.on_failure,
     reason: body.reason.describe("Why, for the record"),
   }),
-  output: runSummary,
+  output: startedRun,
+  startsRun: true,
   call: (client, { plan_id, inputs, on_failure, reason }) =>
     client.plans.accept(plan_id, {
       ...(inputs && { inputs }),
       ...(on_failure !== undefined && { on_failure }),
       ...(reason !== undefined && { reason }),
     }),
-  text: runLine,
+  text: startedRunText,
 });
 
 export const planReject = defineTool({

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { jsonObject } from "../../core/protocol/common.ts";
 import { submitBody } from "../../core/protocol/runs.ts";
-import { runLine, runSummary } from "../run-summary.ts";
+import { startedRun, startedRunText } from "../run-outcome.ts";
 import { defineTool } from "../tool.ts";
 import { definitionGuide } from "./workflow-definition.ts";
 
@@ -19,8 +19,9 @@ export const workflowSubmit = defineTool({
     priority: submitBody.shape.priority.describe("From 0 (default, last) to 9 (first)"),
     idempotency_key: z.string().min(1).max(255).optional().describe("Repeating it answers with the same run"),
   }),
-  output: runSummary,
+  output: startedRun,
+  startsRun: true,
   call: (client, { idempotency_key, ...body }) =>
     client.runs.submit(body, idempotency_key === undefined ? {} : { idempotencyKey: idempotency_key }),
-  text: runLine,
+  text: startedRunText,
 });

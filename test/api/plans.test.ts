@@ -313,6 +313,10 @@ describe("a template", () => {
       goal: { want: { shrt: "document.summary" } },
     });
     expect(body.errors).toMatchObject([{ pointer: "/goal/want/shrt", message: expect.stringContaining('"short"') }]);
+    const nothing = await post<typeof body>(space, "/v1/workflows", { ...flow, goal: { want: {} } });
+    expect(nothing.body.errors).toMatchObject([
+      { pointer: "/goal/want", message: expect.stringContaining("wants nothing") },
+    ]);
   });
 
   it("is not saved from a run of somebody else", async () => {

@@ -1,7 +1,7 @@
 /** The endpoint that the operator chose, and asking a model there on behalf of one attempt. */
 import type { ModelMessage, Output, StepResult, StopCondition, ToolSet } from "ai";
 import { type ExecutorContext, NonRetryableError } from "../../../sdk/executor.ts";
-import { boundedFetch } from "../bounded-fetch.ts";
+import { boundedFetch } from "../../bounded-fetch.ts";
 import { timerMs } from "../deadline.ts";
 import { failureOf } from "./failures.ts";
 import type { LlmRequest } from "./input.ts";

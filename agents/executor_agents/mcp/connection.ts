@@ -17,7 +17,7 @@ import { didYouMean } from "../../../core/near-miss.ts";
 import { compileSchema, type Validator } from "../../../core/schema.ts";
 import { type ExecutorContext, NonRetryableError, TaskError } from "../../../sdk/executor.ts";
 import { version } from "../../../version.ts";
-import { boundedFetch } from "../bounded-fetch.ts";
+import { boundedFetch } from "../../bounded-fetch.ts";
 import { timerMs } from "../deadline.ts";
 import { excerpt } from "../foreign-text.ts";
 import type { McpServerSettings, ToolAnswer, ToolCall } from "./servers.ts";

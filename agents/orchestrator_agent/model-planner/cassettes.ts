@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SkeinError } from "../../../core/errors.ts";
+import { plannerFetch } from "./endpoint.ts";
 
 /** `record` asks what has not been recorded; `replay` never asks. */
 export type CassetteMode = "record" | "replay";
@@ -16,7 +17,7 @@ interface Cassette {
 }
 
 /** A fetch that answers from `folder`. Only successes are recorded. Rejects with PLANNER_FAILED for what it has not got. */
-export function cassetteFetch(folder: string, mode: CassetteMode, send: typeof fetch = fetch): typeof fetch {
+export function cassetteFetch(folder: string, mode: CassetteMode, send: typeof fetch = plannerFetch()): typeof fetch {
   return async (url, init) => {
     const text = String(init?.body ?? "");
     const path = new URL(String(url instanceof Request ? url.url : url)).pathname;

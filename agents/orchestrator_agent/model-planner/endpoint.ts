@@ -1,13 +1,15 @@
 /** Asking a model at an endpoint that speaks OpenAI's chat-completions protocol, through the AI SDK. */
+
 import { SkeinError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/json.ts";
+import { boundedFetch } from "../../bounded-fetch.ts";
 
 export interface EndpointSettings {
   /** Up to and without `/chat/completions`. */
   baseUrl: string;
   apiKey?: string | undefined;
   model: string;
-  /** Default: the global one. */
+  /** Default: one that bounds the answer. */
   fetch?: typeof fetch | undefined;
 }
 
@@ -34,8 +36,19 @@ export type Ask = (
 const MAX_RETRIES = 2;
 const MAX_REASON = 500;
 
+/** Of one answer with all around it: a plan of 100 tasks with their reasons takes some 50 KiB. */
+const MAX_ANSWER_BYTES = 4 * 1_024 * 1_024;
+
+/** What planners ask with. */
+export function plannerFetch(): typeof fetch {
+  return boundedFetch({
+    maxBytes: MAX_ANSWER_BYTES,
+    tooLarge: () => new AnswerTooLong(`the answer is longer than ${MAX_ANSWER_BYTES} bytes`),
+  });
+}
+
 /** Rejects with PLANNER_FAILED, or with the signal's reason. */
-export function modelAt({ baseUrl, apiKey, model: name, fetch }: EndpointSettings): Ask {
+export function modelAt({ baseUrl, apiKey, model: name, fetch = plannerFetch() }: EndpointSettings): Ask {
   return async (messages, { schema, maxOutputTokens, signal }) => {
     // It takes 0.2 s, which a process that never asks a model need not wait.
     const [{ generateText, jsonSchema, Output }, { createOpenAICompatible }] = await Promise.all([
@@ -47,7 +60,7 @@ export function modelAt({ baseUrl, apiKey, model: name, fetch }: EndpointSetting
       baseURL: baseUrl,
       supportsStructuredOutputs: true,
       ...(apiKey !== undefined && { apiKey }),
-      ...(fetch && { fetch }),
+      fetch,
     });
     try {
       const { responseFormat } = Output.object({ schema: jsonSchema(schema as never) });
@@ -75,8 +88,19 @@ export function modelAt({ baseUrl, apiKey, model: name, fetch }: EndpointSetting
   };
 }
 
+/** The SDK only says that it could not read the answer; why, its cause does. */
+function tooLong(error: unknown): string | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof AnswerTooLong) return cause.message;
+  }
+  return undefined;
+}
+
+class AnswerTooLong extends Error {}
+
 function failed(model: string, baseUrl: string, error: unknown, apiKey: string | undefined): SkeinError {
-  const { message, statusCode, lastError } = error as Error & { statusCode?: number; lastError?: unknown };
+  const { statusCode, lastError } = error as Error & { statusCode?: number; lastError?: unknown };
+  const message = tooLong(error) ?? (error as Error).message;
   const { statusCode: lastStatus } = (lastError ?? {}) as { statusCode?: number };
   const status = statusCode ?? lastStatus;
   const said = (apiKey ? String(message).replaceAll(apiKey, "…") : String(message)).slice(0, MAX_REASON);

@@ -284,6 +284,7 @@ describe("planning ends with a refusal", () => {
       [fail(401, `no, ${API_KEY}`), "OPENAI_API_KEY"],
       [fail(404), "SKEIN_LLM_MODEL"],
       [raw("<html>"), "planner `capability`"],
+      [say("geese ".repeat(1_000_000)), "longer than 4194304 bytes"],
     ] as const) {
       server.answer(next);
       const error = await refusalOf();

@@ -1,0 +1,5 @@
+import type { PromptMessage } from "@modelcontextprotocol/server";
+
+export function userText(text: string): PromptMessage {
+  return { role: "user", content: { type: "text", text } };
+}

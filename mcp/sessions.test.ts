@@ -1,0 +1,144 @@
+import { McpServer } from "@modelcontextprotocol/server";
+import { afterEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { createSessions, type SessionOptions } from "./sessions.ts";
+
+type Sessions = ReturnType<typeof createSessions>;
+const opened: Sessions[] = [];
+
+function sessionsWith(limits: Pick<SessionOptions, "idleMs" | "maxSessions"> = {}): Sessions {
+  const sessions = createSessions({
+    build() {
+      const server = new McpServer({ name: "test", version: "1" });
+      server.registerTool("ask", { inputSchema: z.object({}) }, async (_input, { mcpReq }) => {
+        const requestedSchema = { type: "object", properties: { name: { type: "string" } } };
+        const params = { message: "Who?", requestedSchema };
+        const { content } = await mcpReq.send({ method: "elicitation/create", params });
+        return { content: [{ type: "text", text: `Hello, ${content?.name}` }] };
+      });
+      return server;
+    },
+    serveAlone: async () => new Response("alone"),
+    onerror: () => {},
+    ...limits,
+  });
+  opened.push(sessions);
+  return sessions;
+}
+
+afterEach(async () => {
+  for (const sessions of opened.splice(0)) await sessions.close();
+});
+
+interface Sent {
+  method?: string;
+  session?: string;
+  key?: string;
+}
+
+function send(sessions: Sessions, body: object | undefined, { method = "POST", session, key }: Sent = {}) {
+  const headers: Record<string, string> = {
+    accept: "application/json, text/event-stream",
+    "content-type": "application/json",
+    ...(session !== undefined && { "mcp-session-id": session }),
+    ...(key !== undefined && { authorization: `Bearer ${key}` }),
+  };
+  const request = new Request("http://localhost/mcp", { method, headers, body: body ? JSON.stringify(body) : null });
+  return sessions.fetch(request, { parsedBody: body });
+}
+
+const params = {
+  protocolVersion: "2025-11-25",
+  capabilities: { elicitation: {} },
+  clientInfo: { name: "test", version: "1" },
+};
+const initialize = { jsonrpc: "2.0", id: 1, method: "initialize", params };
+const ping = { jsonrpc: "2.0", id: 2, method: "ping" };
+
+async function open(sessions: Sessions, key?: string): Promise<string> {
+  const response = await send(sessions, initialize, key === undefined ? {} : { key });
+  await response.text();
+  return response.headers.get("mcp-session-id")!;
+}
+
+/** The JSON-RPC messages of an answer, one at a time. */
+async function* messagesOf(response: Response): AsyncGenerator<{ id?: number; method?: string; result?: unknown }> {
+  let text = "";
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream() as never)) {
+    text += chunk;
+    for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
+      const data = /^data: (.+)$/m.exec(text.slice(0, end))?.[1];
+      text = text.slice(end + 2);
+      if (data) yield JSON.parse(data);
+    }
+  }
+}
+
+describe("a session", () => {
+  it("begins with initialize; a client that never does so is served alone", async () => {
+    const sessions = sessionsWith();
+    expect(await (await send(sessions, ping)).text()).toBe("alone");
+    const session = await open(sessions);
+    expect(session).toMatch(/^[0-9a-f-]{36}$/);
+    const answer = await send(sessions, ping, { session });
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toContain('"result":{}');
+  });
+
+  it("lets a tool ask its client in the middle of a call", async () => {
+    const sessions = sessionsWith();
+    const session = await open(sessions);
+    const call = { jsonrpc: "2.0", id: 3, method: "tools/call", params: { name: "ask", arguments: {} } };
+    const messages = messagesOf(await send(sessions, call, { session }));
+    const { value: question } = await messages.next();
+    expect(question?.method).toBe("elicitation/create");
+    const reply = { jsonrpc: "2.0", id: question!.id, result: { action: "accept", content: { name: "Ada" } } };
+    expect((await send(sessions, reply, { session })).status).toBe(202);
+    expect((await messages.next()).value?.result).toMatchObject({ content: [{ text: "Hello, Ada" }] });
+  });
+
+  it("is nobody else's: with another key it does not exist", async () => {
+    const sessions = sessionsWith();
+    const session = await open(sessions, "mine");
+    expect((await send(sessions, ping, { session, key: "yours" })).status).toBe(404);
+    expect((await send(sessions, ping, { session })).status).toBe(404);
+    expect((await send(sessions, undefined, { method: "DELETE", session, key: "yours" })).status).toBe(404);
+    expect((await send(sessions, ping, { session, key: "mine" })).status).toBe(200);
+  });
+
+  it("that its client has ended is not found", async () => {
+    const sessions = sessionsWith();
+    const session = await open(sessions);
+    expect((await send(sessions, undefined, { method: "DELETE", session })).status).toBe(200);
+    expect((await send(sessions, ping, { session })).status).toBe(404);
+    expect(sessions.size).toBe(0);
+  });
+
+  it("that this process does not know, because it was restarted, is served alone", async () => {
+    const session = crypto.randomUUID();
+    expect(await (await send(sessionsWith(), ping, { session })).text()).toBe("alone");
+  });
+
+  it("that has been silent for too long is forgotten, but not while a stream is open", async () => {
+    const sessions = sessionsWith({ idleMs: 10 });
+    const listening = await open(sessions);
+    const stream = await send(sessions, undefined, { method: "GET", session: listening });
+    expect(stream.status).toBe(200);
+    const silent = await open(sessions);
+    await expect
+      .poll(async () => (await send(sessions, ping, { session: silent })).text(), { interval: 50 })
+      .toBe("alone");
+    expect(sessions.size).toBe(1);
+    await stream.body!.cancel();
+    await expect.poll(() => sessions.size).toBe(0);
+  });
+
+  it("makes place for newer ones when there are too many: the one that has been silent longest goes", async () => {
+    const sessions = sessionsWith({ maxSessions: 2 });
+    const [first, second] = [await open(sessions), await open(sessions)];
+    await (await send(sessions, ping, { session: first })).text();
+    const third = await open(sessions);
+    const alone = async (session: string) => (await (await send(sessions, ping, { session })).text()) === "alone";
+    expect(await Promise.all([first, second, third].map(alone))).toEqual([false, true, false]);
+  });
+});

@@ -1,0 +1,61 @@
+import { z } from "zod";
+import {
+  entriesAnswer,
+  entriesBody,
+  type MemoryEntryBody,
+  memoryEntry,
+  memoryParams,
+} from "../../core/protocol/agent-data.ts";
+import { pageOf, uuid } from "../../core/protocol/common.ts";
+import { ofAgent } from "../acting.ts";
+import { cursor, pageText } from "../run-summary.ts";
+import { changing, defineTool, destroying, readOnly } from "../tool.ts";
+
+const { type } = memoryParams.shape;
+
+export const memoryAdd = defineTool({
+  name: "memory_add",
+  title: "Remember something",
+  description:
+    "Adds entries to an agent's memory, all of them or none: `message`, `observation`, `thought`, or a type of your own, each with any JSON as content and optionally a ttl. Calling it again adds them again.",
+  annotations: changing,
+  input: z.strictObject({ ...ofAgent, entries: entriesBody.shape.entries }),
+  output: z.object(entriesAnswer.shape),
+  call: (_client, { agent, agent_token, entries }, { as }) => as(agent_token).agentData(agent).memory.add(entries),
+  text: ({ entries }) => entries.map(entryLine).join("\n"),
+});
+
+export const memoryList = defineTool({
+  name: "memory_list",
+  title: "Recall from memory",
+  description:
+    "What an agent remembers, the newest first: all of it, of one type, or what has the words of `search` (as in a web search: quotes for phrases, a minus to leave out).",
+  annotations: readOnly,
+  input: z.strictObject({
+    ...ofAgent,
+    type: type.exactOptional(),
+    search: z.string().min(1).max(1024).exactOptional(),
+    limit: z.int().min(1).max(1000).default(20),
+    cursor,
+  }),
+  output: pageOf(memoryEntry),
+  call: (_client, { agent, agent_token, ...filter }, { as }) => as(agent_token).agentData(agent).memory.list(filter),
+  text: ({ data, next_cursor }) => pageText(data.map(entryLine), "There is nothing of the kind.", next_cursor),
+});
+
+export const memoryForget = defineTool({
+  name: "memory_forget",
+  title: "Forget",
+  description:
+    "Deletes from an agent's memory: one entry by `id`, all of a `type`, or everything if neither is given. It cannot be brought back.",
+  annotations: destroying,
+  input: z.strictObject({ ...ofAgent, type: type.exactOptional(), id: uuid.exactOptional() }),
+  output: z.object({ deleted: z.int() }),
+  call: (_client, { agent, agent_token, ...what }, { as }) => as(agent_token).agentData(agent).memory.forget(what),
+  text: ({ deleted }) => `${deleted} entries are forgotten.`,
+});
+
+/** `2026-01-01T00:00:00.000Z thought 01…: {"text":"…"}` */
+function entryLine({ id, type, content, created_at }: MemoryEntryBody): string {
+  return `${created_at} ${type} ${id}: ${JSON.stringify(content)}`;
+}

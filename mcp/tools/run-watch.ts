@@ -1,0 +1,54 @@
+import { z } from "zod";
+import { type EventBody, event } from "../../core/protocol/runs.ts";
+import { isTerminalRun } from "../../core/run.ts";
+import { runId, runLine, runSummary } from "../run-summary.ts";
+import { defineTool, readOnly } from "../tool.ts";
+import { waitSeconds, watchRun } from "../watching.ts";
+
+/** Of one answer; more is a page of its own. */
+const MAX_EVENTS = 500;
+
+export const runWatch = defineTool({
+  name: "run_watch",
+  title: "Watch a run",
+  description:
+    "Waits for a run to finish, up to wait_seconds, and tells every event meanwhile: tasks that became ready, started, failed, completed. Call it again with `after` set to the `last_event` it answered to hear what came since. With a progress token it also sends a notification whenever tasks have settled.",
+  annotations: readOnly,
+  input: z.strictObject({
+    run_id: runId,
+    after: z.string().max(1024).exactOptional().describe("Events after this one only: last_event of the call before"),
+    wait_seconds: waitSeconds(20),
+  }),
+  output: z.object({
+    run: runSummary,
+    events: z.array(event),
+    last_event: z.string().nullable().describe("Where to go on"),
+    more: z.boolean().describe("Something has come, or may come, after last_event"),
+  }),
+  async call(client, { run_id, after, wait_seconds }, context) {
+    const events: EventBody[] = [];
+    const last = () => events.at(-1)?.id ?? after;
+    const read = async () => {
+      const cursor = last();
+      const page = { limit: MAX_EVENTS - events.length, ...(cursor !== undefined && { cursor }) };
+      events.push(...(await client.runs.eventPage(run_id, page)).data);
+      return events.length >= MAX_EVENTS;
+    };
+    const run = await watchRun(client, run_id, { ...context, seconds: wait_seconds, isEnough: read });
+    // What came with the end, which nobody has read yet.
+    const isFull = events.length >= MAX_EVENTS || (await read());
+    return { run, events, last_event: last() ?? null, more: isFull || !isTerminalRun(run.status) };
+  },
+  text: ({ run, events, more, last_event }) =>
+    [
+      runLine(run),
+      ...events.map(eventLine),
+      ...(more && last_event !== null ? [`Call again with after ${last_event}`] : []),
+    ].join("\n"),
+});
+
+/** `2026-01-01T00:00:00.000Z read#2 task.failed` */
+function eventLine({ at, type, key, attempt }: EventBody): string {
+  const task = key === undefined ? "run" : `${key}${attempt ? `#${attempt}` : ""}`;
+  return `${at} ${task} ${type}`;
+}

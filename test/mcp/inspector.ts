@@ -1,0 +1,153 @@
+/** Every tool of `/mcp`, listed and called by the command line of the official MCP Inspector, as anybody could do it. */
+import { execFile } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { JsonObject } from "../../core/json.ts";
+import type { McpPrograms } from "./programs.ts";
+
+export interface Inspection {
+  programs: McpPrograms;
+  /** Of the server, without `/mcp`. */
+  url: string;
+  /** Hears every command and what it printed. */
+  say(line: string): void;
+}
+
+type Era = "legacy" | "modern";
+
+/** Characters of an answer that are worth printing. */
+const MAX_SHOWN = 700;
+const DEADLINE_MS = 60_000;
+
+/** @returns the tools that there are in each era, and those that were called and answered without an error */
+export async function inspectEveryTool({ programs, url, say }: Inspection) {
+  /** Tokens are nobody's business, even of a server that is gone. */
+  const tell = (text: string) => say(text.replace(/ska_[\w-]+/g, "ska_…"));
+
+  async function inspect(era: Era, ...args: string[]): Promise<JsonObject> {
+    const target = ["--server-url", `${url}/mcp`, "--transport", "http", "--protocol-era", era];
+    const shown = args.map((arg) => (/^[\w./:-]+$/.test(arg) ? arg : `'${arg}'`)).join(" ");
+    tell(`$ mcp-inspector --cli --server-url ${url}/mcp --transport http --protocol-era ${era} ${shown}`);
+    const printed = await printedBy(programs, ["--cli", ...target, "--quiet", ...args]);
+    tell(printed.length > MAX_SHOWN ? `${printed.slice(0, MAX_SHOWN)}\n… (${printed.length} characters)\n` : printed);
+    return JSON.parse(printed) as JsonObject;
+  }
+
+  const list = async (era: Era) => {
+    const { tools } = (await inspect(era, "--method", "tools/list")) as { tools: { name: string }[] } & JsonObject;
+    return tools.map(({ name }) => name);
+  };
+  const listed = { legacy: await list("legacy"), modern: await list("modern") };
+
+  const called = new Set<string>();
+  async function call<T = JsonObject>(name: string, input: JsonObject = {}, era: Era = "modern"): Promise<T> {
+    const args = ["--method", "tools/call", "--tool-name", name, "--tool-args-json", JSON.stringify(input)];
+    const { structuredContent } = await inspect(era, ...args);
+    called.add(name);
+    return structuredContent as T;
+  }
+  /** In the older era: in the newer one the Inspector follows the task to its end. */
+  const start = async (definition: JsonObject) => {
+    const { id } = await call<{ id: string }>("workflow_submit", { definition }, "legacy");
+    return { run_id: id };
+  };
+
+  // A run from its definition to its result.
+  const echo = { id: "say", capability: "core.echo", input: { text: "{{ inputs.text }}" } };
+  const hello = { name: "hello", tasks: [echo], outputs: "{{ tasks.say.output.text }}" };
+  await call("capability_list");
+  await call("workflow_validate", { definition: hello });
+  const { id } = await call<{ id: string }>("workflow_submit", { definition: hello, inputs: { text: "honk" } });
+  const run = { run_id: id };
+  for (const name of ["run_get", "run_tasks", "run_graph", "run_logs"]) await call(name, run);
+  await call("run_watch", { ...run, wait_seconds: 10 });
+  await call("run_result", { ...run, wait_seconds: 10 });
+  await call("run_list", { limit: 1 });
+  await call("task_get", { ...run, task: "say" });
+
+  // One that waits for a signal and two decisions, is paused and resumed, and one that is cancelled.
+  const waits = [
+    { id: "signal", wait: { signal: "go" } },
+    ...["yes", "no"].map((id) => ({ id, wait: { approval: {} } })),
+  ];
+  const waiting = await start({ name: "waiting", tasks: waits });
+  await call("task_why", { ...waiting, task: "signal" });
+  await call("run_pause", waiting);
+  await call("run_resume", waiting);
+  await call("run_signal", { ...waiting, name: "go", payload: 7 });
+  await call("task_approve", { ...waiting, task: "yes", comment: "fine" });
+  await call("task_reject", { ...waiting, task: "no", comment: "not this" });
+  await call("run_cancel", await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] }));
+
+  // A plan that is accepted, and one that is not.
+  const goal = { have: { text: { type: "mcp.text" } }, want: { loud: "mcp.loud" } };
+  const plan = async () => ({ plan_id: (await call<{ id: string }>("plan_create", { goal })).id });
+  const accepted = await plan();
+  await call("plan_get", accepted);
+  await call("plan_accept", { ...accepted, inputs: { text: "honk" } });
+  await call("plan_reject", { ...(await plan()), reason: "too loud" });
+  await call("workflow_list");
+  await call("workflow_get", { name: "inspected" });
+
+  // An agent that performs a task, gives one back, keeps a state and a memory, and hears of another.
+  await call("agent_list");
+  const agent = "inspector";
+  const registration = { name: agent, capabilities: ["inspector.look"] };
+  const { agent_id, agent_token } = await call<{ agent_id: string; agent_token: string }>(
+    "agent_register",
+    registration,
+  );
+  await start({ name: "looking", tasks: [{ id: "look", capability: "inspector.look", input: "there" }] });
+  const take = async () => {
+    const { tasks } = await call<{ tasks: JsonObject[] }>("task_claim", { agent_token, wait_seconds: 10 });
+    const { task_id, attempt, lease_token } = tasks[0] as { task_id: string; attempt: number; lease_token: string };
+    return { agent_token, task_id, attempt, lease_token };
+  };
+  await call("task_release", await take());
+  const lease = await take();
+  await call("task_heartbeat", { ...lease, progress: 0.5 });
+  await call("task_report", { ...lease, outcome: "completed", output: { seen: "geese" } });
+  const own = { agent, agent_token };
+  await call("agent_state_set", { ...own, document: { looked: 1 } });
+  await call("agent_state_get", own);
+  await call("agent_state_delete", own);
+  await call("memory_add", { ...own, entries: [{ type: "observation", content: { seen: "geese" } }] });
+  await call("memory_list", { ...own, search: "geese" });
+  await call("memory_forget", own);
+  await call("message_send", { messages: [{ to: agent, body: { text: "Well done." } }] });
+  const { messages } = await call<{ messages: { id: string }[] }>("inbox_read", own);
+  await call("inbox_ack", { ...own, ids: messages.map(({ id }) => id) });
+  await call("agent_leave", { agent_id, agent_token });
+
+  // Resources and prompts.
+  await inspect("modern", "--method", "resources/list");
+  await inspect("modern", "--method", "resources/read", "--uri", `skein://runs/${id}`);
+  await inspect("legacy", "--method", "resources/templates/list");
+  await inspect("legacy", "--method", "prompts/list");
+  await inspect(
+    "modern",
+    "--method",
+    "prompts/get",
+    "--prompt-name",
+    "explain_failed_run",
+    "--prompt-args",
+    `run_id=${id}`,
+  );
+  return { listed, called: [...called] };
+}
+
+/** @returns what it printed; rejects with it unless it exits with 0, which it only does for an answer without an error */
+function printedBy({ node, inspector }: McpPrograms, args: string[]): Promise<string> {
+  const env = { ...process.env, MCP_CATALOG_PATH: join(tmpdir(), "skein-mcp-inspector.json") };
+  return new Promise((resolve, reject) => {
+    execFile(
+      node,
+      [inspector, ...args],
+      { env, timeout: DEADLINE_MS, maxBuffer: 16 << 20 },
+      (error, stdout, stderr) => {
+        if (error) reject(new Error(`The Inspector exited with ${error.code}: ${stdout}${stderr}`));
+        else resolve(stdout);
+      },
+    );
+  });
+}
