@@ -24,6 +24,7 @@ export {
   type SubmitOptions,
   type TimelineFormat,
 } from "./sdk/client.ts";
+export { type ParticipateOptions, participate, type Speak, type Speech, type Turn } from "./sdk/conversations.ts";
 export {
   defineExecutor,
   type EmitOptions,

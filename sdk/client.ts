@@ -53,6 +53,7 @@ import type { Workflow } from "../core/workflow.ts";
 import { agentDataOf, type RequestMessage, requestReply, sendMessages } from "./agent-data.ts";
 import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
+import { conversationsOf, membershipOf } from "./conversations.ts";
 import { followStream } from "./follow.ts";
 import { sharedMemoryOf } from "./shared-memory.ts";
 
@@ -185,6 +186,7 @@ export function createClient(options: ClientOptions) {
       /** Sends one and waits for its reply, which comes to the inbox of the key's name. Rejects with NO_REPLY. */
       request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     },
+    conversations: conversationsOf(http),
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
     allocate: (capability: string, policy: AllocationBody["policy"], options: Omit<AllocationBody, "policy"> = {}) =>
@@ -222,6 +224,8 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     /** Its own state, memory and inbox. */
     data: agentDataOf(http, agent.id),
     send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+    /** Conversations that it is a member of. */
+    conversations: membershipOf(http),
     /** Keys that agents share, of a scope. */
     memory: (scope: string) => sharedMemoryOf(http, scope),
     /** Sends a message and waits for its reply. Rejects with NO_REPLY. */

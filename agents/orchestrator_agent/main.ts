@@ -76,7 +76,9 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     for (const entry of committed) wakeups.announce(newsOf(entry));
   });
   store.onMessages((messages) => {
-    for (const { namespace, inboxes } of messages) wakeups.announce(newsFor(namespace, { inboxes }));
+    for (const { namespace, inboxes, conversation } of messages) {
+      wakeups.announce(newsFor(namespace, { inboxes, conversations: conversation === null ? [] : [conversation] }));
+    }
     transport?.publishEvents(noticesOf(messages), "agents");
   });
   store.onChange((changes) => {

@@ -6,6 +6,7 @@ import { flawsOf } from "./flaws.ts";
 import type { Protocol } from "./floor.ts";
 
 export const MAX_BODY_BYTES = 64 * 1_024;
+const MAX_KEPT_BYTES = 4 * 1_024;
 
 /** Of one message: sums of it stay finite. */
 const MAX_USAGE = 1e12;
@@ -15,8 +16,13 @@ export const content = z
   .custom<Json>((value) => value !== undefined, { error: "is missing" })
   .meta({ description: "Any JSON value" });
 
+/** What a type of message asks for, and nothing beside it. */
+export function bodyOf(shape: z.ZodRawShape): z.ZodType<JsonObject> {
+  return z.strictObject(shape) as unknown as z.ZodType<JsonObject>;
+}
+
 /** An answer in itself, which may say why. */
-export const excuse = z.strictObject({ reason: z.string().max(1_024).optional() }) as z.ZodType<JsonObject>;
+export const excuse = bodyOf({ reason: z.string().max(1_024).optional() });
 
 export const memberName = z.string().min(1).max(128);
 
@@ -80,9 +86,9 @@ export function claimsIn(body: Json): string[] {
   return [body.from, body.sender].filter((claim) => typeof claim === "string");
 }
 
-/** A body as a refusal keeps it: null where it cannot be stored, or is too large to be. */
+/** A body as a refusal keeps it: null where it cannot be stored, or is larger than is worth it. */
 export function keepable(body: Json): Json {
-  if (findJsonFlaw(body) || Buffer.byteLength(JSON.stringify(body)) > MAX_BODY_BYTES) return null;
+  if (findJsonFlaw(body) || Buffer.byteLength(JSON.stringify(body)) > MAX_KEPT_BYTES) return null;
   return body;
 }
 
