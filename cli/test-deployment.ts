@@ -27,6 +27,7 @@ export async function testDeployment(context: Context, { only, list }: TestOptio
     ...options,
     url,
     ...(context.apiKey !== undefined && { apiKey: context.apiKey }),
+    interrupt: context.interrupt(),
     ...(isLive(context.stderr, context.env) && { progress: showProgress(context) }),
   });
   return failed === 0 ? exitCodes.ok : exitCodes.runFailed;
@@ -38,7 +39,8 @@ const DEFAULT_COLUMNS = 80;
 /** A line at the bottom that is written over; the report scrolls above it. */
 function showProgress({ stderr, paint }: Context): (line: string | undefined) => void {
   return (line) => {
-    const columns = stderr.columns ?? DEFAULT_COLUMNS;
+    // A terminal without a size says 0.
+    const columns = stderr.columns || DEFAULT_COLUMNS;
     stderr.write(line === undefined ? ERASE_LINE : `${ERASE_LINE}${paint.dim(visible(line).slice(0, columns - 1))}`);
   };
 }

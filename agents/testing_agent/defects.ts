@@ -171,7 +171,15 @@ export const defects: readonly SeededDefect[] = [
       path.endsWith("/result") ? '{"status":"completed","outputs":null,"error":null}' : text,
     noticedBy: [
       ...["hello-diamond", "failure-explained", "fan-out", "expressions", "map", "loop", "sub-workflow", "signal"],
-      ...["approval", "planned-goal", "replanned-goal", "retried-run", "own-executor", "cancel-running"],
+      ...[
+        "approval",
+        "planned-goal",
+        "replanned-goal",
+        "retried-run",
+        "own-executor",
+        "cancel-running",
+        "conversation-task",
+      ],
     ],
   },
   {
@@ -216,6 +224,16 @@ export const defects: readonly SeededDefect[] = [
     },
     noticedBy: [],
     waitedAtBy: { "registry-watched": "begin to watch", "agent-lost": "begin to watch" },
+  },
+  {
+    what: "hears what breaks the rules of a conversation, and takes it",
+    request(passing) {
+      if (!isTo(passing, "POST", /^\/v1\/conversations\/[^/]+\/messages$/)) return undefined;
+      return changing(passing, ({ body }) => {
+        delete (body as JsonBody).from;
+      });
+    },
+    noticedBy: ["conversation"],
   },
   {
     what: "has no MCP server",

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pino } from "pino";
@@ -23,13 +24,17 @@ const isSlow = ({ name }: Scenario) => name === "agent-lost";
 const quick = scenarios.filter((one) => !isSlow(one)).map(({ name }) => name);
 
 let embedded: Embedded;
-const key = { apiKey: ADMIN_KEY };
-const client = () => createClient({ url: embedded.url, ...key });
-const connection = () => ({ url: embedded.url, ...key });
+/** What docs/testing-agent.md asks for, and no more. */
+const scopes = ["runs:read", "runs:write", "work", "memory", "messages"] as const;
+let apiKey: string;
+const client = () => createClient({ url: embedded.url, apiKey });
+const connection = () => ({ url: embedded.url, apiKey });
 
 beforeAll(async () => {
   const config = loadConfig({ PORT: "0", HOST: "0.0.0.0", SKEIN_ADMIN_KEY: ADMIN_KEY });
   embedded = await startEmbedded({ config, logger: pino({ level: "silent" }), inMemory: true });
+  const admin = createClient({ url: embedded.url, apiKey: ADMIN_KEY });
+  apiKey = (await admin.keys.create({ name: "testing", scopes: [...scopes] })).key;
 });
 
 afterAll(async () => {
@@ -67,6 +72,31 @@ describe("the testing agent at a healthy deployment", () => {
         { name: "pictures", status: "passed" },
       ],
     });
+  });
+
+  it("ends when it is interrupted, and sweeps behind it", async () => {
+    const stop = new AbortController();
+    const { lines, log } = collect();
+    const only = ["pictures", "agent-lost"];
+    const asked = runTestingAgent({ ...connection(), only, log, interrupt: stop.signal });
+    const statuses = async () =>
+      (await client().agents.list()).data.filter(({ name }) => name.endsWith("agent-lost")).map(({ status }) => status);
+    await expect.poll(statuses, { timeout: 10_000 }).toEqual(["live"]);
+    stop.abort();
+    const report = await asked;
+    expect(report.results.at(-1)).toMatchObject({ name: "agent-lost", failure: { message: "It was interrupted." } });
+    expect(lines.at(-1)).toMatch(/ of \d scenarios failed /);
+    expect(await statuses()).toEqual(["left"]);
+  });
+
+  it("is described in docs/testing-agent.md, scenario by scenario", () => {
+    const text = readFileSync(new URL("../../docs/testing-agent.md", import.meta.url), "utf8");
+    const rows = [...text.matchAll(/^\| \[(.+?)\]\((.+?)\) +\| (.+?) +\|$/gm)].map(([, ...cells]) => cells);
+    expect(rows).toEqual(
+      scenarios.map(({ name, title }) => [name, `../agents/testing_agent/scenarios/${name}.ts`, title]),
+    );
+    expect(text).toContain(`1 of ${scenarios.length} scenarios failed`);
+    for (const scope of scopes) expect(text).toContain(`\`${scope}\``);
   });
 
   it("tells what goes on, and in the end takes it back", async () => {
@@ -189,7 +219,7 @@ describe.concurrent("a deployment with a defect", { timeout: 60_000 }, () => {
       const results = await Promise.all(
         scenarios
           .filter(({ name }) => noticedBy.includes(name) || name in waitedAtBy)
-          .map((one) => play(one.name in waitedAtBy ? { ...one, deadlineMs: PATIENCE_MS } : one, { url, ...key })),
+          .map((one) => play(one.name in waitedAtBy ? { ...one, deadlineMs: PATIENCE_MS } : one, { url, apiKey })),
       );
       const passed = results.filter(({ failure }) => !failure).map(({ name }) => name);
       expect(passed).toEqual([]);
@@ -197,7 +227,7 @@ describe.concurrent("a deployment with a defect", { timeout: 60_000 }, () => {
       expect(Object.fromEntries(late.map(({ name, step }) => [name, step]))).toEqual(waitedAtBy);
       for (const { requests } of results) expect(requests!.join("\n")).toContain(`curl`);
       const told = JSON.stringify(results);
-      expect(told).not.toContain(ADMIN_KEY);
+      expect(told).not.toContain(apiKey);
       expect(told).not.toMatch(/ska_|skk_/);
     } finally {
       await close();

@@ -7,7 +7,7 @@ import { scenarios } from "./scenarios.ts";
 
 export interface TestingAgentOptions {
   url: string;
-  /** Needs the scopes runs:read, runs:write and work; without a key against `skein dev` on this machine. */
+  /** Needs the scopes runs:read, runs:write, work, memory and messages; without a key against `skein dev` on this machine. */
   apiKey?: string;
   /** Names of the scenarios to play, in which `*` stands for anything; default all. */
   only?: readonly string[];
@@ -17,6 +17,8 @@ export interface TestingAgentOptions {
   log: (line: string) => void;
   /** Takes a line about what goes on, each in the place of the one before; undefined when there is nothing to say. */
   progress?: (line: string | undefined) => void;
+  /** Ends it: what is being played has failed then, and is swept; the rest is not played. */
+  interrupt?: AbortSignal;
 }
 
 /** Most of them wait most of the time. */
@@ -28,7 +30,7 @@ const PLAYED_AT_ONCE = 6;
  * REQUEST_INVALID when `only` names a scenario that does not exist.
  */
 export async function runTestingAgent(options: TestingAgentOptions): Promise<TestReport> {
-  const { url, apiKey, only, json = false, log, progress = () => {} } = options;
+  const { url, apiKey, only, json = false, log, progress = () => {}, interrupt } = options;
   const chosen = choose(only);
   const connection = { url, ...(apiKey !== undefined && { apiKey }) };
   await requireAnswer(connection);
@@ -38,6 +40,7 @@ export async function runTestingAgent(options: TestingAgentOptions): Promise<Tes
       if (!json) for (const line of resultLines(result)) log(line);
     },
     progress,
+    ...(interrupt && { interrupt }),
   });
   const failed = results.filter(({ failure }) => failure).length;
   const report = { passed: results.length - failed, failed, results };
@@ -55,13 +58,14 @@ interface Told {
   /** In the order of the scenarios. */
   onResult: (result: ScenarioResult) => void;
   progress: (line: string | undefined) => void;
+  interrupt?: AbortSignal;
 }
 
 /** Several at once, those first that may take longest. */
 async function playAll(
   chosen: readonly Scenario[],
   connection: ClientOptions,
-  { onResult, progress }: Told,
+  { onResult, progress, interrupt }: Told,
 ): Promise<ScenarioResult[]> {
   const playId = newPlayId();
   const results = new Map<Scenario, ScenarioResult>();
@@ -73,13 +77,13 @@ async function playAll(
     for (let next = results.get(chosen[told]!); next; next = results.get(chosen[++told]!)) onResult(next);
   };
   const player = async () => {
-    for (let scenario = queue.shift(); scenario; scenario = queue.shift()) {
+    for (let scenario = queue.shift(); scenario && !interrupt?.aborted; scenario = queue.shift()) {
       const { name } = scenario;
       const onStep = (what: string) => {
         playing.set(name, what);
         tell();
       };
-      results.set(scenario, await play(scenario, connection, { playId, onStep }));
+      results.set(scenario, await play(scenario, connection, { playId, onStep, ...(interrupt && { interrupt }) }));
       playing.delete(name);
       tellResults();
       tell();
@@ -87,7 +91,12 @@ async function playAll(
   };
   await Promise.all(Array.from({ length: PLAYED_AT_ONCE }, player));
   progress(undefined);
-  return chosen.map((scenario) => results.get(scenario)!);
+  const played = chosen.filter((scenario) => results.has(scenario)).map((scenario) => results.get(scenario)!);
+  // Those behind one that was not played, as an interrupt came first.
+  for (const result of played.filter((one) => !chosen.slice(0, told).some(({ name }) => name === one.name))) {
+    onResult(result);
+  }
+  return played;
 }
 
 function choose(only: readonly string[] | undefined): readonly Scenario[] {

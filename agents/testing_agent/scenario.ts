@@ -42,6 +42,8 @@ export interface PlayOptions {
   playId?: string;
   /** Told of each step as it begins. */
   onStep?: (what: string) => void;
+  /** Ends it before its time, as failed, and swept like any other. */
+  interrupt?: AbortSignal;
 }
 
 export interface Member extends AgentClient {
@@ -96,7 +98,7 @@ export function newPlayId(): string {
 export async function play(
   scenario: Scenario,
   connection: ClientOptions,
-  { playId = newPlayId(), onStep = () => {} }: PlayOptions = {},
+  { playId = newPlayId(), onStep = () => {}, interrupt = new AbortController().signal }: PlayOptions = {},
 ): Promise<ScenarioResult> {
   const { name, title, deadlineMs = DEFAULT_DEADLINE_MS } = scenario;
   const startedAt = performance.now();
@@ -108,7 +110,7 @@ export async function play(
     connection: { ...connection, fetch: recorder.fetch },
     unique: `${playId}-${name}`,
     playId,
-    signal: AbortSignal.any([over.signal, deadline]),
+    signal: AbortSignal.any([over.signal, deadline, interrupt]),
     step: (what) => {
       lastStep = what;
       recorder.nextStep();
@@ -117,7 +119,11 @@ export async function play(
   });
   let failed: Pick<ScenarioResult, "failure" | "step" | "requests"> = {};
   try {
-    await Promise.race([scenario.play(stage), passing(deadline, deadlineMs)]);
+    await Promise.race([
+      scenario.play(stage),
+      passing(deadline, `It has not ended within ${deadlineMs / 1000} s.`),
+      passing(interrupt, "It was interrupted."),
+    ]);
   } catch (error) {
     const failure = failureOf(error, recorder.redact);
     failed = { step: recorder.redact(lastStep), failure, requests: recorder.curlLines() };
@@ -128,10 +134,9 @@ export async function play(
   return { name, title, durationMs, ...failed };
 }
 
-function passing(deadline: AbortSignal, deadlineMs: number): Promise<never> {
+function passing(end: AbortSignal, reason: string): Promise<never> {
   return new Promise((_, reject) => {
-    const refuse = () => reject(new Error(`It has not ended within ${deadlineMs / 1000} s.`));
-    deadline.addEventListener("abort", refuse, { once: true });
+    end.addEventListener("abort", () => reject(new Error(reason)), { once: true });
   });
 }
 
@@ -146,8 +151,18 @@ interface StageOptions extends Pick<Stage, "connection" | "unique" | "signal" | 
 
 function setStage(name: string, { connection, unique, playId, signal, step }: StageOptions): PreparedStage {
   const client = createClient(connection);
-  const runs = new Set<string>();
-  const members: Member[] = [];
+  // Promises: what is under way when a scenario ends has to be swept, too.
+  const runs: Promise<string | undefined>[] = [];
+  const members: Promise<Member | undefined>[] = [];
+  const nothing = () => undefined;
+
+  async function register(member: string, capabilities: RegisterAgentBody["capabilities"]): Promise<Member> {
+    const registered = await client.agents.register({ name: member, kind: "external", capabilities });
+    const authorization = { authorization: `Bearer ${registered.agent_token}` };
+    const api = createClient({ ...connection, apiKey: registered.agent_token });
+    return { ...createAgentClient(connection, registered), name: member, api, authorization };
+  }
+
   return {
     client,
     unique,
@@ -155,13 +170,14 @@ function setStage(name: string, { connection, unique, playId, signal, step }: St
     connection,
     step,
     async submit(body, options) {
+      signal.throwIfAborted();
       const labels = { ...body.labels, [TEST_LABEL]: name, [`${TEST_LABEL}-play`]: playId };
-      const run = await client.runs.submit({ ...body, labels }, options);
-      runs.add(run.id);
-      return run;
+      const submitted = client.runs.submit({ ...body, labels }, options);
+      runs.push(submitted.then(({ id }) => id, nothing));
+      return submitted;
     },
     adopt: (runId) => {
-      runs.add(runId);
+      runs.push(Promise.resolve(runId));
     },
     async watch(runId) {
       const events: RunEvent[] = [];
@@ -175,14 +191,13 @@ function setStage(name: string, { connection, unique, playId, signal, step }: St
       throw new Error(`The run ${runId} ended without ${type}${task === undefined ? "" : ` of ${task}`}.`);
     },
     async join(offers, role) {
-      const member = role === undefined ? unique : `${unique}-${role}`;
-      const capabilities = typeof offers === "string" ? [offers] : offers;
-      const registered = await client.agents.register({ name: member, kind: "external", capabilities });
-      const api = createClient({ ...connection, apiKey: registered.agent_token });
-      const authorization = { authorization: `Bearer ${registered.agent_token}` };
-      const agent = { ...createAgentClient(connection, registered), name: member, api, authorization };
-      members.push(agent);
-      return agent;
+      signal.throwIfAborted();
+      const joining = register(
+        role === undefined ? unique : `${unique}-${role}`,
+        typeof offers === "string" ? [offers] : offers,
+      );
+      members.push(joining.catch(nothing));
+      return joining;
     },
     async claim(agent) {
       for (;;) {
@@ -196,9 +211,11 @@ function setStage(name: string, { connection, unique, playId, signal, step }: St
       return reports[0]?.result;
     },
     async sweep() {
-      await Promise.allSettled([...runs].map((id) => cancel(client, id)));
-      if (members[0]) await Promise.allSettled([forgetShared(members[0], unique)]);
-      await Promise.allSettled(members.map((member) => leaveEmpty(member)));
+      const open = (await Promise.all(runs)).filter((id) => id !== undefined);
+      await Promise.allSettled([...new Set(open)].map((id) => cancel(client, id)));
+      const there = (await Promise.all(members)).filter((member) => member !== undefined);
+      if (there[0]) await Promise.allSettled([forgetShared(there[0], unique)]);
+      await Promise.allSettled(there.map((member) => leaveEmpty(member)));
     },
   };
 }

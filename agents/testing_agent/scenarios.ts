@@ -8,6 +8,8 @@ import { artifacts } from "./scenarios/artifacts.ts";
 import { badInput } from "./scenarios/bad-input.ts";
 import { blackboard } from "./scenarios/blackboard.ts";
 import { cancelRunning } from "./scenarios/cancel-running.ts";
+import { conversation } from "./scenarios/conversation.ts";
+import { conversationTask } from "./scenarios/conversation-task.ts";
 import { eventsResumed } from "./scenarios/events-resumed.ts";
 import { expressions } from "./scenarios/expressions.ts";
 import { failureExplained } from "./scenarios/failure-explained.ts";
@@ -69,6 +71,8 @@ export const scenarios: readonly Scenario[] = [
   requestReply,
   inboxWaits,
   blackboard,
+  conversation,
+  conversationTask,
   reportEffects,
   mcpClient,
   agentLost,

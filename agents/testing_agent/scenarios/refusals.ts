@@ -85,7 +85,7 @@ const requests: Wrong[] = [
   },
   {
     what: "more than a mebibyte",
-    request: "POST /v1/keys",
+    request: "POST /v1/agents",
     body: { name: "x".repeat(2 ** 20) },
     status: 413,
     code: "BODY_TOO_LARGE",
