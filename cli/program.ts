@@ -448,7 +448,8 @@ function addRest(program: Command, does: Does): void {
     .command("test")
     .description("try a running deployment with the testing agent")
     .option("--url <url>", "another word for --server")
-    .option("--only <scenario>", "only this one; repeatable", collect)
+    .option("--only <pattern>", "only scenarios so called, such as 'message-*'; repeatable", collect)
+    .option("--list", "say which scenarios there are, and ask nobody")
     .action(does(async () => (await import("./test-deployment.ts")).testDeployment));
   program
     .command("certify")
