@@ -1,5 +1,5 @@
 import type { Json } from "../../../core/json.ts";
-import { participate, type Speak } from "../../../sdk/conversations.ts";
+import { type Speak, takePart } from "../../../sdk/participant.ts";
 import { equal } from "../expect.ts";
 import type { Scenario } from "../scenario.ts";
 
@@ -9,7 +9,7 @@ export const conversationTask: Scenario = {
   async play({ client, unique, submit, join, watch, signal, step }) {
     step("let three agents take part");
     const team = await Promise.all(["ada", "bob", "eve"].map((who) => join(unique, who)));
-    for (const [n, member] of team.entries()) void participate(member, speaker(n + 1), { signal }).catch(() => {});
+    for (const [n, member] of team.entries()) void takePart(member, speaker(n + 1), { signal }).catch(() => {});
     const members = team.map(({ name }) => name);
 
     for (const [protocol, field, expected] of outcomes) {
