@@ -64,7 +64,8 @@ function print(context: Context, found: ConversationBody): void {
   }
   if (error) stdout.write(`${visible(`${error.code}: ${error.message}`)}\n`);
   if (reason !== null) stdout.write(`${visible(reason)}\n`);
-  if (result !== null) stdout.write(`${visible(JSON.stringify(result, null, 2))}\n`);
+  if (result === null) return;
+  for (const line of JSON.stringify(result, null, 2).split("\n")) stdout.write(`${visible(line)}\n`);
 }
 
 export async function transcript(context: Context, id: string): Promise<void> {

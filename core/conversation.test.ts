@@ -120,7 +120,17 @@ describe("readConversation", () => {
     [
       "a topic that is too long",
       { ...team, topic: "x".repeat(MAX_TOPIC_BYTES) },
-      ["/topic must have at most 16 KiB as JSON."],
+      ["/topic must have at most 8 KiB as JSON."],
+    ],
+    [
+      "names that are too long together",
+      { ...team, members: Array.from({ length: 100 }, (_, i) => `${"\u{1fabf}".repeat(60)}${i}`) },
+      ["/members must have names of at most 16 KiB together."],
+    ],
+    [
+      "an option that is too long",
+      { ...team, protocol: "vote", options: ["x".repeat(255)] },
+      ["/options/0 must have at most 256 bytes as JSON."],
     ],
     [
       "two judges",
@@ -400,19 +410,20 @@ describe("any conversation, whatever happens in it", () => {
 });
 
 describe("messages of the conversation", () => {
-  const LARGEST = 256 * 1_024;
+  /** That of an agent may have 64 KiB, and an envelope is around it. */
+  const LARGEST = 60 * 1_024;
   const wide = "\u{1fabf}";
-  const members = Array.from({ length: MAX_MEMBERS }, (_, index) => wide.repeat(60) + String(index).padStart(8, "0"));
-  const content = "y".repeat(MAX_BODY_BYTES - 2_048);
+  const members = Array.from({ length: MAX_MEMBERS }, (_, index) => wide.repeat(38) + String(index).padStart(4, "0"));
+  const content = "y".repeat(MAX_BODY_BYTES - 5_120);
   /** The largest that may be said; `index` makes it another each time. */
   const bodyOf = (protocol: ProtocolName, type: string, index: number): JsonObject => {
     if (protocol === "auction") return { amount: index };
-    if (type === "vote") return { choice: wide.repeat(126) + String(index).padStart(4, "0") };
+    if (type === "vote") return { choice: wide.repeat(62) + String(index).padStart(4, "0") };
     if (type === "bid") return { cost: 1, content };
     if (type === "award") return { to: members[1]! };
     if (type === "assign") return { to: members[(index % 98) + 1]!, content };
     if (type === "write") return { key: `k${index}`, content };
-    return type === "statement" ? { content, position: "z".repeat(1_024) } : { content };
+    return type === "statement" ? { content, position: wide.repeat(512) } : { content };
   };
   const wordy: [ProtocolName, object][] = [
     ...protocolNames.map((protocol): [ProtocolName, object] => [protocol, {}]),

@@ -130,6 +130,10 @@ export const errorTitles = {
   CONVERSATION_OUT_OF_TURN: "The sender does not have the floor",
   CONVERSATION_OUTDATED: "The conversation has moved on meanwhile",
 
+  // Experiments
+  EXPERIMENT_INVALID: "The experiment is not valid",
+  EXPERIMENT_TOO_LARGE: "The experiment is larger than the limits allow",
+
   // Running the system
   CONFIG_INVALID: "The configuration is not valid",
   DATA_DIR_LOCKED: "Another process is using the data directory",

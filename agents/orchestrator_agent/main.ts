@@ -27,7 +27,7 @@ import { stopOnSignals } from "../stop-on-signals.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
-import { changeNoticesOf, newsIn, noticesOf } from "./notices.ts";
+import { changeNoticesOf, inboxesOf, newsIn, noticesOf } from "./notices.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 
 /** Beside the planner: what reading how a run stands and changing it may take. */
@@ -76,8 +76,9 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     for (const entry of committed) wakeups.announce(newsOf(entry));
   });
   store.onMessages((messages) => {
-    for (const { namespace, inboxes, conversation } of messages) {
-      wakeups.announce(newsFor(namespace, { inboxes, conversations: conversation === null ? [] : [conversation] }));
+    const spoken = [...new Set(messages.flatMap(({ conversation }) => conversation ?? []))];
+    for (const [namespace, inboxes] of inboxesOf(messages)) {
+      wakeups.announce(newsFor(namespace, { inboxes, conversations: spoken }));
     }
     transport?.publishEvents(noticesOf(messages), "agents");
   });

@@ -7,12 +7,12 @@
 import { z } from "zod";
 import type { JsonObject } from "../json.ts";
 import { ask, beginRound, conclude, type Floor, type Protocol, present } from "./floor.ts";
-import { bodyOf } from "./message.ts";
+import { bodyOf, jsonBytes } from "./message.ts";
 import { MAX_MEMBERS } from "./parameters.ts";
 import { type Count, countVotes, instantRunoff, leaders, majorityOf, type Runoff } from "./tally.ts";
 
 const MAX_OPTIONS = 100;
-const MAX_OPTION_LENGTH = 256;
+const MAX_OPTION_BYTES = 256;
 /** Options that a refusal names. */
 const MAX_NAMED = 10;
 
@@ -26,7 +26,12 @@ type Inner = {
 };
 type Vote = Floor<Options, Inner>;
 
-const option = z.string().min(1).max(MAX_OPTION_LENGTH);
+const option = z
+  .string()
+  .min(1)
+  .refine((text) => jsonBytes(text) <= MAX_OPTION_BYTES, {
+    error: `must have at most ${MAX_OPTION_BYTES} bytes as JSON`,
+  });
 const isUnique = (options: readonly string[]) => new Set(options).size === options.length;
 const list = z.array(option).min(1).max(MAX_OPTIONS).refine(isUnique, { error: "must have each option once" });
 
