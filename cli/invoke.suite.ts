@@ -2,7 +2,7 @@
 import { Writable } from "node:stream";
 import { pino } from "pino";
 import { loadConfig } from "../config.ts";
-import { type Embedded, startEmbedded } from "../embedded.ts";
+import type { Embedded } from "../embedded.ts";
 import type { Environment } from "./context.ts";
 import { runCli } from "./program.ts";
 
@@ -37,7 +37,9 @@ export async function invoke(args: string[], options: InvokeOptions = {}): Promi
 }
 
 /** The embedded system in memory, on a free port. */
-export function startTestSystem(env: Environment = {}): Promise<Embedded> {
+export async function startTestSystem(env: Environment = {}): Promise<Embedded> {
+  // Most of what it takes to load is in there, and not every command needs it.
+  const { startEmbedded } = await import("../embedded.ts");
   return startEmbedded({
     config: loadConfig({ PORT: "0", ...env }),
     logger: pino({ level: "silent" }),

@@ -58,6 +58,7 @@ function buildProgram(surroundings: Surroundings, setExitCode: (code: number) =>
   addRuns(program, does);
   addWorkflow(program, does);
   addPlans(program, does);
+  addExperiments(program, does);
   addRest(program, does);
   return program;
 }
@@ -89,6 +90,17 @@ function notNegative(text: string): number {
   const number = Number(text);
   if (text.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
   throw new InvalidArgumentError("It must be a number, such as 0.01.");
+}
+
+/** Of a repeatable option. */
+function collectNumber(parse: (text: string) => number) {
+  return (text: string, previous: number[] = []) => [...previous, parse(text)];
+}
+
+function timeScale(text: string): number {
+  const scale = notNegative(text);
+  if (scale >= 0.001 && scale <= 10) return scale;
+  throw new InvalidArgumentError("It must be a number from 0.001 to 10.");
 }
 
 function duration(text: string): number {
@@ -347,10 +359,75 @@ function addPlans(program: Command, does: Does): void {
     .action(does(async () => (await load()).rejectPlan));
 }
 
+function addConversations(program: Command, does: Does): void {
+  const load = () => import("./conversations.ts");
+  const conversations = program.command("conversations").description("agents talking under a protocol");
+  conversations
+    .command("start <file>")
+    .description("start one, from a JSON or YAML file with protocol, topic and members")
+    .option("--wait", "follow it to its end")
+    .action(does(async () => (await load()).startConversation));
+  conversations
+    .command("list")
+    .description("conversations, newest first")
+    .addOption(new Option("--status <status>").choices(["open", "completed", "failed", "cancelled"]))
+    .option("--limit <n>", "at most so many", limit)
+    .action(does(async () => (await load()).listConversations));
+  conversations
+    .command("get <conversation>")
+    .description("its members, who has the floor, its result")
+    .action(does(async () => (await load()).getConversation));
+  conversations
+    .command("transcript <conversation>")
+    .description("what was said")
+    .action(does(async () => (await load()).transcript));
+  conversations
+    .command("graph <conversation>")
+    .description("a sequence diagram")
+    .addOption(new Option("--format <format>").choices(["mermaid", "svg"]))
+    .option("-o, --out <file>", "write it to a file")
+    .action(does(async () => (await load()).drawConversation));
+  conversations
+    .command("cancel <conversation>")
+    .description("end it")
+    .option("--reason <text>", "for its members and the record")
+    .action(does(async () => (await load()).cancelConversation));
+}
+
+function addExperiments(program: Command, does: Does): void {
+  const experiment = program
+    .command("experiment")
+    .description("compare protocols on simulated teams of agents, under faults; see docs/experiments.md");
+  const load = () => import("./experiment.ts");
+  experiment
+    .command("run <file>")
+    .description("play every cell of an experiment, and write a report with table, plots, raw data and event logs")
+    .option("--out <folder>", "where to write; default: project_logs/experiments/<date>-<name>")
+    .option("--force", "write over what is there")
+    .option("--seed <n>", "in the place of the file's; repeatable", collectNumber(wholeNumber(0, 2 ** 32 - 1)))
+    .option("--repetitions <n>", "in the place of the file's", wholeNumber(1, 1_000))
+    .addOption(
+      new Option("--clock <clock>", "virtual: simulated, the same to the byte")
+        .choices(["virtual", "real"])
+        .default("virtual"),
+    )
+    .option("--time-scale <x>", "of the real clock: what a second of the trial takes, in seconds", timeScale, 0.1)
+    .action(does(async () => (await load()).runExperiment));
+  experiment
+    .command("validate <files...>")
+    .description("say everything that is wrong with a file, with line and column; plays nothing")
+    .action(does(async () => (await load()).validateExperiments));
+  experiment
+    .command("list")
+    .description("the experiments that come with Skein")
+    .action(does(async () => (await load()).listExperiments));
+}
+
 const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "messages", "admin"];
 
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
+  addConversations(program, does);
   addMessages(program, does);
   addMemory(program, does);
   addKeys(program, does);
@@ -371,7 +448,8 @@ function addRest(program: Command, does: Does): void {
     .command("test")
     .description("try a running deployment with the testing agent")
     .option("--url <url>", "another word for --server")
-    .option("--only <scenario>", "only this one; repeatable", collect)
+    .option("--only <pattern>", "only scenarios so called, such as 'message-*'; repeatable", collect)
+    .option("--list", "say which scenarios there are, and ask nobody")
     .action(does(async () => (await import("./test-deployment.ts")).testDeployment));
   program
     .command("certify")

@@ -119,6 +119,7 @@ export const errorTitles = {
 
   // Conversations
   CONVERSATION_INVALID: "The parameters of the conversation are not valid",
+  CONVERSATION_NOT_FOUND: "There is no such conversation",
   CONVERSATION_OVER: "The conversation is over",
   CONVERSATION_NOT_A_MEMBER: "The sender is not a member of the conversation",
   CONVERSATION_MEMBER_OUT: "The sender has left the conversation, or was excluded",
@@ -128,6 +129,10 @@ export const errorTitles = {
   CONVERSATION_TOO_LATE: "The message came after its time",
   CONVERSATION_OUT_OF_TURN: "The sender does not have the floor",
   CONVERSATION_OUTDATED: "The conversation has moved on meanwhile",
+
+  // Experiments
+  EXPERIMENT_INVALID: "The experiment is not valid",
+  EXPERIMENT_TOO_LARGE: "The experiment is larger than the limits allow",
 
   // Running the system
   CONFIG_INVALID: "The configuration is not valid",

@@ -44,7 +44,7 @@ from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Union
 
 __all__ = [
     "Agent", "AgentInbox", "AgentMemory", "AgentState", "Cancelled", "Context", "NonRetryableError", "RetryAfterError", "SkeinError", "TaskError", "TaskLog",
-    "TestContext", "executor", "main", "perform", "run", "start",
+    "TestContext", "Turn", "executor", "main", "participate", "perform", "run", "start",
 ]  # fmt: skip
 
 log = logging.getLogger("skein")
@@ -1887,6 +1887,85 @@ def start(
             agent.stop()
             raise news
     return agent
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+PRESENCE_S = 10.0
+
+
+class Turn:
+    """Something that a conversation, or one of its members (`sender`), says to a member."""
+
+    def __init__(self, conversation: str, type: str, said: dict):
+        self.conversation = conversation
+        self.protocol: str = said["protocol"]
+        self.sender: Optional[str] = said["from"]
+        self.type = type
+        self.body: dict = said["body"]
+        # What may be answered, and by when (epoch milliseconds); None: it is only told.
+        self.expects: Optional[dict] = said["expects"]
+
+    def __repr__(self) -> str:
+        return f"Turn({self.protocol}, {self.type}, {self.body})"
+
+
+def participate(
+    name: str,
+    speak: Callable[[Turn], Union[None, dict, list]],
+    url: Optional[str] = None,
+    api_key: Optional[str] = None,
+    stop: Optional[threading.Event] = None,
+    on_refused: Optional[Callable[[SkeinError, Turn], None]] = None,
+) -> None:
+    """
+    Takes part in conversations as an agent of its own, until `stop` is set: whenever something is said to it, `speak` is
+    asked what it says to that, as `{"type": ..., "body": {...}}`, a list of these, or None. A turn that comes again after a
+    crash is answered under the same id, so nothing is said twice. What else comes to the inbox is left there.
+    """
+    stop = threading.Event() if stop is None else stop
+    http = _Http(url or os.environ.get("SKEIN_URL") or "http://127.0.0.1:8080")
+    key = api_key or os.environ.get("SKEIN_API_KEY")
+    made = _dumps({"name": name, "kind": "external", "capabilities": []})
+    agent = _until_answered(lambda: http.call("POST", "/v1/agents", made, key), ANSWER_WITHIN_S)
+    own = f"/v1/agents/{urllib.parse.quote(agent['id'], safe='')}"
+
+    def call(method: str, path: str, body: Optional[Json] = None, within: float = ANSWER_WITHIN_S) -> Json:
+        text = None if body is None else _dumps(body)
+        return _until_answered(lambda: http.call(method, path, text, agent["agent_token"], within), ANSWER_WITHIN_S)
+
+    def be_present() -> None:
+        while not stop.wait(PRESENCE_S):
+            try:
+                call("POST", f"{own}/heartbeat", {})
+            except SkeinError as error:
+                log.warning("presence: %s", error)
+
+    threading.Thread(target=be_present, name="skein-presence", daemon=True).start()
+    while not stop.is_set():
+        page = call("GET", f"{own}/inbox?wait=5&limit=100", within=5 + ANSWER_WITHIN_S)
+        turns = [(message["id"], turn) for message in page["messages"] if (turn := _turn_of(message))]
+        for message_id, turn in turns:
+            said = speak(turn)
+            for n, speech in enumerate([] if said is None else said if isinstance(said, list) else [said]):
+                path = f"/v1/conversations/{turn.conversation}/messages"
+                try:
+                    call("POST", path, {**speech, "id": f"{message_id}.{n}"})
+                except SkeinError as error:
+                    if not error.code.startswith("CONVERSATION_"):
+                        raise
+                    if on_refused:
+                        on_refused(error, turn)
+            call("POST", f"{own}/inbox/ack", {"ids": [message_id]})
+        if page["messages"] and not turns:
+            stop.wait(1)  # What is left there would be answered at once, again and again.
+    call("DELETE", own)
+
+
+def _turn_of(message: dict) -> Optional[Turn]:
+    said = message["body"]
+    is_said = message["from"]["kind"] == "system" and message["conversation"] and isinstance(said, dict)
+    return Turn(message["conversation"], message["type"], said) if is_said and "protocol" in said else None
 
 
 def run(*handlers: Handler, **settings: Any) -> None:
