@@ -55,6 +55,7 @@ function newBed() {
       capabilities: [],
       announced: [],
       inboxes: [],
+      conversations: [],
       assigned: [],
       agents: [],
       scopes: [],

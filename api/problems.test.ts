@@ -10,6 +10,7 @@ describe("problems", () => {
       "PLANNER_FAILED",
       "DATABASE_UNAVAILABLE",
       "BROKER_UNAVAILABLE",
+      "MEMORY_UNAVAILABLE",
       "FEATURE_UNAVAILABLE",
       "INTERNAL",
     ]);

@@ -18,6 +18,7 @@ const tags = [
   { name: "agents", description: "Who takes part, and what they offer" },
   { name: "agent data", description: "What agents keep: state and memory" },
   { name: "shared memory", description: "Keys that agents share, by scope" },
+  { name: "conversations", description: "What agents say to each other under a protocol: votes, debates, auctions" },
   { name: "messages", description: "What agents tell each other: inboxes, topics, replies" },
   { name: "keys", description: "API keys with their namespace and scopes" },
   { name: "system", description: "Health, metrics and error codes, outside `/v1` and without a key" },

@@ -12,6 +12,7 @@ import { agentDataRoutes } from "./routes/agent-data.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
+import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
@@ -94,6 +95,7 @@ const v1Routes = [
   signalRoutes,
   graphPatchRoutes,
   planRoutes,
+  conversationRoutes,
   pictureRoutes,
   eventRoutes,
   artifactRoutes,

@@ -9,6 +9,7 @@ const news: News = {
   assigned: [],
   agents: [],
   inboxes: [],
+  conversations: [],
   scopes: [],
   registry: false,
 };
@@ -139,6 +140,7 @@ it("the news of a commit names each capability once, and the agents that have be
     namespace: "n",
     runId: "r",
     inboxes: [],
+    conversations: [],
     scopes: [],
     registry: false,
     capabilities: ["a", "b"],

@@ -17,6 +17,8 @@ export interface News {
   agents: string[];
   /** Names of agents that have new messages. */
   inboxes: string[];
+  /** Conversations in which something was said, or that are over. */
+  conversations: string[];
   /** Scopes of shared memory that have changed. */
   scopes: string[];
   /** Agents have come, left, been lost or returned. */
@@ -141,6 +143,7 @@ export function newsOf({ namespace, runId, facts }: Pick<CommittedFacts, "namesp
     assigned: [...assigned],
     agents: [...agents],
     inboxes: [],
+    conversations: [],
     scopes: [],
     registry: false,
   };
@@ -149,7 +152,7 @@ export function newsOf({ namespace, runId, facts }: Pick<CommittedFacts, "namesp
 /** News of something else than a run. */
 export function newsFor(
   namespace: string,
-  about: Partial<Pick<News, "agents" | "inboxes" | "scopes" | "registry">>,
+  about: Partial<Pick<News, "agents" | "inboxes" | "conversations" | "scopes" | "registry">>,
 ): News {
   return { ...newsOf({ namespace, runId: "", facts: [] }), ...about };
 }

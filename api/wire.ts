@@ -1,6 +1,7 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { Writer } from "../core/agent-data.ts";
+import { parseDuration } from "../core/duration.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type {
   AgentStateBody,
@@ -12,6 +13,7 @@ import type {
 import type { AgentBody, CapabilityBody, RegistryEventBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
+import type { ConversationBody } from "../core/protocol/conversations.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
@@ -28,6 +30,7 @@ import type {
   BidRound,
   CapabilityOffer,
   ClaimedTask,
+  Conversation,
   MemoryEntry,
   Message,
   PageOf,
@@ -223,6 +226,34 @@ export function planRecordBody(plan: PlanRecord): PlanRecordBody {
     reason: plan.reason,
     created_at: time(plan.createdAt),
     decided_at: plan.decidedAt && time(plan.decidedAt),
+  };
+}
+
+export function conversationRecord(record: Conversation): ConversationBody {
+  const { parameters, state, createdAt } = record;
+  const outcome = state?.outcome;
+  return {
+    id: record.id,
+    protocol: parameters.protocol,
+    topic: state?.topic ?? null,
+    status: record.status,
+    round: state?.round ?? 1,
+    members: (state?.members ?? []).map(({ name, role, weight, presence, strikes }) => {
+      return { name, role, weight, presence, strikes };
+    }),
+    awaited: (state?.awaited ?? []).map(({ member, types, isOptional }) => ({ member, types, optional: isOptional })),
+    spent: state?.spent ?? { messages: 0, bytes: 0, tokens: 0, cost: 0 },
+    result: outcome?.status === "completed" ? outcome.result : outcome?.status === "failed" ? outcome.partial : null,
+    error: outcome?.status === "failed" ? outcome.failure : null,
+    ended_by: outcome && "endedBy" in outcome ? outcome.endedBy : null,
+    reason: outcome?.status === "cancelled" ? outcome.reason : null,
+    parameters: parameters as unknown as JsonObject,
+    created_by: record.createdBy,
+    task_id: record.taskId,
+    created_at: time(createdAt),
+    turn_ends_at: state?.turnEndsAt == null ? null : time(new Date(state.turnEndsAt)),
+    ends_at: time(new Date(state?.endsAt ?? createdAt.getTime() + parseDuration(parameters.deadline))),
+    ended_at: record.endedAt && time(record.endedAt),
   };
 }
 

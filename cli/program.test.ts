@@ -740,6 +740,35 @@ describe("skein doctor", () => {
   });
 });
 
+describe("skein test", () => {
+  it("plays scenarios by pattern, as a table or as JSON", async () => {
+    const table = await skein(["test", "--only", "idempotent-*"]);
+    expect(table).toMatchObject({ code: 0, stderr: "" });
+    expect(table.stdout).toMatch(/^✓ idempotent-submit +\d+ ms .*\nAll 1 scenarios passed at .*\.\n$/);
+    const json = await skein(["test", "--only", "idempotent-submit", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ passed: 1, failed: 0 });
+  });
+
+  it("lists them without a server", async () => {
+    const { code, stdout } = await invoke(["test", "--list", "--server", "http://127.0.0.1:1"]);
+    expect([code, stdout.split("\n")[0]]).toEqual([0, expect.stringMatching(/^hello-diamond +A diamond of four/)]);
+  });
+
+  it("says in a terminal what goes on, in one line that is gone in the end", async () => {
+    const { stdout, stderr } = await skein(["test", "--only", "idempotent-*"], {
+      terminal: { columns: 40, rows: 24 },
+    });
+    const told = stderr.split(`\r${ESCAPE}[2K`).map(stripVTControlCharacters);
+    expect(told).toContain("0/1 · idempotent-submit: submit the sam");
+    expect(told.at(-1)).toBe("");
+    expect(stdout).toMatch(/^✓ /);
+  });
+
+  it("exits with 2 for a scenario that there is not", async () => {
+    expect(await skein(["test", "--only", "x"])).toMatchObject({ code: 2, stdout: "" });
+  });
+});
+
 describe("skein", () => {
   it("exits with 3 when nobody answers", async () => {
     const { code, stderr } = await invoke(["runs", "list", "--server", "http://127.0.0.1:1"]);

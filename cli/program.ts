@@ -359,6 +359,41 @@ function addPlans(program: Command, does: Does): void {
     .action(does(async () => (await load()).rejectPlan));
 }
 
+function addConversations(program: Command, does: Does): void {
+  const load = () => import("./conversations.ts");
+  const conversations = program.command("conversations").description("agents talking under a protocol");
+  conversations
+    .command("start <file>")
+    .description("start one, from a JSON or YAML file with protocol, topic and members")
+    .option("--wait", "follow it to its end")
+    .action(does(async () => (await load()).startConversation));
+  conversations
+    .command("list")
+    .description("conversations, newest first")
+    .addOption(new Option("--status <status>").choices(["open", "completed", "failed", "cancelled"]))
+    .option("--limit <n>", "at most so many", limit)
+    .action(does(async () => (await load()).listConversations));
+  conversations
+    .command("get <conversation>")
+    .description("its members, who has the floor, its result")
+    .action(does(async () => (await load()).getConversation));
+  conversations
+    .command("transcript <conversation>")
+    .description("what was said")
+    .action(does(async () => (await load()).transcript));
+  conversations
+    .command("graph <conversation>")
+    .description("a sequence diagram")
+    .addOption(new Option("--format <format>").choices(["mermaid", "svg"]))
+    .option("-o, --out <file>", "write it to a file")
+    .action(does(async () => (await load()).drawConversation));
+  conversations
+    .command("cancel <conversation>")
+    .description("end it")
+    .option("--reason <text>", "for its members and the record")
+    .action(does(async () => (await load()).cancelConversation));
+}
+
 function addExperiments(program: Command, does: Does): void {
   const experiment = program
     .command("experiment")
@@ -392,6 +427,7 @@ const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "mess
 
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
+  addConversations(program, does);
   addMessages(program, does);
   addMemory(program, does);
   addKeys(program, does);
@@ -412,7 +448,8 @@ function addRest(program: Command, does: Does): void {
     .command("test")
     .description("try a running deployment with the testing agent")
     .option("--url <url>", "another word for --server")
-    .option("--only <scenario>", "only this one; repeatable", collect)
+    .option("--only <pattern>", "only scenarios so called, such as 'message-*'; repeatable", collect)
+    .option("--list", "say which scenarios there are, and ask nobody")
     .action(does(async () => (await import("./test-deployment.ts")).testDeployment));
   program
     .command("certify")

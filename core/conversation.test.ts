@@ -2,12 +2,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { requireLawful, ticksFrom } from "./conversation/explore.suite.ts";
 import { nextDeadline } from "./conversation/floor.ts";
+import { MAX_BODY_BYTES } from "./conversation/message.ts";
 import { MAX_MEMBERS, MAX_TOPIC_BYTES } from "./conversation/parameters.ts";
 import { eventOf, linesOf, type Move, play, START, start, step } from "./conversation/play.suite.ts";
-import { protocolNames } from "./conversation/state.ts";
+import { type ProtocolName, protocolNames } from "./conversation/state.ts";
 import {
   advance,
   type ConversationEvent,
+  type ConversationState,
   conversationSchema,
   protocols,
   readConversation,
@@ -16,7 +18,7 @@ import {
   startConversation,
 } from "./conversation.ts";
 import { SkeinError } from "./errors.ts";
-import type { Json } from "./json.ts";
+import type { Json, JsonObject } from "./json.ts";
 
 const team = { protocol: "round-robin", topic: "geese", members: ["a", "b"] };
 
@@ -118,7 +120,17 @@ describe("readConversation", () => {
     [
       "a topic that is too long",
       { ...team, topic: "x".repeat(MAX_TOPIC_BYTES) },
-      ["/topic must have at most 16 KiB as JSON."],
+      ["/topic must have at most 8 KiB as JSON."],
+    ],
+    [
+      "names that are too long together",
+      { ...team, members: Array.from({ length: 100 }, (_, i) => `${"\u{1fabf}".repeat(60)}${i}`) },
+      ["/members must have names of at most 16 KiB together."],
+    ],
+    [
+      "an option that is too long",
+      { ...team, protocol: "vote", options: ["x".repeat(255)] },
+      ["/options/0 must have at most 256 bytes as JSON."],
     ],
     [
       "two judges",
@@ -306,7 +318,12 @@ describe("any conversation, whatever happens in it", () => {
   );
   const allTypes = [...new Set(protocolNames.flatMap((name) => Object.keys(protocols[name].messages)))];
   const events = fc.record({
-    kind: fc.constantFrom("right", "right", "right", "right", "message", "message", "tick", "left", "cancelled"),
+    kind: fc.oneof(
+      { weight: 12, arbitrary: fc.constant("right") },
+      { weight: 6, arbitrary: fc.constant("message") },
+      { weight: 3, arbitrary: fc.constant("tick") },
+      { weight: 1, arbitrary: fc.constantFrom("left", "cancelled") },
+    ),
     who: fc.constantFrom(...names, ...names, ...names, "stranger"),
     type: fc.oneof(fc.constantFrom(...allTypes), text),
     body: bodies.map((body) => JSON.parse(JSON.stringify(body)) as Json),
@@ -327,8 +344,41 @@ describe("any conversation, whatever happens in it", () => {
     max_strikes: fc.integer({ min: 1, max: 6 }),
     flood_limit: fc.integer({ min: 1, max: 12 }),
     budget: fc.constantFrom({}, { messages: 4 }, { bytes: 60 }, { tokens: 2 }, { cost: 3 }),
+    deadline: fc.constantFrom("10m", "30d"),
     seed: fc.nat(1_000),
   });
+
+  type Happening = typeof events extends fc.Arbitrary<infer T> ? T : never;
+
+  function eventFor(
+    { kind, who, type, body, id, pick }: Happening,
+    state: ConversationState,
+    at: number,
+  ): ConversationEvent {
+    if (kind === "tick") return { event: "tick", at: nextDeadline(state) ?? at };
+    if (kind === "left") return { event: "left", at, member: who };
+    if (kind === "cancelled") return { event: "cancelled", at, reason: "enough" };
+    const turn = kind === "right" ? state.awaited[pick % Math.max(1, state.awaited.length)] : undefined;
+    const [from, said] = turn ? [turn.member, turn.types[pick % turn.types.length]!] : [who, type];
+    return { event: "message", at, id: `m${id}`, from, type: said, body };
+  }
+
+  /** All of it, from the beginning. */
+  function act(parameters: object, happenings: readonly Happening[]) {
+    let { state, effects } = start(parameters);
+    const all = [...effects];
+    let at = START;
+    for (const happening of happenings) {
+      at += happening.wait;
+      const event = eventFor(happening, state, at);
+      const after = step(state, event);
+      const isRepeated = after.effects.some(({ effect }) => effect === "repeated");
+      if (!isRepeated) requireLawful(state, event, after);
+      ({ state, effects } = after);
+      all.push(...effects);
+    }
+    return { state, all };
+  }
 
   it.each(protocolNames)("%s keeps the rules, ends within a number of ticks, and is the same again", (protocol) => {
     const property = fc.property(
@@ -337,39 +387,13 @@ describe("any conversation, whatever happens in it", () => {
       ({ roles, rounds, ...terms }, happenings) => {
         const members = names.map((name, index) => (roles[index] === null ? { name } : { name, role: roles[index] }));
         const parameters = { protocol, topic: "geese", members, ...(rounds !== undefined && { rounds }), ...terms };
-        const act = () => {
-          let { state, effects } = start(parameters);
-          const all = [...effects];
-          let now = START;
-          let left = 0;
-          for (const [index, { kind, who, type, body, id, wait, pick }] of happenings.entries()) {
-            if (kind === "left" && left++ > 1) continue;
-            if (kind === "cancelled" && index < 50) continue;
-            now += wait;
-            const turn = state.awaited[pick % Math.max(1, state.awaited.length)];
-            const [from, said] =
-              kind === "right" && turn ? [turn.member, turn.types[pick % turn.types.length]!] : [who, type];
-            const event: ConversationEvent =
-              kind === "tick"
-                ? { event: "tick", at: nextDeadline(state) ?? now }
-                : kind === "left"
-                  ? { event: "left", at: now, member: who }
-                  : kind === "cancelled"
-                    ? { event: "cancelled", at: now, reason: "enough" }
-                    : { event: "message", at: now, id: `m${id}`, from, type: said, body };
-            const after = step(state, event);
-            if (event.event !== "message" || !after.effects.some(({ effect }) => effect === "repeated"))
-              requireLawful(state, event, after);
-            ({ state, effects } = after);
-            all.push(...effects);
-          }
-          return { state, all };
-        };
-        const { state, all } = act();
-        // At worst every member is silent in every turn of every round.
-        expect(ticksFrom(state)).toBeLessThanOrEqual(state.terms.rounds * (names.length + 1) + 2 * names.length);
+        const { state, all } = act(parameters, happenings);
+        // At worst every member is silent in every turn of every round, and each turn takes a minute of the time there is.
+        const minutes = terms.deadline === "10m" ? 10 : Number.POSITIVE_INFINITY;
+        const turns = state.terms.rounds * (names.length + 1) + 2 * names.length;
+        expect(ticksFrom(state)).toBeLessThanOrEqual(Math.min(turns, minutes));
         expect(all.filter(({ effect }) => effect === "ended")).toHaveLength(state.status === "open" ? 0 : 1);
-        expect(JSON.stringify(act())).toBe(JSON.stringify({ state, all }));
+        expect(JSON.stringify(act(parameters, happenings))).toBe(JSON.stringify({ state, all }));
       },
     );
     fc.assert(property, { numRuns: 150 });
@@ -382,5 +406,57 @@ describe("any conversation, whatever happens in it", () => {
       state = after.state;
       expect([protocol, state.status === "open"]).toEqual([protocol, false]);
     }
+  });
+});
+
+describe("messages of the conversation", () => {
+  /** That of an agent may have 64 KiB, and an envelope is around it. */
+  const LARGEST = 60 * 1_024;
+  const wide = "\u{1fabf}";
+  const members = Array.from({ length: MAX_MEMBERS }, (_, index) => wide.repeat(38) + String(index).padStart(4, "0"));
+  const content = "y".repeat(MAX_BODY_BYTES - 5_120);
+  /** The largest that may be said; `index` makes it another each time. */
+  const bodyOf = (protocol: ProtocolName, type: string, index: number): JsonObject => {
+    if (protocol === "auction") return { amount: index };
+    if (type === "vote") return { choice: wide.repeat(62) + String(index).padStart(4, "0") };
+    if (type === "bid") return { cost: 1, content };
+    if (type === "award") return { to: members[1]! };
+    if (type === "assign") return { to: members[(index % 98) + 1]!, content };
+    if (type === "write") return { key: `k${index}`, content };
+    return type === "statement" ? { content, position: wide.repeat(512) } : { content };
+  };
+  const wordy: [ProtocolName, object][] = [
+    ...protocolNames.map((protocol): [ProtocolName, object] => [protocol, {}]),
+    ["debate", { order: "at_once" }],
+    ["gossip", { fanout: 10 }],
+  ];
+
+  it.each(wordy)("are never large, however much is said in %s %j", (protocol, more) => {
+    const role = protocols[protocol].roles.find((name) => name === "judge" || name === "manager");
+    const team = members.map((name, index) => (index === 0 && role ? { name, role } : name));
+    const budget = { messages: 150, bytes: 8 * 1_024 ** 2 };
+    let { state, effects } = start({
+      protocol,
+      topic: "x".repeat(MAX_TOPIC_BYTES - 2),
+      members: team,
+      budget,
+      ...more,
+    });
+    const sizes: number[] = [];
+    const measure = () => {
+      for (const effect of effects) {
+        if (effect.effect === "message") sizes.push(Buffer.byteLength(JSON.stringify(effect.body)));
+      }
+    };
+    for (let index = 0; state.status === "open"; index++) {
+      measure();
+      const { member, types } = state.awaited[index % state.awaited.length]!;
+      const said = bodyOf(protocol, types[0]!, index);
+      ({ state, effects } = advance(state, eventOf([member, types[0]!, said], state, state.at, `m${index}`)));
+      expect(refusalOf(effects, { id: `m${index}`, from: member })).toBeUndefined();
+    }
+    measure();
+    expect(Math.max(...sizes)).toBeGreaterThan(MAX_TOPIC_BYTES);
+    expect(Math.max(...sizes)).toBeLessThan(LARGEST);
   });
 });

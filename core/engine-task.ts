@@ -1,4 +1,5 @@
 /** Tasks that the engine does itself, instead of handing them to an agent. Each waits until its step has been done. */
+import type { ConversationSpec } from "./conversation-task.ts";
 import type { LoopSpec } from "./loop.ts";
 import type { MapSpec } from "./map.ts";
 import type { WaitSpec } from "./wait.ts";
@@ -24,7 +25,7 @@ export interface WorkflowSpec {
   isDetached: boolean;
 }
 
-export type EngineSpec = WaitSpec | TerminateSpec | CancelSpec | WorkflowSpec | MapSpec | LoopSpec;
+export type EngineSpec = ConversationSpec | WaitSpec | TerminateSpec | CancelSpec | WorkflowSpec | MapSpec | LoopSpec;
 
 /** Whether tasks of this kind have children, in this run or as another. */
 export function hasChildren({ kind }: EngineSpec): boolean {

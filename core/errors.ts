@@ -119,6 +119,7 @@ export const errorTitles = {
 
   // Conversations
   CONVERSATION_INVALID: "The parameters of the conversation are not valid",
+  CONVERSATION_NOT_FOUND: "There is no such conversation",
   CONVERSATION_OVER: "The conversation is over",
   CONVERSATION_NOT_A_MEMBER: "The sender is not a member of the conversation",
   CONVERSATION_MEMBER_OUT: "The sender has left the conversation, or was excluded",

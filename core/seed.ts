@@ -1,6 +1,7 @@
 /** From a checked workflow to the tasks of a run: defaults filled in, durations in milliseconds, in topological order. */
 
 import { compileTemplate } from "./binding.ts";
+import { protocolOf } from "./conversation-task.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import { topologicalOrder } from "./graph.ts";
@@ -106,6 +107,8 @@ function work(task: TaskDefinition, join: Join | undefined, defaults: NonNullabl
       engine: { kind: "wait", timeoutMs: optionalDuration(task.timeout) },
     };
   }
+  const protocol = protocolOf(task.capability);
+  if (protocol) return { input: task.input!, engine: { kind: "conversation", protocol } };
   if (task.wait) {
     const { timeout, ...wait } = task.wait;
     return {

@@ -1,5 +1,6 @@
 /** What a shape cannot say about a workflow: sizes, names that must exist or be unique, circles, expressions. */
 import { checkTemplate } from "./binding.ts";
+import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
@@ -314,7 +315,12 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
   if (raw.for_each !== undefined && !Array.isArray(list) && !isWholeExpression(list)) {
     issues.push(invalid("has a `for_each` that is neither a list nor one single `{{ expression }}`.", "for_each"));
   }
-  return [...issues, ...wrongWait(raw.wait, invalid), ...wrongHumanTask(raw, id, at)];
+  return [
+    ...issues,
+    ...wrongWait(raw.wait, invalid),
+    ...wrongHumanTask(raw, id, at),
+    ...wrongConversation(raw, id, at),
+  ];
 }
 
 function isWholeExpression(value: unknown): boolean {

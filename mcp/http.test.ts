@@ -7,6 +7,8 @@ import type { JsonObject } from "../core/json.ts";
 import type { Scope } from "../core/protocol/keys.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
+import { describeAgents } from "./agents.suite.ts";
+import { describeAsking } from "./asking.suite.ts";
 import { describeResources } from "./resources.suite.ts";
 import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
@@ -23,8 +25,8 @@ afterAll(async () => {
   await embedded?.stop();
 });
 
-async function connect(version: ProtocolVersion, key?: string): Promise<Client> {
-  const client = new Client({ name: "test", version: "1" }, protocols[version]);
+async function connect(version: ProtocolVersion, key?: string, capabilities = {}): Promise<Client> {
+  const client = new Client({ name: "test", version: "1" }, { ...protocols[version], capabilities });
   const headers: Record<string, string> = key ? { authorization: `Bearer ${key}` } : {};
   await client.connect(new StreamableHTTPClientTransport(new URL(`${embedded.url}/mcp`), { requestInit: { headers } }));
   return client;
@@ -40,6 +42,8 @@ const keyWith = async (options: { scopes: Scope[]; namespace?: string }) => {
 describe("MCP over HTTP", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
     describeTools(version, (asked) => connect(asked, ADMIN_KEY), rest);
+    describeAsking(version, (asked, capabilities) => connect(asked, ADMIN_KEY, capabilities));
+    describeAgents(version, (asked) => connect(asked, ADMIN_KEY));
     describeResources(version, (asked) => connect(asked, ADMIN_KEY), rest);
 
     it(`asks a client of ${version} for a key`, async () => {

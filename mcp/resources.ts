@@ -54,6 +54,8 @@ const runResources: RunResource[] = [
   },
 ];
 
+export const runResourcePaths: readonly string[] = runResources.map(({ path }) => path);
+
 const RUNS_PER_PAGE = 20;
 
 /** `listed` are the resources that somebody else has registered. */

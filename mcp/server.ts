@@ -1,11 +1,13 @@
 /** The MCP server: Skein's tools for a model, over a client of the REST API. */
 import {
   type CacheHint,
+  isInputRequiredResult,
   type McpRequestContext,
   McpServer,
   type McpServerOptions,
   type Resource,
   type ServerContext,
+  type ServerEventBus,
 } from "@modelcontextprotocol/server";
 import { type Client, type ClientOptions, createAgentClient, createClient } from "../sdk/client.ts";
 import { version } from "../version.ts";
@@ -13,15 +15,25 @@ import { explainFailedRunPrompt } from "./prompts/explain-failed-run.ts";
 import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
 import { offerResources } from "./resources.ts";
 import type { RunSummary } from "./run-summary.ts";
-import { knowsTasks, offerTasks } from "./tasks/extension.ts";
+import { offerSubscriptions } from "./subscriptions.ts";
+import { declared, knowsTasks, offerTasks, takesForms } from "./tasks/extension.ts";
 import { createdTask } from "./tasks/run-task.ts";
 import type { ToolContext } from "./tool.ts";
 import { agentList } from "./tools/agent-list.ts";
 import { agentLeave, agentRegister } from "./tools/agent-register.ts";
 import { agentStateDelete, agentStateGet, agentStateSet } from "./tools/agent-state.ts";
 import { capabilityList } from "./tools/capability-list.ts";
+import {
+  conversationGet,
+  conversationGraph,
+  conversationList,
+  conversationTranscript,
+} from "./tools/conversation-read.ts";
+import { conversationCancel, conversationLeave, conversationSay } from "./tools/conversation-speak.ts";
+import { conversationStart } from "./tools/conversation-start.ts";
 import { inboxAck, inboxRead } from "./tools/inbox.ts";
 import { memoryAdd, memoryForget, memoryList } from "./tools/memory.ts";
+import { messageReply } from "./tools/message-reply.ts";
 import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
@@ -36,6 +48,8 @@ import { runResult } from "./tools/run-result.ts";
 import { runSignal } from "./tools/run-signal.ts";
 import { runTasks } from "./tools/run-tasks.ts";
 import { runWatch } from "./tools/run-watch.ts";
+import { sharedDelete, sharedGet, sharedList, sharedSet } from "./tools/shared-memory.ts";
+import { taskAskUser } from "./tools/task-ask-user.ts";
 import { taskClaim } from "./tools/task-claim.ts";
 import { taskApprove, taskReject } from "./tools/task-decide.ts";
 import { taskGet } from "./tools/task-get.ts";
@@ -43,6 +57,7 @@ import { taskHeartbeat } from "./tools/task-heartbeat.ts";
 import { taskRelease } from "./tools/task-release.ts";
 import { taskReport } from "./tools/task-report.ts";
 import { taskWhy } from "./tools/task-why.ts";
+import { topicSubscribe, topicUnsubscribe } from "./tools/topic.ts";
 import { workflowGet } from "./tools/workflow-get.ts";
 import { workflowList } from "./tools/workflow-list.ts";
 import { workflowSubmit } from "./tools/workflow-submit.ts";
@@ -68,6 +83,7 @@ const tools = [
   taskWhy,
   taskApprove,
   taskReject,
+  taskAskUser,
   planCreate,
   planGet,
   planAccept,
@@ -86,9 +102,24 @@ const tools = [
   memoryAdd,
   memoryList,
   memoryForget,
+  sharedList,
+  sharedGet,
+  sharedSet,
+  sharedDelete,
   messageSend,
+  messageReply,
+  topicSubscribe,
+  topicUnsubscribe,
   inboxRead,
   inboxAck,
+  conversationStart,
+  conversationGet,
+  conversationList,
+  conversationTranscript,
+  conversationGraph,
+  conversationSay,
+  conversationLeave,
+  conversationCancel,
 ];
 
 const instructions = `Skein runs workflows: DAGs of tasks, each performed by an agent that offers the capability it asks for.
@@ -96,11 +127,12 @@ const instructions = `Skein runs workflows: DAGs of tasks, each performed by an 
 2. Write a workflow definition, check it with workflow_validate, then start it with workflow_submit. It answers at once.
 3. run_watch and run_result wait for the end; run_get shows progress; run_graph draws the DAG; run_logs tells the story.
 4. A run that does not move on: task_why. One that waits for somebody's decision: run_tasks with status waiting, task_get, then
-   task_approve or task_reject, after asking the user.
+   task_ask_user; or task_approve and task_reject, after asking the user yourself.
 Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
-memory (memory_*) and write to one another (message_send, inbox_read, inbox_ack).`;
+memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
+conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;
 
 /** What never changes while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
 const forever: CacheHint = { ttlMs: 3_600_000, cacheScope: "public" };
@@ -113,6 +145,8 @@ export interface BuildOptions {
   extend?(server: McpServer, client: Client): void;
   /** Answers a request in the place of the server. */
   refuse?(body: unknown): Response | undefined;
+  /** Tells of runs that change. Without one, nothing can be subscribed to. */
+  bus?: ServerEventBus;
   /** The resources that `extend` adds. */
   listed?: readonly Resource[];
 }
@@ -120,7 +154,7 @@ export interface BuildOptions {
 /** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does over `access`. */
 export function buildMcpServer(
   access: ClientOptions,
-  { era = "legacy", options, extend, listed = [] }: BuildOptions = {},
+  { era = "legacy", options, extend, bus, listed = [] }: BuildOptions = {},
 ): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
@@ -129,7 +163,7 @@ export function buildMcpServer(
       capabilities: {
         tools: { listChanged: false },
         prompts: { listChanged: false },
-        resources: { listChanged: false, subscribe: false },
+        resources: { listChanged: false, subscribe: bus !== undefined },
       },
       ...options,
       cacheHints: { "tools/list": forever, "prompts/list": forever, "resources/templates/list": forever },
@@ -138,12 +172,16 @@ export function buildMcpServer(
   const client = createClient(access);
   for (const { name, config, startsRun, perform } of tools) {
     server.registerTool(name, config, async (input, { mcpReq }) => {
-      const answer = await perform(client, input, contextOf(access, client, mcpReq));
+      // The 2025 versions say once what the client can do.
+      const { elicitation } = (era === "modern" ? declared(mcpReq) : server.server.getClientCapabilities()) ?? {};
+      const answer = await perform(client, input, contextOf(access, client, mcpReq, takesForms(elicitation)));
+      if (isInputRequiredResult(answer)) return answer;
       const isTask = startsRun && !answer.isError && era === "modern" && knowsTasks(mcpReq);
       return isTask ? { ...answer, ...createdTask(answer.structuredContent as RunSummary) } : answer;
     });
   }
   offerResources(server, client, listed);
+  if (bus && era === "legacy") offerSubscriptions(server, client, bus);
   planWorkflowPrompt(server, client);
   explainFailedRunPrompt(server, client);
   // The 2025 versions have tasks of another kind.
@@ -155,11 +193,14 @@ export function buildMcpServer(
 function contextOf(
   access: ClientOptions,
   client: Client,
-  { signal, _meta, notify }: ServerContext["mcpReq"],
+  { signal, _meta, notify, inputResponses }: ServerContext["mcpReq"],
+  canAsk: boolean,
 ): ToolContext {
   const progressToken = _meta?.progressToken;
   return {
     signal,
+    canAsk,
+    answerTo: (key) => inputResponses?.[key],
     as: (token) => (token === undefined ? client : createClient({ ...access, apiKey: token })),
     // What is said as an agent by claims and reports does not name it: its token does.
     agent: (token) => createAgentClient(access, { id: "", agent_token: token ?? access.apiKey ?? "" }),

@@ -126,11 +126,11 @@ describe("a session", () => {
     expect(stream.status).toBe(200);
     const silent = await open(sessions);
     await expect
-      .poll(async () => (await send(sessions, ping, { session: silent })).text(), { interval: 50 })
+      .poll(async () => (await send(sessions, ping, { session: silent })).text(), { interval: 50, timeout: 10_000 })
       .toBe("alone");
     expect(sessions.size).toBe(1);
     await stream.body!.cancel();
-    await expect.poll(() => sessions.size).toBe(0);
+    await expect.poll(() => sessions.size, { timeout: 10_000 }).toBe(0);
   });
 
   it("makes place for newer ones when there are too many: the one that has been silent longest goes", async () => {

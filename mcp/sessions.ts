@@ -19,7 +19,7 @@ export interface SessionOptions {
   onerror(error: Error): void;
   /** How long a session may be silent, with no stream open, until it is forgotten. Default: 15 minutes. */
   idleMs?: number;
-  /** Beyond this many the one that has been silent longest is forgotten. Default: 1,000. */
+  /** Beyond this many the one that has been silent longest is forgotten. Default: 500. */
   maxSessions?: number;
 }
 
@@ -33,7 +33,8 @@ interface Session {
 
 const ID_HEADER = "mcp-session-id";
 const IDLE_MS = 15 * 60_000;
-const MAX_SESSIONS = 1_000;
+/** A session takes 110 KiB, most of it its tools. */
+const MAX_SESSIONS = 500;
 /** Ids of sessions that their clients ended, kept to answer 404 as the protocol asks. */
 const MAX_ENDED = 10_000;
 /** The code that the official servers answer with. */

@@ -9,8 +9,10 @@ import { loadConfig } from "../config.ts";
 import type { JsonObject } from "../core/json.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
+import { describeAgents } from "./agents.suite.ts";
+import { describeAsking } from "./asking.suite.ts";
 import { describeResources } from "./resources.suite.ts";
-import { describeTools, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
+import { describeTools, eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 
 const main = new URL("./main.ts", import.meta.url).href;
 const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL }))`;
@@ -31,9 +33,9 @@ afterAll(async () => {
   await embedded?.stop();
 });
 
-async function connect(version: ProtocolVersion, url = embedded.url): Promise<Client> {
+async function connect(version: ProtocolVersion, url = embedded.url, capabilities = {}): Promise<Client> {
   const [executable, ...args] = command;
-  const client = new Client({ name: "test", version: "1" }, protocols[version]);
+  const client = new Client({ name: "test", version: "1" }, { ...protocols[version], capabilities });
   await client.connect(
     new StdioClientTransport({
       command: executable,
@@ -50,6 +52,8 @@ const rest = () => createClient({ url: embedded.url });
 describe("MCP over stdin and stdout", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
     describeTools(version, connect, rest);
+    describeAsking(version, (asked, capabilities) => connect(asked, embedded.url, capabilities));
+    describeAgents(version, connect);
     describeResources(version, connect, rest);
   }
 
@@ -94,6 +98,31 @@ describe("the process", () => {
     child.stdin!.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta } })}\n`);
     const { error } = JSON.parse((await lines.next()).value as string) as { error: { data: { supported: string[] } } };
     expect(error.data.supported).toContain("2026-07-28");
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    await exit;
+  });
+
+  it("answers a client that knows tasks with a task", async () => {
+    const child = start();
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    const clientCapabilities = { extensions: { "io.modelcontextprotocol/tasks": {} } };
+    const _meta = {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+      "io.modelcontextprotocol/clientCapabilities": clientCapabilities,
+    };
+    let id = 0;
+    const ask = async (method: string, params: JsonObject) => {
+      const request = { jsonrpc: "2.0", id: ++id, method, params: { ...params, _meta } };
+      child.stdin!.write(`${JSON.stringify(request)}\n`);
+      return (JSON.parse((await lines.next()).value as string) as { result: JsonObject }).result;
+    };
+    const definition = { name: "one", tasks: [{ id: "a", capability: "core.echo", input: 1 }] };
+    const created = await ask("tools/call", { name: "workflow_submit", arguments: { definition } });
+    expect(created).toMatchObject({ resultType: "task", status: "working" });
+    const status = async () => (await ask("tasks/get", { taskId: created.taskId! })).status;
+    await expect.poll(status, eventually).toBe("completed");
     const exit = once(child, "exit");
     child.stdin!.end();
     await exit;

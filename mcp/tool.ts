@@ -1,11 +1,18 @@
 /** What the tools have in common: how one is described, checked, called and answered. */
-import type { CallToolResult, StandardSchemaWithJSON, ToolAnnotations } from "@modelcontextprotocol/server";
+import {
+  type CallToolResult,
+  type InputRequiredResult,
+  inputRequired,
+  type StandardSchemaWithJSON,
+  type ToolAnnotations,
+} from "@modelcontextprotocol/server";
 import type { z } from "zod";
 import { type Issue, SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import { type JsonObject, pointerTo } from "../core/json.ts";
 import type { AgentClient, Client } from "../sdk/client.ts";
 import { portableSchema } from "./portable-schema.ts";
+import type { Question } from "./tasks/question.ts";
 import { toolError } from "./tool-error.ts";
 
 /** What a call has beside its arguments. */
@@ -16,8 +23,24 @@ export interface ToolContext {
   as(token: string | undefined): Client;
   /** Acts as an agent: the one whose token is given, or the caller, if its own token is an agent's. */
   agent(token: string | undefined): AgentClient;
+  /** Whether the client can ask its user, with a form. */
+  canAsk: boolean;
+  /** What the user answered to the question of this key; undefined: nobody has asked yet. */
+  answerTo(key: string): unknown;
   /** Says how far a long call has come, if the client wants to know. */
   progress(done: number, total: number, message: string): Promise<void>;
+}
+
+/** Thrown by a call that cannot go on before the user has answered: it is asked for, and the call is made again. */
+export class InputNeeded extends Error {
+  readonly key: string;
+  readonly question: Question;
+
+  constructor(key: string, question: Question) {
+    super("The user has to answer first.");
+    this.key = key;
+    this.question = question;
+  }
 }
 
 export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodObject> {
@@ -48,7 +71,7 @@ export interface Tool {
   };
   startsRun: boolean;
   /** Never rejects: what goes wrong is an answer, too, with its code and what to do about it. */
-  perform(client: Client, input: unknown, context: ToolContext): Promise<CallToolResult>;
+  perform(client: Client, input: unknown, context: ToolContext): Promise<CallToolResult | InputRequiredResult>;
 }
 
 /** Annotations of a tool that only looks. */
@@ -92,6 +115,9 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
         const answer = output.parse(await call(client, checked(input, value), context));
         return resultOf(`The answer of ${name}`, answer as JsonObject, text(answer));
       } catch (error) {
+        if (error instanceof InputNeeded) {
+          return inputRequired({ inputRequests: { [error.key]: inputRequired.elicit(error.question) } });
+        }
         return toolError(error);
       }
     },

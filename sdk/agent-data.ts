@@ -81,8 +81,11 @@ export function agentDataOf(http: Connection, agent: string) {
         http.delete<ForgottenBody>(memory(type), { id }),
     },
     inbox: {
-      /** What is not acknowledged, oldest first; waits up to `wait` seconds for something. */
-      read: (query: { limit?: number; wait?: number } = {}, signal?: AbortSignal) =>
+      /**
+       * What is not acknowledged, oldest first; waits up to `wait` seconds for something. With `cursor`, the `next_cursor` of an
+       * answer, what came after that.
+       */
+      read: (query: { limit?: number; wait?: number; cursor?: string } = {}, signal?: AbortSignal) =>
         http.get<InboxAnswer>(`${root}/inbox`, query, { signal }),
       /**
        * Each message once as it comes, without end, beginning with those that are not acknowledged; connects again by itself

@@ -1,7 +1,7 @@
 /** The typed client of the REST API; the CLI, the MCP server, the executors and the testing agent all speak through it. */
 import type { RunEvent } from "../core/event.ts";
 import type { Json, JsonObject } from "../core/json.ts";
-import type { MessagesBody } from "../core/protocol/agent-data.ts";
+import type { MessagesBody, ReplyAnswer } from "../core/protocol/agent-data.ts";
 import type {
   AgentBody,
   AgentHeartbeatAnswer,
@@ -53,6 +53,7 @@ import type { Workflow } from "../core/workflow.ts";
 import { agentDataOf, type RequestMessage, requestReply, sendMessages } from "./agent-data.ts";
 import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
+import { conversationsOf, membershipOf } from "./conversations.ts";
 import { followStream } from "./follow.ts";
 import { sharedMemoryOf } from "./shared-memory.ts";
 
@@ -182,9 +183,13 @@ export function createClient(options: ClientOptions) {
     memory: (scope: string) => sharedMemoryOf(http, scope),
     messages: {
       send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+      /** The reply to one that expects it; waits up to `wait` seconds for it. */
+      reply: (id: string, query: { wait?: number } = {}, signal?: AbortSignal) =>
+        http.get<ReplyAnswer>(`/v1/messages/${encodeURIComponent(id)}/reply`, query, { signal }),
       /** Sends one and waits for its reply, which comes to the inbox of the key's name. Rejects with NO_REPLY. */
       request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     },
+    conversations: conversationsOf(http),
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
     allocate: (capability: string, policy: AllocationBody["policy"], options: Omit<AllocationBody, "policy"> = {}) =>
@@ -222,6 +227,8 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     /** Its own state, memory and inbox. */
     data: agentDataOf(http, agent.id),
     send: (messages: MessagesBody["messages"]) => sendMessages(http, messages),
+    /** Conversations that it is a member of. */
+    conversations: membershipOf(http),
     /** Keys that agents share, of a scope. */
     memory: (scope: string) => sharedMemoryOf(http, scope),
     /** Sends a message and waits for its reply. Rejects with NO_REPLY. */

@@ -97,6 +97,11 @@ export interface ExecutorContext<Input = unknown> {
    * sent. A message that is refused (AGENT_NOT_FOUND, INBOX_FULL, AGENT_DATA_TOO_LARGE) fails the attempt.
    */
   send(to: Addressee, body: Json, options?: SendOptions): void;
+  /**
+   * Sends a message at once, and resolves with its reply: the first message whose `reply_to` it is, acknowledged. Throws a
+   * `TaskError` with code NO_REPLY when none has come `within` that time, default `30s`. A repeated attempt asks again.
+   */
+  ask(to: Addressee, body: Json, options?: AskOptions): Promise<MessageBody>;
   /** The same for every attempt of the task: send it along with outside effects. */
   idempotencyKey: string;
   taskId: string;
@@ -174,6 +179,9 @@ export interface HandlerInbox {
   read(options?: { limit?: number; wait?: number }): Promise<MessageBody[]>;
   /** Those of these ids do not come again once this attempt has completed: as what else it writes, exactly once. */
   acknowledge(ids: readonly string[]): void;
+  /** From now on the agent has what is said to the topic, also while it is away; or no longer. */
+  subscribe(topic: string): Promise<void>;
+  unsubscribe(topic: string): Promise<void>;
 }
 
 export interface TimeToLive {
@@ -194,6 +202,13 @@ export interface SendOptions {
   mustRoute?: boolean;
   /** How long a reply is awaited; without one the agent is sent a message of type `no_reply`. Default: none is. */
   expectsReply?: string;
+}
+
+export interface AskOptions {
+  /** A duration such as `90s`. */
+  within?: string;
+  type?: string;
+  conversation?: string;
 }
 
 /** An item for an open map. One whose `key` the map has already is ignored. */

@@ -82,7 +82,7 @@ export async function recording<T>(
   return result;
 }
 
-function insertEvents(tx: Transaction, committed: CommittedFacts[]): void {
+export function insertEvents(tx: Transaction, committed: CommittedFacts[]): void {
   const rows = committed.filter((entry) => entry.facts.length > 0);
   if (rows.length === 0) return;
   tx.send(

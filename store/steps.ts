@@ -11,6 +11,7 @@ import { withSettled } from "../core/map.ts";
 import type { TaskStatus } from "../core/run.ts";
 import { armWait, awaitedSignals, decideWait, type Signal, type WaitSpec } from "../core/wait.ts";
 import { stepWorkflow } from "./child-runs.ts";
+import { stepConversation } from "./conversations.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { stepLoop } from "./loops.ts";
 import { stepMap } from "./maps.ts";
@@ -144,6 +145,8 @@ async function stepOf(
       return stepLoop(tx, log, step, engine);
     case "workflow":
       return stepWorkflow(tx, log, step, engine);
+    case "conversation":
+      return stepConversation(tx, step, engine);
   }
 }
 

@@ -8,6 +8,7 @@ import { bidCases } from "./suite/bids.ts";
 import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
+import { conversationCases } from "./suite/conversations.ts";
 import { deadlineCases } from "./suite/deadlines.ts";
 import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
@@ -58,6 +59,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   pause: pauseCases,
   "a patch of the graph": patchCases,
   "planning anew": replanCases,
+  "a conversation": conversationCases,
   why: whyCases,
   "the end of a run": finishCases,
   cancel: cancelCases,

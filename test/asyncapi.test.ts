@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { eventsOf } from "../agents/orchestrator_agent/announce.ts";
 import { changeNoticesOf, newsIn, noticesOf } from "../agents/orchestrator_agent/notices.ts";
 import type { Fact } from "../core/event.ts";
+import type { Json } from "../core/json.ts";
 import type { DeliveredMessage } from "../store/store.ts";
 import { encodeHint } from "../transport/transport.ts";
 import { asyncApi, flawsOf } from "./asyncapi.suite.ts";
@@ -61,17 +62,19 @@ describe("docs/asyncapi.yaml", () => {
     const notices = noticesOf([
       message,
       { ...message, to: { topic: "geese" }, body: "x".repeat(4_096), writer: null },
+      { ...message, body: "again" },
       { ...message, to: { broadcast: true }, inboxes: Array.from({ length: 1_001 }, (_, n) => `n${n}`) },
     ]);
     const keys = ["agent.default.clerk", "topic.default.geese", "broadcast.default"];
     expect(notices.map(({ routingKey }) => routingKey)).toEqual(keys);
     for (const { body } of notices) expect(flawsOf("notice", "payload", body)).toEqual([]);
-    const parts = notices.map(({ body }) => Object.keys(body as object));
-    expect(parts).toEqual([
-      ["v", "namespace", "id", "inboxes", "message"],
-      ["v", "namespace", "id", "inboxes"],
-      ["v", "namespace", "id", "message"],
+    const told = notices.map(({ body }) => body as unknown as { inboxes?: string[]; messages: { body?: Json }[] });
+    expect(told.map(({ messages }) => messages.map(({ body }) => body))).toEqual([
+      [{ read: 12 }, "again"],
+      [undefined],
+      [{ read: 12 }],
     ]);
+    expect(told.map(({ inboxes }) => inboxes)).toEqual([["clerk"], ["clerk"], undefined]);
     expect(notices.map(({ body }) => newsIn(body).inboxes.length)).toEqual([1, 1, 0]);
   });
 

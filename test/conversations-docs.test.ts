@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { refusalCodes } from "../core/conversation/manners.ts";
 import { MAX_BODY_BYTES } from "../core/conversation/message.ts";
 import { defaultTerms, MAX_MEMBERS, MAX_ROUNDS, MAX_TOPIC_BYTES } from "../core/conversation/parameters.ts";
 import { protocolNames } from "../core/conversation/state.ts";
@@ -45,11 +46,14 @@ describe("docs/conversations.md", () => {
 
   it("has every failure, and every refusal with its code", () => {
     expect(Object.keys(conversationFailures).filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
-    const codes = Object.keys(errorTitles).filter((code) => code.startsWith("CONVERSATION_"));
+    const codes = [...Object.values(refusalCodes), "CONVERSATION_INVALID"];
     expect(codes.filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
-    expect(
-      [...text.matchAll(/`(CONVERSATION_\w+)`/g)].map(([, code]) => code).filter((code) => !codes.includes(code!)),
-    ).toEqual([]);
+    const named = [...text.matchAll(/`(CONVERSATION_\w+)`/g)].map(([, code]) => code!);
+    expect(named.filter((code) => !(code in errorTitles))).toEqual([]);
+    for (const [reason, code] of Object.entries(refusalCodes)) {
+      const row = text.split("\n").find((line) => line.startsWith(`| \`${reason}\``));
+      expect(row).toContain(`\`${code}\``);
+    }
   });
 
   it("has every parameter that all protocols take, and its default", () => {
@@ -63,7 +67,7 @@ describe("docs/conversations.md", () => {
       `\`messages\` (${formatCount(budget.messages)}), \`bytes\` (${budget.bytes / 1_024 ** 2} MiB)`,
     );
     expect(rowOf("topic")).toContain(`up to ${MAX_TOPIC_BYTES / 1_024} KiB`);
-    expect(rowOf("members")).toContain(`at most ${MAX_MEMBERS},`);
+    expect(rowOf("members")).toContain(`at most ${MAX_MEMBERS} and 16 KiB of names`);
     expect(rowOf("rounds")).toContain(`up to ${formatCount(MAX_ROUNDS)}`);
     expect(prose).toContain(`A body has at most ${MAX_BODY_BYTES / 1_024} KiB`);
   });

@@ -4,6 +4,7 @@ import { SkeinError } from "../../core/errors.ts";
 import type { Json } from "../../core/json.ts";
 import { defaultLimits } from "../../core/limits.ts";
 import type { AgentStateBody, MemoryEntryBody, MessageBody } from "../../core/protocol/agent-data.ts";
+import type { RequestMessage } from "../../sdk/agent-data.ts";
 import type { DataBackend } from "./runtime/agent-data.ts";
 import { requestFailure } from "./runtime/ask-server.ts";
 
@@ -20,6 +21,12 @@ export interface KeptData {
   state: Json | undefined;
   memory: readonly StoredEntry[];
   inbox: readonly StoredMessage[];
+  /** What is replied to what is asked, in turn; then nobody replies. */
+  replies: readonly Json[];
+  /** Messages that a reply was asked to. */
+  asked: RequestMessage[];
+  /** What the agent is subscribed to. */
+  topics: Set<string>;
 }
 
 const DEFAULT_PAGE = 100;
@@ -42,20 +49,19 @@ export function agentDataIn(kept: KeptData): DataBackend {
       writer: null,
     }),
   );
-  const messages = kept.inbox.map(
-    (message, n): MessageBody => ({
-      id: idOf(n),
-      from: { kind: "client", name: "test" },
-      to: "agent",
-      type: null,
-      conversation: null,
-      reply_to: null,
-      created_at: at,
-      expires_at: at,
-      writer: null,
-      ...message,
-    }),
-  );
+  const messageOf = (message: StoredMessage, n: number): MessageBody => ({
+    id: idOf(n),
+    from: { kind: "client", name: "test" },
+    to: "agent",
+    type: null,
+    conversation: null,
+    reply_to: null,
+    created_at: at,
+    expires_at: at,
+    writer: null,
+    ...message,
+  });
+  const messages = kept.inbox.map(messageOf);
   return {
     readState: async () => current(),
     async writeState(document, { ifRevision }) {
@@ -77,6 +83,17 @@ export function agentDataIn(kept: KeptData): DataBackend {
       return { data, next_cursor: found.length > limit ? data.at(-1)!.id : null };
     },
     readInbox: async ({ limit = DEFAULT_PAGE }) => messages.slice(0, limit),
+    subscribe: async (topic, isWanted) => {
+      if (isWanted) kept.topics.add(topic);
+      else kept.topics.delete(topic);
+    },
+    ask: async (message) => {
+      const body = kept.replies[kept.asked.length];
+      kept.asked.push(message);
+      if (body === undefined)
+        throw requestFailure(new SkeinError("NO_REPLY", "Nobody replied: the test gives no reply."));
+      return messageOf({ from: { kind: "agent", name: "test" }, body }, messages.length + kept.asked.length);
+    },
   };
 }
 

@@ -7,7 +7,7 @@ import type { JsonObject } from "../../core/json.ts";
 import { parseWorkflow } from "../../core/workflow.ts";
 import { type Embedded, startEmbedded } from "../../embedded.ts";
 import { report, tally } from "../../examples/executors/tally.ts";
-import { type Client, createClient } from "../../sdk/client.ts";
+import { type Client, createAgentClient, createClient } from "../../sdk/client.ts";
 import { defineExecutor } from "../../sdk/executor.ts";
 import { type RunningExecutor, startExecutor } from "./executor.ts";
 import { collectLines } from "./running.suite.ts";
@@ -29,6 +29,16 @@ const contender = defineExecutor({
   run: ({ state }) => state.update<number>((n) => (typeof n === "number" ? n : 0) + 1),
 });
 
+const asker = defineExecutor({
+  capability: "test.ask",
+  async run({ ask, inbox, input }) {
+    await inbox.subscribe("geese");
+    const { to, within } = input as { to: string; within: string };
+    const { from, body } = await ask(to, { question: "why" }, { within, type: "ask" });
+    return [from.name, body];
+  },
+});
+
 let system: Embedded;
 let client: Client;
 let clerk: RunningExecutor;
@@ -36,7 +46,7 @@ beforeAll(async () => {
   system = await startEmbedded({
     config: loadConfig({ PORT: "0", SKEIN_AGENT_NAME: "counter" }),
     logger: pino({ level: "silent" }),
-    executors: [tally, overtaken, contender],
+    executors: [tally, overtaken, contender, asker],
     inMemory: true,
   });
   client = createClient({ url: system.url });
@@ -92,6 +102,36 @@ it("fails an attempt that was overtaken, of which nothing stays, and tries it ag
   expect((await counter.memory.list({ type: "thought" })).data.map(({ content }) => content)).toEqual([2]);
   const { messages } = await client.agentData("nobody yet").inbox.read();
   expect(messages).toMatchObject([{ from: { kind: "agent", name: "counter" }, body: 2 }]);
+});
+
+it("asks others, who reply or do not, and is subscribed to topics", async () => {
+  const registered = await client.agents.register({ name: "oracle", capabilities: ["none"], kind: "external" });
+  const oracle = createAgentClient({ url: system.url }, registered);
+  const answering = (async () => {
+    for await (const { id, from, type, body } of oracle.data.inbox.stream()) {
+      await oracle.send([{ to: from.name, reply_to: id, body: { type, body } }]);
+      return;
+    }
+  })();
+  const task = { id: "a", capability: "test.ask", input: { to: "oracle", within: "20s" } };
+  const outputs = "{{ tasks.a.output }}";
+  expect(await run({ name: "asking", tasks: [task], outputs })).toMatchObject({
+    status: "completed",
+    outputs: ["oracle", { type: "ask", body: { question: "why" } }],
+  });
+  await answering;
+  const counter = client.agentData("counter");
+  expect((await counter.inbox.read()).messages).toEqual([]);
+  expect((await counter.subscriptions.list()).data).toMatchObject([{ topic: "geese" }]);
+  const unheard = {
+    ...task,
+    input: { to: "nobody", within: "10ms" },
+    retry: { max_attempts: 2, initial_delay: "1ms" },
+  };
+  const { id, status } = await run({ name: "unheard", tasks: [unheard] });
+  expect(status).toBe("failed");
+  const { attempts } = await client.runs.task(id, "a");
+  expect(attempts.map(({ error }) => error?.code)).toEqual(["NO_REPLY", "NO_REPLY"]);
 });
 
 it("loses no update of handlers that contend for one state", async () => {

@@ -112,8 +112,22 @@ describe("taking work by long-poll", () => {
     const seen = deferred<unknown>();
     const curious = defineExecutor({
       capability: "curious",
-      run: ({ signal, log, progress, emit, spawn, usage, executors, artifacts, state, memory, inbox, send, ...rest }) =>
-        seen.resolve({ ...rest, executors: [...executors.keys()], artifacts: Object.keys(artifacts) }),
+      run: ({
+        signal,
+        log,
+        progress,
+        emit,
+        spawn,
+        usage,
+        executors,
+        artifacts,
+        state,
+        memory,
+        inbox,
+        send,
+        ask,
+        ...rest
+      }) => seen.resolve({ ...rest, executors: [...executors.keys()], artifacts: Object.keys(artifacts) }),
     });
     const { running } = await bed.executor(server, [curious]);
     const task = server.add("curious", { x: 1 }, { timeoutMs: 1_234 });

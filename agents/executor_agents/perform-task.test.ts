@@ -33,6 +33,8 @@ describe("performTask", () => {
     expect(await performTask(crawl, { url: "u" }, { attempt: 3, key: "crawl" })).toEqual({
       outcome: "completed",
       artifacts: {},
+      asked: [],
+      topics: [],
       output: { found: 3 },
       hasReturned: true,
       logs: [{ at: expect.any(String), level: "info", message: "crawling", fields: { depth: 2 } }],
@@ -79,6 +81,32 @@ describe("performTask", () => {
       acknowledged: ["m1"],
     });
     expect(await performTask(reader, "fail", { inbox })).toMatchObject({ outcome: "failed", acknowledged: [] });
+  });
+
+  it("asks, is replied to as the test says, and subscribes", async () => {
+    const asker = does(async ({ ask, inbox, send }) => {
+      await inbox.subscribe("geese");
+      await inbox.subscribe("ducks");
+      await inbox.unsubscribe("ducks");
+      send({ topic: "geese" }, 1, { expectsReply: "1h" });
+      const { from, body } = await ask("clerk", { n: 1 }, { type: "ask" });
+      return [from.name, body, (await ask({ topic: "geese" }, 2, { within: "1s" })).body];
+    });
+    expect(await performTask(asker, null, { replies: ["one", "two"] })).toMatchObject({
+      output: ["test", "one", "two"],
+      asked: [
+        { to: "clerk", body: { n: 1 } },
+        { to: { topic: "geese" }, body: 2 },
+      ],
+      topics: ["geese"],
+      sent: [{ to: { topic: "geese" }, body: 1, expects_reply: "1h" }],
+    });
+    expect(await performTask(asker, null, { replies: ["one"] })).toMatchObject({
+      outcome: "failed",
+      error: { code: "NO_REPLY" },
+      retryable: true,
+      sent: [],
+    });
   });
 
   it("keeps what was updated, and drops what was set, remembered and sent, when the handler fails", async () => {

@@ -37,6 +37,8 @@ export interface PerformTaskOptions {
   memory?: readonly StoredEntry[];
   /** Messages that its agent has not acknowledged, the oldest first; all but `body` may be left out. */
   inbox?: readonly StoredMessage[];
+  /** What is replied to what the handler asks, in turn; then nobody replies. */
+  replies?: readonly Json[];
 }
 
 /** What the runtime would report of the attempt, and what the handler did meanwhile. */
@@ -71,6 +73,10 @@ export interface PerformedTask {
   sent: NewMessageBody[];
   /** Ids of the messages that it acknowledged. Empty when the attempt failed. */
   acknowledged: string[];
+  /** What it asked for a reply to, in order. */
+  asked: Pick<NewMessageBody, "to" | "body">[];
+  /** What its agent has been subscribed to. */
+  topics: string[];
 }
 
 const DEFAULT_TIMEOUT_MS = 600_000;
@@ -92,8 +98,8 @@ export async function performTask(
   const attempt = attemptOf(executor, input, options, send);
   const files = new Map(Object.entries(options.artifacts ?? {}).map(([path, content]) => [path, storedFile(content)]));
   const progress: Json[] = [];
-  const { state, memory = [], inbox = [] } = options;
-  const kept: KeptData = { state, memory, inbox };
+  const { state, memory = [], inbox = [], replies = [] } = options;
+  const kept: KeptData = { state, memory, inbox, replies, asked: [], topics: new Set() };
   const stop = stopper(attempt, options.signal);
   const performing = perform(attempt, {
     progress: (note) => {
@@ -125,6 +131,8 @@ export async function performTask(
     remembered: (report?.effects?.memory ?? []).map(({ type, content }) => ({ type, content })),
     sent: report?.effects?.messages ?? [],
     acknowledged: report?.effects?.acknowledge ?? [],
+    asked: kept.asked.map(({ to, body }) => ({ to, body })),
+    topics: [...kept.topics],
   };
 }
 

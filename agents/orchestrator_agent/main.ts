@@ -14,7 +14,7 @@ import type { Json, JsonObject } from "../../core/json.ts";
 import { capabilityPlanner } from "../../core/planner/capability-planner.ts";
 import type { Planner } from "../../core/planner/planner.ts";
 import { templatePlanner } from "../../core/planner/template-planner.ts";
-import { mountMcp } from "../../mcp/main.ts";
+import { endWithCaller, mountMcp } from "../../mcp/main.ts";
 import type { Memory } from "../../memory/memory.ts";
 import { postgresMemory } from "../../memory/postgres.ts";
 import { connectRedis, type RedisOptions } from "../../memory/redis.ts";
@@ -27,7 +27,7 @@ import { stopOnSignals } from "../stop-on-signals.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
-import { changeNoticesOf, newsIn, noticesOf } from "./notices.ts";
+import { changeNoticesOf, inboxesOf, newsIn, noticesOf } from "./notices.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 
 /** Beside the planner: what reading how a run stands and changing it may take. */
@@ -76,7 +76,10 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     for (const entry of committed) wakeups.announce(newsOf(entry));
   });
   store.onMessages((messages) => {
-    for (const { namespace, inboxes } of messages) wakeups.announce(newsFor(namespace, { inboxes }));
+    const spoken = [...new Set(messages.flatMap(({ conversation }) => conversation ?? []))];
+    for (const [namespace, inboxes] of inboxesOf(messages)) {
+      wakeups.announce(newsFor(namespace, { inboxes, conversations: spoken }));
+    }
     transport?.publishEvents(noticesOf(messages), "agents");
   });
   store.onChange((changes) => {
@@ -126,7 +129,10 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     allowedHosts: config.allowedHosts,
     logger,
     version,
-    instrument: metrics.time,
+    instrument: (app) => {
+      metrics.time(app);
+      endWithCaller(app);
+    },
   });
   async function stopServing(): Promise<void> {
     isStopping = true;
@@ -137,7 +143,14 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     await orchestrator.stop();
   }
 
-  await mountMcp(app, { fixtures: config.mcpFixtures });
+  await mountMcp(app, {
+    fixtures: config.mcpFixtures,
+    onRunChange: (hear) =>
+      wakeups.subscribe(
+        ({ runId }) => runId && hear(runId),
+        () => {},
+      ),
+  });
   await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await stopServing();
     throw cannotListen(config, error);

@@ -4,25 +4,39 @@ import type { Json, JsonObject } from "../../core/json.ts";
 import type { Change, DeliveredMessage } from "../../store/store.ts";
 import { agentRoutingKey, type OutgoingEvent } from "../../transport/transport.ts";
 
-/** A larger message is told of without its contents. */
+/** Of a larger message only the id is told. */
 const MAX_ENVELOPE_BYTES = 4_096;
 /** Replicas find out by themselves, within a second, whose inbox has a message that more than so many have. */
 const MAX_INBOXES_TOLD = 1_000;
 
-export function noticesOf(messages: readonly DeliveredMessage[]): OutgoingEvent[] {
-  return messages.map((message) => {
-    const { namespace, id, inboxes } = message;
-    const envelope = envelopeOf(message);
-    const isSmall = Buffer.byteLength(JSON.stringify(envelope)) <= MAX_ENVELOPE_BYTES;
-    const body = {
-      v: 1,
-      namespace,
-      id,
-      ...(inboxes.length <= MAX_INBOXES_TOLD && { inboxes }),
-      ...(isSmall && { message: envelope }),
-    };
-    return { routingKey: routingKeyOf(message), body };
-  });
+/** What was committed at once and goes to the same is told of at once: each notice costs the broker as much as a task's hint. */
+export function noticesOf(delivered: readonly DeliveredMessage[]): OutgoingEvent[] {
+  const notices = new Map<string, { namespace: string; inboxes: Set<string>; messages: JsonObject[] }>();
+  for (const message of delivered) {
+    const routingKey = routingKeyOf(message);
+    let notice = notices.get(routingKey);
+    if (!notice) {
+      notice = { namespace: message.namespace, inboxes: new Set(), messages: [] };
+      notices.set(routingKey, notice);
+    }
+    for (const inbox of message.inboxes) notice.inboxes.add(inbox);
+    notice.messages.push(envelopeOf(message));
+  }
+  return Array.from(notices, ([routingKey, { namespace, inboxes, messages }]) => ({
+    routingKey,
+    body: { v: 1, namespace, ...(inboxes.size <= MAX_INBOXES_TOLD && { inboxes: [...inboxes] }), messages },
+  }));
+}
+
+/** By namespace, the names of the agents that have something new. */
+export function inboxesOf(delivered: readonly DeliveredMessage[]): Map<string, string[]> {
+  const names = new Map<string, Set<string>>();
+  for (const { namespace, inboxes } of delivered) {
+    const known = names.get(namespace) ?? new Set();
+    for (const inbox of inboxes) known.add(inbox);
+    names.set(namespace, known);
+  }
+  return new Map(Array.from(names, ([namespace, inboxes]) => [namespace, [...inboxes]]));
 }
 
 export function changeNoticesOf(changes: readonly Change[]): OutgoingEvent[] {
@@ -57,9 +71,9 @@ export function newsIn(notice: Json): HeardOf {
   return { namespace, inboxes, scopes: scope === undefined ? [] : [scope], registry };
 }
 
-/** The message as its inbox shows it, but without times, which only the database knows. */
+/** The message as its inbox shows it, but without times, which only the database knows; of a large one the id alone. */
 function envelopeOf({ id, from, to, type, body, conversation, replyTo, writer }: DeliveredMessage): JsonObject {
-  return {
+  const envelope = {
     id,
     from: { ...from },
     to,
@@ -69,6 +83,7 @@ function envelopeOf({ id, from, to, type, body, conversation, replyTo, writer }:
     reply_to: replyTo,
     writer: writer && { task_id: writer.taskId, attempt: writer.attempt },
   };
+  return Buffer.byteLength(JSON.stringify(envelope)) <= MAX_ENVELOPE_BYTES ? envelope : { id };
 }
 
 function routingKeyOf({ namespace, to }: DeliveredMessage): string {

@@ -51,6 +51,8 @@ const everyMs = {
 /** Rows moved in one transaction of a cascade or an ending. */
 const UPKEEP_BATCH = 1_000;
 const EXPIRE_BATCH = 500;
+/** Each in a transaction of its own. */
+const CONVERSATIONS_PER_TICK = 50;
 const UNANSWERED_BATCH = 200;
 const PRESENCE_BATCH = 500;
 /** Runs looked at in one transaction when deciding whether they have finished. */
@@ -62,7 +64,7 @@ export async function startOrchestrator({
   replan,
   logger,
 }: OrchestratorOptions): Promise<Orchestrator> {
-  const { upkeep } = store;
+  const { upkeep, conversations } = store;
   const announcer = transport && createAnnouncer((events) => transport.publishEvents(events));
   const maybeFinished = new Set<string>();
 
@@ -77,7 +79,8 @@ export async function startOrchestrator({
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
     const told = await upkeep.cascade(UPKEEP_BATCH);
-    return ended + told > 0;
+    const talked = await conversations.tick(CONVERSATIONS_PER_TICK);
+    return ended + told + talked > 0;
   });
   const finish = loop("finish", async () => {
     const batch = [...maybeFinished].slice(0, FINISH_BATCH);

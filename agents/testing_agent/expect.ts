@@ -49,17 +49,18 @@ class Unmet extends Error {
   }
 }
 
-export function failureOf(error: unknown): Failure {
+/** `redact` takes out of a text what nobody should read. */
+export function failureOf(error: unknown, redact: (text: string) => string): Failure {
+  const message = redact(error instanceof Error ? error.message : String(error));
   if (error instanceof Unmet)
-    return { message: error.message, expected: show(error.expected), actual: show(error.actual) };
-  if (error instanceof SkeinError) return { message: error.message, code: error.code };
-  return { message: error instanceof Error ? error.message : String(error) };
+    return { message, expected: show(error.expected, redact), actual: show(error.actual, redact) };
+  return error instanceof SkeinError ? { message, code: error.code } : { message };
 }
 
 /** More of a value than this helps nobody. */
 const MAX_SHOWN = 500;
 
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+function show(value: unknown, redact: (text: string) => string): string {
+  const text = redact(JSON.stringify(value) ?? String(value));
   return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}…`;
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pino } from "pino";
@@ -5,47 +6,61 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../config.ts";
 import { type Embedded, startEmbedded } from "../../embedded.ts";
 import { createClient } from "../../sdk/client.ts";
+import { defects, startDefective } from "./defects.ts";
 import { equal } from "./expect.ts";
-import { runTestingAgent } from "./main.ts";
+import { listScenarios, runTestingAgent } from "./main.ts";
 import { play, type Scenario, TEST_LABEL } from "./scenario.ts";
 import { scenarios } from "./scenarios.ts";
+
+const ADMIN_KEY = "an-admin-key-for-this-test";
 
 function collect() {
   const lines: string[] = [];
   return { lines, log: (line: string) => lines.push(line) };
 }
 
+/** It waits for half a minute: played by `test/e2e/testing-agent.services.test.ts`. */
+const isSlow = ({ name }: Scenario) => name === "agent-lost";
+const quick = scenarios.filter((one) => !isSlow(one)).map(({ name }) => name);
+
+let embedded: Embedded;
+/** What docs/testing-agent.md asks for, and no more. */
+const scopes = ["runs:read", "runs:write", "work", "memory", "messages"] as const;
+let apiKey: string;
+const client = () => createClient({ url: embedded.url, apiKey });
+const connection = () => ({ url: embedded.url, apiKey });
+
+beforeAll(async () => {
+  const config = loadConfig({ PORT: "0", HOST: "0.0.0.0", SKEIN_ADMIN_KEY: ADMIN_KEY });
+  embedded = await startEmbedded({ config, logger: pino({ level: "silent" }), inMemory: true });
+  const admin = createClient({ url: embedded.url, apiKey: ADMIN_KEY });
+  apiKey = (await admin.keys.create({ name: "testing", scopes: [...scopes] })).key;
+});
+
+afterAll(async () => {
+  await embedded?.stop();
+});
+
 describe("the testing agent at a healthy deployment", () => {
-  let embedded: Embedded;
-
-  beforeAll(async () => {
-    const config = loadConfig({ PORT: "0" });
-    embedded = await startEmbedded({ config, logger: pino({ level: "silent" }), inMemory: true });
-  });
-
-  afterAll(async () => {
-    await embedded?.stop();
-  });
-
-  it("passes every scenario, twice in a row, and leaves nothing running", { timeout: 120_000 }, async () => {
-    for (let round = 0; round < 2; round++) {
-      const { lines, log } = collect();
-      const report = await runTestingAgent({ url: embedded.url, log });
-      expect(report.results.filter(({ failure }) => failure)).toEqual([]);
-      expect(report).toMatchObject({ passed: scenarios.length, failed: 0 });
-      expect(lines).toHaveLength(scenarios.length + 1);
-      expect(lines[0]).toMatch(/^✓ hello-diamond +\d+ ms {2}A diamond/);
-      expect(lines.at(-1)).toContain(`All ${scenarios.length} scenarios passed`);
-    }
-    const client = createClient({ url: embedded.url });
-    expect((await client.runs.list({ status: "running" })).data).toEqual([]);
-    const live = (await client.agents.list()).data.filter(({ status }) => status === "live");
-    expect(live.map(({ kind }) => kind)).toEqual(["executor"]);
+  it("passes its scenarios, and leaves nothing but history", { timeout: 120_000 }, async () => {
+    const { lines, log } = collect();
+    const report = await runTestingAgent({ ...connection(), only: quick, log });
+    expect(report.results.filter(({ failure }) => failure)).toEqual([]);
+    expect(report).toMatchObject({ passed: quick.length, failed: 0 });
+    expect(lines).toHaveLength(quick.length + 1);
+    expect(lines[0]).toMatch(/^✓ hello-diamond +\d+ ms {2}A diamond/);
+    expect(lines.at(-1)).toContain(`All ${quick.length} scenarios passed`);
+    for (const status of ["running", "paused"]) expect((await client().runs.list({ status })).data).toEqual([]);
+    const agents = (await client().agents.list({ limit: 1_000 })).data;
+    expect(agents.filter(({ status }) => status === "live").map(({ kind }) => kind)).toEqual(["executor"]);
+    const names = agents.filter(({ kind }) => kind === "external").map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(quick.length);
+    for (const name of names) expect([name, await belongingsOf(name)]).toEqual([name, []]);
   });
 
   it("plays only the scenarios that are asked for, and reports them as JSON", async () => {
     const { lines, log } = collect();
-    const report = await runTestingAgent({ url: embedded.url, only: ["bad-input", "pictures"], json: true, log });
+    const report = await runTestingAgent({ ...connection(), only: ["bad-*", "pictures"], json: true, log });
     expect(report.results.filter(({ failure }) => failure)).toEqual([]);
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0]!)).toMatchObject({
@@ -59,41 +74,127 @@ describe("the testing agent at a healthy deployment", () => {
     });
   });
 
-  it("refuses a scenario that does not exist, naming those that do", async () => {
-    const asked = runTestingAgent({ url: embedded.url, only: ["hello"], log: () => {} });
-    await expect(asked).rejects.toMatchObject({
-      code: "REQUEST_INVALID",
-      message: expect.stringContaining("bad-input"),
-    });
+  it("ends when it is interrupted, and sweeps behind it", async () => {
+    const stop = new AbortController();
+    const { lines, log } = collect();
+    const only = ["pictures", "agent-lost"];
+    const asked = runTestingAgent({ ...connection(), only, log, interrupt: stop.signal });
+    const statuses = async () =>
+      (await client().agents.list()).data.filter(({ name }) => name.endsWith("agent-lost")).map(({ status }) => status);
+    await expect.poll(statuses, { timeout: 10_000 }).toEqual(["live"]);
+    stop.abort();
+    const report = await asked;
+    expect(report.results.at(-1)).toMatchObject({ name: "agent-lost", failure: { message: "It was interrupted." } });
+    expect(lines.at(-1)).toMatch(/ of \d scenarios failed /);
+    expect(await statuses()).toEqual(["left"]);
   });
 
-  it("says what a failed scenario was doing, and cancels and leaves behind it", async () => {
+  it("is described in docs/testing-agent.md, scenario by scenario", () => {
+    const text = readFileSync(new URL("../../docs/testing-agent.md", import.meta.url), "utf8");
+    const rows = [...text.matchAll(/^\| \[(.+?)\]\((.+?)\) +\| (.+?) +\|$/gm)].map(([, ...cells]) => cells);
+    expect(rows).toEqual(
+      scenarios.map(({ name, title }) => [name, `../agents/testing_agent/scenarios/${name}.ts`, title]),
+    );
+    expect(text).toContain(`1 of ${scenarios.length} scenarios failed`);
+    for (const scope of scopes) expect(text).toContain(`\`${scope}\``);
+  });
+
+  it("tells what goes on, and in the end takes it back", async () => {
+    const told: (string | undefined)[] = [];
+    const progress = (line: string | undefined) => told.push(line);
+    await runTestingAgent({ ...connection(), only: ["pictures"], log: () => {}, progress });
+    expect(told[0]).toBe("0/1 · pictures: run two tasks");
+    expect(told).toContain("0/1 · pictures: draw the timeline as svg");
+    expect(told.at(-1)).toBeUndefined();
+  });
+
+  it("refuses a scenario that does not exist, naming those that do", async () => {
+    for (const only of ["hello", "*-hello", ".*"]) {
+      const asked = runTestingAgent({ ...connection(), only: [only], log: () => {} });
+      await expect(asked).rejects.toMatchObject({
+        code: "REQUEST_INVALID",
+        message: expect.stringContaining("bad-input"),
+      });
+    }
+  });
+
+  it("lists scenarios without asking anybody", () => {
+    const { lines, log } = collect();
+    listScenarios({ only: ["message-*"], log });
+    expect(lines.map((line) => line.split(/ {2,}/)[0])).toEqual([
+      "message-direct",
+      "message-topic",
+      "message-broadcast",
+    ]);
+    const json = collect();
+    listScenarios({ json: true, log: json.log });
+    expect(JSON.parse(json.lines.join("\n"))).toHaveLength(scenarios.length);
+  });
+});
+
+/** What a name has, of all that can belong to one. */
+async function belongingsOf(name: string): Promise<unknown[]> {
+  const data = client().agentData(name);
+  const found = await Promise.all([
+    data.state.read().catch(() => []),
+    data.working.read().catch(() => []),
+    data.memory.list().then((page) => page.data),
+    // What was said to all while an agent left is gone half a minute later.
+    data.inbox.read().then(({ messages }) => messages.filter(({ to }) => Object(to).broadcast !== true)),
+    data.subscriptions.list().then((page) => page.data),
+    // Scopes are called as agents are.
+    client()
+      .memory(name.replace(/-(ann|bob)$/, ""))
+      .list()
+      .then((page) => page.data),
+  ]);
+  return found.flat();
+}
+
+describe("a scenario that fails", () => {
+  it("says what it was doing, what it expected, and with which requests", async () => {
     let runId = "";
     const failing: Scenario = {
       name: "failing",
       title: "Two is three",
-      async play({ unique, submit, join, step }) {
+      async play({ client, unique, submit, join, claim, report, step }) {
         step("prepare");
-        await join(unique);
-        runId = (await submit({ definition: { name: "failing", tasks: [{ id: "a", capability: unique }] } })).id;
+        const agent = await join(unique);
+        const definition = { name: "failing", tasks: [{ id: "a", capability: unique, input: "it's" }] };
+        runId = (await submit({ definition })).id;
         step("compare");
-        equal("the sum", { sum: 2 }, { sum: 3 });
+        const lease = await claim(agent);
+        await client.runs.get(runId);
+        await client.runs.get(runId);
+        await report(agent, { ...lease, outcome: "completed" } as never).catch(() => {});
+        equal(`the sum of ${lease.lease_token}`, { sum: lease.lease_token }, { sum: agent.authorization });
       },
     };
-    const result = await play(failing, { url: embedded.url });
+    const result = await play(failing, connection());
+    const base = embedded.url;
     expect(result).toMatchObject({
       step: "compare",
-      failure: { message: "Not as expected: the sum", expected: '{"sum":3}', actual: '{"sum":2}' },
+      failure: {
+        message: "Not as expected: the sum of $LEASE_TOKEN",
+        expected: '{"sum":{"authorization":"Bearer $AGENT_TOKEN"}}',
+        actual: '{"sum":"$LEASE_TOKEN"}',
+      },
     });
-    const client = createClient({ url: embedded.url });
-    const { labels, ending, status } = await client.runs.get(runId);
+    expect(result.requests).toEqual([
+      expect.stringMatching(
+        `^curl -X POST '${base}/v1/tasks/claim' -H "authorization: Bearer \\$AGENT_TOKEN" -H 'content-type: application/json' -d '{.*}'  # 200$`,
+      ),
+      `curl '${base}/v1/runs/${runId}' -H "authorization: Bearer $SKEIN_API_KEY"  # 200, 2 times`,
+      expect.stringMatching(/"lease_token":"'"\$LEASE_TOKEN"'",.*"input":"it'\\''s".*# 400 REQUEST_INVALID$/),
+    ]);
+    const { labels, ending, status } = await client().runs.get(runId);
     expect(labels).toMatchObject({ [TEST_LABEL]: "failing" });
     expect(ending || status === "cancelled").toBe(true);
-    const agents = (await client.agents.list()).data.filter(({ name }) => name.startsWith("failing-"));
+    const agents = (await client().agents.list()).data.filter(({ name }) => name.endsWith("-failing"));
     expect(agents.map((agent) => agent.status)).toEqual(["left"]);
   });
 
-  it("ends a scenario at its deadline", async () => {
+  it("ends at its deadline", async () => {
     const endless: Scenario = {
       name: "endless",
       title: "This never comes",
@@ -103,8 +204,39 @@ describe("the testing agent at a healthy deployment", () => {
         return new Promise(() => {});
       },
     };
-    const result = await play(endless, { url: embedded.url });
+    const result = await play(endless, connection());
     expect(result).toMatchObject({ step: "wait for work", failure: { message: "It has not ended within 0.1 s." } });
+  });
+});
+
+describe.concurrent("a deployment with a defect", { timeout: 60_000 }, () => {
+  /** What does not come is waited for so long; what comes has more time. */
+  const PATIENCE_MS = 4_000;
+
+  it.each(defects)("that $what is found out", async ({ noticedBy, waitedAtBy = {}, ...defect }) => {
+    const { url, close } = await startDefective(embedded.url, defect);
+    try {
+      const results = await Promise.all(
+        scenarios
+          .filter(({ name }) => noticedBy.includes(name) || name in waitedAtBy)
+          .map((one) => play(one.name in waitedAtBy ? { ...one, deadlineMs: PATIENCE_MS } : one, { url, apiKey })),
+      );
+      const passed = results.filter(({ failure }) => !failure).map(({ name }) => name);
+      expect(passed).toEqual([]);
+      const late = results.filter(({ failure }) => failure?.message.startsWith("It has not ended"));
+      expect(Object.fromEntries(late.map(({ name, step }) => [name, step]))).toEqual(waitedAtBy);
+      for (const { requests } of results) expect(requests!.join("\n")).toContain(`curl`);
+      const told = JSON.stringify(results);
+      expect(told).not.toContain(apiKey);
+      expect(told).not.toMatch(/ska_|skk_/);
+    } finally {
+      await close();
+    }
+  });
+
+  it("is what every scenario finds out: none passes whatever happens", () => {
+    const finding = defects.flatMap(({ noticedBy, waitedAtBy = {} }) => [...noticedBy, ...Object.keys(waitedAtBy)]);
+    expect([...new Set(finding)].sort()).toEqual(scenarios.map(({ name }) => name).sort());
   });
 });
 
@@ -120,15 +252,17 @@ describe("the testing agent at a broken deployment", () => {
     await new Promise<void>((resolve) => server!.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const { lines, log } = collect();
-    const report = await runTestingAgent({ url, log });
-    expect(report).toMatchObject({ passed: 0, failed: scenarios.length });
+    // Streams are tried again for some time.
+    const only = quick.filter((name) => name !== "registry-watched");
+    const report = await runTestingAgent({ url, only, log });
+    expect(report).toMatchObject({ passed: 0, failed: only.length });
     for (const { failure, step } of report.results) {
       expect(step).toBeTruthy();
-      expect(JSON.stringify(failure)).toMatch(/out of order|INTERNAL/);
+      expect(JSON.stringify(failure)).toMatch(/out of order|INTERNAL|JSON/);
     }
     expect(lines[0]).toMatch(/^✗ hello-diamond/);
     expect(lines.join("\n")).toContain("    while     submit a diamond\n    failed    INTERNAL: ");
-    expect(lines.at(-1)).toBe(`${scenarios.length} of ${scenarios.length} scenarios failed at ${url}.`);
+    expect(lines.at(-1)).toBe(`${only.length} of ${only.length} scenarios failed at ${url}.`);
   });
 
   it("does not begin where nobody answers", async () => {

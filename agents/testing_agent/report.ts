@@ -1,12 +1,17 @@
 /** The report, for people in a terminal and for programs. */
-import type { TestReport } from "./main.ts";
-import type { ScenarioResult } from "./scenario.ts";
+import type { Scenario, ScenarioResult } from "./scenario.ts";
 
-const NAME_WIDTH = 18;
+export interface TestReport {
+  passed: number;
+  failed: number;
+  results: ScenarioResult[];
+}
+
+const NAME_WIDTH = 20;
 const TIME_WIDTH = 9;
 
-/** One row of the table; under a failure, what it was doing and what it expected. */
-export function resultLines({ name, title, durationMs, step, failure }: ScenarioResult): string[] {
+/** One row of the table; under a failure, what it was doing, what it expected, and the requests that show it. */
+export function resultLines({ name, title, durationMs, step, failure, requests = [] }: ScenarioResult): string[] {
   const row = `${failure ? "✗" : "✓"} ${name.padEnd(NAME_WIDTH)}${`${durationMs} ms`.padStart(TIME_WIDTH)}  ${title}`;
   if (!failure) return [row];
   const { code, message, expected, actual } = failure;
@@ -15,6 +20,7 @@ export function resultLines({ name, title, durationMs, step, failure }: Scenario
     `    while     ${step}`,
     `    failed    ${code ? `${code}: ` : ""}${message}`,
     ...(expected === undefined ? [] : [`    expected  ${expected}`, `    actual    ${actual}`]),
+    ...requests.map((line) => `    ${line}`),
   ];
 }
 
@@ -24,12 +30,30 @@ export function summaryLine(url: string, { passed, failed }: TestReport, what = 
 }
 
 export function reportJson(url: string, { passed, failed, results }: TestReport): string {
-  const rows = results.map(({ name, title, durationMs, step, failure }) => ({
+  const rows = results.map(({ name, title, durationMs, step, failure, requests }) => ({
     name,
     title,
     status: failure ? "failed" : "passed",
     duration_ms: durationMs,
-    ...(failure && { step, failure }),
+    ...(failure && { step, failure, requests }),
   }));
   return JSON.stringify({ url, passed, failed, results: rows }, null, 2);
+}
+
+/** What there is to play. */
+export function listLines(scenarios: readonly Scenario[]): string[] {
+  return scenarios.map(({ name, title }) => `${name.padEnd(NAME_WIDTH)}  ${title}`);
+}
+
+export function listJson(scenarios: readonly Scenario[]): string {
+  return JSON.stringify(
+    scenarios.map(({ name, title }) => ({ name, title })),
+    null,
+    2,
+  );
+}
+
+/** One line about what goes on: `12/36 · agent-lost: be silent for 30 s`. */
+export function progressLine(done: number, total: number, playing: ReadonlyMap<string, string>): string {
+  return [`${done}/${total}`, ...[...playing].map(([name, step]) => `${name}: ${step}`)].join(" · ");
 }

@@ -1,8 +1,9 @@
 /** What a scenario is, and how one is played: on a stage of its own, with a deadline, and swept clean behind it. */
 import { randomUUID } from "node:crypto";
-import type { RunEvent } from "../../core/event.ts";
+import { isTaskFact, type RunEvent } from "../../core/event.ts";
+import type { RegisterAgentBody } from "../../core/protocol/agents.ts";
 import type { RunBody, SubmitBody } from "../../core/protocol/runs.ts";
-import type { LeaseBody } from "../../core/protocol/tasks.ts";
+import type { LeaseBody, ReportItem } from "../../core/protocol/tasks.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import {
   type AgentClient,
@@ -13,6 +14,7 @@ import {
   type SubmitOptions,
 } from "../../sdk/client.ts";
 import { type Failure, failureOf } from "./expect.ts";
+import { createRecorder } from "./record.ts";
 
 export interface Scenario {
   /** What it is chosen by. */
@@ -31,24 +33,52 @@ export interface ScenarioResult {
   /** What it was doing when it failed. */
   step?: string;
   failure?: Failure;
+  /** Of a failure: the requests of that step, as lines for a shell. */
+  requests?: string[];
+}
+
+export interface PlayOptions {
+  /** Part of all names; default: one of its own. */
+  playId?: string;
+  /** Told of each step as it begins. */
+  onStep?: (what: string) => void;
+  /** Ends it before its time, as failed, and swept like any other. */
+  interrupt?: AbortSignal;
+}
+
+export interface Member extends AgentClient {
+  /** Others speak to it by this. */
+  name: string;
+  /** The whole API, with the agent's token. */
+  api: Client;
+  /** The header by which requests are the agent's. */
+  authorization: Record<string, string>;
 }
 
 export interface Stage {
   client: Client;
-  /** Found nowhere else in the deployment: for labels, capabilities and idempotency keys. */
+  /** Found nowhere else in the deployment: for labels, capabilities, topics, scopes and idempotency keys. */
   unique: string;
-  /** Aborted when the scenario's deadline has passed. */
+  /** Aborted when the scenario is over, or its deadline has passed. */
   signal: AbortSignal;
+  /** How to connect clients of other kinds; they are recorded, too. */
+  connection: ClientOptions;
   /** Says what comes next; a failure is reported with it. */
   step(what: string): void;
   /** Submits a run labelled as a test. It is cancelled behind the scenario if it is still open then. */
   submit(body: SubmitBody, options?: SubmitOptions): Promise<RunBody>;
+  /** Looks after a run that came about otherwise, as if it had been submitted here. */
+  adopt(runId: string): void;
   /** The run's events from the first to the last, read as a stream. */
   watch(runId: string): Promise<RunEvent[]>;
-  /** Registers an agent that offers one capability. It leaves behind the scenario. */
-  join(capability: string): Promise<AgentClient>;
+  /** The first event of the type, of the task if one is named, as soon as it has come. */
+  hear(runId: string, type: RunEvent["type"], task?: string): Promise<RunEvent>;
+  /** Registers an agent. It leaves behind the scenario, and what it has kept and been told goes with it. */
+  join(offers: string | RegisterAgentBody["capabilities"], role?: string): Promise<Member>;
   /** The next task that the agent is given. */
   claim(agent: AgentClient): Promise<LeaseBody>;
+  /** Reports one attempt: `accepted`, or why not. */
+  report(agent: AgentClient, item: ReportItem): Promise<string | undefined>;
 }
 
 /** Runs carry it, so that people can tell tests from work. */
@@ -56,65 +86,118 @@ export const TEST_LABEL = "skein-test";
 const DEFAULT_DEADLINE_MS = 60_000;
 /** Seconds of one long-poll. */
 const CLAIM_WAIT_SECONDS = 5;
+/** Shared keys of one page. */
+const SWEPT_AT_ONCE = 100;
 
-/** Plays one scenario to its end, its failure or its deadline. Never rejects. */
-export async function play(scenario: Scenario, connection: ClientOptions): Promise<ScenarioResult> {
-  const { name, title, deadlineMs = DEFAULT_DEADLINE_MS } = scenario;
-  const startedAt = performance.now();
-  const stage = setStage(name, connection, AbortSignal.timeout(deadlineMs));
-  let failure: Failure | undefined;
-  try {
-    await Promise.race([scenario.play(stage), passing(stage.signal, deadlineMs)]);
-  } catch (error) {
-    failure = failureOf(error);
-  }
-  const result = { name, title, durationMs: Math.round(performance.now() - startedAt) };
-  await stage.sweep();
-  return failure ? { ...result, step: stage.lastStep(), failure } : result;
+/** Names of one play of the testing agent begin with it. */
+export function newPlayId(): string {
+  return `test-${randomUUID().slice(-12)}`;
 }
 
-function passing(deadline: AbortSignal, deadlineMs: number): Promise<never> {
+/** Plays one scenario to its end, its failure or its deadline. Never rejects. */
+export async function play(
+  scenario: Scenario,
+  connection: ClientOptions,
+  { playId = newPlayId(), onStep = () => {}, interrupt = new AbortController().signal }: PlayOptions = {},
+): Promise<ScenarioResult> {
+  const { name, title, deadlineMs = DEFAULT_DEADLINE_MS } = scenario;
+  const startedAt = performance.now();
+  const over = new AbortController();
+  const deadline = AbortSignal.timeout(deadlineMs);
+  const recorder = createRecorder(connection);
+  let lastStep = "beginning";
+  const stage = setStage(name, {
+    connection: { ...connection, fetch: recorder.fetch },
+    unique: `${playId}-${name}`,
+    playId,
+    signal: AbortSignal.any([over.signal, deadline, interrupt]),
+    step: (what) => {
+      lastStep = what;
+      recorder.nextStep();
+      onStep(what);
+    },
+  });
+  let failed: Pick<ScenarioResult, "failure" | "step" | "requests"> = {};
+  try {
+    await Promise.race([
+      scenario.play(stage),
+      passing(deadline, `It has not ended within ${deadlineMs / 1000} s.`),
+      passing(interrupt, "It was interrupted."),
+    ]);
+  } catch (error) {
+    const failure = failureOf(error, recorder.redact);
+    failed = { step: recorder.redact(lastStep), failure, requests: recorder.curlLines() };
+  }
+  const durationMs = Math.round(performance.now() - startedAt);
+  over.abort();
+  await stage.sweep();
+  return { name, title, durationMs, ...failed };
+}
+
+function passing(end: AbortSignal, reason: string): Promise<never> {
   return new Promise((_, reject) => {
-    const refuse = () => reject(new Error(`It has not ended within ${deadlineMs / 1000} s.`));
-    deadline.addEventListener("abort", refuse, { once: true });
+    end.addEventListener("abort", () => reject(new Error(reason)), { once: true });
   });
 }
 
 interface PreparedStage extends Stage {
-  lastStep(): string;
-  /** Leaves nothing running. What cannot be swept is left to its deadlines: the scenario's verdict stands. */
+  /** Leaves nothing behind but history. What cannot be swept is left to its deadlines: the scenario's verdict stands. */
   sweep(): Promise<void>;
 }
 
-function setStage(name: string, connection: ClientOptions, signal: AbortSignal): PreparedStage {
+interface StageOptions extends Pick<Stage, "connection" | "unique" | "signal" | "step"> {
+  playId: string;
+}
+
+function setStage(name: string, { connection, unique, playId, signal, step }: StageOptions): PreparedStage {
   const client = createClient(connection);
-  const unique = `${name}-${randomUUID()}`;
-  const runs = new Set<string>();
-  const agents: AgentClient[] = [];
-  let lastStep = "beginning";
+  // Promises: what is under way when a scenario ends has to be swept, too.
+  const runs: Promise<string | undefined>[] = [];
+  const members: Promise<Member | undefined>[] = [];
+  const nothing = () => undefined;
+
+  async function register(member: string, capabilities: RegisterAgentBody["capabilities"]): Promise<Member> {
+    const registered = await client.agents.register({ name: member, kind: "external", capabilities });
+    const authorization = { authorization: `Bearer ${registered.agent_token}` };
+    const api = createClient({ ...connection, apiKey: registered.agent_token });
+    return { ...createAgentClient(connection, registered), name: member, api, authorization };
+  }
+
   return {
     client,
     unique,
     signal,
-    step: (what) => {
-      lastStep = what;
-    },
-    lastStep: () => lastStep,
+    connection,
+    step,
     async submit(body, options) {
-      const run = await client.runs.submit({ ...body, labels: { ...body.labels, [TEST_LABEL]: name } }, options);
-      runs.add(run.id);
-      return run;
+      signal.throwIfAborted();
+      const labels = { ...body.labels, [TEST_LABEL]: name, [`${TEST_LABEL}-play`]: playId };
+      const submitted = client.runs.submit({ ...body, labels }, options);
+      runs.push(submitted.then(({ id }) => id, nothing));
+      return submitted;
+    },
+    adopt: (runId) => {
+      runs.push(Promise.resolve(runId));
     },
     async watch(runId) {
       const events: RunEvent[] = [];
       for await (const event of client.runs.events(runId, undefined, signal)) events.push(event);
       return events;
     },
-    async join(capability) {
-      const registered = await client.agents.register({ name: unique, kind: "external", capabilities: [capability] });
-      const agent = createAgentClient(connection, registered);
-      agents.push(agent);
-      return agent;
+    async hear(runId, type, task) {
+      for await (const event of client.runs.events(runId, undefined, signal)) {
+        if (event.type === type && (task === undefined || (isTaskFact(event) && event.key === task))) return event;
+      }
+      throw new Error(`The run ${runId} ended without ${type}${task === undefined ? "" : ` of ${task}`}.`);
+    },
+    async join(offers, role) {
+      signal.throwIfAborted();
+      const joining = register(
+        role === undefined ? unique : `${unique}-${role}`,
+        typeof offers === "string" ? [offers] : offers,
+      );
+      members.push(joining.catch(nothing));
+      return joining;
     },
     async claim(agent) {
       for (;;) {
@@ -123,8 +206,16 @@ function setStage(name: string, connection: ClientOptions, signal: AbortSignal):
         if (tasks[0]) return tasks[0];
       }
     },
+    async report(agent, item) {
+      const { reports } = await agent.report({ request_id: randomUUID(), reports: [item] });
+      return reports[0]?.result;
+    },
     async sweep() {
-      await Promise.allSettled([...agents.map((agent) => agent.leave()), ...[...runs].map((id) => cancel(client, id))]);
+      const open = (await Promise.all(runs)).filter((id) => id !== undefined);
+      await Promise.allSettled([...new Set(open)].map((id) => cancel(client, id)));
+      const there = (await Promise.all(members)).filter((member) => member !== undefined);
+      if (there[0]) await Promise.allSettled([forgetShared(there[0], unique)]);
+      await Promise.allSettled(there.map((member) => leaveEmpty(member)));
     },
   };
 }
@@ -134,7 +225,34 @@ async function cancel(client: Client, runId: string): Promise<void> {
   if (!isTerminalRun(status)) await client.runs.cancel(runId, "the test is over");
 }
 
+/** A name outlives its agent: what belongs to it would stay for whoever comes under it. */
+async function leaveEmpty({ data, leave }: Member): Promise<void> {
+  const topics = data.subscriptions.list().then(({ data: all }) => {
+    return Promise.allSettled(all.map(({ topic }) => data.subscriptions.remove(topic)));
+  });
+  const read = data.inbox.read({ limit: 1_000 }).then(({ messages }) => {
+    if (messages.length > 0) return data.inbox.acknowledge(messages.map(({ id }) => id));
+  });
+  await Promise.allSettled([topics, read, data.memory.forget(), data.state.delete(), data.working.delete()]);
+  await leave();
+}
+
+async function forgetShared(member: Member, scope: string): Promise<void> {
+  const { data } = await member.memory(scope).list({ limit: SWEPT_AT_ONCE });
+  await Promise.allSettled(data.map(({ key }) => member.memory(scope).delete(key)));
+}
+
 /** What an attempt is named by in heartbeats, reports and releases. */
 export function proofOf({ task_id, attempt, lease_token }: LeaseBody) {
   return { task_id, attempt, lease_token };
+}
+
+/** A success to report. */
+export function completed(lease: LeaseBody, output: ReportItem["output"]): ReportItem {
+  return { ...proofOf(lease), outcome: "completed", ...(output !== undefined && { output }) };
+}
+
+/** A failure to report that no attempt will mend. */
+export function broken(lease: LeaseBody, code: string, message: string): ReportItem {
+  return { ...proofOf(lease), outcome: "failed", error: { code, message, retryable: false } };
 }

@@ -126,7 +126,7 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
         tags: ["messages"],
         summary: "Read an agent's inbox",
         description:
-          "What it has not acknowledged, the oldest first; long-polls up to `wait` seconds. The same messages come again until they are acknowledged. With `Accept: text/event-stream` a stream of them, each once, without end; `Last-Event-ID` resumes it after that message.",
+          "What it has not acknowledged, the oldest first; long-polls up to `wait` seconds. The same messages come again until they are acknowledged, unless `cursor` says where to read on. With `Accept: text/event-stream` a stream of them, each once, without end; `Last-Event-ID` resumes it after that message.",
         ...withMessages,
         params: ownerParams,
         querystring: inboxQuery,
@@ -145,15 +145,16 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
     async (request, reply) => {
       const name = await ownerOf(store, request, "messages");
       const { namespace } = request.principal;
-      const { limit, wait } = request.query;
+      const { limit, wait, cursor } = request.query;
       if (streams.isAskedFor(request)) {
         const after = numberOf(request.headers["last-event-id"]) ?? 0;
         await streams.open(request, reply, (stream) => tell(stream, { namespace, name, after }));
         return reply;
       }
       const gone = goneSignal(reply);
-      const page = await readWithin({ namespace, name, limit }, wait * 1000, gone);
-      return { messages: page.messages.map(messageBody) };
+      const after = Number(cursor ?? 0);
+      const { messages } = await readWithin({ namespace, name, limit, after }, wait * 1000, gone);
+      return { messages: messages.map(messageBody), next_cursor: `${messages.at(-1)?.number ?? after}` };
     },
   );
 

@@ -9,6 +9,7 @@ import { SkeinError } from "../../core/errors.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import { compileSchema } from "../../core/schema.ts";
 import type { TaskDefinition } from "../../core/workflow.ts";
+import { createAgentClient } from "../../sdk/client.ts";
 import { adminKey, type Deployment, startDeployment, until } from "../../test/deployment.ts";
 import { findPython, howToGetPython } from "../../test/services/python.ts";
 import { freshDatabase } from "../../test/services.ts";
@@ -319,6 +320,28 @@ describe.skipIf(!python)("what an agent in Python keeps and tells others", () =>
     expect(await kept().state.read()).toMatchObject({ document: { count: 41 } });
     expect(await work("py.forget")).toMatchObject({ status: "completed" });
     await expect(kept().state.read()).rejects.toMatchObject({ code: "STATE_NOT_FOUND" });
+  });
+
+  it("is asked of others, who reply or do not, and heard of by topic", async () => {
+    const client = deployment.client();
+    const registered = await client.agents.register({ name: "oracle", capabilities: ["none"], kind: "external" });
+    const oracle = createAgentClient({ url: client.url }, registered);
+    const answering = (async () => {
+      for await (const { id, from, body } of oracle.data.inbox.stream()) {
+        await oracle.send([{ to: from.name, reply_to: id, body: { heard: body } }]);
+        return;
+      }
+    })();
+    const asked = await work("py.ask", { to: "oracle", question: "why", within: "20s" });
+    expect(asked).toMatchObject({ status: "completed", output: ["oracle", { heard: { question: "why" } }] });
+    await answering;
+    expect((await kept().subscriptions.list()).data.map(({ topic }) => topic)).toEqual(["python"]);
+    const unheard = await settle({
+      capability: "py.ask",
+      input: { to: "nobody", question: "?", within: "10ms" },
+      retry: { max_attempts: 1 },
+    });
+    expect(unheard).toMatchObject({ status: "failed", error: { code: "NO_REPLY" } });
   });
 
   it("loses no update of handlers that contend for it", async () => {

@@ -44,7 +44,7 @@ from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Union
 
 __all__ = [
     "Agent", "AgentInbox", "AgentMemory", "AgentState", "Cancelled", "Context", "NonRetryableError", "RetryAfterError", "SkeinError", "TaskError", "TaskLog",
-    "TestContext", "executor", "main", "perform", "run", "start",
+    "TestContext", "Turn", "executor", "main", "participate", "perform", "run", "start",
 ]  # fmt: skip
 
 log = logging.getLogger("skein")
@@ -86,6 +86,8 @@ PRESENCE_S = 10.0
 NEWS_GAP_S = 0.2
 TICK_S = 0.1
 ANSWER_WITHIN_S = 10.0
+# A reply is waited for this long at a time, so that whoever waits hears of a cancel.
+ASK_WAIT_S = 2
 MIN_ANSWER_S = 0.25
 # Reports are repeated this long: a lease lives on for one after the last heartbeat, and an outage adds another.
 PATIENCE_LEASES = 2
@@ -648,10 +650,23 @@ class AgentInbox:
                 _require_room(self.acknowledged, MAX_BATCH, "acknowledgements")
                 self.acknowledged.append(one)
 
+    def subscribe(self, topic: str) -> None:
+        """From now on the agent has what is said to the topic, also while it is away."""
+        self._data.subscribe(topic, True)
+
+    def unsubscribe(self, topic: str) -> None:
+        """From now on it has not; what has come stays."""
+        self._data.subscribe(topic, False)
+
 
 def _require_room(effects: list, most: int, what: str) -> None:
     if len(effects) >= most:
         raise NonRetryableError(f"One attempt brings at most {most} {what}.", code="AGENT_DATA_TOO_LARGE")
+
+
+def _message(to: Union[str, dict], body: Json, said: dict) -> dict:
+    message = {"to": to, "body": body, **{name: value for name, value in said.items() if value is not None}}
+    return _copy(_required(message, "The message"))
 
 
 def _copy(value: Json) -> Json:
@@ -672,6 +687,12 @@ class _Data:
         raise NotImplementedError
 
     def inbox(self, limit: int, wait: float) -> list:
+        raise NotImplementedError
+
+    def subscribe(self, topic: str, wanted: bool) -> None:
+        raise NotImplementedError
+
+    def ask(self, message: dict) -> dict:
         raise NotImplementedError
 
     def pause(self, seconds: float) -> None:
@@ -706,6 +727,7 @@ class Context:
         """What the attempt used up (tokens, money, …), as a JSON object: stored with the task."""
         self.emitted: list = []
         self.spawned: list = []
+        self._data = data
         self.state = AgentState(data)
         """The agent's one document, which outlives the attempt, and the agent."""
         self.memory = AgentMemory(data)
@@ -743,7 +765,7 @@ class Context:
 
     def send(
         self,
-        to: str,
+        to: Union[str, dict],
         body: Json,
         type: Optional[str] = None,
         conversation: Optional[str] = None,
@@ -751,18 +773,39 @@ class Context:
         key: Optional[str] = None,
         ttl: Optional[str] = None,
         must_route: bool = False,
+        expects_reply: Optional[str] = None,
     ) -> None:
         """
-        Sends a message to an agent, by name or by id, when this attempt succeeds: exactly once, from this agent. It waits in
-        the inbox of that name, also while nobody is there, unless it `must_route`: then the attempt fails with
-        AGENT_NOT_FOUND. Under one `key` the agent sends one message, whichever task it is. `ttl` is by default "7d".
+        Sends a message to an agent, by name or by id, to `{"topic": …}` or to `{"broadcast": True}`, when this attempt
+        succeeds: exactly once, from this agent. It waits in the inbox of that name, also while nobody is there, unless it
+        `must_route`: then the attempt fails with AGENT_NOT_FOUND. Under one `key` the agent sends one message, whichever task
+        it is. `ttl` is by default "7d". With `expects_reply`, such as "1h", a message of the type `no_reply` comes if no
+        other has come by then whose `reply_to` is this one.
         """
         _require_room(self.sent, MAX_MESSAGES, "messages")
-        said = {"type": type, "conversation": conversation, "reply_to": reply_to, "key": key, "ttl": ttl}
-        message = {"to": to, "body": body, **{name: value for name, value in said.items() if value is not None}}
-        if must_route:
-            message["must_route"] = True
-        self.sent.append(_copy(_required(message, "The message")))
+        said = {
+            "type": type, "conversation": conversation, "reply_to": reply_to, "key": key, "ttl": ttl,
+            "must_route": must_route or None, "expects_reply": expects_reply,
+        }  # fmt: skip
+        self.sent.append(_message(to, body, said))
+
+    def ask(
+        self,
+        to: Union[str, dict],
+        body: Json,
+        within: str = "30s",
+        type: Optional[str] = None,
+        conversation: Optional[str] = None,
+    ) -> dict:
+        """
+        Sends a message now, and waits for its reply, a dict of `from`, `body` and more: the first message whose `reply_to` it
+        is. Raises a TaskError with the code NO_REPLY when none has come `within` that time. A repeated attempt asks again.
+        """
+        said = {"type": type, "conversation": conversation, "key": str(uuid.uuid4()), "expects_reply": within}
+        reply = self._data.ask(_message(to, body, said))
+        if reply["from"]["kind"] == "system":
+            raise TaskError(f"Nobody replied within {within}", code="NO_REPLY")
+        return reply
 
     def check(self) -> None:
         """Raises `Cancelled` if nobody wants the outcome any more."""
@@ -782,6 +825,7 @@ class TestContext(Context):
     """
     For `perform`: any field of the context can be given, and what the handler did is there afterwards. Of `state` that is the
     document there is, of `memory` a list of `{"type": …, "content": …}` (the oldest first), of `inbox` a list of messages.
+    `replies` are what `ask` gets, in turn; then nobody replies.
     """
 
     __test__ = False  # pytest: this is not a test
@@ -793,11 +837,16 @@ class TestContext(Context):
         self.idempotency_key = "idempotency-1"
         self.notes: list = []
         """Progress notes, in order."""
+        self.asked: list = data.asked
+        """Messages that the handler asked for a reply to, in order."""
+        self.topics: set = data.topics
+        """What the agent is subscribed to."""
         for name, value in fields.items():
+            if name in _DataInMemory.fields:
+                continue
             if not hasattr(self, name):
                 raise TypeError(f"A context has no {name!r}")
-            if name not in _DataInMemory.fields:
-                setattr(self, name, value)
+            setattr(self, name, value)
 
     def progress(self, note: Json) -> None:
         self.notes.append(_required(note, "The progress note"))
@@ -809,7 +858,7 @@ class TestContext(Context):
 class _DataInMemory(_Data):
     """As the server has it, but that it looks for words in the simplest way, and that nothing ever expires."""
 
-    fields = ("state", "memory", "inbox")
+    fields = ("state", "memory", "inbox", "replies")
 
     def __init__(self, fields: dict):
         self._state: Optional[dict] = None
@@ -817,6 +866,9 @@ class _DataInMemory(_Data):
             self._state = {"document": _copy(_required(fields["state"], "The state")), "revision": 1}
         known = _copy(_required(fields.get("memory", []), "The memory"))
         self._entries = [{"id": _test_id(n), "created_at": _now(), **entry} for n, entry in enumerate(known, 1)]
+        self._replies = _copy(_required(fields.get("replies", []), "The replies"))
+        self.asked: list = []
+        self.topics: set = set()
         messages = _copy(_required(fields.get("inbox", []), "The inbox"))
         self._messages = [{"id": _test_id(n), "created_at": _now(), **message} for n, message in enumerate(messages, 1)]
 
@@ -839,6 +891,15 @@ class _DataInMemory(_Data):
 
     def inbox(self, limit: int, wait: float) -> list:
         return _copy(self._messages[:limit])
+
+    def subscribe(self, topic: str, wanted: bool) -> None:
+        (self.topics.add if wanted else self.topics.discard)(topic)
+
+    def ask(self, message: dict) -> dict:
+        self.asked.append(message)
+        if self._replies:
+            return {"from": {"kind": "agent", "name": "test"}, "body": self._replies.pop(0)}
+        return {"from": {"kind": "system", "name": "skein"}, "body": {"asked": message["to"]}}
 
     def pause(self, seconds: float) -> None:
         pass
@@ -1065,6 +1126,18 @@ class _LiveData(_Data):
         query = urllib.parse.urlencode({"limit": limit, "wait": wait})
         return self._ask("GET", f"/inbox?{query}", within=wait + ANSWER_WITHIN_S)["messages"]
 
+    def subscribe(self, topic: str, wanted: bool) -> None:
+        self._ask("PUT" if wanted else "DELETE", f"/subscriptions/{urllib.parse.quote(topic, safe='')}")
+
+    def ask(self, message: dict) -> dict:
+        sent = self._ask("POST", "/v1/messages", {"messages": [message]})
+        path = f"/v1/messages/{sent['messages'][0]['id']}/reply?wait={ASK_WAIT_S}"
+        while True:
+            answer = self._ask("GET", path, within=ASK_WAIT_S + ANSWER_WITHIN_S)
+            if answer["message"] is not None:
+                self._ask("POST", "/inbox/ack", {"ids": [answer["message"]["id"]]})
+                return answer["message"]
+
     def pause(self, seconds: float) -> None:
         self._attempt.ctx.sleep(seconds)
 
@@ -1079,7 +1152,7 @@ class _LiveData(_Data):
         attempt = self._attempt
         attempt.ctx.check()
         session = attempt.session
-        url = _agent_path(session) + path
+        url = path if path.startswith("/v1/") else _agent_path(session) + path
         text = None if body is None else _dumps(body)
         call = self._agent._http.call
         try:
@@ -1814,6 +1887,85 @@ def start(
             agent.stop()
             raise news
     return agent
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+PRESENCE_S = 10.0
+
+
+class Turn:
+    """Something that a conversation, or one of its members (`sender`), says to a member."""
+
+    def __init__(self, conversation: str, type: str, said: dict):
+        self.conversation = conversation
+        self.protocol: str = said["protocol"]
+        self.sender: Optional[str] = said["from"]
+        self.type = type
+        self.body: dict = said["body"]
+        # What may be answered, and by when (epoch milliseconds); None: it is only told.
+        self.expects: Optional[dict] = said["expects"]
+
+    def __repr__(self) -> str:
+        return f"Turn({self.protocol}, {self.type}, {self.body})"
+
+
+def participate(
+    name: str,
+    speak: Callable[[Turn], Union[None, dict, list]],
+    url: Optional[str] = None,
+    api_key: Optional[str] = None,
+    stop: Optional[threading.Event] = None,
+    on_refused: Optional[Callable[[SkeinError, Turn], None]] = None,
+) -> None:
+    """
+    Takes part in conversations as an agent of its own, until `stop` is set: whenever something is said to it, `speak` is
+    asked what it says to that, as `{"type": ..., "body": {...}}`, a list of these, or None. A turn that comes again after a
+    crash is answered under the same id, so nothing is said twice. What else comes to the inbox is left there.
+    """
+    stop = threading.Event() if stop is None else stop
+    http = _Http(url or os.environ.get("SKEIN_URL") or "http://127.0.0.1:8080")
+    key = api_key or os.environ.get("SKEIN_API_KEY")
+    made = _dumps({"name": name, "kind": "external", "capabilities": []})
+    agent = _until_answered(lambda: http.call("POST", "/v1/agents", made, key), ANSWER_WITHIN_S)
+    own = f"/v1/agents/{urllib.parse.quote(agent['id'], safe='')}"
+
+    def call(method: str, path: str, body: Optional[Json] = None, within: float = ANSWER_WITHIN_S) -> Json:
+        text = None if body is None else _dumps(body)
+        return _until_answered(lambda: http.call(method, path, text, agent["agent_token"], within), ANSWER_WITHIN_S)
+
+    def be_present() -> None:
+        while not stop.wait(PRESENCE_S):
+            try:
+                call("POST", f"{own}/heartbeat", {})
+            except SkeinError as error:
+                log.warning("presence: %s", error)
+
+    threading.Thread(target=be_present, name="skein-presence", daemon=True).start()
+    while not stop.is_set():
+        page = call("GET", f"{own}/inbox?wait=5&limit=100", within=5 + ANSWER_WITHIN_S)
+        turns = [(message["id"], turn) for message in page["messages"] if (turn := _turn_of(message))]
+        for message_id, turn in turns:
+            said = speak(turn)
+            for n, speech in enumerate([] if said is None else said if isinstance(said, list) else [said]):
+                path = f"/v1/conversations/{turn.conversation}/messages"
+                try:
+                    call("POST", path, {**speech, "id": f"{message_id}.{n}"})
+                except SkeinError as error:
+                    if not error.code.startswith("CONVERSATION_"):
+                        raise
+                    if on_refused:
+                        on_refused(error, turn)
+            call("POST", f"{own}/inbox/ack", {"ids": [message_id]})
+        if page["messages"] and not turns:
+            stop.wait(1)  # What is left there would be answered at once, again and again.
+    call("DELETE", own)
+
+
+def _turn_of(message: dict) -> Optional[Turn]:
+    said = message["body"]
+    is_said = message["from"]["kind"] == "system" and message["conversation"] and isinstance(said, dict)
+    return Turn(message["conversation"], message["type"], said) if is_said and "protocol" in said else None
 
 
 def run(*handlers: Handler, **settings: Any) -> None:

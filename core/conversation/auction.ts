@@ -8,6 +8,7 @@
 import { z } from "zod";
 import type { JsonObject } from "../json.ts";
 import { ask, beginRound, clearFloor, conclude, everybodyElse, type Floor, type Protocol, present } from "./floor.ts";
+import { bodyOf } from "./message.ts";
 
 type Options = { price: "first" | "second"; sealed: boolean; reserve: number; increment: number };
 type Inner = {
@@ -36,10 +37,10 @@ export const auction: Protocol<Options, Inner> = {
   },
   messages: {
     bid: {
-      body: z.strictObject({ amount }),
+      body: bodyOf({ amount }),
       audience: (floor, message) => (floor.state.options.sealed ? [] : everybodyElse(floor, message)),
     },
-    pass: { body: z.strictObject({}) },
+    pass: { body: bodyOf({}) },
   },
   inner: () => ({ bids: [], passed: [] }),
   begin: open,

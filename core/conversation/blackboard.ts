@@ -5,9 +5,9 @@
  * revision that it has, so that nobody wipes out what it has not read.
  */
 import { z } from "zod";
-import type { Json, JsonObject } from "../json.ts";
+import type { Json } from "../json.ts";
 import { ask, beginRound, conclude, everybodyElse, type Floor, type Protocol, present } from "./floor.ts";
-import { content } from "./message.ts";
+import { bodyOf, content } from "./message.ts";
 
 type Entry = { key: string; content: Json; revision: number; member: string };
 type Inner = { board: Entry[]; isQuiet: boolean };
@@ -19,15 +19,15 @@ export const blackboard: Protocol<unknown, Inner> = {
   options: {},
   messages: {
     write: {
-      body: z.strictObject({
+      body: bodyOf({
         key: z.string().min(1).max(128),
         content,
         revision: z.int().min(0).default(0).meta({ description: "That of the entry to be replaced; 0: there is none" }),
-      }) as z.ZodType<JsonObject>,
+      }),
       keepsFloor: true,
       audience: everybodyElse,
     },
-    pass: { body: z.strictObject({}) },
+    pass: { body: bodyOf({}) },
   },
   inner: () => ({ board: [], isQuiet: true }),
   begin: open,

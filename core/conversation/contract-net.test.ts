@@ -80,6 +80,27 @@ describe("contract-net", () => {
     expect(play({ ...team, ...parameters }, moves).state.outcome).toMatchObject(outcome);
   });
 
+  it("tells those who have bid in vain once a round", () => {
+    const { transcript } = play(team, [...bids, "tick", "tick", { left: "a" }, bid("a", 1)]);
+    expect(linesOf(transcript).filter((line) => line.includes("awarded"))).toEqual(["* > a, c: not_awarded"]);
+    // The second round is without those who failed in the first.
+    const again = play({ ...team, members: ["a", "b", "c", "d"] }, [
+      bid("a", 1),
+      bid("b", 2),
+      "tick",
+      "tick",
+      "tick",
+      bid("c", 2),
+      bid("d", 1),
+    ]);
+    expect(linesOf(again.transcript).filter((line) => line.includes("awarded") || line.includes("call"))).toEqual([
+      "* > a, b, c, d: call",
+      "* > b: not_awarded",
+      "* > c, d: call",
+      "* > c: not_awarded",
+    ]);
+  });
+
   it("gives who has the award its own time to work", () => {
     const { effects } = play({ ...team, work_deadline: "5m" }, bids);
     const award = effects.find((effect) => effect.effect === "message" && effect.type === "award");
@@ -126,6 +147,22 @@ describe("contract-net", () => {
       expect(state.outcome).toMatchObject({ result: { member: "b", failed: ["a"] } });
     });
 
+    it("cannot award to who has left meanwhile", () => {
+      const { transcript } = play(managed, [
+        bid("a", 3),
+        bid("b", 1),
+        { left: "b" },
+        ["m", "award", { to: "b" }],
+        ["m", "award", { to: "a" }],
+      ]);
+      expect(linesOf(transcript).slice(-4)).toEqual([
+        "b > *: left",
+        "m malformed: award",
+        "m > *: award",
+        "* > a: award",
+      ]);
+    });
+
     it.each<[string, Move]>([
       ["is silent", "tick"],
       ["leaves", { left: "m" }],
@@ -161,7 +198,7 @@ describe("contract-net", () => {
       ...saidBy(["a", "b"], ["bid", { cost: 1 }], ["result", { content: 1 }]),
       ...saidBy(["m"], ["award", { to: "a" }], ["award", { to: "b" }], ["award", { to: "m" }]),
     ];
-    const found = explore({ ...team, members, rounds: 1, max_strikes: 2 }, sayings);
+    const found = explore({ ...team, members, rounds: 1, max_strikes: 1 }, sayings);
     expect(found.endings).toContain("completed by protocol");
     expect(found.endings).toContain("failed by protocol: no_result");
   });

@@ -7,9 +7,9 @@
  */
 import { z } from "zod";
 import { durationFlaw, isDuration, parseDuration } from "../duration.ts";
-import type { Json, JsonObject } from "../json.ts";
+import type { Json } from "../json.ts";
 import { ask, beginRound, conclude, type Floor, type Protocol, present, presentBut, tell } from "./floor.ts";
-import { content, excuse, memberName } from "./message.ts";
+import { bodyOf, content, excuse, memberName } from "./message.ts";
 
 type Options = { work_deadline?: string };
 type Bid = { member: string; cost: number; content: Json };
@@ -41,15 +41,15 @@ export const contractNet: Protocol<Options, Inner> = {
   },
   messages: {
     bid: {
-      body: z.strictObject({
+      body: bodyOf({
         cost: z.number().min(0),
         content: content.optional(),
-      }) as unknown as z.ZodType<JsonObject>,
+      }),
       audience: toManager,
     },
     decline: { body: excuse, audience: toManager },
-    award: { body: z.strictObject({ to: memberName }) },
-    result: { body: z.strictObject({ content }) as z.ZodType<JsonObject>, audience: toManager },
+    award: { body: bodyOf({ to: memberName }) },
+    result: { body: bodyOf({ content }), audience: toManager },
     failure: { body: excuse, audience: toManager },
   },
   flaw(_, members) {
@@ -59,11 +59,14 @@ export const contractNet: Protocol<Options, Inner> = {
   },
   inner: () => ({ phase: "bidding", bids: [], awarded: null, isAnnounced: false, failed: [], delivered: null }),
   begin: call,
-  objection({ state: { inner } }, { type, body }) {
+  objection(floor, { type, body }) {
     if (type !== "award") return undefined;
     const { to } = body as { to: string };
-    if (inner.bids.some(({ member }) => member === to)) return undefined;
-    return { reason: "malformed", message: `"${to}" has made no bid that stands; award to ${biddersIn(inner)}.` };
+    const there = present(floor);
+    const standing = floor.state.inner.bids.map(({ member }) => member).filter((name) => there.includes(name));
+    if (standing.includes(to)) return undefined;
+    const remedy = standing.length > 0 ? `award to ${standing.map((name) => `"${name}"`).join(", ")}` : "nobody's does";
+    return { reason: "malformed", message: `"${to}" has made no bid that stands; ${remedy}.` };
   },
   hear(floor, { from, type, body }) {
     const { inner } = floor.state;
@@ -86,7 +89,7 @@ export const contractNet: Protocol<Options, Inner> = {
   },
   conclusion({ state: { inner } }) {
     const { delivered, failed, bids } = inner;
-    if (delivered) return { result: { ...delivered, failed } };
+    if (delivered) return { result: { ...delivered, failed }, told: { member: delivered.member } };
     const partial = { bids, failed, awarded: inner.awarded };
     return { failure: bids.length === 0 && failed.length === 0 ? "no_bids" : "no_result", partial };
   },
@@ -113,7 +116,9 @@ function lowest(bids: readonly Bid[]): Bid | undefined {
 function choose(floor: Net): void {
   const { inner } = floor.state;
   inner.phase = "awarding";
-  ask(floor, present(floor, "manager"), { type: "choose", body: { bids: inner.bids }, answers: ["award"] });
+  // It has heard what else they say.
+  const bids = inner.bids.map(({ member, cost }) => ({ member, cost }));
+  ask(floor, present(floor, "manager"), { type: "choose", body: { bids }, answers: ["award"] });
 }
 
 function award(floor: Net, { member, cost }: Bid): void {
@@ -142,8 +147,4 @@ function fail(floor: Net): void {
   inner.bids = inner.bids.filter(({ member }) => member !== inner.awarded);
   inner.awarded = null;
   inner.phase = "bidding";
-}
-
-function biddersIn({ bids }: Inner): string {
-  return bids.map(({ member }) => `"${member}"`).join(", ");
 }

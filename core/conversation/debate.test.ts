@@ -30,7 +30,7 @@ describe("debate", () => {
       "* > b: turn",
       "b > a, j: statement",
       "* > j: judge",
-      "j > *: verdict",
+      "j > a, b: verdict",
       "* > a, b, j: ended",
     ]);
     expect(end.outcome).toMatchObject({
@@ -49,10 +49,26 @@ describe("debate", () => {
   });
 
   it("at once keeps statements back until the round is over", () => {
-    const { transcript } = play({ ...judged, order: "at_once" }, [state("b"), state("a")]);
-    expect(linesOf(transcript)).toEqual(["* > a, b: turn", "b > j: statement", "a > j: statement", "* > a, b: turn"]);
-    expect(transcript[0]!.body).toMatchObject({ topic: "Do geese lead?", round: 1, rounds: 2, statements: [] });
-    expect(transcript[3]!.body).toMatchObject({ round: 2, statements: [{ member: "b" }, { member: "a" }] });
+    const { transcript } = play({ ...judged, order: "at_once", rounds: 3 }, [
+      state("b", "no"),
+      state("a"),
+      state("a"),
+      "tick",
+    ]);
+    expect(linesOf(transcript)).toEqual([
+      "* > a, b: turn",
+      "b > j: statement",
+      "a > j: statement",
+      "* > a: heard",
+      "* > b: heard",
+      "* > a, b: turn",
+      "a > j: statement",
+      "b silent",
+      // Who was silent is not heard again.
+      "* > b: heard",
+      "* > a, b: turn",
+    ]);
+    expect(transcript[3]!.body).toEqual({ member: "b", content: "…", position: "no" });
   });
 
   it.each<[string, object, Move[], object]>([
@@ -145,7 +161,7 @@ describe("debate", () => {
       ...saidBy(["a", "b"], ["statement", { content: 1 }], ["verdict", { content: 1 }]),
       ...saidBy(["j"], ["statement", { content: 1 }], ["verdict", { content: 1, winner: "a" }]),
     ];
-    const found = explore({ ...judged, order, rounds: 1, max_strikes: 2 }, sayings);
+    const found = explore({ ...judged, order, rounds: 1, max_strikes: 1 }, sayings);
     expect(found.endings).toEqual([
       "cancelled",
       "completed by protocol",

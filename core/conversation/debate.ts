@@ -5,7 +5,7 @@
  * that most hold at the end is the result, if more than half do; and when all hold the same, no further round is needed.
  */
 import { z } from "zod";
-import type { Json, JsonObject } from "../json.ts";
+import type { Json } from "../json.ts";
 import {
   ask,
   beginRound,
@@ -16,8 +16,9 @@ import {
   type Protocol,
   present,
   presentBut,
+  tell,
 } from "./floor.ts";
-import { content, memberName } from "./message.ts";
+import { bodyOf, content, memberName } from "./message.ts";
 
 type Options = { order: "in_turn" | "at_once" };
 type Statement = { member: string; round: number; content: Json; position: string | null };
@@ -43,11 +44,14 @@ export const debate: Protocol<Options, Inner> = {
   },
   messages: {
     statement: {
-      body: z.strictObject({ content, position: z.string().min(1).max(1_024).optional() }) as z.ZodType<JsonObject>,
+      body: bodyOf({ content, position: z.string().min(1).max(1_024).optional() }),
       audience: (floor, message) =>
         floor.state.options.order === "in_turn" ? everybodyElse(floor, message) : present(floor, "judge"),
     },
-    verdict: { body: z.strictObject({ winner: memberName.optional(), content }) as z.ZodType<JsonObject> },
+    verdict: {
+      body: bodyOf({ winner: memberName.optional(), content }),
+      audience: everybodyElse,
+    },
   },
   flaw(_, members) {
     const judges = members.filter(({ role }) => role === "judge").length;
@@ -78,7 +82,7 @@ export const debate: Protocol<Options, Inner> = {
     }
   },
   proceed(floor) {
-    const { inner, round, terms } = floor.state;
+    const { inner, options, round, terms } = floor.state;
     const isJudged = holderOf(floor, "judge") !== undefined;
     const isDone = presentBut(floor, "judge").length === 0 || (isJudged ? round >= terms.rounds : isUnanimous(floor));
     if (inner.isJudging) conclude(floor, "protocol");
@@ -87,6 +91,7 @@ export const debate: Protocol<Options, Inner> = {
     else if (isDone) conclude(floor, "protocol");
     else if (beginRound(floor)) {
       inner.turns = [];
+      if (options.order === "at_once") tellStatements(floor);
       next(floor);
     }
   },
@@ -94,10 +99,12 @@ export const debate: Protocol<Options, Inner> = {
     const { inner } = floor.state;
     const { statements, verdict } = inner;
     if (statements.length === 0) return { failure: "nothing_stated", partial: null };
-    if (verdict) return { result: { ...agreement(statements), statements, verdict } };
+    const told = agreement(statements);
     const isJudged = holderOf(floor, "judge") !== undefined;
-    const result = { ...agreement(statements), statements };
-    return isJudged ? { failure: "no_verdict", partial: result } : { result };
+    if (verdict) return { result: { ...told, statements, verdict }, told };
+    return isJudged
+      ? { failure: "no_verdict", partial: { ...told, statements } }
+      : { result: { ...told, statements }, told };
   },
 };
 
@@ -110,18 +117,25 @@ function waiting(floor: Debate): string[] {
 /** Gives the floor to the next, or to all who wait. Whoever lets it pass has had it. */
 function next(floor: Debate): void {
   const { inner, options, terms } = floor.state;
-  const isInTurn = options.order === "in_turn";
-  const speakers = isInTurn ? waiting(floor).slice(0, 1) : waiting(floor);
+  const speakers = options.order === "in_turn" ? waiting(floor).slice(0, 1) : waiting(floor);
   inner.turns.push(...speakers);
-  // Who debates in turn has heard the others.
-  const heard = isInTurn ? {} : { statements: inner.statements };
-  ask(floor, speakers, { type: "turn", body: { rounds: terms.rounds, ...heard }, answers: ["statement"] });
+  ask(floor, speakers, { type: "turn", body: { rounds: terms.rounds }, answers: ["statement"] });
+}
+
+/** Those of the round before, to all who have not heard them yet; one by one, so that no message is large. */
+function tellStatements(floor: Debate): void {
+  const { inner, round } = floor.state;
+  for (const { member, content, position, round: stated } of inner.statements) {
+    if (stated < round - 1) continue;
+    const others = presentBut(floor, "judge").filter((name) => name !== member);
+    tell(floor, others, "heard", { member, content, position });
+  }
 }
 
 function judge(floor: Debate): void {
   const { inner } = floor.state;
   inner.isJudging = true;
-  ask(floor, present(floor, "judge"), { type: "judge", body: { statements: inner.statements }, answers: ["verdict"] });
+  ask(floor, present(floor, "judge"), { type: "judge", answers: ["verdict"] });
 }
 
 function isUnanimous(floor: Debate): boolean {

@@ -44,7 +44,8 @@ export function conversationSvg(view: DiagramView): string {
 
 function head(name: string, x: number, y: number, isConversation: boolean): string {
   const width = COLUMN_WIDTH - 30;
-  const label = fitted(name, width - 12, 12);
+  // Bold letters are wider.
+  const label = fitted(name, width - 12, 13);
   const look = isConversation ? ` stroke-dasharray="4 3"` : "";
   return (
     `<rect x="${x - width / 2}" y="${y}" width="${width}" height="${HEAD_HEIGHT}" rx="6" fill="${ink.paper}" stroke="${ink.muted}"${look}/>` +

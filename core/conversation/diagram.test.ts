@@ -46,6 +46,7 @@ const hostile: DiagramView = {
       type: text,
       body: { content: text, [text]: { [text]: text } },
       misbehaviour: index % 3 === 0 ? "malformed" : null,
+      why: index % 3 === 0 ? text : null,
     }),
   ),
 };
@@ -113,7 +114,7 @@ describe("diagramOf", () => {
   it("cuts names in the middle and texts at the end", () => {
     const name = "a-very-long-name-of-a-goose-1";
     const view = viewOf({ protocol: "round-robin", topic: "x".repeat(500), members: [name] }, [
-      [name, "say", { content: "y".repeat(50_000) }],
+      [name, "say", { content: "y".repeat(30_000) }],
     ]);
     const { title, columns, rows } = diagramOf(view);
     expect(columns[1]).toBe("a-very-lon…a-goose-1");

@@ -99,11 +99,17 @@ function summaryOf(body: Json): string {
   return `${round === undefined ? "" : ` (round ${round})`}${words.length > 0 ? `: ${words.join(", ")}` : ""}`;
 }
 
-function wordsFor(value: Json): string {
+/** `depth` levels of objects in words, and what is deeper as JSON. */
+function wordsFor(value: Json, depth = 1): string {
   if (typeof value === "string") return value.slice(0, MAX_LABEL);
-  if (!Array.isArray(value)) return JSON.stringify(value);
-  const isPlain = value.every((item) => typeof item !== "object");
-  return isPlain ? value.join(" ") : `${value.length} ${value.length === 1 ? "item" : "items"}`;
+  if (Array.isArray(value)) {
+    const isPlain = value.every((item) => typeof item !== "object");
+    return isPlain ? value.join(" ") : `${value.length} ${value.length === 1 ? "item" : "items"}`;
+  }
+  if (!isJsonObject(value) || depth === 0) return JSON.stringify(value);
+  return Object.entries(value)
+    .map(([key, child]) => `${key.replaceAll("_", " ")} ${wordsFor(child, depth - 1)}`)
+    .join(", ");
 }
 
 /** An arrow to each would fill the page. */

@@ -154,6 +154,7 @@ export function requireLawful(before: ConversationState, event: ConversationEven
   const isOver = members.some(({ strikes, presence }) => presence === "present" && strikes >= terms.maxStrikes);
   must(!isOver, "Who has too many strikes is out.");
 
+  const gone = before.members.filter(({ presence }) => presence !== "present").map(({ name }) => name);
   const speaker = event.event === "message" ? event.from : event.event === "left" ? event.member : null;
   for (const effect of effects) {
     if (effect.effect !== "message") continue;
@@ -161,6 +162,7 @@ export function requireLawful(before: ConversationState, event: ConversationEven
       effect.to.every((name) => members.some((member) => member.name === name)),
       "Members alone are told.",
     );
+    must(!effect.to.some((name) => gone.includes(name)), "Who is out is told nothing.");
     must(effect.from === null || effect.from === speaker, "Nobody speaks for another.");
     must(effect.from === null || !effect.to.includes(effect.from), "Nobody is told what it said itself.");
   }

@@ -57,7 +57,7 @@ export interface Objection {
 }
 
 export type Conclusion =
-  /** `told`: what all members are told, when that is not the whole result. */
+  /** `told`: what of it all members are told. They have heard most, and a result may be large. */
   { result: Json; told?: Json } | { failure: ConversationFailure; partial: Json };
 
 type AnyFloor<I = unknown> = Floor<unknown, I>;
@@ -150,8 +150,8 @@ export function conclude(floor: AnyFloor, endedBy: EndedBy): void {
   if (!isOpen(floor)) return;
   const conclusion = floor.protocol.conclusion(floor);
   if ("result" in conclusion) {
-    const { result, told = result } = conclusion;
-    end(floor, { status: "completed", endedBy, result }, { result: told });
+    const { result, told } = conclusion;
+    end(floor, { status: "completed", endedBy, result }, told === undefined ? {} : { result: told });
   } else {
     const { failure: code, partial } = conclusion;
     const failure = { code, message: conversationFailures[code], retryable: false };

@@ -7,11 +7,13 @@
  * a member may tell something else than it was told.
  */
 import { z } from "zod";
-import type { Json, JsonObject } from "../json.ts";
+import type { Json } from "../json.ts";
 import { ask, beginRound, conclude, draw, type Floor, type Protocol, present } from "./floor.ts";
-import { content } from "./message.ts";
+import { bodyOf, content } from "./message.ts";
 import { MAX_MEMBERS } from "./parameters.ts";
 import type { Heard } from "./state.ts";
+
+const MAX_FANOUT = 10;
 
 type Options = { fanout: number; stop_after: number };
 type Knower = { member: string; content: Json; since: number; inVain: number };
@@ -28,7 +30,7 @@ export const gossip: Protocol<Options, Inner> = {
   fewestMembers: 2,
   rounds: 20,
   options: {
-    fanout: z.int().min(1).max(MAX_MEMBERS).default(1).meta({ description: "How many others each tells in a round" }),
+    fanout: z.int().min(1).max(MAX_FANOUT).default(1).meta({ description: "How many others each tells in a round" }),
     stop_after: z
       .int()
       .min(1)
@@ -38,7 +40,7 @@ export const gossip: Protocol<Options, Inner> = {
   },
   messages: {
     gossip: {
-      body: z.strictObject({ content }) as z.ZodType<JsonObject>,
+      body: bodyOf({ content }),
       audience: (floor, message) => partnersOf(floor, message).filter((name) => present(floor).includes(name)),
     },
   },
@@ -72,13 +74,13 @@ export const gossip: Protocol<Options, Inner> = {
   conclusion({ state }) {
     const { inner, members, round } = state;
     const heard = inner.knowers.map(({ member, content, since }) => ({ member, content, round: since }));
-    const result = {
-      heard,
+    const measured = {
       rounds: round,
       residue: (members.length - heard.length) / members.length,
       traffic: inner.told / members.length,
     };
-    return inner.told > 0 ? { result } : { failure: "not_spread", partial: result };
+    const result = { heard, ...measured };
+    return inner.told > 0 ? { result, told: measured } : { failure: "not_spread", partial: result };
   },
 };
 

@@ -100,6 +100,11 @@ describe.each(protocolNames)("%s, when a member", (protocol) => {
     expect(state.members.map(({ strikes }) => strikes)).toEqual(before.members.map(({ strikes }) => strikes));
   });
 
+  it("is ahead of the round, does not count what it says", () => {
+    const early: Move = [speaker, type, { ...body, round: 2 }];
+    expect(refusals([early, [speaker, type, { ...body, round: 1 }]])).toMatchObject([{ reason: "malformed" }]);
+  });
+
   it("speaks out of turn, does not count it, and holds it against it", () => {
     const [from] = outOfTurn.at(-1) as Said;
     expect(refusals(outOfTurn)).toMatchObject([
@@ -107,7 +112,8 @@ describe.each(protocolNames)("%s, when a member", (protocol) => {
     ]);
     const { state, transcript } = play(parameters, outOfTurn);
     expect(state.spent.messages).toBe(outOfTurn.length - 1);
-    expect(transcript.at(-1)).toMatchObject({ from, to: [], misbehaviour: "out_of_turn" });
+    const why = expect.stringMatching(/does not have the floor/);
+    expect(transcript.at(-1)).toMatchObject({ from, to: [], misbehaviour: "out_of_turn", why });
   });
 
   it("floods, hears no more of it in this round, and keeps the transcript small", () => {

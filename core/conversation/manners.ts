@@ -43,6 +43,9 @@ function judge(floor: Floor, { from, type, body }: Incoming, member: Member): Re
   if (read.round !== undefined && read.round < state.round) {
     return { reason: "late", message: `Round ${read.round} is over; this is round ${state.round}.` };
   }
+  if (read.round !== undefined && read.round > state.round) {
+    return { reason: "malformed", message: `Round ${read.round} has not begun; this is round ${state.round}.` };
+  }
   const turn = state.awaited.find((awaited) => awaited.member === from);
   if (!turn && member.missed.includes(type)) {
     return { reason: "late", message: `The time of "${from}" for this was over, and it was not waited for.` };
@@ -93,7 +96,8 @@ export function leave(floor: Floor, name: string): void {
   floor.effects.push({ effect: "message", seq: nextSeq(floor), at: floor.at, ...entry });
 }
 
-const refusalCodes: Record<RefusalReason, ErrorCode> = {
+/** What the sender of what was refused gets. */
+export const refusalCodes: Record<RefusalReason, ErrorCode> = {
   not_a_member: "CONVERSATION_NOT_A_MEMBER",
   finished: "CONVERSATION_OVER",
   left: "CONVERSATION_MEMBER_OUT",

@@ -5,18 +5,33 @@ import { didYouMean } from "../near-miss.ts";
 import { flawsOf } from "./flaws.ts";
 import type { Protocol } from "./floor.ts";
 
-export const MAX_BODY_BYTES = 64 * 1_024;
+/**
+ * Whatever the conversation says to a member has to fit into a message of 64 KiB: what another has said, the topic, and a list of
+ * names or options beside it.
+ */
+export const MAX_BODY_BYTES = 40 * 1_024;
+const MAX_KEPT_BYTES = 4 * 1_024;
 
 /** Of one message: sums of it stay finite. */
 const MAX_USAGE = 1e12;
+
+/** As it travels. */
+export function jsonBytes(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
 
 /** Any JSON, but there. */
 export const content = z
   .custom<Json>((value) => value !== undefined, { error: "is missing" })
   .meta({ description: "Any JSON value" });
 
+/** What a type of message asks for, and nothing beside it. */
+export function bodyOf(shape: z.ZodRawShape): z.ZodType<JsonObject> {
+  return z.strictObject(shape) as unknown as z.ZodType<JsonObject>;
+}
+
 /** An answer in itself, which may say why. */
-export const excuse = z.strictObject({ reason: z.string().max(1_024).optional() }) as z.ZodType<JsonObject>;
+export const excuse = bodyOf({ reason: z.string().max(1_024).optional() });
 
 export const memberName = z.string().min(1).max(128);
 
@@ -48,7 +63,7 @@ export function readMessage(protocol: Protocol, type: string, body: Json): ReadM
   const unstorable = findJsonFlaw(body);
   if (unstorable)
     return `The body${unstorable.pointer && ` at ${unstorable.pointer}`} ${unstorable.reason}; send it without.`;
-  const bytes = Buffer.byteLength(JSON.stringify(body));
+  const bytes = jsonBytes(body);
   if (bytes > MAX_BODY_BYTES) {
     return `The body has ${bytes} bytes as JSON, and at most ${MAX_BODY_BYTES} are read; say it shorter, or send a reference.`;
   }
@@ -80,9 +95,9 @@ export function claimsIn(body: Json): string[] {
   return [body.from, body.sender].filter((claim) => typeof claim === "string");
 }
 
-/** A body as a refusal keeps it: null where it cannot be stored, or is too large to be. */
+/** A body as a refusal keeps it: null where it cannot be stored, or is larger than is worth it. */
 export function keepable(body: Json): Json {
-  if (findJsonFlaw(body) || Buffer.byteLength(JSON.stringify(body)) > MAX_BODY_BYTES) return null;
+  if (findJsonFlaw(body) || jsonBytes(body) > MAX_KEPT_BYTES) return null;
   return body;
 }
 

@@ -4,11 +4,13 @@ import { durationFlaw, durationPattern, isDuration, parseDuration } from "../dur
 import { agentName } from "../protocol/agent-data.ts";
 import { json } from "../protocol/common.ts";
 import type { Protocol } from "./floor.ts";
+import { jsonBytes } from "./message.ts";
 import type { ProtocolName, Terms } from "./state.ts";
 
 export const MAX_MEMBERS = 100;
 export const MAX_ROUNDS = 1_000;
-export const MAX_TOPIC_BYTES = 16 * 1_024;
+export const MAX_TOPIC_BYTES = 8 * 1_024;
+const MAX_NAMES_BYTES = 16 * 1_024;
 const MAX_WEIGHT = 1_000_000;
 
 export const defaultTerms = {
@@ -33,7 +35,7 @@ const topic = json.optional().refine(fitsTopic, {
 });
 
 function fitsTopic(value: unknown): boolean {
-  return value === undefined || Buffer.byteLength(JSON.stringify(value)) <= MAX_TOPIC_BYTES;
+  return value === undefined || jsonBytes(value) <= MAX_TOPIC_BYTES;
 }
 
 const topicKeys = ["topic", "question", "task"] as const;
@@ -108,6 +110,9 @@ export function parametersOf(name: ProtocolName, protocol: Protocol, roles: read
       for (const [index, member] of members.entries()) {
         if (names.has(member.name)) issue(["members", index], "is a member already; name each once");
         names.add(member.name);
+      }
+      if (jsonBytes([...names]) > MAX_NAMES_BYTES) {
+        issue(["members"], `must have names of at most ${MAX_NAMES_BYTES / 1_024} KiB together`);
       }
       const { fewestMembers } = protocol;
       const isEnough = members.length >= fewestMembers;

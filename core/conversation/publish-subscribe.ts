@@ -5,9 +5,9 @@
  * every publisher is done, and the last is the one in which nothing was published.
  */
 import { z } from "zod";
-import type { Json, JsonObject } from "../json.ts";
+import type { Json } from "../json.ts";
 import { ask, beginRound, conclude, type Floor, type Protocol, present, presentBut } from "./floor.ts";
-import { content } from "./message.ts";
+import { bodyOf, content } from "./message.ts";
 
 type Publication = { member: string; topic: string; content: Json; receivers: number };
 type Inner = { publications: Publication[]; subscriptions: { member: string; topics: string[] }[]; isQuiet: boolean };
@@ -22,12 +22,12 @@ export const publishSubscribe: Protocol<unknown, Inner> = {
   options: {},
   messages: {
     publish: {
-      body: z.strictObject({ topic: topicName.default(DEFAULT_TOPIC), content }) as z.ZodType<JsonObject>,
+      body: bodyOf({ topic: topicName.default(DEFAULT_TOPIC), content }),
       keepsFloor: true,
       audience: (floor, { from, body }) => subscribersOf(floor, (body as Named).topic).filter((name) => name !== from),
     },
-    subscribe: { body: z.strictObject({ topics: z.array(topicName).max(100) }), keepsFloor: true },
-    done: { body: z.strictObject({}) },
+    subscribe: { body: bodyOf({ topics: z.array(topicName).max(100) }), keepsFloor: true },
+    done: { body: bodyOf({}) },
   },
   flaw(_, members) {
     const isAll = (role: string) => members.every((member) => member.role === role);

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { Json, JsonObject } from "../json.ts";
 import { ask, beginRound, clearFloor, conclude, type Floor, type Protocol, present, presentBut } from "./floor.ts";
-import { content, excuse } from "./message.ts";
+import { bodyOf, content, excuse } from "./message.ts";
 import { MAX_MEMBERS } from "./parameters.ts";
 
 type Options = { replies?: number };
@@ -26,7 +26,7 @@ export const requestReply: Protocol<Options, Inner> = {
   },
   messages: {
     reply: {
-      body: z.strictObject({ content }) as z.ZodType<JsonObject>,
+      body: bodyOf({ content }),
       audience: (floor) => present(floor, "requester"),
     },
     refuse: { body: excuse, audience: (floor) => present(floor, "requester") },

@@ -39,6 +39,20 @@ describe("round-robin", () => {
     expect(empty.state.outcome).toMatchObject({ status: "failed", failure: { code: "nothing_said" } });
   });
 
+  it("hears who has flooded again in the next round", () => {
+    const { transcript } = play({ ...team, flood_limit: 1 }, [
+      say("a", "1"),
+      say("a", "2"),
+      say("b", "3"),
+      say("a", "4"),
+    ]);
+    expect(linesOf(transcript).filter((line) => line.startsWith("a "))).toEqual([
+      "a > b: say",
+      "a flooding: say",
+      "a > b: say",
+    ]);
+  });
+
   it("goes on without who is silent or has gone", () => {
     const { transcript } = play({ ...team, members: ["a", "b", "c"] }, ["tick", { left: "c" }, say("b", "2")]);
     expect(linesOf(transcript)).toEqual([

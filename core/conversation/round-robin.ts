@@ -2,10 +2,9 @@
  * Round robin (as in the nominal group technique: Delbecq and Van de Ven, 1971): members speak one after the other, in the
  * order of the parameters, and all hear it. A round in which all pass is the last.
  */
-import { z } from "zod";
 import type { Json, JsonObject } from "../json.ts";
 import { ask, beginRound, conclude, everybodyElse, type Floor, type Protocol, present } from "./floor.ts";
-import { content } from "./message.ts";
+import { bodyOf, content } from "./message.ts";
 
 type Inner = {
   /** Who has been given the floor in this round. */
@@ -20,8 +19,8 @@ export const roundRobin: Protocol<unknown, Inner> = {
   rounds: 2,
   options: {},
   messages: {
-    say: { body: z.strictObject({ content }) as z.ZodType<JsonObject>, audience: everybodyElse },
-    pass: { body: z.strictObject({}), audience: everybodyElse },
+    say: { body: bodyOf({ content }), audience: everybodyElse },
+    pass: { body: bodyOf({}), audience: everybodyElse },
   },
   inner: () => ({ turns: [], isQuiet: true, contributions: [] }),
   begin: next,

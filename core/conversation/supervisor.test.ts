@@ -19,7 +19,7 @@ describe("supervisor", () => {
       "* > b: work",
       "b > s: report",
       "* > s: supervise",
-      "s > *: finish",
+      "s > a, b: finish",
       "* > s, a, b: ended",
     ]);
     expect(transcript[4]!.body).toMatchObject({ content: "You count", by: "a" });
@@ -41,6 +41,23 @@ describe("supervisor", () => {
   ])("is told when a worker %s", (_, moves) => {
     const { transcript } = play(team, [assign("a"), ...moves]);
     expect(transcript.at(-1)).toMatchObject({ to: ["s"], type: "supervise", body: { round: 2, unanswered: "a" } });
+  });
+
+  it("begins each round anew: who had the work may have it again, and silence is told once", () => {
+    const { transcript } = play(team, [
+      assign("a"),
+      handOff("a", "b"),
+      "tick",
+      "tick",
+      assign("b"),
+      handOff("b", "a"),
+      report("a"),
+    ]);
+    const supervised = transcript.filter(({ type }) => type === "supervise").map(({ body }) => body);
+    expect(supervised[1]).toMatchObject({ round: 2, unanswered: "b" });
+    expect(supervised[2]).not.toHaveProperty("unanswered");
+    expect(linesOf(transcript)).toContain("a > s: report");
+    expect(supervised).toHaveLength(4);
   });
 
   it("lets work go to nobody twice in a round, nor back, nor to who is not there", () => {
@@ -74,7 +91,7 @@ describe("supervisor", () => {
 
   it("can only finish in the last round, and without workers", () => {
     const { transcript } = play({ ...team, rounds: 2 }, [assign("a"), report("a"), assign("b"), finish]);
-    expect(linesOf(transcript).slice(-3)).toEqual(["s out_of_turn: assign", "s > *: finish", "* > s, a, b: ended"]);
+    expect(linesOf(transcript).slice(-3)).toEqual(["s out_of_turn: assign", "s > a, b: finish", "* > s, a, b: ended"]);
     const alone = play(team, [{ left: "a" }, { left: "b" }, assign("a")]);
     expect(linesOf(alone.transcript).at(-1)).toBe("s malformed: assign");
   });

@@ -3,10 +3,9 @@
  * `supervisor`, or else the first member, assigns work to one worker at a time, which reports, or hands it on to a worker
  * that has not had it in this round. Each assignment is a round. Only the supervisor finishes the task.
  */
-import { z } from "zod";
 import type { Json, JsonObject } from "../json.ts";
-import { ask, beginRound, conclude, type Floor, type Protocol, present } from "./floor.ts";
-import { content, memberName } from "./message.ts";
+import { ask, beginRound, conclude, everybodyElse, type Floor, type Protocol, present } from "./floor.ts";
+import { bodyOf, content, memberName } from "./message.ts";
 
 type Report = { member: string; round: number; content: Json };
 type Inner = {
@@ -18,7 +17,7 @@ type Inner = {
 };
 type Team = Floor<unknown, Inner>;
 
-const order = z.strictObject({ to: memberName, content }) as z.ZodType<JsonObject>;
+const order = bodyOf({ to: memberName, content });
 
 export const supervisor: Protocol<unknown, Inner> = {
   roles: ["supervisor"],
@@ -27,8 +26,8 @@ export const supervisor: Protocol<unknown, Inner> = {
   options: {},
   messages: {
     assign: { body: order },
-    finish: { body: z.strictObject({ content }) as z.ZodType<JsonObject> },
-    report: { body: z.strictObject({ content }) as z.ZodType<JsonObject>, audience: lead },
+    finish: { body: bodyOf({ content }), audience: everybodyElse },
+    report: { body: bodyOf({ content }), audience: lead },
     hand_off: { body: order, audience: lead },
   },
   flaw(_, members) {

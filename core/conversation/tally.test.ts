@@ -53,6 +53,22 @@ describe("instantRunoff", () => {
     expect([runoff.winner, runoff.rounds.length]).toEqual([winner, rounds]);
   });
 
+  it("strikes out at once what nobody has first, and is quick with any number of those", () => {
+    expect(instantRunoff([["x", "z"], ["y", "z"], ["x"]], ["z", "y", "x"])).toEqual({
+      winner: "x",
+      rounds: [
+        [
+          { option: "x", votes: 2 },
+          { option: "y", votes: 1 },
+        ],
+      ],
+    });
+    const many = Array.from({ length: 100 }, (_, voter) =>
+      Array.from({ length: 100 }, (_, rank) => `${voter}-${rank}`),
+    );
+    expect(instantRunoff(many, many.flat()).rounds).toHaveLength(1);
+  });
+
   it("of no ballots has no winner", () => {
     expect(instantRunoff([], ["x"]).winner).toBeNull();
     expect(instantRunoff([], [])).toEqual({ winner: null, rounds: [] });

@@ -42,11 +42,14 @@ export interface Runoff {
  */
 export function instantRunoff(ballots: readonly (readonly string[])[], options: readonly string[]): Runoff {
   const rounds: Count[][] = [];
-  let left = [...options];
+  const firsts = new Set(ballots.map(([first]) => first));
+  // The others are the first to go, and take no ballot with them; and of ballots there are few, where of options there may be many.
+  let left = options.filter((option) => firsts.has(option));
   while (left.length > 0) {
-    const firsts = ballots.flatMap((ranking) => ranking.find((option) => left.includes(option)) ?? []);
+    const isLeft = new Set(left);
+    const choices = ballots.flatMap((ranking) => ranking.find((option) => isLeft.has(option)) ?? []);
     const counts = countVotes(
-      firsts.map((choice) => ({ choice, weight: 1 })),
+      choices.map((choice) => ({ choice, weight: 1 })),
       left,
     );
     rounds.push(counts);

@@ -14,6 +14,8 @@ export interface TranscriptEntry {
   type: string | null;
   body: Json;
   misbehaviour: RefusalReason | "silent" | null;
+  /** The sentence that the sender of what was refused was told. */
+  why: string | null;
 }
 
 /** The entries that effects add to the transcript, in order. */
@@ -24,13 +26,21 @@ export function entriesOf(effects: readonly Effect[]): TranscriptEntry[] {
 function entryOf(effect: Effect): TranscriptEntry | undefined {
   if (effect.effect === "message") {
     const { seq, at, from, to, type, body } = effect;
-    return { seq, at, from, to, type, body, misbehaviour: null };
+    return { seq, at, from, to, type, body, misbehaviour: null, why: null };
   }
   if (effect.effect === "refused" && effect.seq !== null) {
-    const { seq, at, from, type, body, reason } = effect;
-    return { seq, at, from, to: [], type, body, misbehaviour: reason };
+    const { seq, at, from, type, body, reason, message } = effect;
+    return { seq, at, from, to: [], type, body, misbehaviour: reason, why: message };
   }
   if (effect.effect !== "silent") return undefined;
   const { seq, at, member } = effect;
-  return { seq, at, from: member, to: [], type: null, body: null, misbehaviour: "silent" };
+  return { seq, at, from: member, to: [], type: null, body: null, misbehaviour: "silent", why: null };
+}
+
+/**
+ * Whether a member may read an entry: what it said itself, and what it was told. A bid that is sealed, a ballot, and what another
+ * was refused are nobody else's; whoever started the conversation may read everything.
+ */
+export function isFor({ from, to }: TranscriptEntry, member: string): boolean {
+  return from === member || to.includes(member);
 }

@@ -54,6 +54,12 @@ describe("vote", () => {
       { status: "failed", failure: { code: "no_quorum" }, partial: { cast: 1, quorum: 2 } },
     ],
     [
+      "needs more than half, where no quorum is given",
+      { members: ["a", "b", "c", "d"] },
+      [cast("a", "x"), cast("b", "x"), "tick"],
+      { failure: { code: "no_quorum" }, partial: { cast: 2, quorum: 3 } },
+    ],
+    [
       "needs a quorum in percent",
       { quorum: "70%" },
       [cast("a", "x"), cast("b", "x"), "tick"],

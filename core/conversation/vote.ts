@@ -7,10 +7,14 @@
 import { z } from "zod";
 import type { JsonObject } from "../json.ts";
 import { ask, beginRound, conclude, type Floor, type Protocol, present } from "./floor.ts";
+import { bodyOf, jsonBytes } from "./message.ts";
 import { MAX_MEMBERS } from "./parameters.ts";
 import { type Count, countVotes, instantRunoff, leaders, majorityOf, type Runoff } from "./tally.ts";
 
 const MAX_OPTIONS = 100;
+const MAX_OPTION_BYTES = 256;
+/** Options that a refusal names. */
+const MAX_NAMED = 10;
 
 type Options = { method: "majority" | "weighted" | "ranked"; options?: string[]; quorum?: number | string };
 /** An empty ranking abstains. */
@@ -22,7 +26,12 @@ type Inner = {
 };
 type Vote = Floor<Options, Inner>;
 
-const option = z.string().min(1).max(1_024);
+const option = z
+  .string()
+  .min(1)
+  .refine((text) => jsonBytes(text) <= MAX_OPTION_BYTES, {
+    error: `must have at most ${MAX_OPTION_BYTES} bytes as JSON`,
+  });
 const isUnique = (options: readonly string[]) => new Set(options).size === options.length;
 const list = z.array(option).min(1).max(MAX_OPTIONS).refine(isUnique, { error: "must have each option once" });
 
@@ -43,13 +52,12 @@ export const vote: Protocol<Options, Inner> = {
   },
   messages: {
     vote: {
-      body: z
-        .strictObject({ choice: option.optional(), ranking: list.optional() })
-        .refine(({ choice, ranking }) => (choice === undefined) !== (ranking === undefined), {
-          error: "must have either `choice` or `ranking`",
-        }) as unknown as z.ZodType<JsonObject>,
+      body: bodyOf({ choice: option.optional(), ranking: list.optional() }).refine(
+        ({ choice, ranking }) => (choice === undefined) !== (ranking === undefined),
+        { error: "must have either `choice` or `ranking`" },
+      ),
     },
-    abstain: { body: z.strictObject({}) },
+    abstain: { body: bodyOf({}) },
   },
   flaw({ quorum }, members) {
     if (typeof quorum !== "number" || quorum <= members.length) return undefined;
@@ -64,8 +72,10 @@ export const vote: Protocol<Options, Inner> = {
     }
     const stray = rankingIn(body as JsonObject).find((name) => inner.options?.includes(name) === false);
     if (stray === undefined) return undefined;
-    const choices = inner.options!.map((name) => JSON.stringify(name)).join(", ");
-    return { reason: "malformed", message: `${JSON.stringify(stray)} cannot be voted for here; vote for ${choices}.` };
+    const choices = inner.options!.slice(0, MAX_NAMED).map((name) => JSON.stringify(name));
+    const others = inner.options!.length > MAX_NAMED ? ", …" : "";
+    const message = `${JSON.stringify(stray)} cannot be voted for here; vote for ${choices.join(", ")}${others}.`;
+    return { reason: "malformed", message };
   },
   hear(floor, { from, type, body }) {
     const ranking = type === "abstain" ? [] : rankingIn(body as JsonObject);
@@ -85,7 +95,7 @@ export const vote: Protocol<Options, Inner> = {
     const turnout = { cast: ballots.length, abstained, quorum: quorumOf(state.options, state.members.length) };
     const result = { winner, counts, ...(runoff && { rounds: runoff.rounds }), ...turnout };
     if (!hasQuorum(floor)) return { failure: "no_quorum", partial: result };
-    return winner === null ? { failure: "undecided", partial: result } : { result };
+    return winner === null ? { failure: "undecided", partial: result } : { result, told: { winner, counts } };
   },
 };
 

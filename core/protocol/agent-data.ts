@@ -211,6 +211,13 @@ export const inboxQuery = z.strictObject({
     .max(MAX_WAIT_SECONDS)
     .default(0)
     .meta({ description: "Seconds to wait for a message" }),
+  cursor: z
+    .string()
+    .regex(/^\d{1,15}$/, { error: "must be the `next_cursor` of an answer" })
+    .optional()
+    .meta({
+      description: "`next_cursor` of an answer: only what came after that, whether that is acknowledged or not",
+    }),
 });
 export const inboxHeaders = z.looseObject({ "last-event-id": z.string().max(20).optional() });
 
@@ -226,7 +233,12 @@ export type ReplyAnswer = z.infer<typeof replyAnswer>;
 export const subscription = z.object({ topic: z.string(), created_at: timestamp }).meta({ id: "Subscription" });
 export type SubscriptionBody = z.infer<typeof subscription>;
 
-export const inboxAnswer = z.object({ messages: z.array(message) }).meta({ id: "Inbox" });
+export const inboxAnswer = z
+  .object({
+    messages: z.array(message),
+    next_cursor: z.string().meta({ description: "To read on after these while they are not acknowledged yet" }),
+  })
+  .meta({ id: "Inbox" });
 export type InboxAnswer = z.infer<typeof inboxAnswer>;
 
 const MAX_ACKNOWLEDGED = 1_000;

@@ -40,11 +40,14 @@ export const registerAgentBody = z
           error: "must be a capability's name, or an object with `name` and contract",
         }),
       )
-      .min(1)
       .max(1000),
     labels: labels.optional(),
     slots: z.number().int().min(1).max(100_000).default(1),
     version: z.string().max(128).optional(),
+  })
+  .refine(({ kind, capabilities }) => kind === "external" || capabilities.length > 0, {
+    error: "must name at least one capability; only an agent of the kind `external` may have none",
+    path: ["capabilities"],
   })
   .meta({ id: "RegisterAgent" });
 export type RegisterAgentBody = z.input<typeof registerAgentBody>;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../config.ts";
 import { type Embedded, startEmbedded } from "../../embedded.ts";
 import { createClient } from "../../sdk/client.ts";
-import { call, shout } from "../tools.suite.ts";
+import { call, eventually, shout } from "../tools.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
 const VERSION = "2026-07-28";
@@ -60,7 +60,7 @@ const submit = (definition: object, capabilities: object = able) =>
 const get = (taskId: string, capabilities: object = able, key?: string) =>
   send("tasks/get", { taskId }, capabilities, key);
 const until = async (taskId: string, status: string) => {
-  await expect.poll(async () => (await get(taskId)).result?.status, { timeout: 20_000 }).toBe(status);
+  await expect.poll(async () => (await get(taskId)).result?.status, eventually).toBe(status);
   return (await get(taskId)).result!;
 };
 
@@ -132,7 +132,7 @@ describe("a submitted run", () => {
       const { inputRequests = {} } = (await get(taskId)).result as { inputRequests?: object };
       return Object.entries(inputRequests) as [string, { method: string; params: { message: string } }][];
     };
-    await expect.poll(async () => (await questions()).length).toBe(3);
+    await expect.poll(async () => (await questions()).length, eventually).toBe(3);
     const keyOf = async (task: string) =>
       (await questions()).find(([, { params }]) => params.message.includes(task))![0];
     const update = (inputResponses: object) => send("tasks/update", { taskId, inputResponses }, able);
@@ -150,7 +150,7 @@ describe("a submitted run", () => {
     expect((await update({ [count]: { action: "accept", content: { count: 7 } } })).result).toEqual(
       expect.not.objectContaining({ status: expect.anything() }),
     );
-    await expect.poll(async () => (await questions()).map(([key]) => key)).not.toContain(count);
+    await expect.poll(async () => (await questions()).map(([key]) => key), eventually).not.toContain(count);
     await update({ [await keyOf("sure")]: { action: "accept", content: { approve: true } } });
     await update({ [count]: { action: "accept", content: { count: 8 } } });
     await update({ [await keyOf("other")]: { action: "accept", content: { approve: true, comment: "fine" } } });
@@ -170,9 +170,14 @@ describe("a submitted run", () => {
   it("asks nothing of a client that can ask nobody", async () => {
     const { result: created } = await submit(asking, { extensions });
     await until(created!.taskId!, "input_required");
-    const { result } = await get(created!.taskId!, { extensions });
-    expect(result).toMatchObject({ status: "working" });
-    expect(result).not.toHaveProperty("inputRequests");
+    for (const capabilities of [{ extensions }, { extensions, elicitation: { url: {} } }]) {
+      const { result } = await get(created!.taskId!, capabilities);
+      expect(result).toMatchObject({ status: "working" });
+      expect(result).not.toHaveProperty("inputRequests");
+    }
+    for (const elicitation of [{ form: {} }, { form: {}, url: {} }]) {
+      expect((await get(created!.taskId!, { extensions, elicitation })).result).toHaveProperty("inputRequests");
+    }
     await rest().runs.cancel(created!.taskId!);
   });
 });

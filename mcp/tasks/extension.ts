@@ -30,6 +30,8 @@ const requiredCapabilities: ClientCapabilities = { extensions: { [TASKS_EXTENSIO
 
 /** Questions of one run shown at a time; when some are answered, others come. */
 const MAX_QUESTIONS = 20;
+/** Waiting tasks looked at to find them: what each waits for is in its input, which lists do not have. */
+const MAX_LOOKED_AT = 100;
 /** What the engine calls tasks that may wait for a decision. */
 const askingCapabilities = ["wait", "human.task"];
 
@@ -70,7 +72,7 @@ export function offerTasks(server: McpServer, client: Client): void {
 export async function taskNow(client: Client, taskId: string, request: Request): Promise<DetailedTask> {
   const run = await runOf(client, taskId, request);
   if (isTerminalRun(run.status)) return endedTask(run, await endedRun(client, run));
-  return openTask(run, canAsk(request) ? await questionsIn(client, run) : {});
+  return openTask(run, takesForms(declared(request).elicitation) ? await questionsIn(client, run) : {});
 }
 
 /** Whether the client may be answered with a task. */
@@ -78,12 +80,13 @@ export function knowsTasks(request: Request): boolean {
   return declared(request).extensions?.[TASKS_EXTENSION] !== undefined;
 }
 
-function canAsk(request: Request): boolean {
-  return declared(request).elicitation !== undefined;
+/** A client that only opens pages for its user names that alone; one that says nothing more takes forms. */
+export function takesForms(elicitation: ClientCapabilities["elicitation"]): boolean {
+  return elicitation !== undefined && (elicitation.form !== undefined || Object.keys(elicitation).length === 0);
 }
 
-/** Said with every request. */
-function declared({ envelope }: Request): ClientCapabilities {
+/** What the client can do, as 2026-07-28 says it with every request. */
+export function declared({ envelope }: Request): ClientCapabilities {
   return ({ ...envelope } as Record<string, ClientCapabilities | undefined>)[CLIENT_CAPABILITIES_META_KEY] ?? {};
 }
 
@@ -111,7 +114,7 @@ async function approvalsIn(client: Client, run: RunBody): Promise<{ task: TaskDe
   const { data } = await client.runs.tasks(run.id, { status: "waiting", limit: 1_000 });
   const asking = data.filter(({ capability }) => askingCapabilities.includes(capability));
   const found: { task: TaskDetailBody; approval: JsonObject }[] = [];
-  for (const { id } of asking) {
+  for (const { id } of asking.slice(0, MAX_LOOKED_AT)) {
     if (found.length === MAX_QUESTIONS) break;
     const task = await client.runs.task(run.id, id);
     const approval = approvalIn(task.input);

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { type EventBody, event } from "../../core/protocol/runs.ts";
+import { type EventBody, event, type RunBody } from "../../core/protocol/runs.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import { runId, runLine, runSummary } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
@@ -7,6 +8,12 @@ import { waitSeconds, watchRun } from "../watching.ts";
 
 /** Of one answer; more is a page of its own. */
 const MAX_EVENTS = 500;
+/** An event can be read a moment after the run shows what it tells, once older transactions have ended. */
+const SETTLING_MS = 5_000;
+const LOOK_AGAIN_MS = 50;
+const LOOKS = 40;
+
+const endings = ["run.completed", "run.failed", "run.cancelled"];
 
 export const runWatch = defineTool({
   name: "run_watch",
@@ -35,8 +42,12 @@ export const runWatch = defineTool({
       return events.length >= MAX_EVENTS;
     };
     const run = await watchRun(client, run_id, { ...context, seconds: wait_seconds, isEnough: read });
-    // What came with the end, which nobody has read yet.
-    const isFull = events.length >= MAX_EVENTS || (await read());
+    let isFull = events.length >= MAX_EVENTS || (await read());
+    const isTold = () => !hasJustEnded(run) || events.some(({ type }) => endings.includes(type));
+    for (let look = 0; !isFull && !isTold() && look < LOOKS; look++) {
+      await sleep(LOOK_AGAIN_MS, undefined, { signal: context.signal });
+      isFull = await read();
+    }
     return { run, events, last_event: last() ?? null, more: isFull || !isTerminalRun(run.status) };
   },
   text: ({ run, events, more, last_event }) =>
@@ -46,6 +57,11 @@ export const runWatch = defineTool({
       ...(more && last_event !== null ? [`Call again with after ${last_event}`] : []),
     ].join("\n"),
 });
+
+/** So that its end may not have been read by anybody. */
+function hasJustEnded({ finished_at }: RunBody): boolean {
+  return finished_at !== null && Date.now() - Date.parse(finished_at) < SETTLING_MS;
+}
 
 /** `2026-01-01T00:00:00.000Z read#2 task.failed` */
 function eventLine({ at, type, key, attempt }: EventBody): string {

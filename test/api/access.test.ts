@@ -37,6 +37,7 @@ interface Resources {
   workflow: string;
   artifact: string;
   plan: string;
+  conversation: string;
   /** One that expects a reply. */
   message: string;
 }
@@ -99,6 +100,10 @@ async function newResources(own: Namespace): Promise<Resources> {
   });
   await own.call({ ...as, method: "PUT", path: `/v1/agents/${agent.id}/subscriptions/${marker}` });
   const plan = await own.call<{ id: string }>({ path: "/v1/plans", body: { goal: { want: { [marker]: "made" } } } });
+  const conversation = await own.call<{ id: string }>({
+    path: "/v1/conversations",
+    body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
+  });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   await own.call({ ...as, method: "PUT", path: `/v1/memory/plans/${key.body.id}`, body: { value: marker } });
   return {
@@ -112,6 +117,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     workflow: marker,
     artifact: marker,
     plan: plan.body.id,
+    conversation: conversation.body.id,
     message: asked.body.messages[0]!.id,
   };
 }
@@ -151,13 +157,17 @@ const bodies: Record<string, (resources: Resources) => object> = {
   putMemoryScopeKey: () => ({ value: "of one's own" }),
   postAgentsAgentMemory: ({ marker }) => ({ entries: [{ type: "thought", content: marker }] }),
   postMessages: ({ marker }) => ({ messages: [{ to: "somebody", body: marker }] }),
+  postConversations: () => ({ protocol: "vote", topic: "one's own", members: ["tester"] }),
+  postConversationsConversationMessages: ({ marker }) => ({ type: "reply", body: { content: marker } }),
+  postConversationsConversationCancel: () => ({ reason: "test" }),
+  postConversationsConversationLeave: () => ({}),
   postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow, artifact, plan, message } = resources;
+  const { run, ended, task, agent, key, workflow, artifact, plan, message, conversation } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
@@ -167,6 +177,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     path: artifact,
     plan,
     message,
+    conversation,
     topic: "news",
     scope: "plans",
     capability: "work",

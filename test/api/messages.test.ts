@@ -108,6 +108,25 @@ it("a body that is too large is refused with the way to send it", async () => {
   ]);
 });
 
+it("an inbox is read on from a cursor, whatever is acknowledged", async () => {
+  const space = await server.newNamespace();
+  const agent = await joinAs(space, "reader");
+  await send(space, ...[1, 2, 3].map((body) => ({ to: "reader", body })));
+  const read = async (query: { limit?: number; wait?: number; cursor?: string }) => {
+    const { messages, next_cursor } = await agent.client.data.inbox.read(query);
+    return [messages.map(({ body }) => body), next_cursor];
+  };
+  expect(await read({ limit: 2 })).toEqual([[1, 2], "2"]);
+  expect(await read({ cursor: "2" })).toEqual([[3], "3"]);
+  expect(await read({ cursor: "3" })).toEqual([[], "3"]);
+  const waiting = read({ cursor: "3", wait: 30 });
+  await send(space, { to: "reader", body: 4 });
+  expect(await waiting).toEqual([[4], "4"]);
+  expect(await read({})).toEqual([[1, 2, 3, 4], "4"]);
+  const wrong = await server.call({ key: agent.key, path: "/v1/agents/reader/inbox?cursor=-1" });
+  expect(wrong.body).toMatchObject({ code: "REQUEST_INVALID" });
+});
+
 describe("the stream of an inbox", () => {
   it("has what is not acknowledged, then what comes, each once, and is resumed after the last", async () => {
     const space = await server.newNamespace();
@@ -129,7 +148,7 @@ describe("the stream of an inbox", () => {
   it("tells what another replica was sent, though nobody tells of it", async () => {
     const space = await server.newNamespace();
     const agent = await joinAs(space, "reader");
-    const replica = await startReplica(server);
+    const replica = await startReplica(server, { isDeaf: true });
     const stream = await listen(agent, { url: replica.url });
     const waiting = replica.call<InboxAnswer>({ key: agent.key, path: "/v1/agents/reader/inbox?wait=30" });
     await sleep(50); // both have looked, and found nothing

@@ -692,6 +692,16 @@ describe("mutations of every request", () => {
         { to: { broadcast: true }, body: 1 },
       ],
     }),
+    postConversations: () => ({
+      protocol: "vote",
+      topic: "t",
+      members: ["a", "b"],
+      deadline: "1h",
+      budget: { messages: 9 },
+    }),
+    postConversationsConversationMessages: () => ({ type: "vote", body: { choice: "x" }, id: "k" }),
+    postConversationsConversationCancel: () => ({ reason: "x" }),
+    postConversationsConversationLeave: () => ({}),
     postAgentsAgentInboxAck: () => ({ ids: [nowhere] }),
     putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
     postTasksClaim: () => ({ request_id: "fixed", max: 1, wait: 0, capabilities: ["work"], task_ids: [nowhere] }),
@@ -868,6 +878,7 @@ describe("mutations of every request", () => {
       .replace("{run}", run)
       .replace("{task}", "a")
       .replace("{plan}", plan)
+      .replace("{conversation}", nowhere)
       .replace("{agent}", agent.id)
       .replace("{key}", nowhere)
       .replace("{name}", "flow")

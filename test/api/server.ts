@@ -77,9 +77,17 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   );
 }
 
-/** Another replica over the database of a server, which it leaves running when it stops. */
-export function startReplica({ store, sql }: TestServer, options: ServerOptions = {}): Promise<TestServer> {
-  return serveOver({ ...store, close: async () => {} }, sql, options);
+/**
+ * Another replica over the database of a server, which it leaves running when it stops. `isDeaf`: it is told nothing of what the
+ * other commits, as a process of its own without a broker.
+ */
+export function startReplica(
+  { store, sql }: TestServer,
+  { isDeaf = false, ...options }: ServerOptions & { isDeaf?: boolean } = {},
+): Promise<TestServer> {
+  const deaf = () => () => {};
+  const replica = { ...store, close: async () => {}, ...(isDeaf && { onMessages: deaf, onChange: deaf }) };
+  return serveOver(replica, sql, options);
 }
 
 async function serveOver(store: Store, sql: Queryable, options: ServerOptions): Promise<TestServer> {

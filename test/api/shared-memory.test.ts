@@ -138,7 +138,7 @@ describe("the stream of a scope", () => {
 
   it("is watched by the SDK, also on a replica that nobody tells", async () => {
     const space = await server.newNamespace();
-    const replica = await startReplica(server);
+    const replica = await startReplica(server, { isDeaf: true });
     const stop = new AbortController();
     const seen: unknown[] = [];
     const watching = (async () => {

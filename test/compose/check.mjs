@@ -56,6 +56,7 @@ try {
   await step("refuse a stranger", refuseStranger);
   await step("run a workflow over HTTP", runOverHttp);
   await step("run a workflow with the command line", runWithCli);
+  await step("pass the testing agent", passTestingAgent);
   await step("finish a run whose executor is killed", surviveCrash);
   await step("restart what was killed", () => compose("up", "--detach", "--wait", "--no-recreate", ...scale()));
   await step("log JSON lines that name their step", readLogs);
@@ -94,6 +95,22 @@ async function runWithCli() {
   const run = JSON.parse(await compose(...skein, "run", greeting.name, "--input", "name=ducks", "--json"));
   assert.equal(run.status, "completed");
   assert.deepEqual(run.outputs, { greeting: "hello ducks" });
+}
+
+async function passTestingAgent() {
+  // --no-deps: Compose would take away what has been scaled up.
+  const { passed, failed, results } = JSON.parse(await compose("run", "--rm", "-T", "--no-deps", "testing", "--json"));
+  assert.equal(
+    failed,
+    0,
+    JSON.stringify(
+      results.filter((/** @type {any} */ one) => one.status !== "passed"),
+      null,
+      2,
+    ),
+  );
+  assert.ok(passed > 30, `only ${passed} scenarios were played`);
+  assert.ok(!JSON.stringify(results).includes(key), "the report contains the key");
 }
 
 async function surviveCrash() {

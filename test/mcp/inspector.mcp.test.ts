@@ -28,7 +28,8 @@ describe.skipIf(!programs)("the official MCP Inspector", () => {
     await embedded?.stop();
   });
 
-  it("lists every tool in both eras, and calls every one", async () => {
+  // Some 60 processes, one after the other: 25 s on two idle cores.
+  it("lists every tool in both eras, and calls every one", { timeout: 300_000 }, async () => {
     const lines: string[] = [];
     try {
       const say = (line: string) => lines.push(line);

@@ -75,6 +75,7 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("run_pause", waiting);
   await call("run_resume", waiting);
   await call("run_signal", { ...waiting, name: "go", payload: 7 });
+  await call("task_ask_user", { ...waiting, task: "yes" });
   await call("task_approve", { ...waiting, task: "yes", comment: "fine" });
   await call("task_reject", { ...waiting, task: "no", comment: "not this" });
   await call("run_cancel", await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] }));
@@ -114,9 +115,31 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("memory_add", { ...own, entries: [{ type: "observation", content: { seen: "geese" } }] });
   await call("memory_list", { ...own, search: "geese" });
   await call("memory_forget", own);
+  const shared = { scope: "inspection", key: "found" };
+  await call("shared_set", { ...shared, value: { geese: 3 } });
+  await call("shared_get", shared);
+  await call("shared_list", { scope: shared.scope });
+  await call("shared_delete", shared);
+  await call("topic_subscribe", { ...own, topic: "geese" });
+  await call("topic_unsubscribe", { ...own, topic: "geese" });
+  const question = { to: agent, body: "Which way?", expects_reply: "1m" };
+  const asked = await call<{ messages: { id: string }[] }>("message_send", { messages: [question] });
+  await call("message_reply", { message_id: asked.messages[0]!.id, wait_seconds: 0 });
   await call("message_send", { messages: [{ to: agent, body: { text: "Well done." } }] });
   const { messages } = await call<{ messages: { id: string }[] }>("inbox_read", own);
   await call("inbox_ack", { ...own, ids: messages.map(({ id }) => id) });
+  const { id: conversation_id } = await call<{ id: string }>("conversation_start", {
+    protocol: "vote",
+    question: "Which way?",
+    members: [agent, "somebody-else", "nobody"],
+  });
+  await call("conversation_say", { conversation_id, agent_token, type: "vote", body: { choice: "south" } });
+  for (const name of ["conversation_get", "conversation_transcript", "conversation_graph"]) {
+    await call(name, { conversation_id });
+  }
+  await call("conversation_list");
+  await call("conversation_leave", { conversation_id, agent_token });
+  await call("conversation_cancel", { conversation_id });
   await call("agent_leave", { agent_id, agent_token });
 
   // Resources and prompts.

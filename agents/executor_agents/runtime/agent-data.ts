@@ -14,7 +14,7 @@ import {
   type NewMessageBody,
 } from "../../../core/protocol/agent-data.ts";
 import type { ReportItem } from "../../../core/protocol/tasks.ts";
-import type { MemoryFilter, WriteStateOptions } from "../../../sdk/agent-data.ts";
+import type { MemoryFilter, RequestMessage, WriteStateOptions } from "../../../sdk/agent-data.ts";
 import type { PageOf } from "../../../sdk/client.ts";
 import { type ExecutorContext, NonRetryableError, TaskError } from "../../../sdk/executor.ts";
 import { askServer } from "./ask-server.ts";
@@ -28,15 +28,21 @@ export interface DataBackend {
   writeState(document: Json, options: WriteStateOptions): Promise<AgentStateBody>;
   listMemory(filter: MemoryFilter): Promise<PageOf<MemoryEntryBody>>;
   readInbox(options: { limit?: number; wait?: number }): Promise<MessageBody[]>;
+  subscribe(topic: string, isWanted: boolean): Promise<void>;
+  /** Rejects with NO_REPLY. */
+  ask(message: RequestMessage): Promise<MessageBody>;
 }
 
 type Effects = NonNullable<ReportItem["effects"]>;
 export type DataEffects = Pick<Effects, "state" | "memory" | "messages" | "acknowledge">;
 
-export type AgentData = Pick<ExecutorContext, "state" | "memory" | "inbox" | "send"> & {
+export type AgentData = Pick<ExecutorContext, "state" | "memory" | "inbox" | "send" | "ask"> & {
   /** What goes with the report of a success, and its size as JSON. */
   effects(): { effects: DataEffects; bytes: number };
 };
+
+/** How long a reply is waited for by default. */
+const DEFAULT_ASK = "30s";
 
 /** As JSON: leaves room in the report for the largest output, all log lines and what is spawned. */
 const MAX_DATA_BYTES = 1_024 * 1_024;
@@ -133,6 +139,14 @@ function createAgentData(attempt: Attempt, backend: DataBackend): AgentData {
         requireOpen(attempt, "to acknowledge messages is too late");
         for (const id of ids) acknowledged.add(id);
       },
+      subscribe: (topic) => backend.subscribe(topic, true),
+      unsubscribe: (topic) => backend.subscribe(topic, false),
+    },
+    ask: async (to, body, { within = DEFAULT_ASK, ...more } = {}) => {
+      requireOpen(attempt, "to ask is too late");
+      // Named, so that one whose answer was lost is found sent when it is sent again.
+      const message = { to, body: storable("What is asked", body), key: randomUUID(), ...more };
+      return backend.ask({ ...message, deadline: within });
     },
     send: (to, body, { replyTo, mustRoute, expectsReply, ...more } = {}) =>
       add(messages, MAX_MESSAGES, "a message", {
@@ -174,6 +188,11 @@ export function serverData(attempt: Attempt): DataBackend {
     writeState: (document, options) => askServer(attempt, () => data.state.write(document, options)),
     listMemory: (filter) => askServer(attempt, () => data.memory.list(filter)),
     readInbox: async (options) => (await askServer(attempt, () => patientRead(options))).messages,
+    subscribe: (topic, isWanted) =>
+      askServer(attempt, async () => {
+        await (isWanted ? data.subscriptions.add(topic) : data.subscriptions.remove(topic));
+      }),
+    ask: (message) => askServer(attempt, () => patientClient.request(message, signalOf(attempt))),
   };
 }
 

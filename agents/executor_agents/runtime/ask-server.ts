@@ -16,7 +16,7 @@ export async function askServer<T>(attempt: Attempt, request: () => Promise<T>):
 }
 
 /** Of refusals: what the next attempt, or another look, may find otherwise. */
-const passing: readonly string[] = ["LEASE_LOST", "STATE_CONFLICT"];
+const passing: readonly string[] = ["LEASE_LOST", "STATE_CONFLICT", "NO_REPLY"];
 
 /** As a handler fails with it: only what may pass is worth another attempt. */
 export function requestFailure(error: unknown): TaskError {

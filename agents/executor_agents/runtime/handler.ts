@@ -62,6 +62,7 @@ function contextOf<Input>(
       return agentDataOf(attempt, data).inbox;
     },
     send: (to, body, options) => agentDataOf(attempt, data).send(to, body, options),
+    ask: (to, body, options) => agentDataOf(attempt, data).ask(to, body, options),
     idempotencyKey: lease.idempotency_key,
     taskId: lease.task_id,
     key: lease.key,

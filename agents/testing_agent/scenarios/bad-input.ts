@@ -19,6 +19,10 @@ export const badInput: Scenario = {
     const error = await refused("inputs", "RUN_INPUTS_INVALID", submit({ definition, inputs: { n: "one" } }));
     equal("where the inputs are said to be wrong", error.issues[0]?.pointer, "/inputs/n");
 
+    step("submit a schema that is none");
+    const odd = { name: "bad-input", inputs: { type: "goose" }, tasks: [echo("a")] };
+    await refused("a schema that is none", "WORKFLOW_SCHEMA_INVALID", submit({ definition: odd }));
+
     step("validate a file with a misspelt key");
     const file = "name: bad-input\ntasks:\n  - id: a\n    capabilty: core.echo\n";
     const { valid, errors } = await client.workflows.validate(file);
@@ -67,5 +71,47 @@ const definitions: { what: string; code: ErrorCode; pointer: string; tasks: Json
     code: "EXPRESSION_NOT_A_NEED",
     pointer: "/tasks/1/input/n",
     tasks: [echo("a"), echo("b", { input: { n: "{{ tasks.a.output }}" } })],
+  },
+  {
+    what: "a key that does not exist",
+    code: "WORKFLOW_KEY_UNKNOWN",
+    pointer: "/tasks/0/neds",
+    tasks: [echo("a", { neds: [] })],
+  },
+  {
+    what: "an id that is none",
+    code: "WORKFLOW_INVALID",
+    pointer: "/tasks/0/id",
+    tasks: [echo("a b")],
+  },
+  {
+    what: "a cancel of what does not exist",
+    code: "WORKFLOW_CANCEL_UNKNOWN",
+    pointer: "/tasks/1/cancel",
+    tasks: [echo("a"), { id: "b", cancel: "c" }],
+  },
+  {
+    what: "an expression that cannot be read",
+    code: "EXPRESSION_SYNTAX",
+    pointer: "/tasks/0/when",
+    tasks: [echo("a", { when: "1 +" })],
+  },
+  {
+    what: "an expression over nothing",
+    code: "EXPRESSION_UNKNOWN_NAME",
+    pointer: "/tasks/0/when",
+    tasks: [echo("a", { when: "geese > 1" })],
+  },
+  {
+    what: "an expression with a function that is refused",
+    code: "EXPRESSION_NOT_ALLOWED",
+    pointer: "/tasks/0/when",
+    tasks: [echo("a", { when: "'a'.matches('a')" })],
+  },
+  {
+    what: "an expression without end",
+    code: "EXPRESSION_LIMIT",
+    pointer: "/tasks/0/when",
+    tasks: [echo("a", { when: `${"1+".repeat(5_000)}1 > 0` })],
   },
 ];

@@ -1,13 +1,10 @@
-import { randomUUID } from "node:crypto";
-import type { ReportItem } from "../../../core/protocol/tasks.ts";
-import type { AgentClient } from "../../../sdk/client.ts";
 import { equal } from "../expect.ts";
 import { proofOf, type Scenario } from "../scenario.ts";
 
 export const ownExecutor: Scenario = {
   name: "own-executor",
   title: "A program that speaks plain HTTP performs tasks: claim, heartbeat, report, with retries and fencing",
-  async play({ client, unique, submit, join, claim, watch, step }) {
+  async play({ client, unique, submit, join, claim, report, watch, step }) {
     step("register an agent with a capability of its own");
     const agent = await join(unique);
     const retry = { max_attempts: 2, initial_delay: "10ms", jitter: false };
@@ -50,8 +47,3 @@ export const ownExecutor: Scenario = {
     equal("how the attempts ended", outcomes, ["failed", "released", "completed"]);
   },
 };
-
-async function report(agent: AgentClient, item: ReportItem): Promise<string | undefined> {
-  const { reports } = await agent.report({ request_id: randomUUID(), reports: [item] });
-  return reports[0]?.result;
-}

@@ -1,0 +1,114 @@
+/**
+ * Subscriptions to runs, as resources: who subscribed hears that one has changed, and reads it again. Clients of 2026-07-28
+ * hear it on a stream of `subscriptions/listen`, those of the 2025 versions on the stream of their session.
+ */
+import {
+  InMemoryServerEventBus,
+  type McpServer,
+  ProtocolError,
+  ProtocolErrorCode,
+  ResourceNotFoundError,
+  type ServerEventBus,
+} from "@modelcontextprotocol/server";
+import { z } from "zod";
+import { SkeinError } from "../core/errors.ts";
+import { uuid } from "../core/protocol/common.ts";
+import type { Client } from "../sdk/client.ts";
+import { protocolError } from "./protocol-error.ts";
+import { runResourcePaths } from "./resources.ts";
+
+/** Of a run that is busy, changes within this long are told as one. */
+const TELL_EVERY_MS = 250;
+/** Of one session, or one stream. */
+const MAX_SUBSCRIPTIONS = 1_000;
+
+/** Carries to whoever subscribed which resources have changed. */
+export function createRunBus() {
+  const bus = new InMemoryServerEventBus();
+  const changed = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  const tell = () => {
+    timer = undefined;
+    for (const id of changed) {
+      for (const path of runResourcePaths) bus.publish({ kind: "resource_updated", uri: `skein://runs/${id}${path}` });
+    }
+    changed.clear();
+  };
+  return {
+    bus,
+    /** Something has happened to the run. */
+    runChanged(id: string) {
+      if (bus.listenerCount === 0) return;
+      changed.add(id);
+      timer ??= setTimeout(tell, TELL_EVERY_MS).unref();
+    },
+    close: () => clearTimeout(timer),
+  };
+}
+
+/** Lets the client of a session subscribe. */
+export function offerSubscriptions(server: McpServer, client: Client, bus: ServerEventBus): void {
+  const rpc = server.server;
+  const subscribed = new Set<string>();
+  let stop: (() => void) | undefined;
+  rpc.setRequestHandler("resources/subscribe", async ({ params: { uri } }) => {
+    if (subscribed.size >= MAX_SUBSCRIPTIONS && !subscribed.has(uri)) throw tooMany();
+    await requireReadable(client, uri);
+    subscribed.add(uri);
+    stop ??= bus.subscribe((event) => {
+      if (event.kind !== "resource_updated" || !subscribed.has(event.uri)) return;
+      // Without a stream there is nobody to tell, and nothing is kept for them.
+      rpc.sendResourceUpdated({ uri: event.uri }).catch(() => {});
+    });
+    return {};
+  });
+  rpc.setRequestHandler("resources/unsubscribe", async ({ params: { uri } }) => {
+    subscribed.delete(uri);
+    return {};
+  });
+  const closed = rpc.onclose;
+  rpc.onclose = () => {
+    stop?.();
+    closed?.();
+  };
+}
+
+const listenRequest = z.object({
+  id: z.union([z.string(), z.number()]),
+  method: z.literal("subscriptions/listen"),
+  params: z.object({ notifications: z.object({ resourceSubscriptions: z.array(z.string()).min(1) }) }),
+});
+
+/** Refuses a `subscriptions/listen` to what its caller may not read; undefined for what may go on. */
+export async function refuseListening(client: Client, body: unknown): Promise<Response | undefined> {
+  const request = listenRequest.safeParse(body);
+  if (!request.success) return undefined;
+  const { id, params } = request.data;
+  const uris = params.notifications.resourceSubscriptions;
+  try {
+    if (uris.length > MAX_SUBSCRIPTIONS) throw tooMany();
+    for (const uri of new Set(uris)) await requireReadable(client, uri);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    const { code, message, data } = error;
+    return Response.json({ jsonrpc: "2.0", id, error: { code, message, data } }, { status: 400 });
+  }
+}
+
+function tooMany(): ProtocolError {
+  return new ProtocolError(
+    ProtocolErrorCode.InvalidParams,
+    `At most ${MAX_SUBSCRIPTIONS} resources can be subscribed to.`,
+  );
+}
+
+/** That there are news of a run is nothing that strangers may hear. */
+async function requireReadable(client: Client, uri: string): Promise<void> {
+  const [, id, path = ""] = /^skein:\/\/runs\/([^/]+)(\/.*)?$/.exec(uri) ?? [];
+  if (!uuid.safeParse(id).success || !runResourcePaths.includes(path)) throw new ResourceNotFoundError(uri);
+  await client.runs.get(id!).catch((error) => {
+    if (error instanceof SkeinError && error.code === "RUN_NOT_FOUND") throw new ResourceNotFoundError(uri);
+    throw protocolError(error);
+  });
+}

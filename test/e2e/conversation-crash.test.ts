@@ -1,0 +1,103 @@
+/** A conversation goes on where it was when the process that keeps it is killed midway. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, expect, it } from "vitest";
+import { createAgentClient, createClient } from "../../sdk/client.ts";
+
+const root = join(import.meta.dirname, "../..");
+const folder = await mkdtemp(join(tmpdir(), "skein-conversation-"));
+const processes: ChildProcess[] = [];
+
+afterAll(async () => {
+  for (const child of processes) child.kill("SIGKILL");
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** `skein dev` over the folder, once it is ready. */
+async function startDev(port: number): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ["--import", "tsx", join(root, "cli/main.ts"), "dev"], {
+    cwd: root,
+    env: { ...process.env, PORT: String(port), SKEIN_DATA_DIR: join(folder, "data"), LOG_LEVEL: "silent" },
+    stdio: "ignore",
+  });
+  processes.push(child);
+  const client = createClient({ url: `http://127.0.0.1:${port}` });
+  for (let tries = 0; ; tries++) {
+    try {
+      await client.ready();
+      return child;
+    } catch (error) {
+      if (tries > 600 || child.exitCode !== null) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const exited = once(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
+}
+
+it("a debate loses nothing that was said, and goes on", { timeout: 180_000 }, async () => {
+  const port = await freePort();
+  const options = { url: `http://127.0.0.1:${port}` };
+  const client = createClient(options);
+  let server = await startDev(port);
+  const names = ["ada", "bob", "eve"];
+  const agents = await Promise.all(
+    names.map(async (name) => {
+      const registered = await client.agents.register({ name, kind: "external", capabilities: [] });
+      return createAgentClient(options, registered);
+    }),
+  );
+  const { id } = await client.conversations.start({
+    protocol: "debate",
+    topic: "Where to?",
+    members: names,
+    turn_deadline: "5m",
+    deadline: "10m",
+  });
+  const positions = ["south", "south", "north"];
+  for (const round of [1, 2]) {
+    for (const [index, agent] of agents.entries()) {
+      await agent.conversations.say(id, {
+        id: `${round}.${index}`,
+        type: "statement",
+        body: { content: `${names[index]}, round ${round}`, position: positions[index]! },
+      });
+      if (round !== 1 || index !== 1) continue;
+      await kill(server);
+      server = await startDev(port);
+      // Whose answer was lost in the crash says it again.
+      const again = await agent.conversations.say(id, {
+        id: `${round}.${index}`,
+        type: "statement",
+        body: { content: "again" },
+      });
+      expect(again).toEqual({ id: `${round}.${index}`, repeated: true });
+    }
+  }
+  expect(await client.conversations.end(id)).toMatchObject({ status: "completed", result: { position: "south" } });
+  const { data } = await client.conversations.transcript(id);
+  expect(
+    data.flatMap(({ type, from, body }) =>
+      type === "statement" && from !== null ? [(body as { content: string }).content] : [],
+    ),
+  ).toEqual([1, 2].flatMap((round) => names.map((name) => `${name}, round ${round}`)));
+  expect(data.map(({ seq }) => seq)).toEqual(data.map((_, index) => index + 1));
+});
