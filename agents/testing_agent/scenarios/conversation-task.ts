@@ -1,5 +1,5 @@
 import type { Json } from "../../../core/json.ts";
-import { participate, type Speak } from "../../../sdk/conversations.ts";
+import { participate, type Speak } from "../../../sdk/participant.ts";
 import { equal } from "../expect.ts";
 import type { Scenario } from "../scenario.ts";
 
