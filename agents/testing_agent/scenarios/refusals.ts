@@ -228,11 +228,11 @@ const requests: Wrong[] = [
   },
   // Agents
   {
-    what: "an agent that can do nothing",
+    what: "a capability that is none",
     request: "POST /v1/agents",
-    body: { name: "a", capabilities: [] },
+    body: { name: "a", capabilities: ["a b"] },
     ...invalid,
-    pointer: "/capabilities",
+    pointer: "/capabilities/0",
   },
   {
     what: "a schema that is none",
