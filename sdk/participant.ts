@@ -19,10 +19,8 @@ export interface Turn {
 export type Speech = { type: string; body?: Json };
 export type Speak = (turn: Turn) => Speech | Speech[] | undefined | Promise<Speech | Speech[] | undefined>;
 
-export interface ParticipateOptions extends ClientOptions {
-  /** Of the agent: its conversations and its inbox belong to it. */
-  name: string;
-  /** Aborts when the member has had enough: then it leaves the registry, and its conversations go on without it. */
+export interface TakePartOptions {
+  /** Aborts when the member has had enough. */
   signal: AbortSignal;
   /** Told of what the rules refused; default: nothing is made of it. */
   onRefused?: (refusal: SkeinError, turn: Turn) => void;
@@ -30,12 +28,18 @@ export interface ParticipateOptions extends ClientOptions {
   onMessage?: (message: MessageBody) => void | Promise<void>;
 }
 
+export interface ParticipateOptions extends ClientOptions, TakePartOptions {
+  /** Of the agent: its conversations and its inbox belong to it. */
+  name: string;
+}
+
 /** How often it says that it is there. */
 const PRESENCE_MS = 10_000;
 
 /**
- * Takes part in conversations as an agent of its own: whenever something is said to it, it is asked what it says to that.
- * Resolves when the signal aborts. A turn that comes again after a crash is answered under the same id, so nothing is said twice.
+ * Takes part in conversations as an agent of its own, which leaves the registry in the end: whenever something is said to it,
+ * it is asked what it says to that. Resolves when the signal aborts. A turn that comes again after a crash is answered under
+ * the same id, so nothing is said twice.
  */
 export async function participate(
   { name, signal, onRefused, onMessage, ...options }: ParticipateOptions,
@@ -43,6 +47,16 @@ export async function participate(
 ): Promise<void> {
   const registered = await createClient(options).agents.register({ name, kind: "external", capabilities: [] });
   const agent = createAgentClient(options, registered);
+  await takePart(agent, speak, { signal, ...(onRefused && { onRefused }), ...(onMessage && { onMessage }) });
+  await agent.leave();
+}
+
+/** The same as an agent that is registered already, and stays so. */
+export async function takePart(
+  agent: AgentClient,
+  speak: Speak,
+  { signal, onRefused, onMessage }: TakePartOptions,
+): Promise<void> {
   const presence = setInterval(() => void agent.present().catch(() => {}), PRESENCE_MS);
   try {
     for await (const message of agent.data.inbox.stream(signal)) {
@@ -56,7 +70,6 @@ export async function participate(
   } finally {
     clearInterval(presence);
   }
-  await agent.leave();
 }
 
 async function answer(
@@ -64,7 +77,7 @@ async function answer(
   { id }: MessageBody,
   turn: Turn,
   speak: Speak,
-  onRefused: ParticipateOptions["onRefused"],
+  onRefused: TakePartOptions["onRefused"],
 ): Promise<void> {
   const said = await speak(turn);
   for (const [index, speech] of (said === undefined ? [] : [said].flat()).entries()) {

@@ -4,11 +4,13 @@ import { uuidv7 } from "uuidv7";
 import { z } from "zod";
 import { conversationMermaid } from "../../core/conversation/diagram.ts";
 import { conversationSvg } from "../../core/conversation/diagram-svg.ts";
+import { isFor, type TranscriptEntry } from "../../core/conversation/transcript.ts";
 import { readConversation, refusalError } from "../../core/conversation.ts";
 import { SkeinError } from "../../core/errors.ts";
-import { canonicalJson } from "../../core/json.ts";
+import { canonicalJson, isJsonObject } from "../../core/json.ts";
 import { pageOf, uuid } from "../../core/protocol/common.ts";
 import {
+  type ConversationBody,
   cancelConversationBody,
   conversation,
   conversationBody,
@@ -45,6 +47,30 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
     const isMember = (name: string) => found?.state?.members.some((member) => member.name === name) === true;
     if (!found || (principal.agent && !isMember(principal.agent.name))) throw notFound(id);
     return found;
+  }
+
+  /** A member reads what it has said, and what it was told; who has the scope, everything. */
+  async function entriesFor(
+    { principal: { agent } }: FastifyRequest,
+    { namespace, id }: Conversation,
+    page: { after: number; limit: number },
+  ): Promise<TranscriptEntry[]> {
+    const found: TranscriptEntry[] = [];
+    for (let { after } = page; ; ) {
+      const entries = await store.conversations.transcript(namespace, id, { after, limit: page.limit });
+      found.push(...entries.filter((entry) => !agent || isFor(entry, agent.name)));
+      if (!agent || entries.length < page.limit || found.length >= page.limit) return found.slice(0, page.limit);
+      after = entries.at(-1)!.seq;
+    }
+  }
+
+  /** To a member the result is what it was told of it. */
+  async function recordFor(request: FastifyRequest, found: Conversation): Promise<ConversationBody> {
+    const record = conversationRecord(found);
+    if (!request.principal.agent || record.result === null) return record;
+    const [last] = await entriesFor(request, found, { after: found.state!.seq - 1, limit: 1 });
+    const told = last?.type === "ended" && isJsonObject(last.body) ? (last.body.result ?? null) : null;
+    return { ...record, result: told };
   }
 
   app.post(
@@ -92,7 +118,9 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
       const { principal } = request;
       if (!principal.agent) requireScope(principal, "messages");
       const filter = { ...request.query, member: principal.agent?.name };
-      return pageBody(await store.conversations.list(principal.namespace, filter), conversationRecord);
+      // A list is for finding one: what members may not know of one another stays out of it.
+      const listed = (one: Conversation) => ({ ...conversationRecord(one), ...(principal.agent && { result: null }) });
+      return pageBody(await store.conversations.list(principal.namespace, filter), listed);
     },
   );
 
@@ -114,8 +142,8 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
       const matches = ({ conversations }: News) => conversations.includes(id);
       const wait = { matches, waitMs: request.query.wait * 1000, gone: goneSignal(reply) };
       const look = () => find(request, id);
-      const found = await lookUntil(wakeups, wait, look, ({ status }) => status !== "open");
-      return conversationRecord(found ?? (await look()));
+      const found = (await lookUntil(wakeups, wait, look, ({ status }) => status !== "open")) ?? (await look());
+      return recordFor(request, found);
     },
   );
 
@@ -125,7 +153,8 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
       schema: {
         tags: ["conversations"],
         summary: "Read what was said",
-        description: "And what was not accepted, and who was silent; in order.",
+        description:
+          "And what was not accepted, and who was silent; in order. An agent reads what it has said and what it was told: sealed bids and ballots of others are not for it.",
         ...withMessages,
         params,
         querystring: transcriptQuery,
@@ -133,8 +162,8 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
       },
     },
     async (request) => {
-      const { namespace, id } = await find(request, request.params.conversation);
-      const entries = await store.conversations.transcript(namespace, id, request.query);
+      const found = await find(request, request.params.conversation);
+      const entries = await entriesFor(request, found, request.query);
       return { data: entries.map((entry) => ({ ...entry, at: new Date(entry.at).toISOString() })) };
     },
   );
@@ -158,8 +187,9 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
       },
     },
     async (request, reply) => {
-      const { namespace, id, parameters, state } = await find(request, request.params.conversation);
-      const entries = await store.conversations.transcript(namespace, id, { after: 0, limit: MAX_DRAWN });
+      const found = await find(request, request.params.conversation);
+      const { parameters, state } = found;
+      const entries = await entriesFor(request, found, { after: 0, limit: MAX_DRAWN });
       const members = (state?.members ?? []).map(({ name }) => name);
       const view = { protocol: parameters.protocol, topic: state?.topic ?? null, members, entries };
       const { format } = request.query;
@@ -217,7 +247,7 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
       const left = await store.conversations.leave(request.principal.namespace, id, name);
       const isMember = left?.state?.members.some((member) => member.name === name);
       if (!left || !isMember) throw notFound(id);
-      return conversationRecord(left);
+      return recordFor(request, left);
     },
   );
 

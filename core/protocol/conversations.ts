@@ -105,6 +105,7 @@ export const transcript = z
           .string()
           .nullable()
           .meta({ description: "Why it was not accepted; `silent`: nothing was said" }),
+        why: z.string().nullable().meta({ description: "What the sender of what was not accepted was told" }),
       }),
     ),
   })
