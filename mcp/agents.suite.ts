@@ -198,5 +198,73 @@ export function describeAgents(version: ProtocolVersion, connect: (version: Prot
       const unheard = await call(client, "message_send", { agent_token: askerToken, messages: [question] });
       expect(unheard.messages).toMatchObject([{ recipients: 0 }]);
     });
+
+    it("votes with another, each once and in its turn, and everybody reads what came of it", async () => {
+      const names = ["ada", "bob"].map((name) => `${name}-${version}`);
+      const [ada, bob] = (await Promise.all(
+        names.map((name) => call(client, "agent_register", { name, capabilities: ["mcp.nothing"] })),
+      )) as [JsonObject, JsonObject];
+      const start = {
+        protocol: "vote",
+        question: "Which way?",
+        members: names,
+        parameters: { options: ["north", "south"], deadline: "5m", turn_deadline: "5m" },
+        idempotency_key: crypto.randomUUID(),
+      };
+      const { id, status } = await call(client, "conversation_start", start);
+      expect(status).toBe("open");
+      expect((await call(client, "conversation_start", start)).id).toBe(id);
+      const conversation = { conversation_id: id! };
+      const inbox = { agent: names[0]!, agent_token: ada.agent_token!, wait_seconds: 30 };
+      expect((await call(client, "inbox_read", inbox)).messages).toMatchObject([{ type: "call", conversation: id }]);
+
+      const say = (agent: JsonObject, choice: string, words: JsonObject = {}) => ({
+        ...conversation,
+        agent_token: agent.agent_token!,
+        type: "vote",
+        body: { choice, ...words },
+      });
+      const forged = await refusal(client, "conversation_say", say(ada, "north", { from: names[1]! }));
+      expect(forged.code).toBe("CONVERSATION_SENDER_FORGED");
+      const cast = { ...say(ada, "south"), id: "ballot" };
+      expect(await call(client, "conversation_say", cast)).toMatchObject({ id: "ballot", repeated: false });
+      expect(await call(client, "conversation_say", cast)).toMatchObject({ repeated: true });
+      const twice = await refusal(client, "conversation_say", say(ada, "north"));
+      expect(twice.code).toMatch(/^CONVERSATION_/);
+      await call(client, "conversation_say", say(bob, "south"));
+      const over = await call(client, "conversation_get", { ...conversation, wait_seconds: 30 });
+      expect(over).toMatchObject({ status: "completed", result: { winner: "south" } });
+
+      const { data } = await call(client, "conversation_transcript", conversation);
+      const said = data as { type: string; misbehaviour: string | null; seq: number }[];
+      expect(said.filter(({ type, misbehaviour }) => type === "vote" && misbehaviour === null)).toHaveLength(2);
+      expect(said.some(({ misbehaviour }) => misbehaviour !== null)).toBe(true);
+      const own = await call(client, "conversation_transcript", { ...conversation, agent_token: ada.agent_token! });
+      expect((own.data as { from: string | null }[]).map(({ from }) => from)).not.toContain(names[1]);
+      const rest = await call(client, "conversation_transcript", { ...conversation, after: said.at(-1)!.seq });
+      expect(rest.data).toEqual([]);
+      expect((await call(client, "conversation_graph", conversation)).graph).toContain("sequenceDiagram");
+      const listed = (await call(client, "conversation_list", { status: "completed" })).data;
+      expect(listed).toContainEqual(expect.objectContaining({ id }));
+    });
+
+    it("leaves a conversation; one is cancelled, and none is started of nonsense", async () => {
+      const name = `leaver-${version}`;
+      const { agent_token } = await call(client, "agent_register", { name, capabilities: ["mcp.nothing"] });
+      const start = {
+        protocol: "debate",
+        question: "Who leads?",
+        members: [name, `absent-${version}`, `away-${version}`],
+      };
+      const { id } = await call(client, "conversation_start", start);
+      const left = await call(client, "conversation_leave", { conversation_id: id!, agent_token: agent_token! });
+      expect(left.members).toContainEqual(expect.objectContaining({ name, presence: "left" }));
+      const cancelled = await call(client, "conversation_cancel", { conversation_id: id!, reason: "enough" });
+      expect(cancelled).toMatchObject({ status: "cancelled", reason: "enough" });
+      const wrong = await refusal(client, "conversation_start", { ...start, parameters: { quorum: 2 } });
+      expect([wrong.code, wrong.text]).toEqual(["CONVERSATION_INVALID", expect.stringContaining("quorum")]);
+      const unknown = { conversation_id: "0198c0de-0000-7000-8000-000000000000" };
+      expect((await refusal(client, "conversation_get", unknown)).code).toBe("CONVERSATION_NOT_FOUND");
+    });
   });
 }

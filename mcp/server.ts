@@ -23,6 +23,14 @@ import { agentList } from "./tools/agent-list.ts";
 import { agentLeave, agentRegister } from "./tools/agent-register.ts";
 import { agentStateDelete, agentStateGet, agentStateSet } from "./tools/agent-state.ts";
 import { capabilityList } from "./tools/capability-list.ts";
+import {
+  conversationGet,
+  conversationGraph,
+  conversationList,
+  conversationTranscript,
+} from "./tools/conversation-read.ts";
+import { conversationCancel, conversationLeave, conversationSay } from "./tools/conversation-speak.ts";
+import { conversationStart } from "./tools/conversation-start.ts";
 import { inboxAck, inboxRead } from "./tools/inbox.ts";
 import { memoryAdd, memoryForget, memoryList } from "./tools/memory.ts";
 import { messageReply } from "./tools/message-reply.ts";
@@ -104,6 +112,14 @@ const tools = [
   topicUnsubscribe,
   inboxRead,
   inboxAck,
+  conversationStart,
+  conversationGet,
+  conversationList,
+  conversationTranscript,
+  conversationGraph,
+  conversationSay,
+  conversationLeave,
+  conversationCancel,
 ];
 
 const instructions = `Skein runs workflows: DAGs of tasks, each performed by an agent that offers the capability it asks for.
@@ -115,7 +131,8 @@ const instructions = `Skein runs workflows: DAGs of tasks, each performed by an 
 Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
-memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).`;
+memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
+conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;
 
 /** What never changes while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
 const forever: CacheHint = { ttlMs: 3_600_000, cacheScope: "public" };

@@ -36,6 +36,12 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   STATE_CONFLICT: "Read it again with agent_state_get, and write with the revision that it has now.",
   MEMORY_NOT_FOUND: "memory_list shows the entries there are, shared_list the shared keys.",
   MEMORY_CONFLICT: "Read it again with shared_get, and write with the revision that it has now.",
+  CONVERSATION_INVALID: "Correct what is named and start it again.",
+  CONVERSATION_NOT_FOUND: "conversation_list shows the conversations there are.",
+  CONVERSATION_OVER: "conversation_get shows what came of it.",
+  CONVERSATION_OUT_OF_TURN: "conversation_get shows who has the floor, and what may be said.",
+  CONVERSATION_MESSAGE_INVALID:
+    "conversation_get shows what may be said; inbox_read has the message that asked for it.",
   MESSAGE_NOT_FOUND: "Only the sender of a message that expects a reply can ask for it; message_send answers its id.",
   MEMORY_FULL: "memory_forget makes room.",
   INBOX_FULL: "The agent has to acknowledge messages (inbox_ack) before it can be sent more.",

@@ -42,34 +42,18 @@ const endless = { name: "endless", tasks: [{ id: "nap", capability: "core.sleep"
 
 const ask = { name: "ask", tasks: [{ id: "ask", wait: { approval: { assignee: "ann", payload: { sum: 7 } } } }] };
 
-const looking = [
-  ...["workflow_validate", "workflow_list", "workflow_get", "run_get", "run_list", "run_watch", "run_result"],
-  ...["run_tasks", "run_graph", "run_logs", "task_get", "task_why", "plan_get", "capability_list", "agent_list"],
-  ...["agent_state_get", "memory_list", "shared_list", "shared_get", "message_reply", "inbox_read"],
-];
-const changing = [
-  ...[
-    "workflow_submit",
-    "run_signal",
-    "run_pause",
-    "run_resume",
-    "task_approve",
-    "task_reject",
-    "task_ask_user",
-    "plan_create",
-  ],
-  ...["plan_accept", "plan_reject", "agent_register", "task_claim", "task_heartbeat", "task_report", "task_release"],
-  ...[
-    "agent_state_set",
-    "memory_add",
-    "shared_set",
-    "message_send",
-    "topic_subscribe",
-    "topic_unsubscribe",
-    "inbox_ack",
-  ],
-];
-const destroying = ["run_cancel", "agent_leave", "agent_state_delete", "memory_forget", "shared_delete"];
+const names = (text: string) => text.trim().split(/\s+/);
+
+const looking = names(`
+  workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
+  task_why plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
+  conversation_get conversation_list conversation_transcript conversation_graph`);
+const changing = names(`
+  workflow_submit run_signal run_pause run_resume task_approve task_reject task_ask_user plan_create plan_accept plan_reject
+  agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
+  topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+const destroying = names(`
+  run_cancel agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
 
 /** The structured answer of a tool that must succeed. */
 export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../config.ts";
 import { type Embedded, startEmbedded } from "../../embedded.ts";
 import { createClient } from "../../sdk/client.ts";
-import { defects, startDefective } from "./defects.ts";
+import { defects, startDefective } from "./defects.suite.ts";
 import { equal } from "./expect.ts";
 import { listScenarios, runTestingAgent } from "./main.ts";
 import { play, type Scenario, TEST_LABEL } from "./scenario.ts";

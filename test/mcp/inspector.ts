@@ -128,6 +128,18 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("message_send", { messages: [{ to: agent, body: { text: "Well done." } }] });
   const { messages } = await call<{ messages: { id: string }[] }>("inbox_read", own);
   await call("inbox_ack", { ...own, ids: messages.map(({ id }) => id) });
+  const { id: conversation_id } = await call<{ id: string }>("conversation_start", {
+    protocol: "vote",
+    question: "Which way?",
+    members: [agent, "somebody-else", "nobody"],
+  });
+  await call("conversation_say", { conversation_id, agent_token, type: "vote", body: { choice: "south" } });
+  for (const name of ["conversation_get", "conversation_transcript", "conversation_graph"]) {
+    await call(name, { conversation_id });
+  }
+  await call("conversation_list");
+  await call("conversation_leave", { conversation_id, agent_token });
+  await call("conversation_cancel", { conversation_id });
   await call("agent_leave", { agent_id, agent_token });
 
   // Resources and prompts.
