@@ -121,8 +121,8 @@ export async function play(
   try {
     await Promise.race([
       scenario.play(stage),
-      passing(deadline, `It has not ended within ${deadlineMs / 1000} s.`),
-      passing(interrupt, "It was interrupted."),
+      passing(deadline, `It has not ended within ${deadlineMs / 1000} s.`, over.signal),
+      passing(interrupt, "It was interrupted.", over.signal),
     ]);
   } catch (error) {
     const failure = failureOf(error, recorder.redact);
@@ -134,9 +134,10 @@ export async function play(
   return { name, title, durationMs, ...failed };
 }
 
-function passing(end: AbortSignal, reason: string): Promise<never> {
+/** Rejects when `end` aborts, unless it is `over` by then. */
+function passing(end: AbortSignal, reason: string, over: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    end.addEventListener("abort", () => reject(new Error(reason)), { once: true });
+    end.addEventListener("abort", () => reject(new Error(reason)), { once: true, signal: over });
   });
 }
 

@@ -68,8 +68,28 @@ export const mcpClient: Scenario = {
     const wrong = await client.callTool({ name: "run_get", arguments: { run_id: crypto.randomUUID() } });
     equal("the code of the error", Object(wrong._meta?.["skein/error"]).code, "RUN_NOT_FOUND");
     await client.close();
+
+    step("send what is no frame, and one of a version that nobody speaks");
+    equal("what is no JSON", await codeOf(connection, "{"), { status: 400, code: -32_700 });
+    const unknown = { "io.modelcontextprotocol/protocolVersion": "2999-01-01" };
+    const frame = { jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta: unknown } };
+    const headers = { "mcp-protocol-version": "2999-01-01", "mcp-method": "tools/list" };
+    equal("an unknown version", (await codeOf(connection, JSON.stringify(frame), headers)).status, 400);
   },
 };
+
+/** How a frame is refused that no client would send. */
+async function codeOf({ url, apiKey, fetch }: Stage["connection"], body: string, headers = {}) {
+  const key = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+  const accept = "application/json, text/event-stream";
+  const answer = await fetch!(`${url.replace(/\/+$/, "")}/mcp`, {
+    method: "POST",
+    headers: { accept, "content-type": "application/json", ...key, ...headers },
+    body,
+  });
+  const { error } = (await answer.json()) as { error?: { code: number } };
+  return { status: answer.status, code: error?.code };
+}
 
 async function connect({ url, apiKey, fetch }: Stage["connection"]): Promise<Client> {
   const client = new Client({ name: "skein-testing-agent", version });

@@ -15,6 +15,8 @@ interface Wrong {
   status: number;
   code: ErrorCode;
   pointer?: string;
+  /** The codes of what is wrong, where it is several things. */
+  flaws?: ErrorCode[];
 }
 
 const nowhere = "0198c0de-0000-7000-8000-000000000000";
@@ -42,6 +44,8 @@ export const refusals: Scenario = {
       const { status, code } = wrong;
       equal(`how ${wrong.what} is refused`, { status: answer.status, code: problem.code }, { status, code });
       isTrue("a sentence says why", problem.detail.length > 15, problem);
+      const flaws = problem.errors?.map((flaw) => flaw.code);
+      if (wrong.flaws) equal("what is wrong with it", flaws, wrong.flaws);
       if (wrong.pointer !== undefined) equal("where it is wrong", problem.errors?.[0]?.pointer, wrong.pointer);
     };
 
@@ -56,6 +60,16 @@ export const refusals: Scenario = {
 
 const echo = { name: "refusals", tasks: [{ id: "a", capability: "core.echo" }] };
 const invalid = { status: 400, code: "REQUEST_INVALID" } as const;
+
+/** A plan of one's own: it passes the same gate as a planner's. */
+const ownPlan: JsonObject = {
+  goal: { want: { a: "t" } },
+  workflow: {
+    name: "refusals",
+    tasks: [{ id: "a", capability: "test.nowhere", priority: 9 }],
+    outputs: { a: "{{ tasks.a.output.a }}" },
+  },
+};
 
 const requests: Wrong[] = [
   // What is no request at all
@@ -190,13 +204,35 @@ const requests: Wrong[] = [
     status: 404,
     code: "PLAN_NOT_FOUND",
   },
+  {
+    what: "a plan that breaks three rules at once",
+    request: "POST /v1/plans",
+    body: ownPlan,
+    status: 422,
+    code: "PLAN_REFUSED",
+    flaws: ["PLAN_KEY_NOT_ALLOWED", "PLAN_CAPABILITY_UNKNOWN", "PLAN_TYPE_MISMATCH"],
+  },
+  // Conversations
+  {
+    what: "a conversation under no protocol",
+    request: "POST /v1/conversations",
+    body: { protocol: "shouting", topic: 1, members: ["a"] },
+    status: 422,
+    code: "CONVERSATION_INVALID",
+  },
+  {
+    what: "the id of a conversation that is not there",
+    request: `/v1/conversations/${nowhere}`,
+    status: 404,
+    code: "CONVERSATION_NOT_FOUND",
+  },
   // Agents
   {
-    what: "an agent that can do nothing",
+    what: "a capability that is none",
     request: "POST /v1/agents",
-    body: { name: "a", capabilities: [] },
+    body: { name: "a", capabilities: ["a b"] },
     ...invalid,
-    pointer: "/capabilities",
+    pointer: "/capabilities/0",
   },
   {
     what: "a schema that is none",
@@ -217,6 +253,13 @@ function ofRun(run: string): Wrong[] {
   const at = `/v1/runs/${run}`;
   return [
     { what: "a picture of no kind", request: `${at}/graph?format=painting`, ...invalid },
+    {
+      what: "a picture that is no picture",
+      request: `${at}/graph`,
+      headers: { accept: "audio/wav" },
+      status: 406,
+      code: "NOT_ACCEPTABLE",
+    },
     { what: "a task that is not there", request: `${at}/tasks/nowhere`, status: 404, code: "TASK_NOT_FOUND" },
     {
       what: "a decision about what waits for none",
