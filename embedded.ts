@@ -100,7 +100,7 @@ function openStore(config: Config, logger: Logger, inMemory = false): Promise<St
 function openRedis(url: string, { limits }: Config, logger: Logger): Promise<Memory> {
   return connectRedis(url, {
     limits,
-    onError: (error) => logger.warn({ err: error }, "the connection to Redis was lost"),
+    onLost: (reason) => logger.warn({ err: reason }, "the connection to Redis was lost"),
   });
 }
 

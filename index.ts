@@ -38,7 +38,15 @@ export {
   type TaskLogger,
   type Usage,
 } from "./sdk/executor.ts";
-export { type ParticipateOptions, participate, type Speak, type Speech, type Turn } from "./sdk/participant.ts";
+export {
+  type ParticipateOptions,
+  participate,
+  type Speak,
+  type Speech,
+  type TakePartOptions,
+  type Turn,
+  takePart,
+} from "./sdk/participant.ts";
 export { type TaskHandle, type WorkflowBuilder, workflow } from "./sdk/workflow.ts";
 export { version } from "./version.ts";
 

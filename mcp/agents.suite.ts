@@ -239,6 +239,8 @@ export function describeAgents(version: ProtocolVersion, connect: (version: Prot
       const said = data as { type: string; misbehaviour: string | null; seq: number }[];
       expect(said.filter(({ type, misbehaviour }) => type === "vote" && misbehaviour === null)).toHaveLength(2);
       expect(said.some(({ misbehaviour }) => misbehaviour !== null)).toBe(true);
+      const own = await call(client, "conversation_transcript", { ...conversation, agent_token: ada.agent_token! });
+      expect((own.data as { from: string | null }[]).map(({ from }) => from)).not.toContain(names[1]);
       const rest = await call(client, "conversation_transcript", { ...conversation, after: said.at(-1)!.seq });
       expect(rest.data).toEqual([]);
       expect((await call(client, "conversation_graph", conversation)).graph).toContain("sequenceDiagram");

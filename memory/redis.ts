@@ -7,8 +7,8 @@ import { type Memory, PRESENCE_TTL_MS, type Presence, refuseWorking, type Workin
 
 export interface RedisOptions {
   limits: Limits;
-  /** Told of a connection that was lost, which is opened again by itself. */
-  onError?: (error: Error) => void;
+  /** Told that the connection was lost, which is opened again by itself; once until it is. */
+  onLost?: (reason: Error | undefined) => void;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -54,7 +54,7 @@ type Scripted = Redis & {
 };
 
 /** Tries once; a later loss is retried for ever. Throws MEMORY_UNAVAILABLE, naming the server but never the password. */
-export async function connectRedis(url: string, { limits, onError }: RedisOptions): Promise<Memory> {
+export async function connectRedis(url: string, { limits, onLost }: RedisOptions): Promise<Memory> {
   let isOpen = false;
   const redis = new Redis(url, {
     lazyConnect: true,
@@ -71,7 +71,6 @@ export async function connectRedis(url: string, { limits, onError }: RedisOption
   let reason: Error | undefined;
   redis.on("error", (error) => {
     reason = error;
-    if (isOpen) onError?.(error);
   });
   try {
     await redis.connect();
@@ -81,7 +80,24 @@ export async function connectRedis(url: string, { limits, onError }: RedisOption
     throw unavailable(url, reason ?? error);
   }
   isOpen = true;
-  return memoryOver(redis, url, limits);
+  let isUp = true;
+  redis.on("ready", () => {
+    isUp = true;
+  });
+  // Of every try that fails, too.
+  redis.on("close", () => {
+    if (isUp && isOpen) onLost?.(reason);
+    isUp = false;
+    reason = undefined;
+  });
+  const memory = memoryOver(redis, url, limits);
+  return {
+    ...memory,
+    close: () => {
+      isOpen = false;
+      return memory.close();
+    },
+  };
 }
 
 function memoryOver(redis: Scripted, url: string, limits: Limits): Memory {

@@ -70,6 +70,9 @@ const messageColumns = `m.id, m.owner, m.sender_kind, m.sender, m.type, coalesce
 /** The body of what was said to many. */
 const withPost = "left join lateral (select p.body from post p where p.id = m.post_id) p on true";
 
+/** A page has no more messages once their bodies have so much. */
+const PAGE_BYTES = 4 * 1_024 * 1_024;
+
 async function readInboxes(store: StoreContext, requests: InboxRequest[]): Promise<InboxPage[]> {
   // Of an inbox without a message there is one row, for the number of its last.
   const rows = await store.query<
@@ -81,12 +84,17 @@ async function readInboxes(store: StoreContext, requests: InboxRequest[]): Promi
        select d.last_message from agent_data d where d.namespace = s.namespace and d.name = s.name
      ) d on true
      left join lateral (
-       select m.id as message_id, m.number, ${messageColumns}
-       from message m ${withPost}
-       where m.namespace = s.namespace and m.owner = s.name and m.acknowledged_at is null and m.number > s.after
-         and m.expires_at > clock_timestamp()
-       order by m.number
-       limit s.max
+       select m.* from (
+         select m.id as message_id, m.number, ${messageColumns},
+           sum(octet_length(coalesce(m.body, p.body)::text)) over (order by m.number rows unbounded preceding)
+             - octet_length(coalesce(m.body, p.body)::text) as bytes_before
+         from message m ${withPost}
+         where m.namespace = s.namespace and m.owner = s.name and m.acknowledged_at is null and m.number > s.after
+           and m.expires_at > clock_timestamp()
+         order by m.number
+         limit s.max
+       ) m
+       where m.bytes_before < ${PAGE_BYTES}
      ) m on true
      order by s.n, m.number`,
     [

@@ -59,7 +59,8 @@ export async function findAudience(db: Queryable, requests: readonly DataRequest
         const own = from.kind === "agent" ? from.name : undefined;
         return (toAll(namespace, to) ?? []).filter((name) => name !== own);
       }
-      if (!uuidShape.test(to)) return [to];
+      // The orchestrator writes to names alone, and one may look like an id.
+      if (from.kind === "system" || !uuidShape.test(to)) return [to];
       const name = named.get(keyOf(namespace, to));
       return name === undefined ? undefined : [name];
     },

@@ -232,7 +232,7 @@ export async function runOrchestrator(env: Record<string, string | undefined>): 
 }
 
 function redisOptions({ limits }: Config, logger: Logger): RedisOptions {
-  return { limits, onError: (error) => logger.warn({ err: error }, "the connection to Redis was lost") };
+  return { limits, onLost: (reason) => logger.warn({ err: reason }, "the connection to Redis was lost") };
 }
 
 async function connectTransport(config: Config, logger: Logger): Promise<Transport | undefined> {

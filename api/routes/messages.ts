@@ -32,8 +32,8 @@ const withMessages = { security: [{ apiKey: ["messages"] }, { agentToken: [] as 
 const subscriptionParams = ownerParams.extend({ topic: topicName });
 const replyParams = z.object({ message: uuid });
 
-/** Requests that come at the same time share a transaction of so many. */
-const REQUESTS_TOGETHER = 200;
+/** Requests that come at the same time share a transaction: of so many, since each may be large. */
+const REQUESTS_TOGETHER = 50;
 /** Messages of a stream read at once. */
 const MESSAGES_PER_READ = 100;
 

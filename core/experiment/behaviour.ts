@@ -18,6 +18,9 @@ const drawnAmount = z.union([
 ]);
 export type DrawnAmount = z.infer<typeof drawnAmount>;
 
+/** Twice what a conversation hears of one member in a round, unless it is told otherwise. */
+const MAX_COPIES = 200;
+
 /** How members fail. */
 export const failures = ["liar", "silent", "flooder", "late", "crasher"] as const;
 export type FailureKind = (typeof failures)[number];
@@ -31,7 +34,7 @@ export const failureShape = {
   copies: z
     .int()
     .min(2)
-    .max(1_000)
+    .max(MAX_COPIES)
     .optional()
     .meta({ description: "Of a flooder: how often it says everything (120)" }),
   by: duration.optional().meta({ description: "Of a late one: how long after the deadline it answers (1s)" }),

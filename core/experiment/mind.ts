@@ -15,7 +15,7 @@ export interface Mind extends Dice {
   position: string | null;
   /** All options, the best first. */
   ranking: string[];
-  /** What a liar says instead. */
+  /** What a liar says: one of the wrong options. */
   lie: string;
   cost: number;
   value: number;

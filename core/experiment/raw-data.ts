@@ -26,10 +26,17 @@ export function cellsCsv(summaries: readonly CellSummary[]): string {
     measureNames.map((name) => {
       const { count = 0, mean = null, low = null, high = null } = estimates[name] ?? {};
       const { number, protocol, policy, teamSize, faultsName } = cell;
-      return [number, protocol, policy, teamSize, faultsName, name, count, mean, low, high];
+      return [number, protocol, policy, teamSize, faultsName, name, count, ...[mean, low, high].map(significant)];
     }),
   );
   return csv([header, ...rows]);
+}
+
+/** Digits beyond these are not the same on every machine: exponential and logarithm are only nearly exact. */
+const SIGNIFICANT = 9;
+
+function significant(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(SIGNIFICANT));
 }
 
 type Field = string | number | boolean | null;

@@ -9,8 +9,8 @@ import { delaySchema } from "./delay.ts";
 
 const MAX_TEXT = 8_192;
 const MAX_LIST = 100;
-export const MAX_TEAM = 100;
-export const MAX_REPETITIONS = 1_000;
+const MAX_TEAM = 100;
+const MAX_REPETITIONS = 1_000;
 const MAX_SEED = 2 ** 32 - 1;
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, {

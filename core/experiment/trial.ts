@@ -16,8 +16,8 @@ import { createVirtualBus } from "./virtual-bus.ts";
 /** Every trial begins then; times of a trial are so many milliseconds later. */
 export const EPOCH = Date.UTC(2026, 0, 1);
 
-/** More happenings than this has no trial within the limits; it is broken off, and counts as failed. */
-const MAX_HAPPENINGS = 1_000_000;
+/** An open auction among 100 has half as many. What has more, such as a flood in a large team, is broken off, and counts as failed. */
+const MAX_HAPPENINGS = 250_000;
 
 export interface Trial {
   experiment: Experiment;

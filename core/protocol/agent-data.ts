@@ -156,7 +156,7 @@ export const newMessage = z
     ttl: ttl.optional().meta({ description: "Default 7d, or as long as a reply is expected" }),
     must_route: z.boolean().optional().meta({
       description:
-        "Refused unless an agent of that name is there, or all of at least one recipient can take it; default false: it is kept for one that comes",
+        "Refused unless an agent of that name is there, or, of a topic or broadcast, unless somebody hears it and no inbox is full; default false: it is kept for one that comes",
     }),
     expects_reply: ttl.optional().meta({
       description:

@@ -116,7 +116,7 @@ export interface Acknowledgement {
 }
 
 export interface InboxPage {
-  /** Not acknowledged, oldest first; their numbers count what came to the inbox. */
+  /** Not acknowledged, oldest first, some 4 MiB at most; their numbers count what came to the inbox. */
   messages: (Message & { number: number })[];
   /** Of the last message that came, be it acknowledged or not; 0: none has. */
   lastNumber: number;

@@ -222,6 +222,27 @@ export function messageCases(open: OpenTeam): void {
     expect(many.map(({ messages }) => messages.map(({ body }) => body))).toEqual([[], [1, 2]]);
   });
 
+  it("are read some 4 MiB at a time, and one at least", async () => {
+    const team = await open();
+    const large = "x".repeat(65_000);
+    for (let n = 0; n < 2; n++) {
+      await sent(team, client, ...Array.from({ length: 50 }, () => message("a", large)));
+    }
+    const first = await inbox(team, "a");
+    expect(first.length).toBe(65);
+    const rest = (await page(team, "a", first.at(-1)!.number)).messages;
+    expect([rest.length, rest[0]!.number]).toEqual([35, 66]);
+  });
+
+  it("of the orchestrator come to a name that looks like an id", async () => {
+    const team = await open();
+    const odd = randomUUID();
+    await sent(team, agentOf(odd), message("b", "?", { expectsReplyMs: 60_000 }));
+    await pass(team);
+    await team.store.upkeep.tellUnanswered(100);
+    expect(await inbox(team, odd)).toMatchObject([{ type: "no_reply" }]);
+  });
+
   it("that many send at once are each sent or refused by themselves", async () => {
     const team = await open();
     const { namespace } = team;

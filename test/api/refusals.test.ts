@@ -886,7 +886,10 @@ describe("mutations of every request", () => {
       .replace("{type}", "thought")
       .replace("{capability}", "work");
 
-  it("are answered or refused, never failed, and a refused one leaves nothing behind", async () => {
+  // Some thousands of requests, one after the other.
+  it("are answered or refused, never failed, and a refused one leaves nothing behind", {
+    timeout: 120_000,
+  }, async () => {
     const { paths } = (await server.call<Document>({ path: "/openapi.json" })).body;
     const cases: Call[] = [];
     for (const [template, methods] of Object.entries(paths)) {
