@@ -117,28 +117,30 @@ export async function play(
       onStep(what);
     },
   });
+  const late = endingBy(deadline, `It has not ended within ${deadlineMs / 1000} s.`);
+  const stopped = endingBy(interrupt, "It was interrupted.");
   let failed: Pick<ScenarioResult, "failure" | "step" | "requests"> = {};
   try {
-    await Promise.race([
-      scenario.play(stage),
-      passing(deadline, `It has not ended within ${deadlineMs / 1000} s.`, over.signal),
-      passing(interrupt, "It was interrupted.", over.signal),
-    ]);
+    await Promise.race([scenario.play(stage), late.comes, stopped.comes]);
   } catch (error) {
     const failure = failureOf(error, recorder.redact);
     failed = { step: recorder.redact(lastStep), failure, requests: recorder.curlLines() };
   }
   const durationMs = Math.round(performance.now() - startedAt);
+  for (const { forget } of [late, stopped]) forget();
   over.abort();
   await stage.sweep();
   return { name, title, durationMs, ...failed };
 }
 
-/** Rejects when `end` aborts, unless it is `over` by then. */
-function passing(end: AbortSignal, reason: string, over: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    end.addEventListener("abort", () => reject(new Error(reason)), { once: true, signal: over });
+/** `comes` rejects when `end` aborts. One `end` serves many scenarios, so each takes its listener away again. */
+function endingBy(end: AbortSignal, reason: string): { comes: Promise<never>; forget(): void } {
+  let refuse = () => {};
+  const comes = new Promise<never>((_, reject) => {
+    refuse = () => reject(new Error(reason));
+    end.addEventListener("abort", refuse, { once: true });
   });
+  return { comes, forget: () => end.removeEventListener("abort", refuse) };
 }
 
 interface PreparedStage extends Stage {
