@@ -161,6 +161,7 @@ export function agentBody(agent: Agent): AgentBody {
     capabilities: agent.capabilities,
     offers: agent.offers.map(({ name, version }) => ({ name, version })),
     labels: agent.labels,
+    card: agent.card,
     slots: agent.slots,
     running: agent.running,
     load: agent.load,

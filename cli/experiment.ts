@@ -8,7 +8,7 @@ import type { LoggedTrial } from "../core/experiment/event-log.ts";
 import { type Experiment, parseExperiment, withSeeds } from "../core/experiment/experiment.ts";
 import { estimateText } from "../core/experiment/report.ts";
 import { type CellSummary, measureNames, measures, summarize } from "../core/experiment/summary.ts";
-import { type Played, simulate, startTrial, type Trial, type TrialResult } from "../core/experiment/trial.ts";
+import { type Played, simulateInSlices, startTrial, type Trial, type TrialResult } from "../core/experiment/trial.ts";
 import { isLogged, trialsOf } from "../core/experiment/trials.ts";
 import { version } from "../version.ts";
 import type { Context } from "./context.ts";
@@ -79,9 +79,12 @@ const TELL_EVERY = 1_000;
 async function playVirtually(trials: readonly Trial[], take: Take, { signal, context }: Playing): Promise<boolean> {
   for (const [index, trial] of trials.entries()) {
     if (index % BATCH === 0) await breathe();
-    if (signal.aborted) return false;
     if (index > 0 && index % TELL_EVERY === 0) context.note(`${index} of ${counted(trials.length, "conversation")} …`);
-    take(trial, simulate(trial));
+    const simulation = simulateInSlices(trial);
+    let step = simulation.next();
+    for (; !step.done && !signal.aborted; step = simulation.next()) await breathe();
+    if (signal.aborted || !step.done) return false;
+    take(trial, step.value);
   }
   return true;
 }

@@ -175,8 +175,8 @@ async function register(tx: Transaction, registration: AgentRegistration, tokenH
   // The conflict is with ourselves, repeated after a connection was lost in COMMIT: nobody else has this token.
   const [row] = await tx.query<AgentRow & { is_new: boolean }>(
     `insert into agent as a (namespace, id, name, kind, door, capabilities, labels, slots, version, token_hash, offers,
-       output_schemas)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+       output_schemas, card)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
      on conflict (token_hash) do update set last_seen_at = clock_timestamp()
      returning ${agentColumns}, 0 as running, xmax = 0 as is_new`,
     [
@@ -192,6 +192,7 @@ async function register(tx: Transaction, registration: AgentRegistration, tokenH
       tokenHash,
       JSON.stringify(registration.capabilities.map(offerOf)),
       JSON.stringify(hashesByCapability(outputSchemas)),
+      registration.card ? JSON.stringify(registration.card) : null,
     ],
   );
   await tx.query(
@@ -354,6 +355,7 @@ interface AgentRow {
   door: "queue" | "poll";
   capabilities: string[];
   labels: Record<string, string>;
+  card: JsonObject | null;
   slots: number;
   version: string | null;
   offers: OfferedCapability[];
@@ -371,7 +373,7 @@ interface AgentRow {
   left_at: Date | null;
 }
 
-const agentColumns = `a.id, a.namespace, a.name, a.kind, a.door, a.capabilities, a.labels, a.slots, a.version, a.offers, a.load,
+const agentColumns = `a.id, a.namespace, a.name, a.kind, a.door, a.capabilities, a.labels, a.card, a.slots, a.version, a.offers, a.load,
   case when a.left_at is not null then 'left' when a.last_seen_at <= now() - ${AGENT_TTL} then 'lost'
     when a.stalled_at is null then 'live' else 'stalled' end as status,
   a.last_claim_at, a.error_count, a.last_error, a.last_error_at,
@@ -394,6 +396,7 @@ function toAgent(row: AgentRow): Agent {
     door: row.door,
     capabilities: row.capabilities,
     labels: row.labels,
+    card: row.card,
     slots: row.slots,
     version: row.version,
     offers: row.offers,

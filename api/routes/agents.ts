@@ -17,6 +17,7 @@ import { name, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import { checkSchema } from "../../core/schema.ts";
 import type { Agent, Presence as AgentBeat, CapabilityContract } from "../../store/store.ts";
 import { actingAgent, newAgentToken } from "../auth.ts";
+import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { checkedLabels } from "../submit.ts";
@@ -81,7 +82,8 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
     async (request, reply) => {
       const { namespace } = request.principal;
       const { token, hash } = newAgentToken();
-      const { kind, door, labels, slots, version, capabilities } = request.body;
+      const { kind, door, labels, slots, version, capabilities, card } = request.body;
+      requireStorable(request, card, "/card", limits.jsonDepth);
       const contracts = capabilities.map(contractOf);
       await requireCheckable(contracts);
       const registered = await store.agents.register(
@@ -91,6 +93,7 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
           kind,
           door: queueNames ? door : "poll",
           labels: checkedLabels(labels ?? {}, limits),
+          ...(card && { card }),
           slots,
           version: version ?? null,
           capabilities: contracts,

@@ -1,8 +1,8 @@
 /** How members answer: for each type of message that somebody may be asked for, what is said. Every protocol is here. */
-import { isJsonObject, type Json, type JsonObject } from "../json.ts";
+import { isJsonObject, type JsonObject } from "../json.ts";
 import { drawDelay } from "./delay.ts";
 import { happens, oneOf } from "./dice.ts";
-import { type Act, type Incoming, type Mind, mostCommon, reconsider, rounded } from "./mind.ts";
+import { type Act, accept, type Incoming, type Mind, mostCommon, reconsider, rounded } from "./mind.ts";
 
 /** A liar bids so much of its cost, and so many times what the work is worth to it. */
 const LIARS_COST = 0.1;
@@ -125,30 +125,18 @@ function award(mind: Mind, bids: readonly { member: string; cost: number }[]): A
   return lowest ? [say(mind, "award", { to: lowest.member })] : [];
 }
 
-function state(mind: Mind, { statements }: JsonObject): Act[] {
-  hearStatements(mind, statements ?? null);
+function state(mind: Mind): Act[] {
   reconsider(mind);
   const said = saidBy(mind);
   return [work(mind, "statement", said === null ? { content: UNKNOWN } : { content: said, position: said })];
 }
 
-type Statement = { member: string; position: string | null };
-
-/** Those of a debate in which all speak at once are heard with the next question. */
-function hearStatements(mind: Mind, statements: Json): void {
-  if (!Array.isArray(statements)) return;
-  mind.heard = (statements as Statement[]).flatMap(({ member, position }) =>
-    position === null || member === mind.name ? [] : [{ member, position }],
-  );
-  mind.considered = -1;
-}
-
-/** The judge goes by what most have stated, and by what it holds itself where that says nothing. */
-function judge(mind: Mind, { statements }: JsonObject): Act[] {
-  const given = (Array.isArray(statements) ? statements : []) as Statement[];
-  const common = mostCommon(given.flatMap(({ position }) => position ?? [])) ?? saidBy(mind);
+/** The judge goes by what most have stated, and by what it holds itself where that says nothing; it is bound by it like all. */
+function judge(mind: Mind): Act[] {
+  const common = mostCommon(mind.heard.map(({ position }) => position)) ?? mind.position;
   const verdict = mind.failure?.kind === "liar" ? mind.lie : common;
-  const winner = given.find(({ position }) => position === verdict)?.member;
+  const winner = mind.heard.find(({ position }) => position === verdict)?.member;
+  accept(mind, verdict);
   return [say(mind, "verdict", { content: verdict ?? UNKNOWN, ...(winner !== undefined && { winner }) })];
 }
 
@@ -168,6 +156,7 @@ function supervise(mind: Mind, { workers }: JsonObject, types: readonly string[]
   const isDone = mind.reports.length > 0 && isEnough;
   if (isDone || to === undefined || !types.includes("assign")) {
     const content = mind.failure?.kind === "liar" ? mind.lie : (mostCommon(mind.reports) ?? mind.reports.at(-1));
+    accept(mind, mind.options.find((option) => option === content) ?? null);
     return [say(mind, "finish", { content: content ?? UNKNOWN })];
   }
   mind.assigned = [...mind.assigned, to];

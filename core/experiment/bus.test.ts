@@ -46,6 +46,14 @@ describe("the virtual bus", () => {
     expect(bus.run(50)).toBe(false);
     expect(count).toBe(51);
   });
+
+  it("goes on where it was stopped, and forgets nothing by it", () => {
+    const bus = createVirtualBus();
+    const seen: number[] = [];
+    for (let ms = 1; ms <= 7; ms++) bus.wait(ms, () => seen.push(bus.now()));
+    expect([bus.run(3), bus.run(3), bus.run(3), bus.run(3)]).toEqual([false, false, true, true]);
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  });
 });
 
 /** Sends so many from a to b, one each millisecond; the numbers in the order in which they arrive, and when. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Json } from "../json.ts";
 import { type BehaviourSpec, behaviourNames, behaviourOf, type FailureKind, failures } from "./behaviour.ts";
-import { decisionIn, hear } from "./member.ts";
+import { decisionIn } from "./decision.ts";
+import { hear } from "./member.ts";
 import { type Act, beginMind, type Incoming, type Mind } from "./mind.ts";
 
 const options = ["yes", "no", "perhaps"];
@@ -44,8 +45,6 @@ const said = (acts: readonly Act[]) => acts.map((act) => (act.act === "say" ? [a
 const targetOf = ([act]: readonly Act[]) => (act?.act === "say" ? act.body.to : undefined);
 
 describe("members", () => {
-  const statement = (member: string, position: string) => ({ member, position, content: position, round: 1 });
-
   it.each<[asked: string, Incoming, expected: unknown]>([
     ["a request", ask("request", ["reply", "refuse"]), [["reply", { content: "yes" }]]],
     [
@@ -70,11 +69,7 @@ describe("members", () => {
     ],
     ["to do the work", ask("award", ["result", "failure"]), [["result", { content: "yes" }]]],
     ["to state", ask("turn", ["statement"]), [["statement", { content: "yes", position: "yes" }]]],
-    [
-      "to judge",
-      ask("judge", ["verdict"], { statements: [statement("bob", "no"), statement("eve", "no")] }),
-      [["verdict", { content: "no", winner: "bob" }]],
-    ],
+    ["to judge", ask("judge", ["verdict"]), [["verdict", { content: "yes" }]]],
     ["to vote", ask("call", ["vote", "abstain"], { method: "majority", options }), [["vote", { choice: "yes" }]]],
     [
       "to vote on what is left",
@@ -187,6 +182,31 @@ describe("members", () => {
     expect(said(through(mindOf({ kind: "voter", preference: ["no"] }), ballot).acts)[0]![0]).toBe("vote");
   });
 
+  it("that judge go by what most have stated, whoever told them", () => {
+    const heard = ["bob", "eve"].map((member) => told(null, "heard", { member, content: "So it is", position: "no" }));
+    const stated = ["bob", "eve"].map((member) => told(member, "statement", { content: "So it is", position: "no" }));
+    for (const messages of [heard, stated]) {
+      const { acts } = through(mindOf("honest"), ...messages, ask("judge", ["verdict"]));
+      expect(said(acts)).toEqual([["verdict", { content: "no", winner: "bob" }]]);
+    }
+  });
+
+  it("are bound by what a judge or a supervisor says, and liars are not", () => {
+    for (const type of ["verdict", "finish"]) {
+      expect(through(mindOf("honest"), told("bob", type, { content: "no" })).mind.position).toBe("no");
+      expect(through(mindOf("honest"), told("bob", type, { content: "rubbish" })).mind.position).toBe("yes");
+      expect(through(mindOf("liar"), told("bob", type, { content: "no" })).mind.position).toBe("yes");
+    }
+  });
+
+  it("think over what they have heard when it ends without a decision", () => {
+    const heard = ["bob", "eve"].map((member) => told(member, "say", { content: "no" }));
+    const ended = told(null, "ended", { status: "completed", ended_by: "rounds" });
+    const positionAfter = (persuasion: number) =>
+      through(mindOf({ kind: "honest", persuasion }), ...heard, ended).mind.position;
+    expect([positionAfter(0), positionAfter(1)]).toEqual(["yes", "no"]);
+  });
+
   it("take over what was decided, and do the work that they have won", () => {
     const ended = (result: Json) => told(null, "ended", { status: "completed", result });
     expect(through(mindOf("honest"), ended({ winner: "no" })).mind.position).toBe("no");
@@ -225,9 +245,7 @@ describe("members that fail", () => {
     expect(said(through(liar, ask("call", ["bid", "pass"], { price: "second" })).acts)).toEqual([
       ["bid", { amount: 180 }],
     ]);
-    expect(said(through(liar, ask("judge", ["verdict"], { statements: [] })).acts)).toEqual([
-      ["verdict", { content: lie }],
-    ]);
+    expect(said(through(liar, ask("judge", ["verdict"])).acts)).toEqual([["verdict", { content: lie }]]);
     expect(said(through(liar, ask("spread", ["gossip"], { content: "yes" })).acts)).toEqual([
       ["gossip", { content: lie }],
     ]);

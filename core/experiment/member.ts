@@ -1,10 +1,11 @@
 /** Members as pure functions: a mind and what reaches it in, a mind and what it does out. And how members fail. */
 
 import { parseDuration } from "../duration.ts";
-import { isJsonObject, type Json } from "../json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../json.ts";
 import { answer, doWork, insist } from "./answers.ts";
 import type { Failure } from "./behaviour.ts";
-import { type Act, accept, type Incoming, type Mind, mostCommon, noteHeard, reconsider } from "./mind.ts";
+import { decisionIn } from "./decision.ts";
+import { type Act, accept, type Incoming, type Mind, noteHeard, reconsider } from "./mind.ts";
 
 export interface Reaction {
   mind: Mind;
@@ -14,8 +15,8 @@ export interface Reaction {
 /** What a member makes of a message. The mind that is given stays as it is; a message that comes again changes nothing. */
 export function hear(before: Mind, message: Incoming): Reaction {
   if (before.seen.includes(message.seq)) return { mind: before, acts: [] };
-  const mind = structuredClone(before);
-  mind.seen.push(message.seq);
+  // What is inside is replaced, never changed; a deep copy for each message took most of the time of a flood.
+  const mind = { ...before, seen: [...before.seen, message.seq] };
   const acts = react(mind, message);
   return { mind, acts: fail(mind.failure, acts, message) };
 }
@@ -32,37 +33,28 @@ function wasRefused(body: Json, type: string, reason: string): boolean {
   return isJsonObject(body) && body.type === type && body.reason === reason;
 }
 
-/** Learns from what others say. */
+/** What a judge or a supervisor says binds all that hear it. */
+const binding = ["verdict", "finish"];
+
+/** Learns from what others say, or from what the conversation says that they have said. */
 function listen(mind: Mind, { type, from, body }: Incoming): void {
-  if (from === null || !isJsonObject(body)) return;
-  noteHeard(mind, from, body.position ?? body.content ?? null);
+  if (!isJsonObject(body)) return;
+  const { content = null, position = null } = body;
+  const member = type === "heard" ? body.member : from;
+  if (typeof member !== "string") return;
+  if (binding.includes(type)) accept(mind, mind.options.find((option) => option === content) ?? null);
+  else noteHeard(mind, member, position ?? content);
   if (type === "gossip") reconsider(mind);
-  if (type === "report" && typeof body.content === "string") mind.reports = [...mind.reports, body.content];
+  if (type === "report" && typeof content === "string") mind.reports = [...mind.reports, content];
 }
 
-/** What the conversation came to binds the team; and who has won an auction does the work. */
+/** What was decided binds the team; where nothing was, everybody thinks it over. And who has won an auction does the work. */
 function conclude(mind: Mind, body: Json): Act[] {
-  if (!isJsonObject(body) || !isJsonObject(body.result ?? null)) return [];
-  const result = body.result as { [key: string]: Json };
-  accept(mind, decisionIn(result, mind.options));
+  const result = isJsonObject(body) && isJsonObject(body.result ?? null) ? (body.result as JsonObject) : {};
+  const decision = decisionIn(result, mind.options);
+  if (decision === null) reconsider(mind);
+  else accept(mind, decision);
   return result.winner === mind.name && typeof result.price === "number" ? doWork(mind) : [];
-}
-
-/**
- * The option that a result comes to: said as such, or what most have contributed. Null where it comes to none, as that of
- * gossip: who has heard what is all there is.
- */
-export function decisionIn(result: { [key: string]: Json }, options: readonly string[]): string | null {
-  const verdict = isJsonObject(result.verdict ?? null) ? (result.verdict as { content: Json }).content : null;
-  // Of an auction the winner is a member.
-  const winner = result.price === undefined ? result.winner : null;
-  const direct = [verdict, result.position, result.content, winner];
-  const said = direct.find((value) => typeof value === "string" && options.includes(value));
-  if (said !== undefined) return said as string;
-  const all = [result.replies, result.contributions, result.publications, result.board].find(Array.isArray) ?? [];
-  // The last of each counts.
-  const last = new Map((all as { member: string; content: Json }[]).map(({ member, content }) => [member, content]));
-  return mostCommon([...last.values()].filter((one) => options.includes(one as string)) as string[]);
 }
 
 const COPIES = 120;

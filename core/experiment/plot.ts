@@ -54,8 +54,8 @@ export function plot(name: MeasureName, summaries: readonly CellSummary[]): stri
   const panelHeight = PANEL_TITLE + PLOT_HEIGHT + AXIS_HEIGHT;
   const legend = legendOf(series, MARGIN);
   const legendTop = MARGIN + TITLE_HEIGHT + Math.ceil(panels.length / columns) * panelHeight;
-  const wanted = [2 * MARGIN + columns * panelWidth, legend.width + 2 * MARGIN, textWidth(subtitle(measure), 11)];
-  const width = Math.ceil(Math.max(...wanted, 2 * MARGIN + textWidth(subtitle(measure), 11)));
+  const inner = Math.max(columns * panelWidth, legend.width, textWidth(subtitle(measure), 11));
+  const width = Math.ceil(2 * MARGIN + inner);
   const height = legendTop + legend.height + MARGIN;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="${FONT}" font-size="11" fill="${ink.text}">`,

@@ -3,9 +3,10 @@
 import { entriesOf, type TranscriptEntry } from "../conversation/transcript.ts";
 import { advance, type ConversationState, type Effect, startConversation } from "../conversation.ts";
 import { parseDuration } from "../duration.ts";
-import type { Json } from "../json.ts";
+import type { Json, JsonObject } from "../json.ts";
 import type { Failure } from "./behaviour.ts";
 import type { Bus } from "./bus.ts";
+import { decisionIn } from "./decision.ts";
 import { someOf, streamOf } from "./dice.ts";
 import type { Cell, Experiment } from "./experiment.ts";
 import { type BusCounts, faultyBus } from "./faulty-bus.ts";
@@ -18,6 +19,7 @@ export const EPOCH = Date.UTC(2026, 0, 1);
 
 /** An open auction among 100 has half as many. What has more, such as a flood in a large team, is broken off, and counts as failed. */
 const MAX_HAPPENINGS = 250_000;
+const SLICE = 1_000;
 
 export interface Trial {
   experiment: Experiment;
@@ -39,6 +41,8 @@ export interface TrialResult {
   status: "completed" | "failed" | "cancelled" | "stopped";
   ended_by: string | null;
   failure: string | null;
+  /** The option that its result comes to, whoever was told. */
+  decision: string | null;
   /** It completed, and what it awarded has been done. */
   success: boolean;
   /** Handed to the bus, by members and by the conversation. */
@@ -74,9 +78,22 @@ export interface Play {
 
 /** Plays a trial in no time. The same trial always gives the same. */
 export function simulate(trial: Trial): Played {
+  const simulation = simulateInSlices(trial);
+  for (;;) {
+    const { done, value } = simulation.next();
+    if (done) return value;
+  }
+}
+
+/** The same, with breaks in which whoever plays it may do something else: a flood takes seconds. */
+export function* simulateInSlices(trial: Trial): Generator<undefined, Played> {
   const bus = createVirtualBus();
   const play = startTrial(trial, bus);
-  return play.finish(!bus.run(MAX_HAPPENINGS));
+  for (let left = MAX_HAPPENINGS; left > 0; left -= SLICE) {
+    if (bus.run(SLICE)) return play.finish();
+    yield;
+  }
+  return play.finish(true);
 }
 
 interface Actor {
@@ -146,6 +163,7 @@ class Stage implements Play {
         status,
         ended_by: outcome && "endedBy" in outcome ? outcome.endedBy : null,
         failure: outcome?.status === "failed" ? outcome.failure.code : null,
+        decision: outcome?.status === "completed" ? decisionIn(outcome.result as JsonObject, experiment.options) : null,
         success: status === "completed" && isDone,
         messages: sent,
         lost,

@@ -31,10 +31,10 @@ export function createVirtualBus(): VirtualBus {
       wait(0, arrive);
     },
     run(most) {
-      let left = most;
-      for (let next = pop(heap); next; next = pop(heap)) {
+      for (let left = most; heap.length > 0; left--) {
+        if (left === 0) return false;
+        const next = pop(heap)!;
         if (!next.happen) continue;
-        if (left-- === 0) return false;
         now = next.at;
         next.happen();
       }

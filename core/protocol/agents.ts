@@ -26,6 +26,8 @@ export const capabilityContract = z
   })
   .meta({ id: "CapabilityContract" });
 
+const MAX_CARD = 16_384;
+
 export const registerAgentBody = z
   .strictObject({
     name: z.string().min(1).max(128),
@@ -42,6 +44,12 @@ export const registerAgentBody = z
       )
       .max(1000),
     labels: labels.optional(),
+    card: jsonObject
+      .refine((card) => JSON.stringify(card).length <= MAX_CARD, {
+        error: `must have at most ${MAX_CARD} characters as JSON`,
+      })
+      .optional()
+      .meta({ description: "What it says of itself, such as an A2A agent card; shown, and nothing is made of it" }),
     slots: z.number().int().min(1).max(100_000).default(1),
     version: z.string().max(128).optional(),
   })
@@ -109,6 +117,7 @@ export const agent = z
       .array(z.object({ name: z.string(), version: z.string() }))
       .meta({ description: "The capabilities with the versions that it registered" }),
     labels,
+    card: jsonObject.nullable().meta({ description: "What it says of itself" }),
     slots: z.number().int(),
     running: z.number().int(),
     load: json,

@@ -11,6 +11,8 @@ export interface AgentRegistration {
   door: "queue" | "poll";
   capabilities: CapabilityContract[];
   labels: Record<string, string>;
+  /** What it says of itself. */
+  card?: JsonObject;
   slots: number;
   version: string | null;
 }
@@ -40,6 +42,7 @@ export interface Agent {
   door: "queue" | "poll";
   capabilities: string[];
   labels: Record<string, string>;
+  card: JsonObject | null;
   slots: number;
   version: string | null;
   /** Its capabilities with their versions. */

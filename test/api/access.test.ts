@@ -224,7 +224,8 @@ async function table(
 const expected = (chosen: Operation[], answers: string[]) =>
   Object.fromEntries(chosen.map((operation) => [nameOf(operation), answers]));
 
-describe("every operation", () => {
+// A request of each kind for each operation, each with a world of its own.
+describe("every operation", { timeout: 120_000 }, () => {
   it("is known to this test, whose table of bodies has none that do not exist", () => {
     expect(operations.length).toBeGreaterThan(25);
     const ids = operations.map(({ operationId }) => operationId);
