@@ -1,27 +1,16 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Json } from "../../../core/json.ts";
-import { participate, type Speak } from "../../../sdk/participant.ts";
+import { type Speak, takePart } from "../../../sdk/participant.ts";
 import { equal } from "../expect.ts";
 import type { Scenario } from "../scenario.ts";
 
 export const conversationTask: Scenario = {
   name: "conversation-task",
   title: "A task of a run is a conversation of a team, by whichever protocol its capability names",
-  async play({ connection, client, unique, submit, watch, signal, step }) {
+  async play({ client, unique, submit, join, watch, signal, step }) {
     step("let three agents take part");
-    const members = ["ada", "bob", "eve"].map((who) => `${unique}-${who}`);
-    const enough = new AbortController();
-    const until = AbortSignal.any([enough.signal, signal]);
-    let endings = 0;
-    const parts = members.map((name, n) =>
-      participate({ ...connection, name, signal: until }, (turn) => {
-        if (turn.type === "ended") endings++;
-        return speaker(n + 1)(turn);
-      }),
-    );
-    const taking = Promise.all(parts);
-    // It is looked at below, if it comes to that.
-    taking.catch(() => {});
+    const team = await Promise.all(["ada", "bob", "eve"].map((who) => join(unique, who)));
+    for (const [n, member] of team.entries()) void takePart(member, speaker(n + 1), { signal }).catch(() => {});
+    const members = team.map(({ name }) => name);
 
     for (const [protocol, field, expected] of outcomes) {
       step(`run a task by ${protocol}`);
@@ -30,23 +19,17 @@ export const conversationTask: Scenario = {
         { id: "talk", capability: `conversation.${protocol}`, input },
         { id: "after", needs: ["talk"], capability: "core.echo", input: `{{ tasks.talk.output.result.${field} }}` },
       ];
-      const definition = { name: "conversation-task", tasks, outputs: "{{ tasks.after.output }}" };
-      const run = await submit({ definition });
-      await Promise.race([watch(run.id), taking]);
+      const run = await submit({
+        definition: { name: "conversation-task", tasks, outputs: "{{ tasks.after.output }}" },
+      });
+      await watch(run.id);
       const { status, error, outputs } = await client.runs.result(run.id);
       equal(`how the run with ${protocol} ended`, { status, error }, { status: "completed", error: null });
       const made = typeof outputs === "string" ? outputs.replace(`${unique}-`, "") : outputs;
       equal(`what comes of ${protocol}`, made, expected);
     }
-
-    step("leave, when all have heard how each conversation ended");
-    while (endings < members.length * outcomes.length) await delay(LOOK_AGAIN_MS, undefined, { signal });
-    enough.abort();
-    await taking;
   },
 };
-
-const LOOK_AGAIN_MS = 50;
 
 /** Protocol, what of its result is asked for, and what it comes to with these speakers. */
 const outcomes: [string, string, Json][] = [
