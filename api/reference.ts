@@ -14,6 +14,7 @@ const tags = [
   { name: "runs", description: "Executions of a workflow: submit, watch, draw, fetch" },
   { name: "plans", description: "Goals, planned as workflows: review, accept, reject" },
   { name: "artifacts", description: "The files of a run" },
+  { name: "cache", description: "Outputs that answer for equal tasks" },
   { name: "work", description: "What executors say: claim, heartbeat, report, release" },
   { name: "agents", description: "Who takes part, and what they offer" },
   { name: "agent data", description: "What agents keep: state and memory" },

@@ -1,4 +1,4 @@
-/** The step from "its needs have settled" to "it may start": the condition, then the input. */
+/** The step from "its needs have settled" to "it may start": the condition, then the input, then what the cache knows it by. */
 import { type CompiledTemplate, compileTemplate } from "./binding.ts";
 import { type ErrorCode, SkeinError } from "./errors.ts";
 import { type CompiledExpression, compileExpression, type ExpressionContext, evaluateCondition } from "./expression.ts";
@@ -22,13 +22,25 @@ export function prepareActivation(spec: TaskSpec): Activation {
   const cancelsRest = spec.join !== undefined && "cancelRest" in spec.join && spec.join.cancelRest === true;
   const condition = spec.when === undefined ? undefined : compileExpression(spec.when);
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
+  const key = spec.cache?.key === undefined ? undefined : compileTemplate(spec.cache.key);
+  const parts = [condition, input, key];
+  const identify = (found: Json | undefined, context: ExpressionContext) => {
+    if (key) return key.evaluate(context);
+    return found ?? constantInput(spec.input!);
+  };
   return {
-    tasks: new Set([...(condition?.references.tasks ?? []), ...(input?.references.tasks ?? [])]),
-    readsPrevious: [condition, input].some((part) => part?.references.names.has("previous")),
-    decide: (context) => {
-      const event = decide(condition, input, context);
-      return cancelsRest && event.type === "started" ? { ...event, cancelsRest } : event;
-    },
+    tasks: new Set(parts.flatMap((part) => [...(part?.references.tasks ?? [])])),
+    readsPrevious: parts.some((part) => part?.references.names.has("previous")),
+    decide: (context) =>
+      orDoomed(() => {
+        const event = decide(condition, input, context);
+        if (event.type !== "started") return event;
+        return {
+          ...event,
+          ...(cancelsRest && { cancelsRest }),
+          ...(spec.cache && { identity: identify(event.input, context) }),
+        };
+      }),
   };
 }
 
@@ -48,9 +60,13 @@ function decide(
   input: CompiledTemplate | undefined,
   context: ExpressionContext,
 ): TaskEvent {
+  if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
+  return input && !input.isConstant ? { type: "started", input: input.evaluate(context) } : { type: "started" };
+}
+
+function orDoomed(work: () => TaskEvent): TaskEvent {
   try {
-    if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
-    return input && !input.isConstant ? { type: "started", input: input.evaluate(context) } : { type: "started" };
+    return work();
   } catch (error) {
     if (!(error instanceof SkeinError)) throw error;
     return {

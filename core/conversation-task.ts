@@ -36,6 +36,7 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "cache",
 ];
 
 /** What is wrong with a task of a workflow for being a conversation; nothing when it is none. `at` is where it stands. */

@@ -23,6 +23,7 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "cache",
 ];
 
 /** The input of a `human.task` as what the wait waits for. */

@@ -7,6 +7,7 @@
  *      │        │ │        │ └───▶ cancelled
  *      │        └─┼── retry, release, lost lease
  *      ├─▶ waiting (what the engine does itself) ─▶ completed, failed, cancelled
+ *      ├─▶ completed (from the cache)
  *      └─▶ skipped, failed, cancelled
  *
  * Two moves carry no decision and are made set-based in SQL, by compare-and-set: ready → running (claim), and
@@ -20,8 +21,13 @@ import { decideRetry } from "./retry.ts";
 import { type AttemptOutcome, isTerminalTask, type RunEnding, type TaskState, type TaskStatus } from "./run.ts";
 
 export type TaskEvent =
-  /** The join says start; `input` is the evaluated template, absent when it is built at claim. */
-  | { type: "started"; input?: Json; cancelsRest?: boolean }
+  /**
+   * The join says start; `input` is the evaluated template, absent when it is built at claim. `identity` is what the task is
+   * to be known by in the cache, where it has one, and `cacheKey` is made of it.
+   */
+  | { type: "started"; input?: Json; cancelsRest?: boolean; identity?: Json; cacheKey?: string }
+  /** As `started`, but an equal task has completed before. */
+  | { type: "cached"; output: Json; from: CacheOrigin; input?: Json; cancelsRest?: boolean }
   /** The join or the condition says no. */
   | { type: "skipped"; reason: SkipReason }
   | { type: "completed"; output: Json }
@@ -35,6 +41,13 @@ export type TaskEvent =
   /** Final, whatever attempts are left: a binding that fails, no agent, the task's deadline. */
   | { type: "doomed"; failure: Failure }
   | { type: "cancelled"; reason: string };
+
+/** The task whose output answers for others. */
+export interface CacheOrigin {
+  run_id: string;
+  task_id: string;
+  key: string;
+}
 
 export type SkipReason = "need_not_completed" | "condition_false";
 
@@ -58,6 +71,10 @@ export interface Transition {
   output?: Json;
   error?: Failure;
   reason?: string;
+  /** What the cache will know its output by, once it has one. */
+  cacheKey?: string;
+  /** Set when nobody did it: whose output it took. */
+  cachedFrom?: CacheOrigin;
   /** Set when a running attempt ends here. */
   endedAttempt?: { outcome: AttemptOutcome; error?: Failure };
   fact: TaskFact;
@@ -78,6 +95,8 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
   switch (event.type) {
     case "started":
       return afterStart(task, event);
+    case "cached":
+      return afterHit(task, event);
     case "skipped":
       return move(task, "skipped", "task.skipped", { reason: event.reason });
     case "completed":
@@ -102,6 +121,7 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
 
 const legalFrom: Record<TaskEvent["type"], readonly TaskStatus[]> = {
   started: ["pending"],
+  cached: ["pending"],
   skipped: ["pending"],
   completed: ["running", "waiting"],
   failed: ["running"],
@@ -116,9 +136,16 @@ function isLegal(status: TaskStatus, type: TaskEvent["type"]): boolean {
   return legalFrom[type].includes(status);
 }
 
-function afterStart(task: TaskState, { input, cancelsRest = false }: TaskEvent & { type: "started" }): Transition {
-  const change = input === undefined ? { cancelsRest } : { input, cancelsRest };
+function afterStart(task: TaskState, event: TaskEvent & { type: "started" }): Transition {
+  const { input, cancelsRest = false, cacheKey } = event;
+  const change = { cancelsRest, ...(input !== undefined && { input }), ...(cacheKey !== undefined && { cacheKey }) };
   return task.spec.engine ? move(task, "waiting", "task.waiting", change) : move(task, "ready", "task.ready", change);
+}
+
+function afterHit(task: TaskState, event: TaskEvent & { type: "cached" }): Transition {
+  const { output, from, input, cancelsRest = false } = event;
+  const change = { output, cancelsRest, cachedFrom: from, ...(input !== undefined && { input }) };
+  return move(task, "completed", "task.completed", change);
 }
 
 function afterFailure(
@@ -174,6 +201,8 @@ type Change = Partial<
     | "error"
     | "reason"
     | "endedAttempt"
+    | "cacheKey"
+    | "cachedFrom"
   >
 >;
 

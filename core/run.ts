@@ -1,4 +1,5 @@
 /** Runs, tasks and attempts: the states they can be in and the facts a decision needs to know about them. */
+import type { CacheSpec } from "./cache.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
 import type { Join } from "./join.ts";
@@ -45,6 +46,8 @@ export interface TaskSpec {
   route?: RouteSpec;
   /** What undoes the task when the run fails or is cancelled. */
   compensate?: { capability: string; input?: Json };
+  /** Where an equal task has completed before, its output is taken. */
+  cache?: CacheSpec;
   retry: RetryPolicy;
 }
 
@@ -56,7 +59,7 @@ export interface TaskSeed {
   group?: string;
   needs: string[];
   spec: TaskSpec;
-  /** True when nothing has to be decided before it can start: no condition, no template in its input, the default join. */
+  /** True when nothing has to be decided before it can start: no condition, no template in its input, the default join, no cache. */
   isPlain: boolean;
   priority: number;
   leaseMs: number;

@@ -1,6 +1,7 @@
 /** From a checked workflow to the tasks of a run: defaults filled in, durations in milliseconds, in topological order. */
 
 import { compileTemplate } from "./binding.ts";
+import type { CacheSpec } from "./cache.ts";
 import { protocolOf } from "./conversation-task.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
@@ -45,6 +46,7 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   const { input, engine } = work(task, join, defaults);
   if (input !== undefined) spec.input = input;
   if (engine) spec.engine = engine;
+  if (task.cache && !engine) spec.cache = cacheOf(task.cache);
   const route = engine ? undefined : routeOf(task);
   if (route) spec.route = route;
   return {
@@ -84,8 +86,12 @@ function wanted(capability: string): WantedCapability {
   return range === undefined ? { name } : { name, range };
 }
 
-function isPlain({ join, when, engine, input }: TaskSpec): boolean {
-  if (join || when !== undefined || engine) return false;
+function cacheOf({ key, ttl }: NonNullable<TaskDefinition["cache"]>): CacheSpec {
+  return { ...(key !== undefined && { key }), ttlMs: parseDuration(ttl) };
+}
+
+function isPlain({ join, when, engine, input, cache }: TaskSpec): boolean {
+  if (join || when !== undefined || engine || cache) return false;
   return input === undefined || compileTemplate(input).isConstant;
 }
 
@@ -131,7 +137,9 @@ function work(task: TaskDefinition, join: Join | undefined, defaults: NonNullabl
     return { engine: { kind: "cancel", targets: typeof task.cancel === "string" ? [task.cancel] : task.cancel } };
   }
   // What the needs have is not final when a joined task starts, so it is written down then, for this attempt and the next.
-  return withInput(task, join ? inputOfNeeds(task.needs ?? []) : undefined);
+  // So it is where the input is what says whether the cache has an answer.
+  const isAsked = task.cache !== undefined && task.cache.key === undefined;
+  return withInput(task, join || isAsked ? inputOfNeeds(task.needs ?? []) : undefined);
 }
 
 function withInput({ input }: TaskDefinition, otherwise: Json | undefined): Work {

@@ -1,5 +1,6 @@
 /** What a shape cannot say about a workflow: sizes, names that must exist or be unique, circles, expressions. */
 import { checkTemplate } from "./binding.ts";
+import { wrongCache } from "./cache.ts";
 import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
@@ -276,6 +277,7 @@ const onlyWith: Record<string, readonly string[]> = {
   heartbeat: ["capability"],
   schedule_timeout: ["capability"],
   compensate: ["capability", "workflow"],
+  cache: ["capability"],
   detached: ["workflow"],
   requires: ["capability"],
   labels: ["capability"],
@@ -318,6 +320,7 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
   return [
     ...issues,
     ...wrongWait(raw.wait, invalid),
+    ...wrongCache(raw, id, at),
     ...wrongHumanTask(raw, id, at),
     ...wrongConversation(raw, id, at),
   ];
@@ -469,6 +472,8 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
       const inputsAlone = { taskIds: new Set<string>(), needs: new Set<string>(), names: stickyNames };
       issues.push(...checkTemplate(raw.sticky, inputsAlone, pointerTo(at, "sticky")));
     }
+    const key = isJsonObject(raw.cache) ? raw.cache.key : undefined;
+    if (key !== undefined) issues.push(...checkTemplate(key, ofInstance, `${at}/cache/key`));
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {
       const itself = { has: (other: string) => other === id || needs.has(other) };

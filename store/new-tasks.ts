@@ -65,7 +65,7 @@ export function newRows(tasks: readonly TaskSeed[], place: Place): NewTaskRow[] 
   return tasks.map((task) => ({
     ...newRow(task, place, scope + task.key),
     id: ids.get(task.key)!,
-    tells_plain: !needingDecisions.has(task.key),
+    tells_plain: !needingDecisions.has(task.key) && !task.spec.cache,
     needs: task.needs.map((need) => ids.get(need)!),
     dependants: dependants.get(task.key) ?? [],
     need_count: task.needs.length,
@@ -100,7 +100,7 @@ export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key:
     group_name: task.group ?? null,
     status: "pending",
     is_plain: task.isPlain,
-    tells_plain: true,
+    tells_plain: !task.spec.cache,
     priority: Math.max(task.priority, place.priority),
     needs: [],
     dependants: [],
@@ -180,8 +180,8 @@ function startedRows(rows: NewTaskRow[], started: Transition[]): NewTaskRow[] {
   return rows;
 }
 
-function isApplied({ status, cancelsRest }: Transition): boolean {
-  return status !== "ready" || cancelsRest;
+function isApplied({ status, cancelsRest, cacheKey }: Transition): boolean {
+  return status !== "ready" || cancelsRest || cacheKey !== undefined;
 }
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {

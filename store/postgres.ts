@@ -6,6 +6,7 @@ import { agentDataStore } from "./agent-data.ts";
 import { agentStore } from "./agents.ts";
 import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
+import { cacheStore } from "./cache.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
@@ -125,6 +126,7 @@ export function storeOver(
       ...patchStore(context),
     },
     artifacts: artifactStore(context),
+    cache: cacheStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),

@@ -5,6 +5,7 @@ import type { Failure } from "../core/errors.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
 import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
+import { keepUncached, storeOutputs } from "./cache.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
@@ -68,6 +69,12 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
       settled.map((entry) => entry.transition),
     );
     storeReported(tx, accepted);
+    await storeOutputs(
+      tx,
+      settled.flatMap(({ report, task, transition }) =>
+        transition.status === "completed" && !mayGrow(report) && !report.data ? task : [],
+      ),
+    );
     recordErrors(
       tx,
       settled.flatMap(({ task, event }) => (event.type === "failed" ? { task, code: event.failure.code } : [])),
@@ -390,6 +397,7 @@ export async function emit(store: StoreContext, emission: Emission): Promise<Emi
     lockRuns(tx, [emission.taskId], "update");
     const [task] = await lockTasks(tx, [emission.taskId]);
     if (task?.status !== "running" || !proves(emission, task)) return { outcome: "stale" };
+    if (task.spec.cache) keepUncached(tx, task.id);
     const result = await emitItems(tx, log, task, emission, store.limits);
     return "code" in result ? { outcome: "refused", failure: result } : { outcome: "accepted", ...result };
   });

@@ -3,6 +3,7 @@ import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { CacheOrigin } from "../core/lifecycle.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { roundsOf } from "./bids.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
@@ -291,6 +292,7 @@ interface TaskRecordRow {
   progress: Json;
   kept_from: string | null;
   superseded_in: number | null;
+  cached_from: CacheOrigin | null;
   created_at: Date;
   ready_at: Date | null;
   available_at: Date | null;
@@ -301,7 +303,7 @@ interface TaskRecordRow {
 const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
   t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
   case t.spec -> 'engine' ->> 'kind' when 'wait' then t.spec -> 'input' end as definition, t.parent_id, t.scope, t.group_name,
-  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, t.cached_from, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -376,6 +378,7 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     progress: row.progress,
     keptFrom: row.kept_from,
     supersededIn: row.superseded_in,
+    cachedFrom: row.cached_from,
     createdAt: row.created_at,
     readyAt: row.ready_at,
     availableAt: row.available_at,

@@ -5,6 +5,7 @@ import { agentCases } from "./suite/agents.ts";
 import { artifactCases } from "./suite/artifacts.ts";
 import { auditCases } from "./suite/audit.ts";
 import { bidCases } from "./suite/bids.ts";
+import { cacheCases } from "./suite/cache.ts";
 import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
@@ -67,6 +68,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "deadlines and unroutable tasks": deadlineCases,
   "redispatch and prune": upkeepCases,
   artifacts: artifactCases,
+  "the cache of outputs": cacheCases,
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,
   messages: messageCases,

@@ -8,6 +8,7 @@ import { type TaskEvent, type Transition, transition } from "../core/lifecycle.t
 import { mapOutputs } from "../core/map.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
 import { isTerminalTask, type TaskSpec, type TaskState, type TaskStatus } from "../core/run.ts";
+import { askCache, markCached } from "./cache.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 
@@ -121,6 +122,7 @@ export async function applyTransitions(tx: Transaction, transitions: Transition[
     recordEndedAttempts(tx, chunk);
     return writeTransitions(tx, chunk);
   });
+  markCached(tx, transitions);
   if (written.length !== transitions.length) {
     throw new Error(`${transitions.length - written.length} tasks changed under their lock; a transition was stale`);
   }
@@ -172,7 +174,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          cancels_rest = t.cancels_rest or u.cancels_rest,
          drops_children = u.drops_children,
          untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
-           or (u.status = 'completed' and u.from_status = 'waiting')),
+           or (u.status = 'completed' and u.from_status in ('waiting', 'pending'))),
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
      from json_to_recordset($1) as u(
        id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
@@ -290,11 +292,12 @@ interface Recorded {
 /** Adds each transition's fact, and asks for upkeep where something has to go on. */
 export function recordTransitions(log: FactLog, transitions: Transition[], tasks: readonly Recorded[]): void {
   const byId = new Map(tasks.map((task) => [task.id, task]));
-  for (const { taskId, runId, from, status, cancelsRest, dropsChildren, fact } of transitions) {
+  for (const { taskId, runId, from, status, cancelsRest, dropsChildren, cachedFrom, fact } of transitions) {
     const task = byId.get(taskId)!;
     const run = { runId, namespace: task.namespace };
+    if (cachedFrom) log.add(run, { ...fact, type: "task.cached", cached_from: cachedFrom });
     log.add(run, status === "ready" ? { ...fact, capability: task.capability } : fact);
-    const isUntold = isTerminalTask(status) && (status !== "completed" || from === "waiting");
+    const isUntold = isTerminalTask(status) && (status !== "completed" || from !== "running");
     if (isUntold) log.mayBeFinished(run);
     const tellsParent = isTerminalTask(status) && task.parentId !== null;
     if (isUntold || tellsParent || cancelsRest || dropsChildren || status === "waiting") log.needsUpkeep(run);
@@ -397,6 +400,7 @@ export async function decide(tx: Queryable, tasks: Undecided[]): Promise<Transit
   const contexts = await loadContexts(tx, starting);
   const events = new Map<string, TaskEvent>();
   for (const { task, activation } of starting) events.set(task.id, activation.decide(contexts(task)));
+  await askCache(tx, starting, events);
   return tasks.flatMap((task) => {
     if (verdicts.get(task.id) === "wait") return [];
     const event = events.get(task.id) ?? { type: "skipped", reason: "need_not_completed" };

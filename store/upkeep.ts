@@ -13,6 +13,7 @@ import { type Limits, limitSentence } from "../core/limits.ts";
 import type { RunEnding } from "../core/run.ts";
 import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
+import { pruneCache } from "./cache.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { tellUnanswered } from "./inboxes.ts";
@@ -602,4 +603,5 @@ async function prune(store: StoreContext): Promise<void> {
   await pruneSharedMemory(store);
   await pruneWorkingState(store);
   await pruneRegistry(store);
+  await pruneCache(store);
 }
