@@ -24,9 +24,10 @@ export function prepareActivation(spec: TaskSpec): Activation {
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
   const key = spec.cache?.key === undefined ? undefined : compileTemplate(spec.cache.key);
   const parts = [condition, input, key];
-  const identify = (found: Json | undefined, context: ExpressionContext) => {
+  const identify = ({ input: found, inputRefs }: TaskEvent & { type: "started" }, context: ExpressionContext): Json => {
     if (key) return key.evaluate(context);
-    return found ?? constantInput(spec.input!);
+    if (found === undefined) return constantInput(spec.input!);
+    return inputRefs ? { value: found, refs: inputRefs } : found;
   };
   return {
     tasks: new Set(parts.flatMap((part) => [...(part?.references.tasks ?? [])])),
@@ -38,7 +39,7 @@ export function prepareActivation(spec: TaskSpec): Activation {
         return {
           ...event,
           ...(cancelsRest && { cancelsRest }),
-          ...(spec.cache && { identity: identify(event.input, context) }),
+          ...(spec.cache && { identity: identify(event, context) }),
         };
       }),
   };
@@ -61,7 +62,9 @@ function decide(
   context: ExpressionContext,
 ): TaskEvent {
   if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
-  return input && !input.isConstant ? { type: "started", input: input.evaluate(context) } : { type: "started" };
+  if (!input || input.isConstant) return { type: "started" };
+  const { value, refs } = input.evaluateLazily(context);
+  return { type: "started", input: value, ...(refs && { inputRefs: refs }) };
 }
 
 function orDoomed(work: () => TaskEvent): TaskEvent {

@@ -17,6 +17,7 @@ import { hasChildren } from "./engine-task.ts";
 import { type Failure, failureKinds } from "./errors.ts";
 import type { TaskFact } from "./event.ts";
 import type { Json } from "./json.ts";
+import type { Ref } from "./payload.ts";
 import { decideRetry } from "./retry.ts";
 import { type AttemptOutcome, isTerminalTask, type RunEnding, type TaskState, type TaskStatus } from "./run.ts";
 
@@ -25,12 +26,21 @@ export type TaskEvent =
    * The join says start; `input` is the evaluated template, absent when it is built at claim. `identity` is what the task is
    * to be known by in the cache, where it has one, and `cacheKey` is made of it.
    */
-  | { type: "started"; input?: Json; cancelsRest?: boolean; identity?: Json; cacheKey?: string }
+  | { type: "started"; input?: Json; inputRefs?: Ref[]; cancelsRest?: boolean; identity?: Json; cacheKey?: string }
   /** As `started`, but an equal task has completed before. */
-  | { type: "cached"; output: Json; from: CacheOrigin; input?: Json; cancelsRest?: boolean }
+  | {
+      type: "cached";
+      output: Json;
+      outputRefs?: Ref[];
+      from: CacheOrigin;
+      input?: Json;
+      inputRefs?: Ref[];
+      cancelsRest?: boolean;
+    }
   /** The join or the condition says no. */
   | { type: "skipped"; reason: SkipReason }
-  | { type: "completed"; output: Json }
+  /** `outputRefs`, like `inputRefs`: what is large stands apart (payload.ts). */
+  | { type: "completed"; output: Json; outputRefs?: Ref[] }
   | { type: "failed"; failure: Failure & { retryAfterMs?: number } }
   /** The lease ran out. `everBeat` is false when the claim was never followed by a heartbeat. */
   | { type: "lease_expired"; everBeat: boolean }
@@ -69,6 +79,9 @@ export interface Transition {
   delayMs: number;
   input?: Json;
   output?: Json;
+  /** The holes in them. */
+  inputRefs?: Ref[];
+  outputRefs?: Ref[];
   error?: Failure;
   reason?: string;
   /** What the cache will know its output by, once it has one. */
@@ -102,6 +115,7 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
     case "completed":
       return move(task, "completed", "task.completed", {
         output: event.output,
+        ...(event.outputRefs && { outputRefs: event.outputRefs }),
         ...ended(task, "completed"),
       });
     case "failed":
@@ -137,14 +151,19 @@ function isLegal(status: TaskStatus, type: TaskEvent["type"]): boolean {
 }
 
 function afterStart(task: TaskState, event: TaskEvent & { type: "started" }): Transition {
-  const { input, cancelsRest = false, cacheKey } = event;
-  const change = { cancelsRest, ...(input !== undefined && { input }), ...(cacheKey !== undefined && { cacheKey }) };
+  const { input, inputRefs, cancelsRest = false, cacheKey } = event;
+  const change = {
+    cancelsRest,
+    ...(input !== undefined && { input }),
+    ...(inputRefs && { inputRefs }),
+    ...(cacheKey !== undefined && { cacheKey }),
+  };
   return task.spec.engine ? move(task, "waiting", "task.waiting", change) : move(task, "ready", "task.ready", change);
 }
 
 function afterHit(task: TaskState, event: TaskEvent & { type: "cached" }): Transition {
-  const { output, from, input, cancelsRest = false } = event;
-  const change = { output, cancelsRest, cachedFrom: from, ...(input !== undefined && { input }) };
+  const { type: _, from, cancelsRest = false, ...payloads } = event;
+  const change = { ...payloads, cancelsRest, cachedFrom: from };
   return move(task, "completed", "task.completed", change);
 }
 
@@ -198,6 +217,8 @@ type Change = Partial<
     | "cancelsRest"
     | "input"
     | "output"
+    | "inputRefs"
+    | "outputRefs"
     | "error"
     | "reason"
     | "endedAttempt"

@@ -6,7 +6,9 @@ import type { Activation } from "../core/activation.ts";
 import { cacheKey, type KnownVersion, versionBy, versionOf, wantedIn } from "../core/cache.ts";
 import type { Json } from "../core/json.ts";
 import type { CacheOrigin, TaskEvent, Transition } from "../core/lifecycle.ts";
+import type { Ref } from "../core/payload.ts";
 import { isLive } from "./agents.ts";
+import { holdContents } from "./blobs.ts";
 import type { StoreContext } from "./facts.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { CacheFilter, CacheStats, CacheStore } from "./store.ts";
@@ -48,8 +50,8 @@ export async function askCache(tx: Queryable, starting: Asking[], events: Map<st
       events.set(task.id, { ...started, cacheKey: key });
       continue;
     }
-    const { output, ...from } = hit;
-    events.set(task.id, { ...started, type: "cached", output, from });
+    const { output, refs, ...from } = hit;
+    events.set(task.id, { ...started, type: "cached", output, ...(refs && { outputRefs: refs }), from });
   }
 }
 
@@ -72,7 +74,7 @@ async function knownVersions(
   return byNamespace;
 }
 
-type Hit = { output: Json } & CacheOrigin;
+type Hit = { output: Json; refs: Ref[] | null } & CacheOrigin;
 
 /** An output answers for whoever would not call it too old, whatever the task that stored it said. */
 async function findOutputs(
@@ -87,7 +89,7 @@ async function findOutputs(
   }[],
 ): Promise<Map<string, Hit>> {
   const rows = await tx.query<Hit & { id: string }>(
-    `select a.id, o.output, o.run_id, o.task_id, o.task_key as key
+    `select a.id, o.output, o.refs -> 'output' as refs, o.run_id, o.task_id, o.task_key as key
      from json_to_recordset($1) as a(id uuid, namespace text, capability text, version text, key text, ttl_ms float8)
      cross join lateral (
        select * from cached_output o
@@ -104,7 +106,12 @@ async function findOutputs(
       ),
     ],
   );
-  return new Map(rows.map(({ id, ...hit }) => [id, hit]));
+  const held = await holdContents(
+    tx,
+    rows.flatMap(({ refs }) => (refs ?? []).map(([, hash]) => hash)),
+  );
+  const whole = rows.filter(({ refs }) => (refs ?? []).every(([, hash]) => held.has(hash)));
+  return new Map(whole.map(({ id, ...hit }) => [id, hit]));
 }
 
 /** Writes what the cache has to do with the tasks of these transitions. Their rows have been written. */
@@ -149,9 +156,12 @@ export async function storeOutputs(tx: Transaction, completed: LoadedTask[]): Pr
   });
   // Equal tasks may be among them; of these the one with the highest id is stored. In order, for those who store at the same time.
   tx.send(
-    `insert into cached_output (namespace, capability, version, key, output, run_id, task_id, task_key, expires_at)
+    `insert into cached_output (namespace, capability, version, key, output, refs, blobs, run_id, task_id, task_key,
+       expires_at)
      select distinct on (t.namespace, t.capability, s.version, t.cache_key)
-       t.namespace, t.capability, s.version, t.cache_key, coalesce(t.output, 'null'), t.run_id, t.id, t.key,
+       t.namespace, t.capability, s.version, t.cache_key, coalesce(t.output, 'null'),
+       case when t.refs ? 'output' then jsonb_build_object('output', t.refs -> 'output') end,
+       case when t.refs ? 'output' then t.blobs end, t.run_id, t.id, t.key,
        clock_timestamp() + s.ttl_ms * interval '1 millisecond'
      from json_to_recordset($1) as s(id uuid, version text, ttl_ms float8)
      cross join lateral (
@@ -162,7 +172,7 @@ export async function storeOutputs(tx: Transaction, completed: LoadedTask[]): Pr
      ) t
      order by t.namespace, t.capability, s.version, t.cache_key, t.id desc
      on conflict (namespace, capability, version, key) do update
-     set output = excluded.output, run_id = excluded.run_id, task_id = excluded.task_id, task_key = excluded.task_key,
+     set output = excluded.output, refs = excluded.refs, blobs = excluded.blobs, run_id = excluded.run_id, task_id = excluded.task_id, task_key = excluded.task_key,
        created_at = excluded.created_at, expires_at = excluded.expires_at`,
     [JSON.stringify(stored)],
   );
@@ -170,7 +180,8 @@ export async function storeOutputs(tx: Transaction, completed: LoadedTask[]): Pr
 
 async function stats(db: Queryable, namespace: string): Promise<CacheStats[]> {
   const rows = await db.query<Omit<CacheStats, "oldestAt"> & { oldest_at: Date | null }>(
-    `select o.capability, o.version, count(*)::int as outputs, sum(octet_length(o.output::text))::float8 as bytes,
+    `select o.capability, o.version, count(*)::int as outputs, sum(octet_length(o.output::text) + coalesce((
+         select sum((r ->> 2)::int) from jsonb_array_elements(o.refs -> 'output') as r), 0))::float8 as bytes,
        min(o.created_at) as oldest_at, (
          select count(*)::int from task t
          where t.namespace = $1 and t.capability = o.capability and t.cached_from is not null) as hits

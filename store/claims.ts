@@ -23,7 +23,7 @@ interface ClaimedRow extends InputRow {
 }
 
 const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
-  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
+  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input, t.refs -> 'input' as input_refs`;
 
 /**
  * Which ready rows a claim gets. Hints name theirs; other doors take the highest priority, then the oldest.

@@ -180,8 +180,8 @@ function startedRows(rows: NewTaskRow[], started: Transition[]): NewTaskRow[] {
   return rows;
 }
 
-function isApplied({ status, cancelsRest, cacheKey }: Transition): boolean {
-  return status !== "ready" || cancelsRest || cacheKey !== undefined;
+function isApplied({ status, cancelsRest, cacheKey, inputRefs }: Transition): boolean {
+  return status !== "ready" || cancelsRest || cacheKey !== undefined || inputRefs !== undefined;
 }
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {

@@ -15,6 +15,7 @@ import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
+import type { ObjectStore } from "./port/objects.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
@@ -30,6 +31,8 @@ import { workingStateStore } from "./working-state.ts";
 export interface StoreOptions {
   /** Default `defaultLimits`. */
   limits?: Limits;
+  /** Where large contents go; default: into the database. */
+  objects?: ObjectStore | undefined;
 }
 
 export interface PostgresOptions extends StoreOptions {
@@ -96,12 +99,16 @@ function describe(url: string): string {
 /** The store over any pool that speaks to a migrated database. `afterClose` runs once the pool has ended. */
 export function storeOver(
   pool: pg.Pool,
-  { limits = defaultLimits, afterClose = async () => {} }: StoreOptions & { afterClose?: () => Promise<void> } = {},
+  {
+    limits = defaultLimits,
+    objects,
+    afterClose = async () => {},
+  }: StoreOptions & { afterClose?: () => Promise<void> } = {},
 ): Store {
   const listeners = new Set<CommitListener>();
   const messageListeners = new Set<MessageListener>();
   const changeListeners = new Set<ChangeListener>();
-  const sql = sqlOver(pool);
+  const sql = sqlOver(pool, objects);
   const context: StoreContext = {
     ...sql,
     limits,

@@ -4,7 +4,9 @@ import { mayPass, type Refusal } from "../core/agent-data.ts";
 import type { Failure } from "../core/errors.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
+import { largeContent, type Ref, referTo } from "../core/payload.ts";
 import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
+import { storeContents } from "./blobs.ts";
 import { keepUncached, storeOutputs } from "./cache.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
@@ -22,9 +24,10 @@ import {
   tellDependants,
 } from "./transitions.ts";
 
-export async function report(store: StoreContext, reports: Report[], windows: string): Promise<ReportAnswer[]> {
-  if (reports.length === 0) return [];
-  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(hasNoEffects), windows);
+export async function report(store: StoreContext, given: Report[], windows: string): Promise<ReportAnswer[]> {
+  if (given.length === 0) return [];
+  const reports = await storeLarge(store, given);
+  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(needsNoDecision), windows);
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
   const undecided = reports.filter((_, n) => answers[n] === undefined);
@@ -32,6 +35,23 @@ export async function report(store: StoreContext, reports: Report[], windows: st
   if (unheld.length > 0) await recordStale(store, unheld);
   return answers.map((answer) => answer ?? decided.shift()!);
 }
+
+/** Outputs that are large stand apart before their reports are judged: nothing is locked while they are written. */
+async function storeLarge(store: StoreContext, reports: Report[]): Promise<StoredReport[]> {
+  const large = reports.map(({ outcome }) => (outcome.type === "completed" ? largeContent(outcome.output) : undefined));
+  const contents = large.flatMap((content) => content ?? []);
+  if (contents.length === 0) return reports;
+  await storeContents(store, contents);
+  return reports.map((report, n): StoredReport => {
+    const content = large[n];
+    if (!content) return report;
+    const { value, refs } = referTo(content);
+    return { ...report, outcome: { type: "completed", output: value }, outputRefs: refs };
+  });
+}
+
+/** A report whose output may stand apart. */
+type StoredReport = Report & { outputRefs?: Ref[] };
 
 /** Of several reports on one task the later ones are for the other way, which knows a duplicate. */
 function firstCompletions(reports: Report[]): Completion[] {
@@ -193,19 +213,20 @@ async function emitAll(
   return undefined;
 }
 
-function hasNoEffects({ report }: Completion): boolean {
-  return !mayGrow(report) && !report.data;
+function needsNoDecision({ report }: Completion): boolean {
+  return !mayGrow(report) && !report.data && !(report as StoredReport).outputRefs;
 }
 
 function mayGrow({ spawn, emit }: Report): boolean {
   return (spawn?.length ?? 0) + (emit?.length ?? 0) > 0;
 }
 
-function reportEvent(report: Report, failure: Failure | undefined): TaskEvent {
+function reportEvent(report: StoredReport, failure: Failure | undefined): TaskEvent {
   if (failure) return { type: "failed", failure };
-  return report.outcome.type === "completed"
-    ? { type: "completed", output: report.outcome.output }
-    : { type: "failed", failure: report.outcome.failure };
+  const { outcome, outputRefs } = report;
+  return outcome.type === "completed"
+    ? { type: "completed", output: outcome.output, ...(outputRefs && { outputRefs }) }
+    : { type: "failed", failure: outcome.failure };
 }
 
 function addTimes(transition: Transition, report: Report): void {

@@ -4,8 +4,10 @@ import type { Failure } from "../core/errors.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { CacheOrigin } from "../core/lifecycle.ts";
+import type { Ref } from "../core/payload.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { roundsOf } from "./bids.ts";
+import { addRefs, apart, refColumns, wholes } from "./blobs.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
@@ -119,7 +121,7 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       .filter((submission) => submission.version === null) // the others are registered, so they are stored
       .map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
   );
-  insertRunRows(tx, submissions);
+  await insertRunRows(tx, submissions);
   insertPolicies(tx, submissions);
   const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
     newRows(tasks, { namespace, runId, priority }),
@@ -131,10 +133,14 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
 }
 
 /** The runs themselves, without their tasks. */
-export function insertRunRows(
+export async function insertRunRows(
   tx: Transaction,
   submissions: readonly (Submission & { attempt?: number; retriedFrom?: string })[],
-): void {
+): Promise<void> {
+  const inputs = await apart(
+    tx,
+    submissions.map((submission) => ({ value: submission.inputs })),
+  );
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
@@ -149,13 +155,14 @@ export function insertRunRows(
        allowed_capabilities text[])`,
     [
       JSON.stringify(
-        submissions.map((s) => ({
+        submissions.map((s, n) => ({
           namespace: s.namespace,
           id: s.runId,
           workflow_name: s.workflow.name,
           workflow_version: s.version,
           definition_hash: s.hash,
-          inputs: s.inputs,
+          // Never null, also where all of it stands apart.
+          inputs: inputs[n]!.value ?? {},
           labels: s.labels,
           priority: s.priority,
           task_count: s.tasks.length,
@@ -171,6 +178,14 @@ export function insertRunRows(
       ),
     ],
   );
+  addRefs(
+    tx,
+    "run",
+    submissions.flatMap(({ runId }, n) => {
+      const columns = refColumns({ inputs: inputs[n]!.refs });
+      return columns ? [{ id: runId, ...columns }] : [];
+    }),
+  );
 }
 
 // --- read
@@ -184,6 +199,7 @@ interface RunRow {
   status: RunStatus;
   inputs: JsonObject;
   outputs: Json;
+  refs: { inputs?: Ref[]; outputs?: Ref[] } | null;
   error: Failure | null;
   ending: Json;
   paused_by: string | null;
@@ -202,7 +218,7 @@ interface RunRow {
   allowed_capabilities: string[] | null;
 }
 
-const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
+const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.refs, r.error,
   r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
   r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities,
   (select json_object_agg(c.status, c.n) from (
@@ -213,7 +229,7 @@ async function findRuns(db: Queryable, namespace: string, runIds: string[]): Pro
     `select ${runColumns} from run r where (r.namespace = $1) is not false and r.id = any($2::uuid[])`,
     [namespace, runIds],
   );
-  return rows.map(toRun);
+  return (await filledRuns(db, rows)).map(toRun);
 }
 
 async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Promise<PageOf<Run>> {
@@ -237,7 +253,16 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
       limit + 1,
     ],
   );
-  return pageFrom(rows, limit, (row) => row.id, toRun);
+  return pageFrom(await filledRuns(db, rows), limit, (row) => row.id, toRun);
+}
+
+async function filledRuns(db: Queryable, rows: RunRow[]): Promise<RunRow[]> {
+  const payloads = rows.flatMap(({ inputs, outputs, refs }) => [
+    { value: inputs, refs: refs?.inputs },
+    { value: outputs, refs: refs?.outputs },
+  ]);
+  const filled = await wholes(db, payloads);
+  return rows.map((row, n) => ({ ...row, inputs: filled[2 * n] as JsonObject, outputs: filled[2 * n + 1]! }));
 }
 
 function toRun(row: RunRow): Run {
@@ -289,6 +314,7 @@ interface TaskRecordRow {
   reason: string | null;
   error: Failure | null;
   output: Json;
+  output_refs: Ref[] | null;
   progress: Json;
   kept_from: string | null;
   superseded_in: number | null;
@@ -313,7 +339,7 @@ async function listTasks(
 ): Promise<PageOf<TaskRecord>> {
   const limit = pageLimit(filter);
   const rows = await db.query<TaskRecordRow>(
-    `select ${recordColumns}, t.output
+    `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2
        and t.id > $3
@@ -324,16 +350,24 @@ async function listTasks(
   );
   const keys = await keysOf(db, rows);
   return pageFrom(
-    rows,
+    await filledTasks(db, rows),
     limit,
     (row) => row.id,
     (row) => toTaskRecord(row, keys),
   );
 }
 
+async function filledTasks<R extends TaskRecordRow>(db: Queryable, rows: R[]): Promise<R[]> {
+  const outputs = await wholes(
+    db,
+    rows.map(({ output, output_refs }) => ({ value: output, refs: output_refs })),
+  );
+  return rows.map((row, n) => ({ ...row, output: outputs[n]! }));
+}
+
 async function outline(db: Queryable, namespace: string, runId: string): Promise<TaskRecord[]> {
   const rows = await db.query<TaskRecordRow>(
-    `select ${recordColumns}, null as output
+    `select ${recordColumns}, null as output, null as output_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2
      order by t.id`,
@@ -391,6 +425,7 @@ interface TaskDetailRow extends TaskRecordRow {
   run_id: string;
   spec: StoredSpec;
   input: Json;
+  input_refs: Ref[] | null;
 }
 
 async function findTask(
@@ -399,12 +434,14 @@ async function findTask(
   runId: string,
   keyOrId: string,
 ): Promise<TaskDetail | undefined> {
-  const [row] = await db.query<TaskDetailRow>(
-    `select ${recordColumns}, t.output, t.run_id, t.spec, t.input
+  const rows = await db.query<TaskDetailRow>(
+    `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs, t.run_id, t.spec, t.input,
+       t.refs -> 'input' as input_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2 and ${isCalled(keyOrId, "$3")}`,
     [namespace, runId, keyOrId],
   );
+  const [row] = await filledTasks(db, rows);
   if (!row) return undefined;
   const keys = await keysOf(db, [row]);
   // A person who is asked reads here what about.
@@ -428,11 +465,12 @@ async function repeats(db: Queryable, namespace: string, runId: string, limit: n
      from (
        select t.id, t.key, t.capability,
          coalesce(coalesce(t.input, t.spec -> 'input')::jsonb, jsonb_build_array(to_jsonb(t.needs), t.item::jsonb)) as asked,
+         t.refs -> 'input' as holes,
          coalesce(t.input, t.spec -> 'input') is null as is_default
        from task t join run r on r.id = t.run_id
        where r.namespace = $1 and t.run_id = $2 and t.attempt > 0 and t.spec -> 'engine' is null and t.compensates is null
      ) asked
-     group by capability, is_default, md5(asked::text)
+     group by capability, is_default, md5(asked::text), holes
      having count(*) > 1
      order by count desc, (array_agg(id order by id))[1]
      limit $3`,

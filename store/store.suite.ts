@@ -26,6 +26,7 @@ import { messageCases } from "./suite/messages.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
+import { payloadCases } from "./suite/payloads.ts";
 import { registryCases } from "./suite/registry.ts";
 import { replanCases } from "./suite/replans.ts";
 import { reportCases } from "./suite/reports.ts";
@@ -68,6 +69,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "deadlines and unroutable tasks": deadlineCases,
   "redispatch and prune": upkeepCases,
   artifacts: artifactCases,
+  "large payloads": payloadCases,
   "the cache of outputs": cacheCases,
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,

@@ -28,6 +28,7 @@ export type * from "./port/conversations.ts";
 export type * from "./port/events.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
+export type * from "./port/objects.ts";
 export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/replans.ts";
@@ -54,7 +55,7 @@ export interface Store {
   plans: PlanStore;
   replans: ReplanStore;
   events: EventStore;
-  /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
+  /** The invariants I1–I7 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;
