@@ -320,7 +320,7 @@ export function agentStateBody(state: AgentState): AgentStateBody {
   };
 }
 
-export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
+export function memoryEntryBody(entry: MemoryEntry & { similarity?: number }): MemoryEntryBody {
   return {
     id: entry.id,
     type: entry.type,
@@ -328,6 +328,7 @@ export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
     created_at: time(entry.createdAt),
     expires_at: time(entry.expiresAt),
     writer: writerBody(entry.writer),
+    ...(entry.similarity !== undefined && { similarity: entry.similarity }),
   };
 }
 
