@@ -22,6 +22,7 @@ import { keyCases } from "./suite/keys.ts";
 import { leaseCases } from "./suite/leases.ts";
 import { listingCases } from "./suite/listings.ts";
 import { messageCases } from "./suite/messages.ts";
+import { misbehaviourCases } from "./suite/misbehaviour.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
@@ -60,6 +61,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a patch of the graph": patchCases,
   "planning anew": replanCases,
   "a conversation": conversationCases,
+  "a conversation whose members misbehave,": misbehaviourCases,
   why: whyCases,
   "the end of a run": finishCases,
   cancel: cancelCases,

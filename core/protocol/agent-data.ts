@@ -136,7 +136,8 @@ const memoryFilter = pageQuery.extend({
     .optional()
     .meta({ description: 'Words that the content has, as in a web search: `geese "grey goose" -duck`' }),
   similar_to: z.string().min(1).max(8192).optional().meta({
-    description: "The entries that mean something like this text, the closest first; needs a model (SKEIN_EMBEDDINGS_URL)",
+    description:
+      "The entries that mean something like this text, the closest first; needs a model (SKEIN_EMBEDDINGS_URL)",
   }),
 });
 
