@@ -74,7 +74,8 @@ export function agentDataIn(kept: KeptData): DataBackend {
     },
     async listMemory({ type, search = "", similarTo, limit = DEFAULT_PAGE, cursor }) {
       if (similarTo !== undefined) {
-        const message = "Memory without a server has no model to search by meaning with; test with a server, or `search`.";
+        const message =
+          "Memory without a server has no model to search by meaning with; test with a server, or `search`.";
         throw requestFailure(new SkeinError("FEATURE_UNAVAILABLE", message));
       }
       const words = search.toLowerCase().split(/\s+/);
