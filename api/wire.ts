@@ -70,6 +70,8 @@ export function runBody(run: Run): RunBody {
     revision: run.revision,
     attempt: run.attempt,
     retried_from: run.retriedFrom,
+    schedule: run.schedule?.name ?? null,
+    tick_at: time(run.schedule?.tickAt ?? null),
     task_count: run.taskCount,
     counts: run.counts,
     created_at: time(run.createdAt),
