@@ -6,7 +6,7 @@ import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { type Failure, SkeinError } from "../core/errors.ts";
-import { canonicalJson, type JsonObject } from "../core/json.ts";
+import { canonicalJson } from "../core/json.ts";
 import type { ScheduleBody } from "../core/protocol/schedules.ts";
 import { nameIn, workflowIn } from "../core/reference.ts";
 import { ticksBetween } from "../core/schedule/calendar.ts";
@@ -17,6 +17,7 @@ import {
   type FiringTerms,
   firstDue,
 } from "../core/schedule/firing.ts";
+import { inputsAt } from "../core/schedule/inputs.ts";
 import { compileSchema, validate } from "../core/schema.ts";
 import { seedTasks } from "../core/seed.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
@@ -471,9 +472,4 @@ async function moveOn(tx: Transaction, { namespace, name, next_tick_at }: Row, n
      where namespace = $1 and name = $2 and next_tick_at = $5`,
     [namespace, name, time(next?.tick), time(next?.dueAt), next_tick_at],
   );
-}
-
-/** With the time of the tick, where the schedule wants it in its inputs. */
-export function inputsAt({ inputs, tick_input }: ScheduleBody, tickAt: Date): JsonObject {
-  return tick_input === undefined ? inputs : { ...inputs, [tick_input]: tickAt.toISOString() };
 }

@@ -111,8 +111,3 @@ export const backfilled = z
   })
   .meta({ id: "Backfilled" });
 export type Backfilled = z.infer<typeof backfilled>;
-
-export const pauseScheduleBody = z
-  .strictObject({ reason: z.string().max(1000).optional() })
-  .nullish()
-  .meta({ id: "PauseSchedule" });
