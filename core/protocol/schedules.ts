@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { durationFlaw, isDuration, parseDuration } from "../duration.ts";
-import { catchUps, overlaps } from "../schedule/firing.ts";
+import { catchUps, overlaps, tickOutcomes } from "../schedule/policies.ts";
 import { failure, givenTime, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 
 const workflowReference = z
@@ -66,8 +66,6 @@ export const schedule = scheduleBody
 export type ScheduleRecord = z.infer<typeof schedule>;
 
 export const schedulesQuery = pageQuery.extend({ workflow: workflowReference.optional() });
-
-export const tickOutcomes = ["fired", "queued", "skipped", "missed", "refused"] as const;
 
 export const tick = z
   .object({

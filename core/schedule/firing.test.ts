@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ticksBetween } from "./calendar.ts";
-import { catchUps, decideTicks, dueAt, type FiringTerms, firstDue, overlaps, type Standing } from "./firing.ts";
+import { decideTicks, dueAt, type FiringTerms, firstDue, type Standing } from "./firing.ts";
+import { catchUps, overlaps } from "./policies.ts";
 
 const at = (time: string) => Date.parse(`2026-01-01T${time}Z`);
 const terms: FiringTerms = {

@@ -1,8 +1,6 @@
 /** What becomes of the ticks of a schedule that are due: a pure decision over how it stands. */
 import { type Calendar, nextTick, ticksBefore } from "./calendar.ts";
-
-export const catchUps = ["none", "last", "all"] as const;
-export const overlaps = ["allow", "skip", "queue", "cancel_running"] as const;
+import type { catchUps, overlaps } from "./policies.ts";
 
 export interface FiringTerms extends Calendar {
   /** Which of the ticks that were missed, since nobody was there to fire them, are made up. */

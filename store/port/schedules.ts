@@ -1,7 +1,8 @@
 /** Schedules: what they are, what became of their ticks, and firing those that are due. */
 import type { AllowedCapabilities } from "../../core/allowed-capabilities.ts";
 import type { Failure } from "../../core/errors.ts";
-import type { ScheduleBody, tickOutcomes } from "../../core/protocol/schedules.ts";
+import type { ScheduleBody } from "../../core/protocol/schedules.ts";
+import type { tickOutcomes } from "../../core/schedule/policies.ts";
 import type { Page, PageOf } from "./pages.ts";
 
 export interface NewSchedule {
