@@ -47,13 +47,13 @@ const names = (text: string) => text.trim().split(/\s+/);
 const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
   task_why plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
-  conversation_get conversation_list conversation_transcript conversation_graph artifact_list artifact_read`);
+  schedule_list conversation_get conversation_list conversation_transcript conversation_graph artifact_list artifact_read`);
 const changing = names(`
   workflow_submit run_signal run_pause run_resume run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
-  topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+  schedule_create schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
 const destroying = names(`
-  run_cancel agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
+  run_cancel schedule_delete agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
 
 /** The structured answer of a tool that must succeed. */
 export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {
@@ -261,6 +261,23 @@ export function describeTools(
       expect((await refusal(client, "artifact_read", { run_id, path: "none" })).code).toBe("ARTIFACT_NOT_FOUND");
       expect((await refusal(client, "artifact_write", { run_id, path: "both" })).code).toBe("REQUEST_INVALID");
       await call(client, "run_cancel", { run_id });
+    });
+
+    it("keeps schedules", async () => {
+      await rest().workflows.register({ ...diamond, name: "yearly" });
+      const name = `mcp-${version}`;
+      const wish = { name, cron: "@yearly", workflow: "yearly", timezone: "Europe/Berlin" };
+      expect(await call(client, "schedule_create", wish)).toMatchObject({ ...wish, paused_by: null });
+      expect(await call(client, "schedule_pause", { name, reason: "lunch" })).toMatchObject({ pause_reason: "lunch" });
+      expect(await call(client, "schedule_list")).toMatchObject({
+        data: expect.arrayContaining([expect.objectContaining({ name })]),
+      });
+      expect((await call(client, "schedule_resume", { name })).paused_by).toBe(null);
+      expect(await refusal(client, "schedule_create", { ...wish, cron: "0 0 30 2 *" })).toMatchObject({
+        code: "SCHEDULE_NEVER_FIRES",
+        issues: [{ pointer: "/cron" }],
+      });
+      expect(await call(client, "schedule_delete", { name })).toEqual({ deleted: name });
     });
 
     it("refuses to cancel what has completed", async () => {

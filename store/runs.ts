@@ -123,8 +123,9 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
     newRows(tasks, { namespace, runId, priority }),
   );
-  for (const { runId, namespace, tasks } of submissions) {
-    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
+  for (const { runId, namespace, tasks, schedule } of submissions) {
+    const tick = schedule && { schedule: schedule.name, tick: schedule.tickAt.toISOString() };
+    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length, ...tick });
   }
   await addTasks(tx, log, rows);
 }
@@ -137,15 +138,15 @@ export function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities)
+       allowed_capabilities, schedule, tick_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
-       allowed_capabilities
+       allowed_capabilities, schedule, tick_at
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
-       allowed_capabilities text[])`,
+       allowed_capabilities text[], schedule text, tick_at timestamptz)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -166,6 +167,8 @@ export function insertRunRows(
           attempt: s.attempt,
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
+          schedule: s.schedule?.name,
+          tick_at: s.schedule?.tickAt,
         })),
       ),
     ],
@@ -199,11 +202,13 @@ interface RunRow {
   finished_at: Date | null;
   deadline_at: Date | null;
   allowed_capabilities: string[] | null;
+  schedule: string | null;
+  tick_at: Date | null;
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
   r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
-  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities,
+  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
 
@@ -225,6 +230,7 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
        and ($3::text is null or r.status = $3)
        and ($4::text is null or r.workflow_name = $4)
        and r.labels @> $5::jsonb
+       and ($7::text is null or r.schedule = $7)
      order by r.id desc
      limit $6`,
     [
@@ -234,6 +240,7 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
       filter.workflow ?? null,
       JSON.stringify(filter.labels ?? {}),
       limit + 1,
+      filter.schedule ?? null,
     ],
   );
   return pageFrom(rows, limit, (row) => row.id, toRun);
@@ -265,6 +272,7 @@ function toRun(row: RunRow): Run {
     finishedAt: row.finished_at,
     deadlineAt: row.deadline_at,
     allowedCapabilities: row.allowed_capabilities,
+    schedule: row.schedule === null ? null : { name: row.schedule, tickAt: row.tick_at! },
   };
 }
 

@@ -32,6 +32,7 @@ import { reportCases } from "./suite/reports.ts";
 import { rerunCases } from "./suite/reruns.ts";
 import { retryCases } from "./suite/retries.ts";
 import { routingCases } from "./suite/routing.ts";
+import { scheduleCases } from "./suite/schedules.ts";
 import { sharedMemoryCases } from "./suite/shared-memory.ts";
 import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
@@ -44,6 +45,7 @@ export type OpenTeam = (capabilities?: string[]) => Promise<Team>;
 
 const cases: Record<string, (open: OpenTeam) => void> = {
   workflows: workflowCases,
+  schedules: scheduleCases,
   submit: submitCases,
   dispatch: dispatchCases,
   claim: claimCases,

@@ -18,6 +18,7 @@ import { type FactLog, type RunRef, recording, type StoreContext } from "./facts
 import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
+import { pruneTicks } from "./schedules.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
@@ -602,4 +603,5 @@ async function prune(store: StoreContext): Promise<void> {
   await pruneSharedMemory(store);
   await pruneWorkingState(store);
   await pruneRegistry(store);
+  await pruneTicks(store);
 }

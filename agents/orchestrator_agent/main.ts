@@ -61,6 +61,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
   const memory = rest.memory ?? postgresMemory(store, limits);
   const planners = [threadedPlanner(), configuredModelPlanner(config), templatePlanner];
   const planning = { store, planners, limits, definitions: createDefinitions(limits) };
+  const metrics = createMetrics(store);
   const orchestrator = await startOrchestrator({
     store,
     transport,
@@ -68,10 +69,10 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
       perform: (due, signal) => replan(planning, due, signal),
       roundMs: config.planning.timeMs + REPLAN_MARGIN_MS,
     },
+    countTicks: metrics.countTicks,
     logger,
   });
   const wakeups = createWakeups();
-  const metrics = createMetrics(store);
   store.onCommit((committed) => {
     metrics.count(committed);
     for (const entry of committed) wakeups.announce(newsOf(entry));
@@ -113,6 +114,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
       },
       agentsChanged: orchestrator.agentsChanged,
       bidsDecided: orchestrator.bidsDecided,
+      schedulesChanged: orchestrator.schedulesChanged,
       checks: {
         process: async () => {
           if (isStopping) throw new Error("stopping");
