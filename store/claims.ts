@@ -1,5 +1,7 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
+import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
+import { isClaimable, picksFor } from "./admission.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -24,39 +26,6 @@ interface ClaimedRow extends InputRow {
 
 const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
   t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
-
-/**
- * Which ready rows a claim gets. Hints name theirs; other doors take the highest priority, then the oldest.
- * `is not false` says nothing new, but keeps the planner from looking through every open task beside the hinted ones.
- */
-const pickHinted = `
-  select t.id from task t
-  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3)
-    and (t.status = 'ready') is not false and not t.held and t.available_at <= now()
-    and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
-  order by t.id
-  limit $4
-  for no key update skip locked`;
-
-const readyFor = (namespace: string, capability: string, dispatched: string) => `
-  c.namespace = ${namespace} and c.capability = ${capability} and c.status = 'ready' and c.available_at <= now()
-  and ${dispatched}`;
-
-const pickReady = (dispatched: string, condition = "true") => `
-  select t.id
-  from unnest($3::text[]) as offered(capability) cross join lateral (
-    select c.id, c.priority, c.available_at from task c
-    where ${readyFor("$2", "offered.capability", dispatched)}
-    order by c.priority desc, c.available_at, c.id
-    limit $4
-    for no key update skip locked
-  ) t
-  where cardinality($1::uuid[]) = 0 and ${condition}
-  order by t.priority desc, t.available_at, t.id
-  limit $4`;
-
-/** A published hint is left to its queue this long before a long-poll may take the task instead. */
-const HINT_HEAD_START = "interval '100 milliseconds'";
 
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
@@ -83,26 +52,11 @@ const claimBy = (pick: string) => `
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
     (${earlierClaim}) as earlier`;
 
-/** What the router has assigned to this agent. */
-const pickAssigned = `
-  select t.id from task t
-  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
-    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null
-  order by t.priority desc, t.available_at, t.id
-  limit $4
-  for no key update skip locked`;
-
-const claimHinted = claimBy(pickHinted);
-const isUnpublished = "c.dispatched_at is null and not c.held and not c.is_routed";
-const isLeftByHints = `c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`;
-const claimHandedOver = claimBy(pickReady(isUnpublished));
-/** The first of these of which there is any, in one statement: agents that wait look often, and mostly in vain. */
-const claimPolled = claimBy(`
-  with assigned as materialized (${pickAssigned}
-  ), unpublished as materialized (${pickReady(isUnpublished, "not exists (select from assigned)")}
-  ), published as materialized (${pickReady(isLeftByHints, "not exists (select from assigned) and not exists (select from unpublished)")}
-  )
-  select id from assigned union all select id from unpublished union all select id from published`);
+const statements: Record<ClaimDoor, string> = {
+  hint: claimBy(picksFor.hint),
+  poll: claimBy(picksFor.poll),
+  handoff: claimBy(picksFor.handoff),
+};
 
 /** What a long-poll would find, of all that wait. */
 export async function claimable(
@@ -116,8 +70,7 @@ export async function claimable(
   }>(
     `select
        (select json_agg(w) from json_to_recordset($1) as w(namespace text, capability text)
-        where exists (select from task c where ${readyFor("w.namespace", "w.capability", isUnpublished)})
-          or exists (select from task c where ${readyFor("w.namespace", "w.capability", isLeftByHints)})) as capabilities,
+        where ${isClaimable("w.namespace", "w.capability")}) as capabilities,
        (select json_agg(distinct t.assigned_to) from task t
         where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.assigned_to = any($2)) as agents`,
     [JSON.stringify(capabilities), agentIds],
@@ -145,7 +98,6 @@ export async function claim(store: StoreContext, request: ClaimRequest): Promise
 }
 
 async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretDigest: Buffer): Promise<ClaimedRow[]> {
-  const statement = request.taskIds.length > 0 ? claimHinted : request.door === "poll" ? claimPolled : claimHandedOver;
   const params = [
     request.taskIds,
     request.namespace,
@@ -157,7 +109,10 @@ async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretD
     request.door,
   ];
   try {
-    const [answer] = await store.query<{ rows: ClaimedRow[] | null; earlier: string[] | null }>(statement, params);
+    const [answer] = await store.query<{ rows: ClaimedRow[] | null; earlier: string[] | null }>(
+      statements[request.door],
+      params,
+    );
     const { rows, earlier } = answer!;
     if (rows) announceClaim(store, request, rows);
     return rows ?? (earlier ? repeatClaim(store, request, earlier, secretDigest) : []);

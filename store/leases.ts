@@ -5,9 +5,10 @@
  * statement; claims.ts and reports.ts have the rest.
  */
 
+import { inTurn, outstandingIn, undispatchedIn } from "./admission.ts";
 import { announcementsFor, placeBids } from "./bids.ts";
 import { claim, claimable } from "./claims.ts";
-import { type DispatchedRow, outstandingIn, toDispatchedTask, undispatchedIn, windowRows } from "./dispatched.ts";
+import { type DispatchedRow, toDispatchedTask, windowRows } from "./dispatched.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { emit, release, report } from "./reports.ts";
@@ -46,7 +47,7 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
        select p.id
        from room cross join lateral (
          ${undispatchedIn("room", "t.id")}
-         order by t.priority desc, t.available_at, t.id
+         order by ${inTurn("t")}
          limit greatest(room.free, 0)
          for no key update skip locked
        ) p
