@@ -1,19 +1,12 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
+import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
+import { isClaimable, limitedAssigned, limitedWait, picksFor } from "./admission.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
-import { lockKeys } from "./flow-keys.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
-import {
-  admitUnderLock,
-  type Candidate,
-  type CandidateRow,
-  candidateColumns,
-  candidatesIn,
-  inOrder,
-  limitedWait,
-  survey,
-} from "./limited.ts";
+import { survey } from "./limited.ts";
+import { claimLimited, claimLimitedHints, type NoteBlocked } from "./limited-claims.ts";
 import { asOneCell } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { ClaimedTask, ClaimRequest, LeaseStore } from "./store.ts";
@@ -36,39 +29,6 @@ interface ClaimedRow extends InputRow {
 
 const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
   t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
-
-/**
- * Which ready rows a claim gets. Hints name theirs; other doors take the highest priority, then the oldest.
- * `is not false` says nothing new, but keeps the planner from looking through every open task beside the hinted ones.
- */
-const pickHinted = `
-  select t.id from task t
-  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3)
-    and (t.status = 'ready') is not false and not t.held and not t.is_limited and t.available_at <= now()
-    and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
-  order by t.id
-  limit $4
-  for no key update skip locked`;
-
-const readyFor = (namespace: string, capability: string, dispatched: string) => `
-  c.namespace = ${namespace} and c.capability = ${capability} and c.status = 'ready' and c.available_at <= now()
-  and ${dispatched}`;
-
-const pickReady = (dispatched: string, condition = "true") => `
-  select t.id
-  from unnest($3::text[]) as offered(capability) cross join lateral (
-    select c.id, c.priority, c.available_at from task c
-    where ${readyFor("$2", "offered.capability", dispatched)}
-    order by c.priority desc, c.available_at, c.id
-    limit $4
-    for no key update skip locked
-  ) t
-  where cardinality($1::uuid[]) = 0 and ${condition}
-  order by t.priority desc, t.available_at, t.id
-  limit $4`;
-
-/** A published hint is left to its queue this long before a long-poll may take the task instead. */
-const HINT_HEAD_START = "interval '100 milliseconds'";
 
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
@@ -96,75 +56,29 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
     (${earlierClaim}) as earlier, (select limited from waiting) as has_limited`;
 
-const isAssigned = `
-  t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
-  and t.status = 'ready' and t.is_routed and t.dispatched_at is not null`;
+/** A request that took others before has these added to them. */
+const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
 
-/** What the router has assigned to this agent. */
-const pickAssigned = `
-  select t.id from task t
-  where ${isAssigned} and not t.is_limited
-  order by t.priority desc, t.available_at, t.id
-  limit $4
-  for no key update skip locked`;
-
-const isUnpublished = "c.dispatched_at is null and not c.held and not c.is_routed and not c.is_limited";
-const isLeftByHints = `c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed and not c.is_limited`;
-const pickHandedOver = pickReady(isUnpublished);
-/** The first of these of which there is any, in one statement: agents that wait look often, and mostly in vain. */
-const pickPolled = `
-  with assigned as materialized (${pickAssigned}
-  ), unpublished as materialized (${pickReady(isUnpublished, "not exists (select from assigned)")}
-  ), published as materialized (${pickReady(isLeftByHints, "not exists (select from assigned) and not exists (select from unpublished)")}
-  )
-  select id from assigned union all select id from unpublished union all select id from published`;
-
-/** Nothing, while tasks wait that keep to limits: then it is to be decided who comes first (`claimAdmitted`). */
-const unlessLimited = (pick: string) => `select p.id from (${pick}) p where not (select limited from waiting)`;
-
-const limitedWaits = limitedWait("$2", "$3::text[]");
-const limitedAssigned = `exists (select from task t where ${isAssigned} and t.is_limited)`;
-
-const claimHinted = claimBy(pickHinted);
-const choosing = (pick: string) => `
-  select ${candidateColumns} from (${pick}) p join task t on t.id = p.id where $5::uuid is not null`;
-const doors = {
-  poll: {
-    claim: claimBy(unlessLimited(pickPolled), `${limitedWaits} or ${limitedAssigned}`),
-    claimOpen: claimBy(pickPolled),
-    choose: choosing(pickPolled),
-    takesAssigned: true,
-    isFree: `(t.dispatched_at is null or t.dispatched_at < now() - ${HINT_HEAD_START})`,
-  },
-  handoff: {
-    claim: claimBy(unlessLimited(pickHandedOver), limitedWaits),
-    claimOpen: claimBy(pickHandedOver),
-    choose: choosing(pickHandedOver),
-    takesAssigned: false,
-    isFree: "t.dispatched_at is null",
-  },
+const limitedOffered = limitedWait("$2", "any($3::text[])");
+const statements: Record<ClaimDoor, string> = {
+  hint: claimBy(picksFor.hint),
+  poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
+  handoff: claimBy(picksFor.handoff, limitedOffered),
 };
-/** Those that have been chosen, which this transaction has locked. A request that took others before has them added. */
+/** After what was decided about limited tasks. */
+const restStatements: Record<ClaimDoor, string> = {
+  hint: claimBy(picksFor.hint, "false", ADDED),
+  poll: claimBy(picksFor.poll, "false", ADDED),
+  handoff: claimBy(picksFor.handoff, "false", ADDED),
+};
+/** Those that have been chosen, which this transaction has locked. */
 const claimChosen = claimBy(
   `select t.id from task t
    where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
    limit $4`,
   "false",
-  "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids",
+  ADDED,
 );
-
-const candidateHints = `
-  select ${candidateColumns} from task t
-  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and t.is_limited
-    and (t.status = 'ready') is not false and not t.held and t.available_at <= now()
-    and (not t.is_routed or (t.assigned_to = $4 and t.dispatched_at is not null))
-  order by t.id`;
-const candidatesAssigned = `
-  select ${candidateColumns} from task t
-  where cardinality($1::uuid[]) = 0 and t.namespace = $2 and t.capability = any($3) and t.assigned_to = $4
-    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.is_limited
-  order by t.id`;
-const LOCKED = " for no key update of t skip locked";
 
 /** What a long-poll would find, of all that wait. */
 export async function claimable(
@@ -179,10 +93,9 @@ export async function claimable(
   }>(
     `select
        (select json_agg(w) from json_to_recordset($1) as w(namespace text, capability text)
-        where exists (select from task c where ${readyFor("w.namespace", "w.capability", isUnpublished)})
-          or exists (select from task c where ${readyFor("w.namespace", "w.capability", isLeftByHints)})) as capabilities,
+        where ${isClaimable("w.namespace", "w.capability")}) as capabilities,
        (select json_agg(w) from json_to_recordset($1) as w(namespace text, capability text)
-        where ${limitedWait("w.namespace", "array[w.capability]")}) as limited,
+        where ${limitedWait("w.namespace", "w.capability")}) as limited,
        (select json_agg(distinct t.assigned_to) from task t
         where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.assigned_to = any($2)) as agents`,
     [JSON.stringify(capabilities), agentIds],
@@ -205,9 +118,6 @@ async function openAmong(store: StoreContext, capabilities: { namespace: string;
   }
   return { open, isBlocked, ...(opensInMs < Number.POSITIVE_INFINITY && { opensInMs }) };
 }
-
-/** Told when limited tasks wait for their keys. */
-export type NoteBlocked = (seen: { opensInMs?: number }) => void;
 
 export async function claim(
   store: StoreContext,
@@ -263,22 +173,26 @@ async function claimAnew(
   secretDigest: Buffer,
   noteBlocked: NoteBlocked,
 ): Promise<ClaimedRow[]> {
-  const ask = async (db: Queryable, statement: string, params = paramsOf(request, secretDigest)) =>
-    (await db.query<ClaimAnswer>(statement, params))[0]!;
-  if (request.door === "hint" || request.taskIds.length > 0) {
-    const { rows, earlier } = await ask(store, claimHinted);
-    if (!rows && earlier) return repeatClaim(store, request, earlier, secretDigest);
-    const claimed = announced(store, request, rows ?? []);
+  const { door, max } = request;
+  const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
+    (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
+  const claimLocked = async (tx: Transaction, taskIds: string[]) =>
+    (await ask(tx, claimChosen, { taskIds })).rows ?? [];
+
+  const { rows, earlier, has_limited } = await ask(store, statements[door]);
+  if (!rows && earlier) return repeatClaim(store, request, earlier, secretDigest);
+  const claimed = announced(store, request, rows ?? []);
+  if (door === "hint") {
     const missed = without(request.taskIds, claimed);
     if (missed.length === 0) return claimed;
-    return [...claimed, ...(await claimLimitedHints(store, { ...request, taskIds: missed }, secretDigest))];
+    const limited = await claimLimitedHints(store, { ...request, taskIds: missed }, claimLocked);
+    return [...claimed, ...announced(store, request, limited)];
   }
-  const door = doors[request.door];
-  const { rows, earlier, has_limited } = await ask(store, door.claim);
-  if (!rows && earlier) return repeatClaim(store, request, earlier, secretDigest);
-  if (!has_limited) return announced(store, request, rows ?? []);
-  const admitted = await claimAdmitted(store, request, secretDigest, noteBlocked);
-  return admitted ?? announced(store, request, (await ask(store, door.claimOpen)).rows ?? []);
+  if (!has_limited || claimed.length > 0) return claimed;
+  const limited = announced(store, request, await claimLimited(store, { ...request, door }, claimLocked, noteBlocked));
+  if (limited.length === max) return limited;
+  const rest = await ask(store, restStatements[door], { max: max - limited.length });
+  return [...limited, ...announced(store, request, rest.rows ?? [])];
 }
 
 function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {
@@ -287,7 +201,6 @@ function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {
 }
 
 function without(taskIds: readonly string[], claimed: readonly ClaimedRow[]): string[] {
-  if (claimed.length === taskIds.length) return [];
   const had = new Set(claimed.map(({ id }) => id));
   return taskIds.filter((id) => !had.has(id));
 }
@@ -295,82 +208,6 @@ function without(taskIds: readonly string[], claimed: readonly ClaimedRow[]): st
 function announced(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): ClaimedRow[] {
   if (rows.length > 0) announceClaim(store, request, rows);
   return rows;
-}
-
-/**
- * The first of all that is ready, limited or not, as far as the limits allow. Undefined: none of the limited tasks may start, so
- * the others can be claimed as if there were none.
- */
-async function claimAdmitted(
-  store: StoreContext,
-  request: ClaimRequest,
-  secretDigest: Buffer,
-  noteBlocked: NoteBlocked,
-): Promise<ClaimedRow[] | undefined> {
-  const { namespace, capabilities, max } = request;
-  const { choose, isFree, takesAssigned } = doors[request.door as keyof typeof doors];
-  const { open, ...seen } = await survey(store, namespace, capabilities);
-  if (seen.isBlocked) noteBlocked(seen);
-  const assigned = takesAssigned ? await namedCandidates(store, request, candidatesAssigned) : [];
-  if (open.length === 0 && assigned.length === 0) return undefined;
-  const rows = await store.transaction(async (tx) => {
-    await lockKeys(tx, namespace, [...open.flatMap(({ keys }) => keys), ...keysOf(assigned)]);
-    const inLanes = await candidatesIn(tx, namespace, { lanes: open, condition: isFree, max });
-    const own = await namedCandidates(tx, { ...request, taskIds: [] }, candidatesAssigned + LOCKED, assigned);
-    const others = await tx.query<CandidateRow>(choose, paramsOf(request, secretDigest).slice(0, 5));
-    const chosen = await admitUnderLock(tx, namespace, inOrder([...inLanes, ...own, ...others]), max);
-    return claimThese(tx, request, secretDigest, chosen);
-  });
-  return announced(store, request, rows);
-}
-
-/** Hinted tasks that keep to limits. What may not start now loses its mark, so that it is published when it may. */
-async function claimLimitedHints(
-  store: StoreContext,
-  request: ClaimRequest,
-  secretDigest: Buffer,
-): Promise<ClaimedRow[]> {
-  const hinted = await namedCandidates(store, request, candidateHints);
-  if (hinted.length === 0) return [];
-  const rows = await store.transaction(async (tx) => {
-    await lockKeys(tx, request.namespace, keysOf(hinted));
-    const candidates = inOrder(await namedCandidates(tx, request, candidateHints + LOCKED, hinted));
-    const chosen = await admitUnderLock(tx, request.namespace, candidates, request.max);
-    const refused = candidates.filter((candidate) => !chosen.includes(candidate));
-    if (refused.length > 0) {
-      tx.send("update task set dispatched_at = null where id = any($1::uuid[])", [refused.map(({ id }) => id)]);
-    }
-    return claimThese(tx, request, secretDigest, chosen);
-  });
-  return announced(store, request, rows);
-}
-
-/** By their ids, or by whom they are assigned to; of `among`, if given: the keys of those are locked. */
-async function namedCandidates(
-  db: Queryable,
-  { taskIds, namespace, capabilities, agentId }: ClaimRequest,
-  statement: string,
-  among?: readonly CandidateRow[],
-): Promise<CandidateRow[]> {
-  if (among?.length === 0) return [];
-  const rows = await db.query<CandidateRow>(statement, [taskIds, namespace, capabilities, agentId]);
-  return among ? rows.filter(({ id }) => among.some((one) => one.id === id)) : rows;
-}
-
-function keysOf(rows: readonly CandidateRow[]): string[] {
-  return rows.flatMap(({ limit_keys }) => limit_keys ?? []);
-}
-
-async function claimThese(
-  tx: Transaction,
-  request: ClaimRequest,
-  secretDigest: Buffer,
-  chosen: readonly Candidate[],
-): Promise<ClaimedRow[]> {
-  if (chosen.length === 0) return [];
-  const ids = { ...request, taskIds: chosen.map(({ id }) => id) };
-  const [answer] = await tx.query<ClaimAnswer>(claimChosen, paramsOf(ids, secretDigest));
-  return answer!.rows ?? [];
 }
 
 const UNIQUE_VIOLATION = "23505";

@@ -4,7 +4,8 @@
  * `join.ts` would say; whatever it does not take is left as it was, for the way through `core`.
  */
 import type { Fact } from "../core/event.ts";
-import { type DispatchedRow, outstandingIn, toDispatchedTask, undispatchedIn } from "./dispatched.ts";
+import { outstandingIn, undispatchedIn } from "./admission.ts";
+import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import type { StoreContext } from "./facts.ts";
 import { asOneCell } from "./rows.ts";
 import type { CommittedFacts, DispatchedTask, Report } from "./store.ts";

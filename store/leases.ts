@@ -5,19 +5,14 @@
  * statement; claims.ts and reports.ts have the rest.
  */
 
+import { inTurn, limitedWait, outstandingIn, undispatchedIn } from "./admission.ts";
 import { announcementsFor, placeBids } from "./bids.ts";
-import { claim, claimable, type NoteBlocked } from "./claims.ts";
-import {
-  type DispatchedRow,
-  markPicked,
-  outstandingIn,
-  toDispatchedTask,
-  undispatchedIn,
-  windowRows,
-} from "./dispatched.ts";
+import { claim, claimable } from "./claims.ts";
+import { type DispatchedRow, markPicked, toDispatchedTask, windowRows } from "./dispatched.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
 import { tokenHash } from "./lease-tokens.ts";
-import { dispatchAdmitted, limitedUndispatched } from "./limited-dispatch.ts";
+import type { NoteBlocked } from "./limited-claims.ts";
+import { dispatchLimited } from "./limited-dispatch.ts";
 import { emit, release, report } from "./reports.ts";
 import { routedWait, routeTasks } from "./routing.ts";
 import { asOneCell } from "./rows.ts";
@@ -73,7 +68,7 @@ const dispatchBy = (limited: string) => `
     select p.id
     from room cross join lateral (
       ${undispatchedIn("room", "t.id")}
-      order by t.priority desc, t.available_at, t.id
+      order by ${inTurn("t")}
       limit greatest(room.free, 0)
       for no key update skip locked
     ) p
@@ -85,8 +80,9 @@ const dispatchBy = (limited: string) => `
     exists (${routedWait}) as has_routed,
     (${asOneCell("select namespace, capability, max_outstanding from offered where limited")}) as limited`;
 
-const dispatchUnlimited = dispatchBy(limitedUndispatched("w"));
-const dispatchOpenly = dispatchBy("false");
+const dispatchUnlimited = dispatchBy(limitedWait("w.namespace", "w.capability", "t.dispatched_at is null"));
+/** After what was decided about limited tasks. */
+const dispatchRest = dispatchBy("false");
 
 interface DispatchAnswer {
   rows: DispatchedRow[] | null;
@@ -103,12 +99,12 @@ async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: n
   for (const window of limited ?? []) {
     const left = limit - found.rows.length;
     if (left === 0) break;
-    const admitted = await dispatchAdmitted(store, window, left);
+    const admitted = await dispatchLimited(store, window, left);
+    const rest = await ask(dispatchRest, JSON.stringify([window]), left - admitted.rows.length);
+    found.rows.push(...admitted.rows, ...(rest.rows ?? []));
+    found.isFull ||= rest.is_full;
     found.isBlocked ||= admitted.isBlocked;
     found.opensInMs = Math.min(found.opensInMs, admitted.opensInMs ?? found.opensInMs);
-    const { rows, is_full } = admitted.isOpen ? admitted : await ask(dispatchOpenly, JSON.stringify([window]), left);
-    found.rows.push(...(rows ?? []));
-    found.isFull ||= is_full;
   }
   if (found.rows.length > 0) announceDispatch(store, found.rows);
   return {

@@ -4,6 +4,7 @@
  * first task, and a claim looks at lanes and not at backlogs. Whoever starts one holds the rows of its keys.
  */
 import { type Applicant, admit, blockOf, type KeyLimit, type KeyState, take, worthALook } from "../core/flow-limits.ts";
+import { candidateColumns, inTurn, limitedIn } from "./admission.ts";
 import { type KeyStates, limitsWith, saveUse, statesOf } from "./flow-keys.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 
@@ -11,15 +12,6 @@ import type { Queryable, Transaction } from "./sql.ts";
 const MAX_LANES = 1_000;
 /** Of all lanes together so many tasks are looked at for each that may start. */
 const CANDIDATES_PER_START = 8;
-
-/** What a statement picks limited tasks by, as `t`, of a lane or capability given by expressions. */
-export const limitedIn = (namespace: string, capability: string) => `
-  t.namespace = ${namespace} and t.capability = ${capability} and t.status = 'ready' and t.is_limited and not t.held
-  and not t.is_routed`;
-
-/** Whether there is any of the capabilities, as a condition. */
-export const limitedWait = (namespace: string, capabilities: string) => `
-  exists (select from task t where ${limitedIn(namespace, `any(${capabilities})`)} and t.available_at <= now())`;
 
 /** A lane, by its first task. */
 interface Lane extends Applicant {
@@ -50,7 +42,7 @@ async function lanesOf(db: Queryable, namespace: string, capabilities: readonly 
      ) l cross join lateral (
        select t.spec -> 'limits' as limits from task t
        where ${limitedIn("$1", "o.capability")} and t.limit_keys = l.limit_keys and t.available_at <= now()
-       order by t.priority desc, t.available_at, t.id
+       order by ${inTurn("t")}
        limit 1
      ) h`,
     [namespace, capabilities],
@@ -110,13 +102,10 @@ export interface CandidateRow {
   capability: string;
   priority: number;
   /** Microseconds: as exact as the database orders by. */
-  available_us: number;
+  turn: number;
   limit_keys: string[] | null;
   limits: KeyLimit[] | null;
 }
-
-export const candidateColumns = `t.id, t.capability, t.priority, (extract(epoch from t.available_at) * 1000000)::bigint as available_us,
-  to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits`;
 
 /** The first tasks of some lanes, locked. `condition` is about `t`. */
 export function candidatesIn(
@@ -129,11 +118,11 @@ export function candidatesIn(
      from json_to_recordset($2) as l(capability text, keys text[]) cross join lateral (
        select ${candidateColumns} from task t
        where ${limitedIn("$1", "l.capability")} and t.limit_keys = l.keys and t.available_at <= now() and ${condition}
-       order by t.priority desc, t.available_at, t.id
+       order by ${inTurn("t")}
        limit $3
        for no key update of t skip locked
      ) c
-     order by c.priority desc, c.available_us, c.id
+     order by c.priority desc, c.turn, c.id
      limit $4`,
     [
       namespace,
@@ -147,7 +136,7 @@ export function candidatesIn(
 /** In the order of admission: the highest priority first, then what has been ready for longest. */
 export function inOrder(rows: readonly CandidateRow[]): Candidate[] {
   return rows
-    .toSorted((a, b) => b.priority - a.priority || a.available_us - b.available_us || (a.id < b.id ? -1 : 1))
+    .toSorted((a, b) => b.priority - a.priority || a.turn - b.turn || (a.id < b.id ? -1 : 1))
     .map(({ id, capability, limit_keys, limits }) => ({
       id,
       capability,
