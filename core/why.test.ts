@@ -20,6 +20,7 @@ const facts: TaskFacts = {
   childRun: null,
   heldBy: null,
   routing: null,
+  limit: null,
   wakeAt: null,
   availableAt: NOW,
   deadlineAt: null,

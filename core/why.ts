@@ -1,6 +1,9 @@
 /** Why is a task where it is, and what would get it further? Answers from facts alone, for people and programs. */
+
+import { formatDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
+import type { Block } from "./flow-limits.ts";
 import { defaultJoin, describeJoin, type Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import { settledIn, type Tally } from "./map.ts";
@@ -41,7 +44,18 @@ export interface TaskFacts {
   capabilities: string[];
   /** Of a task that is matched to agents one by one: what it asks for, and the live agents. */
   routing: { route: RouteSpec; agents: Candidate[]; round: RoundFacts | null } | null;
+  /** Of a ready task that keeps to limits: which of them it waits for, and who is before it. */
+  limit: LimitFacts | null;
   now: number;
+}
+
+export interface LimitFacts {
+  /** Undefined: they would let it start. */
+  block: Block | undefined;
+  /** Of what holds the key that it waits for, at most some. */
+  heldBy: { task: string; runId: string }[];
+  /** Ready tasks of the same keys that come before it. */
+  ahead: number;
 }
 
 /** A round of bids that has not been awarded. */
@@ -61,6 +75,8 @@ export type ReasonCode =
   | "no_agent"
   | "agents_busy"
   | "announced"
+  | "limit_reached"
+  | "rate_reached"
   | "published"
   | "to_be_published"
   | "running"
@@ -133,6 +149,8 @@ function ready(facts: TaskFacts): Reason[] {
     const message = `Attempt ${facts.attempt} failed; the next may start at ${new Date(availableAt).toISOString()}.`;
     return [{ code: "backing_off", message, until: availableAt }];
   }
+  const held = facts.limit && limited(facts.limit);
+  if (held) return [held];
   if (facts.routing && !isPublished) return [routed(facts, facts.routing)];
   if (offers.agents === 0) {
     const near = nearest(capability, facts.capabilities);
@@ -147,6 +165,24 @@ function ready(facts: TaskFacts): Reason[] {
   return isPublished
     ? [{ code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }]
     : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
+}
+
+function limited({ block, heldBy, ahead }: LimitFacts): Reason | undefined {
+  if (!block) return undefined;
+  const place =
+    ahead === 0
+      ? "It is the next"
+      : `${count(ahead, "task")} of the same limits ${ahead === 1 ? "is" : "are"} before it`;
+  if (block.kind === "rate") {
+    const { key, rate, until } = block;
+    const message = `The rate of ${key}, ${rate.limit} in ${formatDuration(rate.perMs)}, is used up until ${new Date(until).toISOString()}. ${place}.`;
+    return { code: "rate_reached", message, until };
+  }
+  const { key, limit, holders } = block;
+  const named = heldBy.map(({ task, runId }) => `${task} of run ${runId}`).join(", ");
+  const more = holders > heldBy.length ? ` and ${holders - heldBy.length} more` : "";
+  const message = `${key} is held by ${holders} of at most ${limit}: ${named}${more}. ${place}.`;
+  return { code: "limit_reached", message, tasks: heldBy.map(({ task }) => task) };
 }
 
 function routed({ deadlineAt, now }: TaskFacts, { route, agents, round }: NonNullable<TaskFacts["routing"]>): Reason {

@@ -14,6 +14,7 @@ import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
 import { eventCases } from "./suite/events.ts";
 import { finishCases } from "./suite/finish.ts";
+import { flowLimitCases } from "./suite/flow-limits.ts";
 import { goalPlanCases } from "./suite/goal-plans.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
 import { inputCases } from "./suite/inputs.ts";
@@ -48,6 +49,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   claim: claimCases,
   "a task for one agent": routingCases,
   "a task for the lowest bid": bidCases,
+  limits: flowLimitCases,
   "inputs of tasks": inputCases,
   heartbeat: heartbeatCases,
   report: reportCases,

@@ -15,6 +15,7 @@ import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { pruneFlowLimits } from "./flow-limits.ts";
 import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
@@ -599,6 +600,7 @@ async function prune(store: StoreContext): Promise<void> {
     `delete from agent where coalesce(left_at, last_seen_at) < now() - interval '7 days'
      and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,
   );
+  await pruneFlowLimits(store);
   await closeReplans(store);
   await pruneAgentData(store);
   await pruneSharedMemory(store);
