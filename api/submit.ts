@@ -10,6 +10,7 @@ import { canonicalJson, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import { workflowIn } from "../core/reference.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { compileSchema, validate } from "../core/schema.ts";
 import type { Workflow } from "../core/workflow.ts";
 import type { Submission, WorkflowStore } from "../store/store.ts";
@@ -43,9 +44,11 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
   requireAllowed(workflow, request.allowed, body.definition ? "/definition/tasks" : undefined);
   const inputs = body.inputs ?? {};
   checkInputs(workflow, inputs);
+  const runId = uuidv7();
+  runLimits(workflow, inputs, runId);
   return {
     namespace,
-    runId: uuidv7(),
+    runId,
     workflow,
     hash,
     version,

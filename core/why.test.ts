@@ -21,6 +21,7 @@ const facts: TaskFacts = {
   heldBy: null,
   routing: null,
   limit: null,
+  runLimit: null,
   wakeAt: null,
   availableAt: NOW,
   deadlineAt: null,

@@ -22,6 +22,8 @@ export interface TaskFacts {
   /** The round of planning that put others in its place. */
   supersededIn: number | null;
   run: { status: RunStatus; pausedBy: string | null; isEnding: boolean };
+  /** Of a task whose run waits for its limits. */
+  runLimit: LimitFacts | null;
   needs: { key: string; status: TaskStatus }[];
   join: Join | null;
   engine: EngineSpec["kind"] | null;
@@ -52,9 +54,9 @@ export interface TaskFacts {
 export interface LimitFacts {
   /** Undefined: they would let it start. */
   block: Block | undefined;
-  /** Of what holds the key that it waits for, at most some. */
-  heldBy: { task: string; runId: string }[];
-  /** Ready tasks of the same keys that come before it. */
+  /** Of what holds the key that it waits for, at most some. Of runs there is no task. */
+  heldBy: { task: string | null; runId: string }[];
+  /** What waits for the same keys and comes before it. */
   ahead: number;
 }
 
@@ -67,6 +69,7 @@ export interface RoundFacts {
 }
 
 export type ReasonCode =
+  | "run_queued"
   | "needs_open"
   | "held_by_map"
   | "being_told"
@@ -113,7 +116,7 @@ export function explain(facts: TaskFacts): Reason[] {
 function openReasons(facts: TaskFacts): Reason[] {
   switch (facts.status) {
     case "pending":
-      return [pending(facts)];
+      return facts.runLimit ? [queued(facts.runLimit)] : [pending(facts)];
     case "ready":
       return ready(facts);
     case "running":
@@ -123,6 +126,11 @@ function openReasons(facts: TaskFacts): Reason[] {
     default:
       return [waiting(facts)];
   }
+}
+
+function queued(limit: LimitFacts): Reason {
+  const { message, until } = limited(limit, "run") ?? { message: "The engine is about to start it.", until: undefined };
+  return { code: "run_queued", message: `Its run has not started. ${message}`, ...(until !== undefined && { until }) };
 }
 
 function pending({ needs, join, heldBy }: TaskFacts): Reason {
@@ -167,22 +175,22 @@ function ready(facts: TaskFacts): Reason[] {
     : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
 }
 
-function limited({ block, heldBy, ahead }: LimitFacts): Reason | undefined {
+function limited({ block, heldBy, ahead }: LimitFacts, noun: "task" | "run" = "task"): Reason | undefined {
   if (!block) return undefined;
-  const place =
-    ahead === 0
-      ? "It is the next"
-      : `${count(ahead, "task")} of the same limits ${ahead === 1 ? "is" : "are"} before it`;
+  const others = `${count(ahead, noun)} of the same limits ${ahead === 1 ? "is" : "are"} before it`;
+  const place = ahead === 0 ? "It is the next" : others;
   if (block.kind === "rate") {
     const { key, rate, until } = block;
-    const message = `The rate of ${key}, ${rate.limit} in ${formatDuration(rate.perMs)}, is used up until ${new Date(until).toISOString()}. ${place}.`;
-    return { code: "rate_reached", message, until };
+    const spent = `The rate of ${key}, ${rate.limit} in ${formatDuration(rate.perMs)}, is used up until ${new Date(until).toISOString()}`;
+    return { code: "rate_reached", message: `${spent}. ${place}.`, until };
   }
   const { key, limit, holders } = block;
-  const named = heldBy.map(({ task, runId }) => `${task} of run ${runId}`).join(", ");
+  const named = heldBy
+    .map(({ task, runId }) => (task === null ? `run ${runId}` : `${task} of run ${runId}`))
+    .join(", ");
   const more = holders > heldBy.length ? ` and ${holders - heldBy.length} more` : "";
   const message = `${key} is held by ${holders} of at most ${limit}: ${named}${more}. ${place}.`;
-  return { code: "limit_reached", message, tasks: heldBy.map(({ task }) => task) };
+  return { code: "limit_reached", message, tasks: heldBy.flatMap(({ task }) => task ?? []) };
 }
 
 function routed({ deadlineAt, now }: TaskFacts, { route, agents, round }: NonNullable<TaskFacts["routing"]>): Reason {

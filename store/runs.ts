@@ -4,6 +4,7 @@ import type { Failure } from "../core/errors.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { roundsOf } from "./bids.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./inputs.ts";
@@ -120,13 +121,22 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   );
   insertRunRows(tx, submissions);
   insertPolicies(tx, submissions);
-  const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
-    newRows(tasks, { namespace, runId, priority }),
-  );
+  const rowsOf = (some: readonly Submission[]) =>
+    some.flatMap(({ namespace, runId, priority, tasks }) => newRows(tasks, { namespace, runId, priority }));
+  const queued = submissions.filter(awaitsStart);
   for (const { runId, namespace, tasks } of submissions) {
     log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
   }
-  await addTasks(tx, log, rows);
+  await addTasks(tx, log, rowsOf(submissions.filter((one) => !awaitsStart(one))), rowsOf(queued));
+  for (const { runId, namespace } of queued) log.needsUpkeep({ runId, namespace });
+}
+
+/**
+ * It starts when its limits let it (run-limits.ts). What another run waits for never does: that one may hold what it needs. It
+ * counts all the same.
+ */
+export function awaitsStart({ workflow, parent }: Submission): boolean {
+  return (workflow.concurrency !== undefined || workflow.rate !== undefined) && (!parent || parent.isDetached);
 }
 
 /** The runs themselves, without their tasks. */
@@ -137,15 +147,17 @@ export function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities)
+       allowed_capabilities, limits, limit_keys, on_conflict, awaits_start, status, started_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
-       allowed_capabilities
+       allowed_capabilities, limits, limit_keys, on_conflict, awaits_start,
+       case when awaits_start then 'pending' else 'running' end,
+       case when awaits_start then null else clock_timestamp() end
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
-       allowed_capabilities text[])`,
+       allowed_capabilities text[], limits json, limit_keys text[], on_conflict text, awaits_start boolean)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -166,10 +178,17 @@ export function insertRunRows(
           attempt: s.attempt,
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
+          awaits_start: awaitsStart(s),
+          ...limitColumns(s),
         })),
       ),
     ],
   );
+}
+
+function limitColumns({ workflow, inputs, runId }: Submission) {
+  const own = runLimits(workflow, inputs, runId);
+  return own && { limits: own.limits, limit_keys: own.limits.map(({ key }) => key), on_conflict: own.onConflict };
 }
 
 // --- read

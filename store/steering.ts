@@ -153,10 +153,12 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
     const below = await lockAwaited(tx, pausedAlong, run);
     const ids = [runId, ...below.map(({ id }) => id)];
     tx.send(
-      `update run set status = 'running', paused_by = null, paused_with_parent = false
+      `update run set status = case when awaits_start then 'pending' else 'running' end, paused_by = null,
+         paused_with_parent = false
        where id = any($1::uuid[]) and status = 'paused'`,
       [ids],
     );
+    log.needsUpkeep(run);
     const held = await tx.query<{ id: string; run_id: string }>(
       "select id, run_id from task where run_id = any($1::uuid[]) and held order by id",
       [ids],

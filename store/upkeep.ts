@@ -19,6 +19,7 @@ import { pruneFlowLimits } from "./flow-limits.ts";
 import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
+import { startRuns } from "./run-limits.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
@@ -44,7 +45,8 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
 
 async function cascade(store: StoreContext, limit: number): Promise<number> {
   const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.limits);
-  let moved = await tellParentRuns(store, limit);
+  let moved = await startRuns(store, RUNS_PER_CALL);
+  moved += await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);
   return moved + (await forEachRun(store, runsToCascade, limit, cascadeRun));
@@ -229,6 +231,7 @@ interface OpenRun {
   attempt: number;
   ending: RunEnding | null;
   is_child: boolean;
+  is_limited: boolean;
   compensated: boolean;
   row_version: string;
 }
@@ -244,6 +247,7 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
   return recording(store, async (tx, log) => {
     const runs = await tx.query<OpenRun>(
       `select id, namespace, definition_hash, inputs, attempt, ending, parent_task_id is not null as is_child, compensated,
+         limit_keys is not null as is_limited,
          xmin::text as row_version
        from run where id = any($1::uuid[]) and finished_at is null
        order by id for update`,
@@ -365,7 +369,8 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
     const fact: Fact = { type: `run.${status}` };
     if (error) fact.error = error;
     log.add({ runId: run.id, namespace: run.namespace }, fact);
-    if (run.is_child) log.needsUpkeep({ runId: run.id, namespace: run.namespace });
+    // It tells the run that waits for it, or makes room for another.
+    if (run.is_child || run.is_limited) log.needsUpkeep({ runId: run.id, namespace: run.namespace });
   }
 }
 

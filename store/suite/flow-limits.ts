@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { explain } from "../../core/why.ts";
-import type { TaskDefinition } from "../../core/workflow.ts";
+import { type TaskDefinition, type Workflow, workflowHash } from "../../core/workflow.ts";
 import type { OpenTeam } from "../store.suite.ts";
-import type { ClaimedTask, ClaimRequest } from "../store.ts";
-import type { Team } from "./team.ts";
+import type { ClaimedTask, ClaimRequest, Submission } from "../store.ts";
+import { newWorkflow, type Team } from "./team.ts";
 
 const limited = (limit: number, key = "crm"): Partial<TaskDefinition> => ({ concurrency: { key, limit } });
 
@@ -265,5 +265,130 @@ export function flowLimitCases(open: OpenTeam): void {
     await team.age(id, ["available_at"], 10);
     await team.store.upkeep.expire(100);
     expect(await team.task(runId, "a")).toMatchObject({ status: "failed", error: { code: "unroutable" } });
+  });
+
+  describe("of a workflow", () => {
+    const one = { task: {} };
+    const submit = async (team: Team, concurrency: Workflow["concurrency"], more: Partial<Submission> = {}) => {
+      const submission = team.submission(one, more);
+      const workflow = { ...submission.workflow, ...(concurrency && { concurrency }) };
+      await team.store.runs.submit([{ ...submission, workflow, hash: workflowHash(workflow) }]);
+      await team.settle();
+      return submission.runId;
+    };
+    const states = async (team: Team, ...ids: string[]) =>
+      Promise.all(ids.map(async (id) => (await team.run(id)).status));
+    const finish = async (team: Team, runId: string) => {
+      await team.complete(await team.take(runId, "task"));
+      await team.settle();
+    };
+
+    it("starts no more runs than the limit, and the next when one has ended", async () => {
+      const team = await open();
+      const ids = [];
+      for (let n = 0; n < 3; n++) ids.push(await submit(team, { limit: 1 }));
+      const [a, b, c] = ids as [string, string, string];
+      expect(await states(team, a, b, c)).toEqual(["running", "pending", "pending"]);
+      expect((await team.run(b)).startedAt).toBeNull();
+      expect((await team.task(b, "task")).status).toBe("pending");
+      expect(await why(team, c, "task")).toMatchObject({
+        code: "run_queued",
+        message: expect.stringContaining(
+          `flow is held by 1 of at most 1: run ${a}. 1 run of the same limits is before it.`,
+        ),
+      });
+      await finish(team, a);
+      expect(await states(team, a, b, c)).toEqual(["completed", "running", "pending"]);
+      expect((await team.events(b)).map(({ type }) => type)).toEqual(["run.submitted", "run.started", "task.ready"]);
+      await finish(team, b);
+      await finish(team, c);
+      expect(await states(team, b, c)).toEqual(["completed", "completed"]);
+    });
+
+    it("starts the highest priority first, and each key for itself", async () => {
+      const team = await open();
+      const limit = { key: "{{ inputs.tenant }}", limit: 1 };
+      const x = await submit(team, limit, { inputs: { tenant: "x" } });
+      const low = await submit(team, limit, { inputs: { tenant: "x" } });
+      const high = await submit(team, limit, { inputs: { tenant: "x" }, priority: 9 });
+      const y = await submit(team, limit, { inputs: { tenant: "y" } });
+      expect(await states(team, x, low, high, y)).toEqual(["running", "pending", "pending", "running"]);
+      await finish(team, x);
+      expect(await states(team, low, high)).toEqual(["pending", "running"]);
+    });
+
+    it("cancels what runs for what is new, and of what waits all but the newest", async () => {
+      const team = await open();
+      const limit = { limit: 1, on_conflict: "cancel_running" as const };
+      const a = await submit(team, limit);
+      const b = await submit(team, limit);
+      expect(await states(team, a, b)).toEqual(["cancelled", "running"]);
+      expect((await team.run(a)).error).toMatchObject({ code: "concurrency_limit" });
+      await team.take(b, "task");
+      const c = await submit(team, limit);
+      expect(await states(team, b, c)).toEqual(["cancelled", "running"]);
+    });
+
+    it("cancels what is new where it is told to", async () => {
+      const team = await open();
+      const limit = { limit: 1, on_conflict: "cancel_new" as const };
+      const a = await submit(team, limit);
+      const b = await submit(team, limit);
+      expect(await states(team, a, b)).toEqual(["running", "cancelled"]);
+      await finish(team, a);
+      expect(await states(team, a, await submit(team, limit))).toEqual(["completed", "running"]);
+    });
+
+    it("never makes a run wait that another run waits for, but counts it", async () => {
+      const team = await open();
+      const child = { ...newWorkflow(one), name: "child", concurrency: { limit: 1 } };
+      await team.store.workflows.register(team.namespace, child);
+      const parent = await team.submit({ a: { workflow: "child" }, b: { workflow: "child" } });
+      await team.settle();
+      const { data } = await team.store.runs.list(team.namespace, { workflow: "child" });
+      expect(data.map(({ status }) => status)).toEqual(["running", "running"]);
+      const alone = { ...team.submission(one), workflow: child, hash: workflowHash(child) };
+      await team.store.runs.submit([alone]);
+      await team.work();
+      expect(await states(team, parent, alone.runId)).toEqual(["completed", "running"]);
+      await team.work();
+      expect(await states(team, alone.runId)).toEqual(["completed"]);
+    });
+
+    it("can be paused, resumed and cancelled while it waits", async () => {
+      const team = await open();
+      const a = await submit(team, { limit: 1 });
+      const b = await submit(team, { limit: 1 });
+      const c = await submit(team, { limit: 1 });
+      await team.store.runs.pause(team.namespace, b, "ann");
+      await finish(team, a);
+      expect(await states(team, b, c)).toEqual(["paused", "running"]);
+      await team.store.runs.resume(team.namespace, b, "ann");
+      await team.settle();
+      expect(await states(team, b)).toEqual(["pending"]);
+      await team.store.runs.cancel(team.namespace, b, "enough");
+      await team.settle();
+      expect(await states(team, b, c)).toEqual(["cancelled", "running"]);
+    });
+
+    it("starts runs by a rate", async () => {
+      const team = await open();
+      const start = async () => {
+        const submission = team.submission(one);
+        const workflow = { ...submission.workflow, rate: { limit: 1, per: "1h" } };
+        await team.store.runs.submit([{ ...submission, workflow, hash: workflowHash(workflow) }]);
+        await team.settle();
+        return submission.runId;
+      };
+      const a = await start();
+      const b = await start();
+      expect(await states(team, a, b)).toEqual(["running", "pending"]);
+      expect(await why(team, b, "task")).toMatchObject({ code: "run_queued", until: expect.any(Number) });
+      await team.sql.query("update flow_limit set used_until = used_until - interval '2 hours' where namespace = $1", [
+        team.namespace,
+      ]);
+      await team.settle();
+      expect(await states(team, b)).toEqual(["running"]);
+    });
   });
 }
