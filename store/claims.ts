@@ -31,8 +31,7 @@ const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.atte
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
 
 const claimBy = (pick: string) => `
-  with picked as (${pick}
-  ), claimed as (
+  with ${pick}, claimed as (
     update task t
     set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
@@ -50,7 +49,7 @@ const claimBy = (pick: string) => `
     from claimed group by run_id
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
-    (${earlierClaim}) as earlier`;
+    (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier`;
 
 const statements: Record<ClaimDoor, string> = {
   hint: claimBy(picksFor.hint),
@@ -109,12 +108,12 @@ async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretD
     request.door,
   ];
   try {
-    const [answer] = await store.query<{ rows: ClaimedRow[] | null; earlier: string[] | null }>(
+    const [answer] = await store.query<{ rows: ClaimedRow[] | null; rehinted: number; earlier: string[] | null }>(
       statements[request.door],
       params,
     );
-    const { rows, earlier } = answer!;
-    if (rows) announceClaim(store, request, rows);
+    const { rows, rehinted, earlier } = answer!;
+    if (rows) announceClaim(store, request, rows, rehinted > 0);
     return rows ?? (earlier ? repeatClaim(store, request, earlier, secretDigest) : []);
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
@@ -155,7 +154,7 @@ function repeatClaim(
   );
 }
 
-function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): void {
+function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[], isRehinted: boolean): void {
   const log = new FactLog();
   for (const row of rows) {
     log.add(
@@ -170,5 +169,8 @@ function announceClaim(store: StoreContext, request: ClaimRequest, rows: Claimed
       },
     );
   }
-  store.emit(log.committed);
+  const { committed } = log;
+  // Marks that other doors move stand for hints that are out.
+  if (isRehinted && request.door === "hint") committed[0]!.hasUnpublished = true;
+  store.emit(committed);
 }
