@@ -5,6 +5,7 @@ import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { SkeinError } from "../core/errors.ts";
+import { fairKeyOf } from "../core/fair-key.ts";
 import { refusal, shortened } from "../core/issues.ts";
 import { canonicalJson, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
@@ -55,6 +56,7 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
     inputs,
     labels: checkedLabels({ ...workflow.labels, ...body.labels }, context.limits),
     priority: body.priority ?? 0,
+    fairKey: fairKeyOf(workflow, inputs, { id: runId, attempt: 1 }),
     traceparent: traceparentOf(traceparent),
     deadlineMs: optionalDuration(workflow.deadline),
     tasks,

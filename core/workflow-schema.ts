@@ -321,6 +321,14 @@ export const workflowSchema = z
         .record(z.string().regex(labelKeyPattern), z.string().max(MAX_LABEL_LENGTH))
         .describe(`Texts to find runs by; keys are ${ID_FORM}, and may contain \`/\`.`),
     ),
+    fair_key: optional(
+      z
+        .string()
+        .min(1)
+        .describe(
+          "Runs with the same text, with `{{ expressions }}` over inputs, share their turns; default: each run has its own.",
+        ),
+    ),
     goal: optional(
       z
         .strictObject({

@@ -35,8 +35,7 @@ const earlierClaim = "select task_ids from lease_request where agent_id = $5 and
 
 const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
   with waiting as materialized (select ${waiting} as limited
-  ), picked as (${pick}
-  ), claimed as (
+  ), ${pick}, claimed as (
     update task t
     set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
@@ -54,7 +53,8 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
     from claimed group by run_id
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
-    (${earlierClaim}) as earlier, (select limited from waiting) as has_limited`;
+    (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier,
+    (select limited from waiting) as has_limited`;
 
 /** A request that took others before has these added to them. */
 const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
@@ -73,9 +73,11 @@ const restStatements: Record<ClaimDoor, string> = {
 };
 /** Those that have been chosen, which this transaction has locked. */
 const claimChosen = claimBy(
-  `select t.id from task t
-   where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
-   limit $4`,
+  `picked as (
+    select t.id from task t
+    where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
+    limit $4
+  ), rehinted as (select where false)`,
   "false",
   ADDED,
 );
@@ -164,6 +166,7 @@ async function claimOrRepeat(
 interface ClaimAnswer {
   rows: ClaimedRow[] | null;
   earlier: string[] | null;
+  rehinted: number;
   has_limited: boolean;
 }
 
@@ -179,20 +182,28 @@ async function claimAnew(
   const claimLocked = async (tx: Transaction, taskIds: string[]) =>
     (await ask(tx, claimChosen, { taskIds })).rows ?? [];
 
-  const { rows, earlier, has_limited } = await ask(store, statements[door]);
-  if (!rows && earlier) return repeatClaim(store, request, earlier, secretDigest);
-  const claimed = announced(store, request, rows ?? []);
+  const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
+    if (rows) announceClaim(store, request, rows, rehinted > 0);
+    return rows ?? [];
+  };
+
+  const answer = await ask(store, statements[door]);
+  if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
+  const claimed = told(answer);
   if (door === "hint") {
-    const missed = without(request.taskIds, claimed);
-    if (missed.length === 0) return claimed;
-    const limited = await claimLimitedHints(store, { ...request, taskIds: missed }, claimLocked);
-    return [...claimed, ...announced(store, request, limited)];
+    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
+    if (left.taskIds.length === 0 || left.max === 0) return claimed;
+    const limited = await claimLimitedHints(store, left, claimLocked);
+    return [...claimed, ...told(claimedRows(limited))];
   }
-  if (!has_limited || claimed.length > 0) return claimed;
-  const limited = announced(store, request, await claimLimited(store, { ...request, door }, claimLocked, noteBlocked));
+  if (!answer.has_limited || claimed.length > 0) return claimed;
+  const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
-  const rest = await ask(store, restStatements[door], { max: max - limited.length });
-  return [...limited, ...announced(store, request, rest.rows ?? [])];
+  return [...limited, ...told(await ask(store, restStatements[door], { max: max - limited.length }))];
+}
+
+function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {
+  return { rows: rows.length > 0 ? rows : null, rehinted: 0 };
 }
 
 function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {
@@ -203,11 +214,6 @@ function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {
 function without(taskIds: readonly string[], claimed: readonly ClaimedRow[]): string[] {
   const had = new Set(claimed.map(({ id }) => id));
   return taskIds.filter((id) => !had.has(id));
-}
-
-function announced(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): ClaimedRow[] {
-  if (rows.length > 0) announceClaim(store, request, rows);
-  return rows;
 }
 
 const UNIQUE_VIOLATION = "23505";
@@ -238,7 +244,7 @@ function repeatClaim(
   );
 }
 
-function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): void {
+function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[], isRehinted: boolean): void {
   const log = new FactLog();
   for (const row of rows) {
     log.add(
@@ -253,5 +259,8 @@ function announceClaim(store: StoreContext, request: ClaimRequest, rows: Claimed
       },
     );
   }
-  store.emit(log.committed);
+  const { committed } = log;
+  // Marks that other doors move stand for hints that are out.
+  if (isRehinted && request.door === "hint") committed[0]!.hasUnpublished = true;
+  store.emit(committed);
 }

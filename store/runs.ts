@@ -1,6 +1,7 @@
 /** Runs: submitted whole, read in pages. */
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
+import { fairIdOf } from "../core/fair-key.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
@@ -139,6 +140,9 @@ export function awaitsStart({ workflow, parent }: Submission): boolean {
   return (workflow.concurrency !== undefined || workflow.rate !== undefined) && (!parent || parent.isDetached);
 }
 
+const ofParent = (column: string) =>
+  `select ${column} from task c join run p on p.id = c.run_id where c.id = r.parent_task_id`;
+
 /** The runs themselves, without their tasks. */
 export function insertRunRows(
   tx: Transaction,
@@ -147,17 +151,19 @@ export function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities, limits, limit_keys, on_conflict, awaits_start, status, started_at)
+       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, status, started_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
-       allowed_capabilities, limits, limit_keys, on_conflict, awaits_start,
-       case when awaits_start then 'pending' else 'running' end,
+       allowed_capabilities, case when parent_task_id is null then fair_key else (${ofParent("p.fair_key")}) end,
+       case when parent_task_id is null then fair_id else (${ofParent("coalesce(p.fair_id, p.id)")}) end,
+       limits, limit_keys, on_conflict, awaits_start, case when awaits_start then 'pending' else 'running' end,
        case when awaits_start then null else clock_timestamp() end
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
-       allowed_capabilities text[], limits json, limit_keys text[], on_conflict text, awaits_start boolean)`,
+       allowed_capabilities text[], fair_key text, fair_id uuid, limits json, limit_keys text[],
+       on_conflict text, awaits_start boolean)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -180,6 +186,8 @@ export function insertRunRows(
           allowed_capabilities: s.allowedCapabilities,
           awaits_start: awaitsStart(s),
           ...limitColumns(s),
+          fair_key: s.fairKey,
+          fair_id: s.fairKey == null ? null : fairIdOf(s.namespace, s.fairKey),
         })),
       ),
     ],
@@ -210,6 +218,7 @@ interface RunRow {
   revision: number;
   attempt: number;
   retried_from: string | null;
+  fair_key: string | null;
   task_count: number;
   counts: Partial<Record<TaskStatus, number>> | null;
   traceparent: string | null;
@@ -221,7 +230,7 @@ interface RunRow {
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
-  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
+  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent, r.created_at,
   r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
@@ -276,6 +285,7 @@ function toRun(row: RunRow): Run {
     revision: row.revision,
     attempt: row.attempt,
     retriedFrom: row.retried_from,
+    fairKey: row.fair_key,
     taskCount: row.task_count,
     counts: row.counts ?? {},
     traceparent: row.traceparent,

@@ -13,6 +13,7 @@ import { deadlineCases } from "./suite/deadlines.ts";
 import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
 import { eventCases } from "./suite/events.ts";
+import { fairnessCases } from "./suite/fairness.ts";
 import { finishCases } from "./suite/finish.ts";
 import { flowLimitCases } from "./suite/flow-limits.ts";
 import { goalPlanCases } from "./suite/goal-plans.ts";
@@ -47,6 +48,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   submit: submitCases,
   dispatch: dispatchCases,
   claim: claimCases,
+  "whose turn it is": fairnessCases,
   "a task for one agent": routingCases,
   "a task for the lowest bid": bidCases,
   limits: flowLimitCases,

@@ -81,6 +81,8 @@ export interface CommittedFacts {
   wakesInMs?: number;
   /** Marked as dispatched along with what made them ready (`leases.dispatchAtOnce`): their hints are to be published. */
   dispatched?: DispatchedTask[];
+  /** A claim by hints took what no hint was out for, and left another task without one: dispatch. */
+  hasUnpublished?: boolean;
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
 /** A scope of shared memory has another revision, or the registry another event. */

@@ -26,6 +26,7 @@ import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
+import { placeReturned } from "./turns.ts";
 import { pruneWorkingState } from "./working-state.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
@@ -36,6 +37,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
     reap: (limit) => reap(store, limit),
     expire: async (limit) =>
       (await expireRuns(store, limit)) + (await expireTasks(store, limit)) + (await failUnroutable(store, limit)),
+    placeReturned: (limit) => placeReturned(store, limit),
     overdueHints: (olderThanMs) => overdueHints(store, olderThanMs),
     redispatch: (options) => redispatch(store, options),
     tellUnanswered: (limit) => tellUnanswered(store, limit),

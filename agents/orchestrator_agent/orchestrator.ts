@@ -40,6 +40,7 @@ const everyMs = {
   replan: 60_000,
   sweep: 5_000,
   reap: 1_000,
+  place: 1_000,
   expire: 1_000,
   unanswered: 1_000,
   presence: 1_000,
@@ -51,6 +52,7 @@ const everyMs = {
 /** Rows moved in one transaction of a cascade or an ending. */
 const UPKEEP_BATCH = 1_000;
 const EXPIRE_BATCH = 500;
+const PLACE_BATCH = 500;
 /** Each in a transaction of its own. */
 const CONVERSATIONS_PER_TICK = 50;
 const UNANSWERED_BATCH = 200;
@@ -114,6 +116,7 @@ export async function startOrchestrator({
       return false;
     }),
     loop("reap", createReaper(upkeep)),
+    loop("place", async () => (await upkeep.placeReturned(PLACE_BATCH)) >= PLACE_BATCH),
     loop("expire", async () => (await upkeep.expire(EXPIRE_BATCH)) >= EXPIRE_BATCH),
     loop("unanswered", async () => (await upkeep.tellUnanswered(UNANSWERED_BATCH)) >= UNANSWERED_BATCH),
     loop("presence", async () => (await agents.watchPresence(PRESENCE_BATCH)) > 0),
@@ -154,7 +157,8 @@ export async function startOrchestrator({
     if (dispatched.length > 0) dispatcher?.publish(dispatched);
     const published = new Set(dispatched.map(({ taskId }) => taskId));
     announcer?.announce(committed);
-    for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs } of committed) {
+    for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs, hasUnpublished } of committed) {
+      if (hasUnpublished) dispatch?.wake();
       if (mayBeFinished) {
         maybeFinished.add(runId);
         finish.wake();
