@@ -70,6 +70,7 @@ export function runBody(run: Run): RunBody {
     error: run.error,
     labels: run.labels,
     priority: run.priority,
+    fair_key: run.fairKey,
     revision: run.revision,
     attempt: run.attempt,
     retried_from: run.retriedFrom,

@@ -9,6 +9,7 @@ import { audit } from "./audit.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
+import { flowLimitStore } from "./flow-limits.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
@@ -133,6 +134,7 @@ export function storeOver(
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
+    flowLimits: flowLimitStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),

@@ -13,7 +13,9 @@ import { deadlineCases } from "./suite/deadlines.ts";
 import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
 import { eventCases } from "./suite/events.ts";
+import { fairnessCases } from "./suite/fairness.ts";
 import { finishCases } from "./suite/finish.ts";
+import { flowLimitCases } from "./suite/flow-limits.ts";
 import { goalPlanCases } from "./suite/goal-plans.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
 import { inputCases } from "./suite/inputs.ts";
@@ -49,8 +51,10 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   submit: submitCases,
   dispatch: dispatchCases,
   claim: claimCases,
+  "whose turn it is": fairnessCases,
   "a task for one agent": routingCases,
   "a task for the lowest bid": bidCases,
+  limits: flowLimitCases,
   "inputs of tasks": inputCases,
   heartbeat: heartbeatCases,
   report: reportCases,
