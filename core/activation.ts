@@ -2,6 +2,7 @@
 import { type CompiledTemplate, compileTemplate } from "./binding.ts";
 import { type ErrorCode, SkeinError } from "./errors.ts";
 import { type CompiledExpression, compileExpression, type ExpressionContext, evaluateCondition } from "./expression.ts";
+import { areConstant, flowKeys } from "./flow-limits.ts";
 import type { Json } from "./json.ts";
 import type { TaskEvent } from "./lifecycle.ts";
 import type { TaskSpec } from "./run.ts";
@@ -23,7 +24,9 @@ export function prepareActivation(spec: TaskSpec): Activation {
   const condition = spec.when === undefined ? undefined : compileExpression(spec.when);
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
   const key = spec.cache?.key === undefined ? undefined : compileTemplate(spec.cache.key);
-  const parts = [condition, input, key];
+  const limits = spec.limits && !areConstant(spec.limits) ? spec.limits : undefined;
+  const limitKeys = compileTemplate(limits?.map((limit) => limit.key) ?? []);
+  const parts = [condition, input, key, limitKeys];
   const identify = ({ input: found, inputRefs }: TaskEvent & { type: "started" }, context: ExpressionContext): Json => {
     if (key) return key.evaluate(context);
     if (found === undefined) return constantInput(spec.input!);
@@ -34,7 +37,7 @@ export function prepareActivation(spec: TaskSpec): Activation {
     readsPrevious: parts.some((part) => part?.references.names.has("previous")),
     decide: (context) =>
       orDoomed(() => {
-        const event = decide(condition, input, context);
+        const event = decide({ condition, input, limits }, context);
         if (event.type !== "started") return event;
         return {
           ...event,
@@ -56,15 +59,22 @@ export function prepareOutputs(template: Json): CompiledTemplate {
   return compileTemplate(template);
 }
 
-function decide(
-  condition: CompiledExpression | undefined,
-  input: CompiledTemplate | undefined,
-  context: ExpressionContext,
-): TaskEvent {
+interface Parts {
+  condition: CompiledExpression | undefined;
+  input: CompiledTemplate | undefined;
+  /** With keys that have to be evaluated. */
+  limits: TaskSpec["limits"];
+}
+
+function decide({ condition, input, limits }: Parts, context: ExpressionContext): TaskEvent {
   if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
-  if (!input || input.isConstant) return { type: "started" };
-  const { value, refs } = input.evaluateLazily(context);
-  return { type: "started", input: value, ...(refs && { inputRefs: refs }) };
+  const evaluated = input && !input.isConstant ? input.evaluateLazily(context) : undefined;
+  return {
+    type: "started",
+    ...(evaluated && { input: evaluated.value }),
+    ...(evaluated?.refs && { inputRefs: evaluated.refs }),
+    ...(limits && { limitKeys: flowKeys(limits, context) }),
+  };
 }
 
 function orDoomed(work: () => TaskEvent): TaskEvent {

@@ -37,6 +37,8 @@ const agentKeys = [
   "agent",
   "compensate",
   "cache",
+  "concurrency",
+  "rate",
 ];
 
 /** What is wrong with a task of a workflow for being a conversation; nothing when it is none. `at` is where it stands. */

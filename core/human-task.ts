@@ -24,6 +24,8 @@ const agentKeys = [
   "agent",
   "compensate",
   "cache",
+  "concurrency",
+  "rate",
 ];
 
 /** The input of a `human.task` as what the wait waits for. */

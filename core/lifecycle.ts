@@ -23,10 +23,18 @@ import { type AttemptOutcome, isTerminalTask, type RunEnding, type TaskState, ty
 
 export type TaskEvent =
   /**
-   * The join says start; `input` is the evaluated template, absent when it is built at claim. `identity` is what the task is
-   * to be known by in the cache, where it has one, and `cacheKey` is made of it.
+   * The join says start; `input` is the evaluated template, absent when it is built at claim. Limit keys are absent when
+   * constant. `identity` is what the task is to be known by in the cache, where it has one, and `cacheKey` is made of it.
    */
-  | { type: "started"; input?: Json; inputRefs?: Ref[]; cancelsRest?: boolean; identity?: Json; cacheKey?: string }
+  | {
+      type: "started";
+      input?: Json;
+      inputRefs?: Ref[];
+      limitKeys?: string[];
+      cancelsRest?: boolean;
+      identity?: Json;
+      cacheKey?: string;
+    }
   /** As `started`, but an equal task has completed before. */
   | {
       type: "cached";
@@ -35,6 +43,7 @@ export type TaskEvent =
       from: CacheOrigin;
       input?: Json;
       inputRefs?: Ref[];
+      limitKeys?: string[];
       cancelsRest?: boolean;
     }
   /** The join or the condition says no. */
@@ -78,6 +87,8 @@ export interface Transition {
   /** For `ready`: how long until it may be claimed. */
   delayMs: number;
   input?: Json;
+  /** The keys of its limits, as texts. */
+  limitKeys?: string[];
   output?: Json;
   /** The holes in them. */
   inputRefs?: Ref[];
@@ -151,11 +162,12 @@ function isLegal(status: TaskStatus, type: TaskEvent["type"]): boolean {
 }
 
 function afterStart(task: TaskState, event: TaskEvent & { type: "started" }): Transition {
-  const { input, inputRefs, cancelsRest = false, cacheKey } = event;
+  const { input, inputRefs, limitKeys, cancelsRest = false, cacheKey } = event;
   const change = {
     cancelsRest,
     ...(input !== undefined && { input }),
     ...(inputRefs && { inputRefs }),
+    ...(limitKeys && { limitKeys }),
     ...(cacheKey !== undefined && { cacheKey }),
   };
   return task.spec.engine ? move(task, "waiting", "task.waiting", change) : move(task, "ready", "task.ready", change);
@@ -216,6 +228,7 @@ type Change = Partial<
     | "delayMs"
     | "cancelsRest"
     | "input"
+    | "limitKeys"
     | "output"
     | "inputRefs"
     | "outputRefs"

@@ -2,6 +2,7 @@
 import type { CacheSpec } from "./cache.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
+import type { KeyLimit } from "./flow-limits.ts";
 import type { Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -48,6 +49,8 @@ export interface TaskSpec {
   compensate?: { capability: string; input?: Json };
   /** Where an equal task has completed before, its output is taken. */
   cache?: CacheSpec;
+  /** What it keeps to while an agent runs it, by key. */
+  limits?: KeyLimit[];
   retry: RetryPolicy;
 }
 

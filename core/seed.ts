@@ -5,6 +5,7 @@ import type { CacheSpec } from "./cache.ts";
 import { protocolOf } from "./conversation-task.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
+import { areConstant, keyLimits } from "./flow-limits.ts";
 import { topologicalOrder } from "./graph.ts";
 import { approvalOf, HUMAN_TASK } from "./human-task.ts";
 import type { Join } from "./join.ts";
@@ -49,6 +50,8 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   if (task.cache && !engine) spec.cache = cacheOf(task.cache);
   const route = engine ? undefined : routeOf(task);
   if (route) spec.route = route;
+  const limits = engine ? [] : keyLimits(task.concurrency, task.rate);
+  if (limits.length > 0) spec.limits = limits;
   return {
     key: task.id,
     capability: task.capability === undefined ? kindOf(task) : wanted(task.capability).name,
@@ -90,8 +93,8 @@ function cacheOf({ key, ttl }: NonNullable<TaskDefinition["cache"]>): CacheSpec 
   return { ...(key !== undefined && { key }), ttlMs: parseDuration(ttl) };
 }
 
-function isPlain({ join, when, engine, input, cache }: TaskSpec): boolean {
-  if (join || when !== undefined || engine || cache) return false;
+function isPlain({ join, when, engine, input, cache, limits }: TaskSpec): boolean {
+  if (join || when !== undefined || engine || cache || (limits && !areConstant(limits))) return false;
   return input === undefined || compileTemplate(input).isConstant;
 }
 

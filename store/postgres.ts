@@ -10,6 +10,7 @@ import { cacheStore } from "./cache.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
+import { flowLimitStore } from "./flow-limits.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
@@ -19,6 +20,7 @@ import type { ObjectStore } from "./port/objects.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
+import { scheduleStore } from "./schedules.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
@@ -141,9 +143,11 @@ export function storeOver(
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
+    flowLimits: flowLimitStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),
+    schedules: scheduleStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

@@ -26,6 +26,8 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
+  /** Runs with the same key share their turns; default null: it has its own. Of one with a parent, that of the parent holds. */
+  fairKey?: string | null;
   /** What it may use, also of what it grows by; null: everything. */
   allowedCapabilities: AllowedCapabilities;
   /** It is planned anew when a task fails. */
@@ -33,6 +35,8 @@ export interface Submission {
   /** The task of another run that this run is the work of. */
   parent?: { taskId: string; isDetached: boolean; depth: number };
   idempotency: { key: string; bodyHash: string } | null;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule?: { name: string; tickAt: Date } | null;
 }
 
 /** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
@@ -57,6 +61,8 @@ export interface Run {
   revision: number;
   attempt: number;
   retriedFrom: string | null;
+  /** Shared with other runs, or with the run that began it; null: its own, or that of the run that began it. */
+  fairKey: string | null;
   taskCount: number;
   counts: Partial<Record<TaskStatus, number>>;
   traceparent: string | null;
@@ -66,11 +72,14 @@ export interface Run {
   deadlineAt: Date | null;
   /** What it may use; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule: { name: string; tickAt: Date } | null;
 }
 
 export interface RunFilter extends Page {
   status?: RunStatus | undefined;
   workflow?: string | undefined;
+  schedule?: string | undefined;
   labels?: Record<string, string> | undefined;
 }
 
