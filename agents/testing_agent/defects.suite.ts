@@ -176,6 +176,7 @@ export const defects: readonly SeededDefect[] = [
         "planned-goal",
         "replanned-goal",
         "retried-run",
+        "cached-task",
         "own-executor",
         "cancel-running",
         "conversation-task",
