@@ -11,6 +11,7 @@ import { canonicalJson, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import { workflowIn } from "../core/reference.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { compileSchema, validate } from "../core/schema.ts";
 import type { Workflow } from "../core/workflow.ts";
 import type { Submission, WorkflowStore } from "../store/store.ts";
@@ -45,6 +46,7 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
   const inputs = body.inputs ?? {};
   checkInputs(workflow, inputs);
   const runId = uuidv7();
+  runLimits(workflow, inputs, runId);
   return {
     namespace,
     runId,

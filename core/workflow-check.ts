@@ -4,6 +4,7 @@ import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
+import { wrongLimit, wrongRunLimit } from "./flow-check.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
 import { wrongHumanTask } from "./human-task.ts";
 import { MAX_ISSUES } from "./issues.ts";
@@ -54,6 +55,7 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
   return [
     ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
     ...wrongDelays(value),
+    ...wrongRunLimit(value),
     ...wrongFairKey(value),
     ...issues,
     ...wrongOutputs(value, nodes),
@@ -288,6 +290,7 @@ const onlyWith: Record<string, readonly string[]> = {
   prefer: ["capability"],
   sticky: ["capability"],
   agent: ["capability"],
+  rate: ["capability"],
 };
 const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
 
@@ -323,6 +326,7 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
   }
   return [
     ...issues,
+    ...wrongLimit(raw, id, at, kind),
     ...wrongWait(raw.wait, invalid),
     ...wrongHumanTask(raw, id, at),
     ...wrongConversation(raw, id, at),
@@ -470,6 +474,11 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
     for (const key of ["input", "wait", "terminate"] as const) {
       const template = raw[key] as Json | undefined;
       if (template !== undefined) issues.push(...checkTemplate(template, ofInstance, pointerTo(at, key)));
+    }
+    for (const key of ["concurrency", "rate"] as const) {
+      const limit = raw[key];
+      if (!isJsonObject(limit) || typeof limit.key !== "string") continue;
+      issues.push(...checkTemplate(limit.key, ofInstance, `${at}/${key}/key`));
     }
     if (typeof raw.sticky === "string") {
       issues.push(...checkTemplate(raw.sticky, beforehand, pointerTo(at, "sticky")));

@@ -22,12 +22,22 @@ export const turnOf = (task: string) => `coalesce(${task}.turn, ${task}.availabl
 export const fairIdOf = (task: string) => `coalesce(${task}.fair_id, ${task}.run_id)`;
 
 /** Of a task by its alias: it waits for whoever takes from the shared queue of its capability, and no hint of it is out. */
-export const isUnpublished = (task: string) => `
+export const isWaiting = (task: string) => `
   ${task}.status = 'ready' and ${task}.dispatched_at is null and not ${task}.held and not ${task}.is_routed`;
 
-/** The same of one whose hint is out. */
-export const isPublished = (task: string) => `
+/** Of a task by its alias: a hint of it is out in the queue of its capability. */
+const isOut = (task: string) => `
   ${task}.status = 'ready' and ${task}.dispatched_at is not null and not ${task}.is_routed`;
+
+/** Of a task by its alias: it waits, keeps to no limits, and no hint of it is out. */
+export const isUnpublished = (task: string) => `${isWaiting(task)} and not ${task}.is_limited`;
+
+/** The same of one whose hint is out. */
+export const isPublished = (task: string) => `${isOut(task)} and not ${task}.is_limited`;
+
+/** Of a task by its alias: it waits and keeps to limits (limited.ts), whether or not a hint of it is out. */
+export const isLimited = (task: string) => `
+  ${task}.status = 'ready' and ${task}.is_limited and not ${task}.held and not ${task}.is_routed`;
 
 const isDue = (task: string) => `${task}.available_at <= now()`;
 
@@ -41,7 +51,7 @@ const isLeftByHints = (task: string) => `${isPublished(task)} and ${task}.dispat
 export function outstandingIn(window: string): string {
   return `(
     select count(*) from task o
-    where o.namespace = ${window}.namespace and o.capability = ${window}.capability and ${isPublished("o")})`;
+    where o.namespace = ${window}.namespace and o.capability = ${window}.capability and ${isOut("o")})`;
 }
 
 /** Of a window by its alias: what may be let out for the shared queue, as `t`. */
@@ -101,7 +111,7 @@ const pickHinted = `
     select ${standingOf("t")}, t.is_routed, t.dispatched_at is not null as is_published
     from task t
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and ${isStillReady("t")}
-      and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
+      and not t.is_limited and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
     order by t.id
     for no key update skip locked
   ), latest as materialized (${latestOf("hinted", "not is_routed")}
@@ -110,6 +120,7 @@ const pickHinted = `
     from (
       select t.capability, count(*) as hints from task t
       where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and not t.is_routed
+        and not t.is_limited
       group by t.capability
     ) n cross join lateral (
       select count(*) as found, min(h.priority) as lowest, max(h.turn) as latest
@@ -160,10 +171,13 @@ const pickHinted = `
 const pickAssigned = `
   select t.id from task t
   where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
-    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null
+    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null and not t.is_limited
   order by ${inTurn("t")}
   limit $4
   for no key update skip locked`;
+
+/** While tasks wait that keep to limits, it is to be decided who comes first (limited-claims.ts). */
+const NONE_LIMITED = "not (select limited from waiting)";
 
 const pickOffered = (first: string) => `
   select o.* from unnest($3::text[]) as offered(capability) cross join lateral (${first}) o`;
@@ -178,7 +192,7 @@ const pickWaiting = (isPatient: boolean) => `
   ), unpublished as materialized (
     ${pickOffered(`${firstOf(standingOf("c"), "offered.capability", isUnpublished, "$4")}
       for no key update skip locked`)}
-    where cardinality($1::uuid[]) = 0 and not exists (select from assigned)
+    where cardinality($1::uuid[]) = 0 and not exists (select from assigned) and ${NONE_LIMITED}
   ), latest as materialized (${latestOf("unpublished", "true")}
   ), rival as materialized (
     select r.*
@@ -200,7 +214,7 @@ const pickWaiting = (isPatient: boolean) => `
       isPatient
         ? `${pickOffered(`${firstOf(standingOf("c"), "offered.capability", isLeftByHints, "$4")}
       for no key update skip locked`)}
-    where not exists (select from assigned) and not exists (select from unpublished)
+    where not exists (select from assigned) and not exists (select from unpublished) and ${NONE_LIMITED}
     order by o.priority desc, o.turn, o.id
     limit $4`
         : "select null::uuid as id where false"
@@ -238,3 +252,39 @@ export function isClaimable(namespace: string, capability: string): string {
     where c.namespace = ${namespace} and c.capability = ${capability} and ${state("c")} and ${isDue("c")})`;
   return `(${exists(isUnpublished)} or ${exists(isLeftByHints)})`;
 }
+
+// --- tasks that keep to limits
+
+/** Of a capability in a namespace, as expressions: its limited tasks that wait, as `t`. */
+export const limitedIn = (namespace: string, capability: string) => `
+  t.namespace = ${namespace} and t.capability = ${capability} and ${isLimited("t")}`;
+
+/** Whether there is any that is due, as a condition. */
+export const limitedWait = (namespace: string, capability: string, condition = "true") => `exists (
+  select from task t where ${limitedIn(namespace, capability)} and ${isDue("t")} and ${condition})`;
+
+/** What the router has assigned to an agent, with the parameters of the picks. */
+export const limitedAssigned = `exists (
+  select from task t
+  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
+    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.is_limited)`;
+
+/** By door: which limited tasks it may have, given that their limits allow it. */
+export const limitedFor = {
+  poll: `(t.dispatched_at is null or t.dispatched_at < now() - ${HINT_HEAD_START})`,
+  handoff: "t.dispatched_at is null",
+};
+
+/** What the order hangs on, of a task `t`, and what its limits are. */
+export const candidateColumns = `t.id, t.capability, t.priority, (extract(epoch from ${turnOf("t")}) * 1000000)::bigint as turn,
+  to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits`;
+
+/** What else a claim would get, with the parameters of the picks. Nothing is locked. */
+export const unlimitedOffered = `
+  select c.*
+  from unnest($2::text[]) as offered(capability) cross join lateral (
+    select ${candidateColumns} from task t
+    where t.namespace = $1 and t.capability = offered.capability and ${isUnpublished("t")} and ${isDue("t")}
+    order by ${inTurn("t")}
+    limit $3
+  ) c`;

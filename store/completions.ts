@@ -49,8 +49,8 @@ const completePlain = `
     insert into task_log (run_id, task_id, attempt, lines)
     select run_id, id, attempt, logs from taken where logs is not null
   ), told as materialized (
-    select t.id, t.namespace, t.capability, t.priority, t.is_routed, ${fairIdOf("t")} as fair_id,
-      t.needs_left - d.settled as needs_left,
+    select t.id, t.namespace, t.capability, t.priority, t.is_routed, t.is_limited, t.limit_keys as lane,
+      ${fairIdOf("t")} as fair_id, t.needs_left - d.settled as needs_left,
       t.run_id in (select id from runs where status = 'paused') as is_paused,
       t.status = 'pending' and t.needs_left = d.settled and t.needs_failed + t.needs_skipped = 0 as starts
     from (select x.id, count(*)::int as settled from taken cross join lateral unnest(dependants) as x(id) group by x.id) d
@@ -61,14 +61,14 @@ const completePlain = `
     select w.namespace, w.capability, w.max_outstanding - ${outstandingIn("w")} as free
     from json_to_recordset($3) as w(namespace text, capability text, max_outstanding int)
     where (w.namespace, w.capability) in (
-        select namespace, capability from told where starts and not is_paused and not is_routed)
+        select namespace, capability from told where starts and not is_paused and not is_routed and not is_limited)
       and not exists (${undispatchedIn("w")}) -- which came first
   ), sent as materialized (
-    select t.*, t.starts and not t.is_paused and not t.is_routed and t.place <= coalesce(
+    select t.*, t.starts and not t.is_paused and not t.is_routed and not t.is_limited and t.place <= coalesce(
       (select free from room where room.namespace = t.namespace and room.capability = t.capability), 0) as is_sent
     from (
       select told.*, row_number() over (
-        partition by namespace, capability, starts, is_paused, is_routed order by priority desc, id) as place
+        partition by namespace, capability, starts, is_paused, is_routed, is_limited order by priority desc, id) as place
       from told
     ) t
   ), dependant as materialized (

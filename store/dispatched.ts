@@ -35,3 +35,17 @@ export function toDispatchedTask(row: DispatchedRow): DispatchedTask {
     traceparent: row.traceparent,
   };
 }
+/** Parts of a statement after `picked`, which has the ids of locked tasks: marks them, and says so in their runs. */
+export const markPicked = `
+  marked as (
+    update task t
+    set dispatched_at = clock_timestamp(), dispatch_count = t.dispatch_count + 1
+    from picked
+    where t.id = picked.id
+    returning t.id, t.run_id, t.namespace, t.key, t.capability, t.attempt, t.dispatch_count
+  ), recorded as (
+    insert into event (run_id, facts)
+    select run_id, json_agg(json_build_object(
+      'type', 'task.published', 'task_id', id, 'key', key, 'attempt', attempt + 1) order by id)
+    from marked group by run_id
+  )`;

@@ -155,10 +155,12 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
     const below = await lockAwaited(tx, pausedAlong, run);
     const ids = [runId, ...below.map(({ id }) => id)];
     tx.send(
-      `update run set status = 'running', paused_by = null, paused_with_parent = false
+      `update run set status = case when awaits_start then 'pending' else 'running' end, paused_by = null,
+         paused_with_parent = false
        where id = any($1::uuid[]) and status = 'paused'`,
       [ids],
     );
+    log.needsUpkeep(run);
     const held = await tx.query<{ id: string; run_id: string }>(
       "select id, run_id from task where run_id = any($1::uuid[]) and held order by id",
       [ids],
@@ -183,7 +185,7 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
 function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capability: string }[]> {
   return tx.query(
     `with locked as materialized (
-       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id,
+       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.limit_keys as lane,
          not t.is_routed and t.available_at <= now() as takes_turn
        from task t where t.id = any($1::uuid[]) and t.held order by t.id for no key update
      ), freed as (

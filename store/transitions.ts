@@ -129,14 +129,14 @@ export async function applyTransitions(tx: Transaction, transitions: Transition[
 }
 
 const movedTo = `(
-  select u.*, x.namespace, x.capability, x.priority, x.fair_id,
+  select u.*, x.namespace, x.capability, x.priority, x.fair_id, coalesce(u.limit_keys, x.limit_keys) as lane,
     u.status = 'ready' and not u.delay_ms > 0 and not x.is_routed as takes_turn
   from json_to_recordset($1) as u(
     id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
-    lost_claims int, delay_ms double precision, cancels_rest boolean, drops_children boolean, input json, output json,
-    error json, reason text)
+    lost_claims int, delay_ms double precision, cancels_rest boolean, drops_children boolean, input json,
+    limit_keys text[], output json, error json, reason text)
   left join lateral (
-    select t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.is_routed
+    select t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.is_routed, t.limit_keys
     from task t where t.id = u.id limit 1
   ) x on u.status = 'ready')`;
 
@@ -153,6 +153,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     cancels_rest: t.cancelsRest,
     drops_children: t.dropsChildren,
     input: t.input,
+    limit_keys: t.limitKeys,
     output: t.output,
     error: t.error,
     reason: t.reason,
@@ -165,6 +166,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          lost_leases = u.lost_leases,
          lost_claims = u.lost_claims,
          input = coalesce(u.input, t.input),
+         limit_keys = coalesce(u.limit_keys, t.limit_keys),
          output = u.output,
          error = u.error,
          reason = u.reason,
@@ -341,7 +343,7 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
   // come from the rows as locked: an update first makes, and checks, a row from the version that its snapshot shows.
   return tx.query<ToldRow>(
     `with told as materialized (
-       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.is_routed,
+       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.limit_keys as lane, t.is_routed,
          t.needs_left - u.settled as needs_left, t.needs_failed + u.failed as needs_failed,
          t.needs_skipped + u.skipped as needs_skipped,
          t.status = 'pending' and t.is_plain and t.needs_left = u.settled

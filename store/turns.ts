@@ -8,15 +8,20 @@
  * What is served lags behind the clock while there is a backlog: so whoever comes new is next, a run of 10,000 tasks or
  * not. For the same reason a retry takes its turn when its delay is over (`placeReturned`), not when it is written.
  */
-import { fairIdOf, isPublished, isUnpublished, turnOf } from "./admission.ts";
+import { fairIdOf, isLimited, isPublished, isUnpublished, isWaiting, turnOf } from "./admission.ts";
 import type { Queryable } from "./sql.ts";
 
 /** Between two turns of a key. */
 const STEP = "interval '1 microsecond'";
 
-/** Of a row with `namespace`, `capability` and `priority`: the turn that is being served; null if nothing waits. */
+/**
+ * Of a row with `namespace`, `capability`, `priority` and `lane`: the turn that is being served; null if nothing waits. What keeps
+ * to limits is served apart, by its keys: where they are closed, the others go on.
+ */
 const servedNow = (row: string) => `
-  (select min(head.turn) from (${headOf(row, isUnpublished)} union all ${headOf(row, isPublished)}) head)`;
+  case when ${row}.lane is null
+    then (select min(head.turn) from (${headOf(row, isUnpublished)} union all ${headOf(row, isPublished)}) head)
+    else ${headOf(row, (task) => `${isLimited(task)} and ${task}.limit_keys = ${row}.lane`)} end`;
 
 const headOf = (row: string, state: (task: string) => string) => `
   (select ${turnOf("c")} as turn from task c
@@ -34,8 +39,8 @@ const nextOf = (row: string) => `
    limit 1)`;
 
 /**
- * The rows of a relation, each with its `turn`. They have `id`, `namespace`, `capability`, `priority`, `fair_id` (never null) and
- * `takes_turn`, without which the turn is null; so it also is where nothing else waits.
+ * The rows of a relation, each with its `turn`. They have `id`, `namespace`, `capability`, `priority`, `fair_id` (never null), `lane`
+ * (the keys of its limits, or null) and `takes_turn`, without which the turn is null; so it also is where nothing else waits.
  */
 export const withTurns = (relation: string) => `
   select placed.*, case
@@ -48,20 +53,20 @@ export const withTurns = (relation: string) => `
         then greatest(${servedNow("numbered")}, ${nextOf("numbered")}) end as first_turn
     from (
       select r.*, row_number() over (
-        partition by r.namespace, r.capability, r.priority, r.fair_id, r.takes_turn order by r.id) as nth
+        partition by r.namespace, r.capability, r.priority, r.fair_id, r.lane, r.takes_turn order by r.id) as nth
       from ${relation} r
     ) numbered
   ) placed
   window fair as (
-    partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.takes_turn)`;
+    partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.lane, placed.takes_turn)`;
 
 /** Gives retries whose delay is over their turn, at most `limit`. */
 export async function placeReturned(db: Queryable, limit: number): Promise<number> {
   const rows = await db.query(
     `with returned as materialized (
-       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, true as takes_turn
+       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.limit_keys as lane, true as takes_turn
        from task t
-       where ${isUnpublished("t")} and t.turn is null and t.attempt > 0 and t.available_at <= now()
+       where ${isWaiting("t")} and t.turn is null and t.attempt > 0 and t.available_at <= now()
        order by t.available_at
        limit $1
        for no key update skip locked

@@ -190,18 +190,20 @@ export function claimCases(open: OpenTeam): void {
         [other.id, team.agent.id],
       );
     const work = { namespace: team.namespace, capability: "work" };
-    expect(await look()).toEqual({ capabilities: [work], agentIds: [team.agent.id] });
+    expect(await look()).toEqual({ capabilities: [work], agentIds: [team.agent.id], isBlocked: false });
     await team.age(hinted, ["dispatched_at"], 120);
     expect(await look()).toEqual({
       capabilities: [work, { ...work, capability: "hinted" }],
       agentIds: [team.agent.id],
+      isBlocked: false,
     });
     expect(await team.store.leases.claimable([{ namespace: "elsewhere", capability: "work" }], [])).toEqual({
       capabilities: [],
       agentIds: [],
+      isBlocked: false,
     });
     await team.work();
-    expect(await look()).toEqual({ capabilities: [], agentIds: [] });
+    expect(await look()).toEqual({ capabilities: [], agentIds: [], isBlocked: false });
   });
 
   it("tells listeners what it claimed, and a repeat tells nothing new", async () => {
