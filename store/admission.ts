@@ -39,7 +39,7 @@ export const isPublished = (task: string) => `${isOut(task)} and not ${task}.is_
 export const isLimited = (task: string) => `
   ${task}.status = 'ready' and ${task}.is_limited and not ${task}.held and not ${task}.is_routed`;
 
-const isDue = (task: string) => `${task}.available_at <= now()`;
+export const isDue = (task: string) => `${task}.available_at <= now()`;
 
 /** A published hint is left to its queue this long before a long-poll may take the task instead. */
 const HINT_HEAD_START = "interval '100 milliseconds'";
