@@ -104,6 +104,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     path: "/v1/conversations",
     body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
   });
+  await own.call({ method: "PUT", path: "/v1/limits/crm", body: { concurrency: 1 } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   await own.call({ ...as, method: "PUT", path: `/v1/memory/plans/${key.body.id}`, body: { value: marker } });
   return {
@@ -163,6 +164,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postConversationsConversationLeave: () => ({}),
   postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
+  putLimitsLimit: () => ({ concurrency: 2 }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
@@ -182,6 +184,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     scope: "plans",
     capability: "work",
     type: "thought",
+    limit: "crm",
     code: "INTERNAL",
   };
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
@@ -296,6 +299,7 @@ describe("every operation", { timeout: 120_000 }, () => {
          union all select row_to_json(h) from shared_memory h where namespace = $4
          union all select row_to_json(o) from working_state o where namespace = $4
          union all select row_to_json(w) from awaited_reply w where namespace = $4
+         union all select row_to_json(l) from flow_limit l where namespace = $4
          union all select row_to_json(p) from plan p where id = $5`,
           [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
         );
@@ -303,9 +307,9 @@ describe("every operation", { timeout: 120_000 }, () => {
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {
         const { status, body, text } = await server.call({ ...requestTo(operation, resources), key });
         const name = `${nameOf(operation)} → ${status} ${body?.code ?? ""}`;
-        // Names of capabilities and of shared keys are each namespace's own.
-        const isNamed = /\{(?!capability\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
-        const isOwn = status === 404 && body.code === "MEMORY_NOT_FOUND";
+        // Names of capabilities, limits and shared keys are each namespace's own.
+        const isNamed = /\{(?!capability\}|limit\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
+        const isOwn = status === 404 && /^(MEMORY|FLOW_LIMIT)_NOT_FOUND$/.test(body.code);
         const isStale = status === 409 && body.code === "LEASE_LOST";
         if (isNamed ? !(status === 404 && /NOT_FOUND$/.test(body.code)) : status >= 300 && !isStale && !isOwn)
           leaks.push(name);
