@@ -55,6 +55,7 @@ export async function prepareRerun(definitions: Definitions, request: RerunReque
       deadlineMs: optionalDuration(workflow.deadline),
       tasks,
       allowedCapabilities: request.allowed,
+      schedule: kind === "retry" ? run.schedule : null,
       idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: meaningHash(meaning) },
     },
   };

@@ -24,6 +24,7 @@ import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
+import { scheduleRoutes } from "./routes/schedules.ts";
 import { sharedMemoryRoutes } from "./routes/shared-memory.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
@@ -96,6 +97,7 @@ const v1Routes = [
   signalRoutes,
   graphPatchRoutes,
   planRoutes,
+  scheduleRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,

@@ -56,6 +56,7 @@ import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./a
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
 import { conversationsOf, membershipOf } from "./conversations.ts";
 import { followStream } from "./follow.ts";
+import { schedulesOf } from "./schedules.ts";
 import { sharedMemoryOf } from "./shared-memory.ts";
 
 export type { ArtifactContent, ArtifactFilter, WriteArtifactOptions } from "./artifacts.ts";
@@ -100,7 +101,7 @@ export function createClient(options: ClientOptions) {
       submit: (body: Omit<SubmitBody, "plan_review">, submit: SubmitOptions = {}) =>
         http.post<RunBody>("/v1/runs", body, submitHeaders(submit)),
       get: (id: string) => http.get<RunBody>(run(id)),
-      list: (filter: PageOptions & { status?: string; workflow?: string; label?: string[] } = {}) =>
+      list: (filter: PageOptions & { status?: string; workflow?: string; schedule?: string; label?: string[] } = {}) =>
         http.get<PageOf<RunBody>>("/v1/runs", filter),
       result: (id: string) => http.get<ResultBody>(`${run(id)}/result`),
       tasks: (id: string, page: PageOptions & { status?: string } = {}) =>
@@ -162,6 +163,8 @@ export function createClient(options: ClientOptions) {
       reject: (id: string, reason?: string) =>
         http.post<PlanRecordBody>(`${plan(id)}/reject`, reason === undefined ? {} : { reason }),
     },
+    /** Workflows that are run at the times of a calendar. */
+    schedules: schedulesOf(http),
     agents: {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
       list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),

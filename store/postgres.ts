@@ -18,6 +18,7 @@ import { planStore } from "./plans.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
+import { scheduleStore } from "./schedules.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
@@ -137,6 +138,7 @@ export function storeOver(
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),
+    schedules: scheduleStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

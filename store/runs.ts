@@ -125,8 +125,9 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   const rowsOf = (some: readonly Submission[]) =>
     some.flatMap(({ namespace, runId, priority, tasks }) => newRows(tasks, { namespace, runId, priority }));
   const queued = submissions.filter(awaitsStart);
-  for (const { runId, namespace, tasks } of submissions) {
-    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
+  for (const { runId, namespace, tasks, schedule } of submissions) {
+    const tick = schedule && { schedule: schedule.name, tick: schedule.tickAt.toISOString() };
+    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length, ...tick });
   }
   await addTasks(tx, log, rowsOf(submissions.filter((one) => !awaitsStart(one))), rowsOf(queued));
   for (const { runId, namespace } of queued) log.needsUpkeep({ runId, namespace });
@@ -151,19 +152,19 @@ export function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, status, started_at)
+       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, status, started_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
        allowed_capabilities, case when parent_task_id is null then fair_key else (${ofParent("p.fair_key")}) end,
        case when parent_task_id is null then fair_id else (${ofParent("coalesce(p.fair_id, p.id)")}) end,
-       limits, limit_keys, on_conflict, awaits_start, case when awaits_start then 'pending' else 'running' end,
+       limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, case when awaits_start then 'pending' else 'running' end,
        case when awaits_start then null else clock_timestamp() end
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
        allowed_capabilities text[], fair_key text, fair_id uuid, limits json, limit_keys text[],
-       on_conflict text, awaits_start boolean)`,
+       on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -184,6 +185,8 @@ export function insertRunRows(
           attempt: s.attempt,
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
+          schedule: s.schedule?.name,
+          tick_at: s.schedule?.tickAt,
           awaits_start: awaitsStart(s),
           ...limitColumns(s),
           fair_key: s.fairKey,
@@ -227,11 +230,13 @@ interface RunRow {
   finished_at: Date | null;
   deadline_at: Date | null;
   allowed_capabilities: string[] | null;
+  schedule: string | null;
+  tick_at: Date | null;
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
   r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent, r.created_at,
-  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities,
+  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
 
@@ -253,6 +258,7 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
        and ($3::text is null or r.status = $3)
        and ($4::text is null or r.workflow_name = $4)
        and r.labels @> $5::jsonb
+       and ($7::text is null or r.schedule = $7)
      order by r.id desc
      limit $6`,
     [
@@ -262,6 +268,7 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
       filter.workflow ?? null,
       JSON.stringify(filter.labels ?? {}),
       limit + 1,
+      filter.schedule ?? null,
     ],
   );
   return pageFrom(rows, limit, (row) => row.id, toRun);
@@ -294,6 +301,7 @@ function toRun(row: RunRow): Run {
     finishedAt: row.finished_at,
     deadlineAt: row.deadline_at,
     allowedCapabilities: row.allowed_capabilities,
+    schedule: row.schedule === null ? null : { name: row.schedule, tickAt: row.tick_at! },
   };
 }
 

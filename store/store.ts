@@ -14,6 +14,7 @@ import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
 import type { ReplanStore } from "./port/replans.ts";
 import type { RunStore } from "./port/runs.ts";
+import type { ScheduleStore } from "./port/schedules.ts";
 import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
 import type { UpkeepStore } from "./port/upkeep.ts";
@@ -32,6 +33,7 @@ export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/replans.ts";
 export type * from "./port/runs.ts";
+export type * from "./port/schedules.ts";
 export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
 export type * from "./port/upkeep.ts";
@@ -53,6 +55,7 @@ export interface Store {
   conversations: ConversationStore;
   plans: PlanStore;
   replans: ReplanStore;
+  schedules: ScheduleStore;
   events: EventStore;
   /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;

@@ -20,6 +20,7 @@ import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
 import { startRuns } from "./run-limits.ts";
+import { pruneTicks } from "./schedules.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
@@ -613,4 +614,5 @@ async function prune(store: StoreContext): Promise<void> {
   await pruneSharedMemory(store);
   await pruneWorkingState(store);
   await pruneRegistry(store);
+  await pruneTicks(store);
 }

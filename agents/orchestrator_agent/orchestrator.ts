@@ -12,6 +12,7 @@ import { createReaper } from "./reaper.ts";
 import { createReconciler } from "./reconcile.ts";
 import { createReplanner, type Replan } from "./replan.ts";
 import { createRouter } from "./route.ts";
+import { createScheduler, type SchedulerOptions } from "./schedules.ts";
 
 export interface OrchestratorOptions {
   store: Store;
@@ -19,6 +20,8 @@ export interface OrchestratorOptions {
   transport: Transport | undefined;
   /** Plans a run anew, within so long. */
   replan: { perform: Replan; roundMs: number };
+  /** Ticks of schedules, once they are decided; for the metrics. */
+  countTicks?: SchedulerOptions["count"];
   logger: Logger;
 }
 
@@ -27,6 +30,8 @@ export interface Orchestrator {
   agentsChanged(): void;
   /** Rounds have all their bids: award their tasks. */
   bidsDecided(): void;
+  /** A schedule has come, or goes on. */
+  schedulesChanged(): void;
   /** Idempotent; resolves when every loop has finished the piece in hand. */
   stop(): Promise<void>;
 }
@@ -39,6 +44,7 @@ const everyMs = {
   finish: 60_000,
   replan: 60_000,
   sweep: 5_000,
+  schedules: 5_000,
   reap: 1_000,
   place: 1_000,
   expire: 1_000,
@@ -64,6 +70,7 @@ export async function startOrchestrator({
   store,
   transport,
   replan,
+  countTicks,
   logger,
 }: OrchestratorOptions): Promise<Orchestrator> {
   const { upkeep, conversations } = store;
@@ -108,6 +115,13 @@ export async function startOrchestrator({
     wake: () => replans.wake(),
   });
   const replans = loop("replan", replanner.look);
+  const scheduler = createScheduler({
+    schedules: store.schedules,
+    logger,
+    wake: () => schedules.wake(),
+    ...(countTicks && { count: countTicks }),
+  });
+  const schedules = loop("schedules", scheduler.fire);
   const background = [
     loop("sweep", replanner.sweep),
     // Runs that a crash left between their last task and their end.
@@ -178,6 +192,7 @@ export async function startOrchestrator({
         else if (fact.type === "task.claimed") afterClaim();
         else if (makesReady.has(fact.type) && !(isTaskFact(fact) && published.has(fact.task_id))) handOut();
         if (endsAttempt.has(fact.type)) afterAttempt();
+        if (endsRun.has(fact.type)) scheduler.runEnded();
       }
     }
   }
@@ -200,7 +215,9 @@ export async function startOrchestrator({
     offState?.();
     await deadLetters?.cancel();
     dispatcher?.forgetWindows();
-    await Promise.all([dispatch, route, move, finish, replans, ...background].map((one) => one?.stop()));
+    scheduler.stop();
+    await Promise.all([dispatch, route, move, finish, replans, schedules, ...background].map((one) => one?.stop()));
+    scheduler.stop();
     await replanner.stop();
     unsubscribe();
     announcer?.close();
@@ -213,6 +230,7 @@ export async function startOrchestrator({
       route.wake();
     },
     bidsDecided: route.wake,
+    schedulesChanged: schedules.wake,
     stop: () => {
       stopping ??= stop();
       return stopping;
@@ -221,5 +239,6 @@ export async function startOrchestrator({
 }
 
 const endsAttempt = new Set(["task.completed", "task.failed", "task.retrying", "task.released", "task.cancelled"]);
+const endsRun = new Set(["run.completed", "run.failed", "run.cancelled"]);
 const mayNeedPlan = new Set(["task.failed", "run.resumed"]);
 const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed"]);

@@ -34,6 +34,8 @@ export interface Submission {
   /** The task of another run that this run is the work of. */
   parent?: { taskId: string; isDetached: boolean; depth: number };
   idempotency: { key: string; bodyHash: string } | null;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule?: { name: string; tickAt: Date } | null;
 }
 
 /** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
@@ -69,11 +71,14 @@ export interface Run {
   deadlineAt: Date | null;
   /** What it may use; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule: { name: string; tickAt: Date } | null;
 }
 
 export interface RunFilter extends Page {
   status?: RunStatus | undefined;
   workflow?: string | undefined;
+  schedule?: string | undefined;
   labels?: Record<string, string> | undefined;
 }
 
