@@ -48,7 +48,21 @@ export interface TaskFacts {
   routing: { route: RouteSpec; agents: Candidate[]; round: RoundFacts | null } | null;
   /** Of a ready task that keeps to limits: which of them it waits for, and who is before it. */
   limit: LimitFacts | null;
+  /** Of a ready task that waits in the queue of its capability. */
+  queue: QueueFacts | null;
   now: number;
+}
+
+/** Where it stands among all that wait for its capability. */
+export interface QueueFacts {
+  priority: number;
+  /** Tasks that come before it; there may be more, if `isMore`. */
+  ahead: number;
+  isMore: boolean;
+  /** Whose turns it takes; null: those of its run. */
+  fairKey: string | null;
+  /** Keys that take turns at its priority, its own among them. */
+  sharers: number;
 }
 
 export interface LimitFacts {
@@ -80,6 +94,7 @@ export type ReasonCode =
   | "announced"
   | "limit_reached"
   | "rate_reached"
+  | "queued"
   | "published"
   | "to_be_published"
   | "running"
@@ -168,11 +183,23 @@ function ready(facts: TaskFacts): Reason[] {
   }
   if (offers.running >= offers.slots) {
     const message = `All ${count(offers.slots, "slot")} of the ${count(offers.agents, "live agent")} that offer ${capability} are taken; it waits for its turn.`;
-    return [{ code: "agents_busy", message }];
+    return [{ code: "agents_busy", message }, ...inLine(facts)];
   }
-  return isPublished
-    ? [{ code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }]
-    : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
+  const about: Reason = isPublished
+    ? { code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }
+    : { code: "to_be_published", message: "It is ready and about to be handed to an agent." };
+  return [about, ...inLine(facts)];
+}
+
+/** What comes before it, and how often its turn comes; nothing of a task that is the next. */
+function inLine({ queue, capability }: TaskFacts): Reason[] {
+  if (!queue || queue.ahead === 0) return [];
+  const { priority, ahead, isMore, fairKey, sharers } = queue;
+  const before = `${isMore ? "More than " : ""}${count(ahead, "task")} of ${capability} ${ahead === 1 ? "comes" : "come"} before it`;
+  const whose = fairKey === null ? "Its run" : `Its fair_key, ${fairKey},`;
+  const turns =
+    sharers > 1 ? `${whose} gets one start in ${sharers}, since so many take turns` : `${whose} shares with nobody`;
+  return [{ code: "queued", message: `${before}. ${turns} at priority ${priority}.` }];
 }
 
 function limited({ block, heldBy, ahead }: LimitFacts, noun: "task" | "run" = "task"): Reason | undefined {

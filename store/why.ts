@@ -12,6 +12,7 @@ import { inTurn } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import { openRound } from "./bids.ts";
 import { limitsWith, statesOf } from "./flow-keys.ts";
+import { queuePlace } from "./queue-place.ts";
 import { candidatesIn } from "./routing.ts";
 import { isCalled } from "./rows.ts";
 import type { Queryable } from "./sql.ts";
@@ -104,10 +105,12 @@ export async function factsOf(
   };
   const limit = row.is_limited && row.status === "ready" ? await limitFacts(db, namespace, row) : null;
   const runLimit = row.awaits_start ? await runLimitFacts(db, namespace, runId, row) : null;
-  return toFacts(row, { routing: routing || null, limit, runLimit });
+  const isQueued = row.status === "ready" && !row.is_routed && !row.is_limited;
+  const queue = (isQueued && (await queuePlace(db, row.id))) || null;
+  return toFacts(row, { routing: routing || null, limit, runLimit, queue });
 }
 
-function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit">): TaskFacts {
+function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit" | "queue">): TaskFacts {
   const { key, capability, status, reason, error, join, engine, definition, tally, attempt, agent } = row;
   const isUnstarted = status === "pending" && (row.needs ?? []).length === 0;
   return {
