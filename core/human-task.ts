@@ -23,6 +23,8 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "budget",
+  "estimate",
 ];
 
 /** The input of a `human.task` as what the wait waits for. */

@@ -6,6 +6,7 @@ import { agentDataStore } from "./agent-data.ts";
 import { agentStore } from "./agents.ts";
 import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
+import { budgetStore } from "./budgets.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
@@ -132,6 +133,7 @@ export function storeOver(
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
+    budgets: budgetStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),

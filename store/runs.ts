@@ -5,6 +5,7 @@ import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { roundsOf } from "./bids.ts";
+import { budgetsOfRuns, insertBudgets } from "./budgets.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
@@ -13,6 +14,8 @@ import { decodeCursor, firstUuid, isCalled, lastUuid, pageFrom, pageLimit, uuidS
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
+  Budget,
+  BudgetRef,
   Page,
   PageOf,
   Repeat,
@@ -120,13 +123,26 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   );
   insertRunRows(tx, submissions);
   insertPolicies(tx, submissions);
-  const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
-    newRows(tasks, { namespace, runId, priority }),
+  insertBudgets(
+    tx,
+    submissions.flatMap(({ runId, budget, parent }) => {
+      return budget ? [{ id: runId, runId, parent: parent?.budget?.id, spec: budget }] : [];
+    }),
   );
+  const rows = submissions.flatMap((submission) => {
+    const { namespace, runId, priority, tasks } = submission;
+    return newRows(tasks, { namespace, runId, priority, budget: budgetOf(submission) });
+  });
   for (const { runId, namespace, tasks } of submissions) {
     log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
   }
   await addTasks(tx, log, rows);
+}
+
+/** What its tasks spend counts for: its own budget, or that of the task that it is the work of. */
+function budgetOf({ runId, budget, parent }: Submission): BudgetRef | undefined {
+  if (budget) return { id: runId, root: parent?.budget?.root ?? runId };
+  return parent?.budget ?? undefined;
 }
 
 /** The runs themselves, without their tasks. */
@@ -137,15 +153,15 @@ export function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities)
+       allowed_capabilities, budget_id)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
-       allowed_capabilities
+       allowed_capabilities, budget_id
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
-       allowed_capabilities text[])`,
+       allowed_capabilities text[], budget_id uuid)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -166,6 +182,7 @@ export function insertRunRows(
           attempt: s.attempt,
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
+          budget_id: budgetOf(s)?.id,
         })),
       ),
     ],
@@ -199,11 +216,12 @@ interface RunRow {
   finished_at: Date | null;
   deadline_at: Date | null;
   allowed_capabilities: string[] | null;
+  budget_id: string | null;
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
   r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
-  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities,
+  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.budget_id,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
 
@@ -212,7 +230,7 @@ async function findRuns(db: Queryable, namespace: string, runIds: string[]): Pro
     `select ${runColumns} from run r where (r.namespace = $1) is not false and r.id = any($2::uuid[])`,
     [namespace, runIds],
   );
-  return rows.map(toRun);
+  return withBudgets(db, rows);
 }
 
 async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Promise<PageOf<Run>> {
@@ -236,10 +254,25 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
       limit + 1,
     ],
   );
-  return pageFrom(rows, limit, (row) => row.id, toRun);
+  const runs = await withBudgets(db, rows);
+  return pageFrom(
+    runs,
+    limit,
+    (run) => run.id,
+    (run) => run,
+  );
 }
 
-function toRun(row: RunRow): Run {
+/** Asks for budgets only where runs have one. */
+async function withBudgets(db: Queryable, rows: readonly RunRow[]): Promise<Run[]> {
+  const budgets = await budgetsOfRuns(
+    db,
+    rows.filter((row) => row.budget_id === row.id).map((row) => row.id),
+  );
+  return rows.map((row) => toRun(row, budgets.get(row.id) ?? null));
+}
+
+function toRun(row: RunRow, budget: Budget | null): Run {
   return {
     id: row.id,
     namespace: row.namespace,
@@ -265,6 +298,7 @@ function toRun(row: RunRow): Run {
     finishedAt: row.finished_at,
     deadlineAt: row.deadline_at,
     allowedCapabilities: row.allowed_capabilities,
+    budget,
   };
 }
 

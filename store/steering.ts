@@ -158,7 +158,7 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
       [ids],
     );
     const held = await tx.query<{ id: string; run_id: string }>(
-      "select id, run_id from task where run_id = any($1::uuid[]) and held order by id",
+      "select id, run_id from task where run_id = any($1::uuid[]) and held and short_of is null order by id",
       [ids],
     );
     const freed = await inChunks(
@@ -181,7 +181,7 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
 function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capability: string }[]> {
   return tx.query(
     `with locked as (
-       select id from task where id = any($1::uuid[]) and held order by id for no key update
+       select id from task where id = any($1::uuid[]) and held and short_of is null order by id for no key update
      ), freed as (
        update task t set held = false, available_at = greatest(t.available_at, clock_timestamp())
        from locked where t.id = locked.id
