@@ -38,6 +38,8 @@ const agentKeys = [
   "compensate",
   "budget",
   "estimate",
+  "concurrency",
+  "rate",
 ];
 
 /** What is wrong with a task of a workflow for being a conversation; nothing when it is none. `at` is where it stands. */

@@ -25,6 +25,8 @@ const agentKeys = [
   "compensate",
   "budget",
   "estimate",
+  "concurrency",
+  "rate",
 ];
 
 /** The input of a `human.task` as what the wait waits for. */

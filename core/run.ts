@@ -2,6 +2,7 @@
 import type { BudgetSpec, WrittenAmounts } from "./budget.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
+import type { KeyLimit } from "./flow-limits.ts";
 import type { Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -50,6 +51,8 @@ export interface TaskSpec {
   budget?: BudgetSpec;
   /** What an attempt needs of its budgets; absent: what its agent declares. */
   estimate?: WrittenAmounts;
+  /** What it keeps to while an agent runs it, by key. */
+  limits?: KeyLimit[];
   retry: RetryPolicy;
 }
 

@@ -4,6 +4,7 @@ import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
+import { wrongLimit, wrongRunLimit } from "./flow-check.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
 import { wrongHumanTask } from "./human-task.ts";
 import { MAX_ISSUES } from "./issues.ts";
@@ -55,6 +56,7 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
     ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
     ...wrongDelays(value),
     ...(isJsonObject(value) ? wrongBudget(value.budget, "/budget", "The workflow") : []),
+    ...wrongRunLimit(value),
     ...issues,
     ...wrongOutputs(value, nodes),
     ...wrongGoal(value),
@@ -285,6 +287,7 @@ const onlyWith: Record<string, readonly string[]> = {
   agent: ["capability"],
   budget: ["capability", "loop", "workflow"],
   estimate: ["capability"],
+  rate: ["capability"],
 };
 const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
 
@@ -320,6 +323,7 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
   }
   return [
     ...issues,
+    ...wrongLimit(raw, id, at, kind),
     ...wrongWait(raw.wait, invalid),
     ...wrongBudget(raw.budget, pointerTo(at, "budget"), `Task "${id}"`),
     ...wrongHumanTask(raw, id, at),
@@ -475,6 +479,11 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
     for (const key of ["input", "wait", "terminate"] as const) {
       const template = raw[key] as Json | undefined;
       if (template !== undefined) issues.push(...checkTemplate(template, ofInstance, pointerTo(at, key)));
+    }
+    for (const key of ["concurrency", "rate"] as const) {
+      const limit = raw[key];
+      if (!isJsonObject(limit) || typeof limit.key !== "string") continue;
+      issues.push(...checkTemplate(limit.key, ofInstance, `${at}/${key}/key`));
     }
     if (typeof raw.sticky === "string") {
       const inputsAlone = { taskIds: new Set<string>(), needs: new Set<string>(), names: stickyNames };

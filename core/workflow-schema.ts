@@ -185,6 +185,54 @@ const estimateSchema = z
     calls: optional(z.int().min(0).max(MAX_CALLS).describe("Calls; a whole number from 0, default 1.")),
   })
   .describe("What one attempt needs of its budgets, where that is not what its agent has declared.");
+const flowKey = z
+  .string()
+  .min(1)
+  .describe(
+    "What is limited, for all that name it in the namespace, with `{{ expressions }}`: `crm-{{ inputs.tenant }}`.",
+  );
+const mostAtOnce = optional(
+  z
+    .int32()
+    .min(1)
+    .describe("How many of the key run at once; by default what the namespace has set for it, else any number."),
+);
+
+export const concurrencySchema = z
+  .strictObject({ key: flowKey, limit: mostAtOnce })
+  .meta({ id: "ConcurrencyDefinition", description: "How many tasks of a key run at once." });
+
+export const runConcurrencySchema = z
+  .strictObject({
+    key: optional(
+      flowKey.describe("What is limited, with `{{ expressions }}` over inputs; default the workflow's name."),
+    ),
+    limit: mostAtOnce,
+    on_conflict: optional(
+      z
+        .enum(["queue", "cancel_running", "cancel_new"])
+        .describe(
+          "What happens when as many run as may: the new run waits (the default), the oldest is cancelled, or the new one is.",
+        ),
+    ),
+  })
+  .meta({ id: "RunConcurrencyDefinition", description: "How many runs of a key go on at once." });
+
+export const rateSchema = z
+  .strictObject({
+    key: flowKey,
+    limit: z.int32().min(1).describe("How many may start in each period."),
+    per: z
+      .unknown()
+      .refine(isDuration, { params: { code: "WORKFLOW_DURATION_INVALID" } })
+      .meta({
+        type: "string",
+        pattern: durationPattern.source,
+        examples: ["1s", "1m"],
+        description: "The period, such as `1m`.",
+      }) as z.ZodType<string>,
+  })
+  .meta({ id: "RateDefinition", description: "How many attempts of a key start in each period." });
 
 const terminateStatus = z.enum(["completed", "failed", "cancelled"]);
 
@@ -285,6 +333,8 @@ export const taskSchema = z
     ...times,
     budget: optional(taskBudgetSchema),
     estimate: optional(estimateSchema),
+    concurrency: optional(concurrencySchema),
+    rate: optional(rateSchema),
     priority: optional(z.int().min(0).max(9).describe("From 0, last, to 9, first.")),
   })
   .meta({ id: "TaskDefinition", description: "A task: an id, the capability it asks for, and what it needs." });
@@ -302,6 +352,7 @@ export const workflowSchema = z
     ),
     deadline: duration("The longest from the submit until the run has ended; default none."),
     budget: optional(budgetSchema),
+    concurrency: optional(runConcurrencySchema),
     labels: optional(
       z
         .record(z.string().regex(labelKeyPattern), z.string().max(MAX_LABEL_LENGTH))

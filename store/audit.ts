@@ -79,7 +79,8 @@ export const checks: Check[] = [
     invariant: "I6: every ready task is dispatched until it is claimed",
     sql: `select t.id::text as subject, 'has been ready for ' || t.capability || ' since ' || t.available_at as detail
           from task t
-          where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at < now() - ${GRACE} and exists (
+          where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed
+            and not t.is_limited and t.available_at < now() - ${GRACE} and exists (
             select 1 from agent a
             where a.namespace = t.namespace and a.capabilities @> array[t.capability]
               and ${isLive}

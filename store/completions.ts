@@ -4,7 +4,8 @@
  * `join.ts` would say; whatever it does not take is left as it was, for the way through `core`.
  */
 import type { Fact } from "../core/event.ts";
-import { type DispatchedRow, outstandingIn, toDispatchedTask, undispatchedIn } from "./dispatched.ts";
+import { outstandingIn, undispatchedIn } from "./admission.ts";
+import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import type { StoreContext } from "./facts.ts";
 import { asOneCell } from "./rows.ts";
 import type { CommittedFacts, DispatchedTask, Report } from "./store.ts";
@@ -47,7 +48,7 @@ const completePlain = `
     insert into task_log (run_id, task_id, attempt, lines)
     select run_id, id, attempt, logs from taken where logs is not null
   ), told as materialized (
-    select t.id, t.namespace, t.capability, t.priority, t.is_routed, t.needs_left - d.settled as needs_left,
+    select t.id, t.namespace, t.capability, t.priority, t.is_routed or t.is_limited as is_routed, t.needs_left - d.settled as needs_left,
       t.run_id in (select id from runs where status = 'paused') as is_paused,
       t.status = 'pending' and t.needs_left = d.settled and t.needs_failed + t.needs_skipped = 0 as starts
     from (select x.id, count(*)::int as settled from taken cross join lateral unnest(dependants) as x(id) group by x.id) d

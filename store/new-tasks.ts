@@ -1,5 +1,6 @@
 /** Task rows as they come into being: with their run, or while it goes on. */
 import { uuidv7 } from "uuidv7";
+import { areConstant, flowKeys } from "../core/flow-limits.ts";
 import type { Json } from "../core/json.ts";
 import type { Transition } from "../core/lifecycle.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
@@ -33,6 +34,9 @@ export interface NewTaskRow {
   deadline_ms: number | null;
   spec: StoredSpec;
   input: Json | undefined;
+  is_limited: boolean;
+  /** Of its limits; null until they are known. */
+  limit_keys: string[] | null;
   parent_id: string | null;
   scope: string;
   ordinal: number | null;
@@ -104,6 +108,7 @@ export function newRow(
   key: string,
   id: string = uuidv7(),
 ): NewTaskRow {
+  const { limits } = task.spec;
   return {
     namespace: place.namespace,
     id,
@@ -127,6 +132,8 @@ export function newRow(
     deadline_ms: task.deadlineMs,
     spec: storedSpec(task),
     input: undefined,
+    is_limited: limits !== undefined,
+    limit_keys: limits && areConstant(limits) ? flowKeys(limits, {}) : null,
     parent_id: place.parentId ?? null,
     scope: place.scope ?? "",
     ordinal: place.ordinal ?? null,
@@ -197,6 +204,7 @@ function startedRows(rows: NewTaskRow[], started: Transition[]): NewTaskRow[] {
     if (!transition) continue;
     row.status = "ready";
     row.input = transition.input;
+    row.limit_keys = transition.limitKeys ?? row.limit_keys;
   }
   return rows;
 }
@@ -209,11 +217,12 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, budget_id, budget_root, is_routed, held,
-       available_at, ready_at, deadline_at)
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys,
+       budget_id, budget_root, is_routed, held, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, budget_id, budget_root,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys,
+       budget_id, budget_root,
        spec -> 'route' is not null
          or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability),
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
@@ -224,7 +233,7 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
        status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
        needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
        deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
-       compensates uuid, work_hash bigint, budget_id uuid, budget_root uuid)`,
+       compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], budget_id uuid, budget_root uuid)`,
     [JSON.stringify(rows)],
   );
 }

@@ -152,6 +152,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     cancels_rest: t.cancelsRest,
     drops_children: t.dropsChildren,
     input: t.input,
+    limit_keys: t.limitKeys,
     output: t.output,
     error: t.error,
     reason: t.reason,
@@ -165,6 +166,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          lost_leases = u.lost_leases,
          lost_claims = u.lost_claims,
          input = coalesce(u.input, t.input),
+         limit_keys = coalesce(u.limit_keys, t.limit_keys),
          output = u.output,
          error = u.error,
          reason = u.reason,
@@ -190,8 +192,8 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
      from json_to_recordset($1) as u(
        id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
-       lost_claims int, delay_ms double precision, cancels_rest boolean, drops_children boolean, input json, output json,
-       error json, reason text)
+       lost_claims int, delay_ms double precision, cancels_rest boolean, drops_children boolean, input json,
+       limit_keys text[], output json, error json, reason text)
      where t.id = u.id and t.status = u.from_status and t.attempt = u.from_attempt
      returning t.id`,
     [JSON.stringify(rows)],

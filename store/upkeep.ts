@@ -486,10 +486,11 @@ async function expireTasks(store: StoreContext, limit: number): Promise<number> 
   return settleDue(store, due, () => ({ type: "doomed", failure }));
 }
 
-/** Ready tasks stand in two indexes. */
+/** Ready tasks stand in three indexes; limited ones whose hint is out stand in two of them. */
 const readyIndexes = {
-  unpublished: "dispatched_at is null and not held and not is_routed",
+  unpublished: "dispatched_at is null and not held and not is_routed and not is_limited",
   published: "dispatched_at is not null and not is_routed",
+  limited: "is_limited and not held and not is_routed",
 };
 
 /**
@@ -517,9 +518,9 @@ function overdueIn(name: keyof typeof readyIndexes): string {
 /** Ready tasks whose capability no live agent has offered for the whole of their `schedule_timeout`. */
 async function failUnroutable(store: StoreContext, limit: number): Promise<number> {
   const due = await store.query<{ id: string }>(
-    `with recursive ${wantedBy("unpublished")}, ${wantedBy("published")},
+    `with recursive ${wantedBy("unpublished")}, ${wantedBy("published")}, ${wantedBy("limited")},
      wanted as (
-       select * from unpublished union select * from published
+       select * from unpublished union select * from published union select * from limited
      ), absent as (
        select w.namespace, w.capability, coalesce(max(a.gone_at), '-infinity') as since
        from wanted w left join lateral (
@@ -530,7 +531,8 @@ async function failUnroutable(store: StoreContext, limit: number): Promise<numbe
        having coalesce(max(a.gone_at), '-infinity') < clock_timestamp()
      )
      select t.id
-     from absent a cross join lateral (${overdueIn("unpublished")} union all ${overdueIn("published")}) t
+     from absent a cross join lateral (
+       ${overdueIn("unpublished")} union ${overdueIn("published")} union ${overdueIn("limited")}) t
      order by t.id
      limit $1`,
     [limit],

@@ -74,8 +74,17 @@ export async function startOrchestrator({
   const { leases, agents } = store;
   const router = createRouter({ leases, transport, logger });
   const route = loop("route", router.route);
-  const dispatcher = transport && createDispatcher({ leases, agents, transport, logger, wakeRouter: route.wake });
-  const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
+  const dispatcher =
+    transport &&
+    createDispatcher({
+      leases,
+      agents,
+      transport,
+      logger,
+      wakeRouter: route.wake,
+      wake: () => dispatch?.wake(),
+    });
+  const dispatch: Loop | undefined = dispatcher && loop("dispatch", dispatcher.dispatch);
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
     const told = await upkeep.cascade(UPKEEP_BATCH);
@@ -125,6 +134,7 @@ export async function startOrchestrator({
 
   let lookingForSlot: NodeJS.Timeout | undefined;
   function afterAttempt(): void {
+    if (dispatcher?.isBlocked()) dispatch?.wake();
     const pauseMs = lookingForSlot ? undefined : router.pauseMs();
     // Longer pauses end when the loop looks anyway.
     if (pauseMs === undefined || pauseMs >= everyMs.route) return;
