@@ -189,6 +189,8 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     consumes: { ...offer.consumes },
     produces: { ...offer.produces },
     cost: offer.cost ?? 0,
+    tokens: offer.tokens ?? null,
+    calls: offer.calls ?? 1,
     duration_ms: offer.durationMs ?? 0,
     reliability: offer.reliability ?? 1,
     agents: offer.agents,

@@ -201,7 +201,7 @@ async function changeBudget(store: StoreContext, namespace: string, runId: strin
        set tokens_limit = coalesce($2, b.tokens_limit), cost_limit = coalesce($3, b.cost_limit),
          calls_limit = coalesce($4, b.calls_limit), on_exhausted = coalesce($6, b.on_exhausted),
          ends_at = e.at, due_at = case when e.at > clock_timestamp() then e.at end,
-         shortage = null, left_seen = null
+         shortage = null, left_seen = gen_random_uuid()::text
        from (
          select coalesce(r.created_at + $5 * interval '1 millisecond', b.ends_at) as at
          from budget b join run r on r.id = b.run_id where b.id = $1

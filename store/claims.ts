@@ -2,11 +2,12 @@
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
 import { isClaimable, limitedAssigned, limitedWait, picksFor } from "./admission.ts";
-import { FactLog, type StoreContext } from "./facts.ts";
+import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
 import { survey } from "./limited.ts";
 import { claimLimited, claimLimitedHints, type NoteBlocked } from "./limited-claims.ts";
+import { payFor } from "./paying.ts";
 import { asOneCell } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { ClaimedTask, ClaimRequest, LeaseStore } from "./store.ts";
@@ -33,7 +34,8 @@ const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.atte
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
 
-const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
+/** Tasks with a budget are left for `claimPaid`, unless they have been paid for. */
+const claimBy = (pick: string, waiting = "false", onRepeat = "", isFree = "t.budget_id is null") => `
   with waiting as materialized (select ${waiting} as limited
   ), picked as (${pick}
   ), claimed as (
@@ -42,7 +44,7 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
       heartbeat_at = null, started_at = clock_timestamp(), dispatched_at = null, progress = null, error = null
     from picked
-    where t.id = picked.id
+    where t.id = picked.id and ${isFree}
     returning ${claimedColumns}
   ), requested as (
     insert into lease_request (agent_id, request_id, task_ids)
@@ -54,7 +56,9 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
     from claimed group by run_id
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
-    (${earlierClaim}) as earlier, (select limited from waiting) as has_limited`;
+    (${earlierClaim}) as earlier, (select limited from waiting) as has_limited,
+    case when (select count(*) from claimed) < (select count(*) from picked) then (
+      select json_agg(id) from picked where id not in (select id from claimed)) end as unpaid`;
 
 /** A request that took others before has these added to them. */
 const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
@@ -78,6 +82,7 @@ const claimChosen = claimBy(
    limit $4`,
   "false",
   ADDED,
+  "true",
 );
 
 /** What a long-poll would find, of all that wait. */
@@ -165,7 +170,12 @@ interface ClaimAnswer {
   rows: ClaimedRow[] | null;
   earlier: string[] | null;
   has_limited: boolean;
+  /** Ids of tasks that could be had and have a budget. */
+  unpaid: string[] | null;
 }
+
+/** Tasks that do not fit into their budgets are out of the way then, so others are looked for, but not for ever. */
+const MAX_ROUNDS = 8;
 
 async function claimAnew(
   store: StoreContext,
@@ -173,15 +183,52 @@ async function claimAnew(
   secretDigest: Buffer,
   noteBlocked: NoteBlocked,
 ): Promise<ClaimedRow[]> {
+  for (let round = 1; ; round++) {
+    const short: RunRef[] = [];
+    const rows = await claimRound(store, request, secretDigest, noteBlocked, short);
+    if (short.length === 0) return rows;
+    const log = new FactLog();
+    for (const run of short) log.needsUpkeep(run);
+    store.emit(log.committed);
+    if (rows.length > 0 || round === MAX_ROUNDS) return rows;
+  }
+}
+
+/** Adds the runs of tasks that do not fit into their budgets to `short`. */
+async function claimRound(
+  store: StoreContext,
+  request: ClaimRequest,
+  secretDigest: Buffer,
+  noteBlocked: NoteBlocked,
+  short: RunRef[],
+): Promise<ClaimedRow[]> {
   const { door, max } = request;
   const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
     (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
-  const claimLocked = async (tx: Transaction, taskIds: string[]) =>
-    (await ask(tx, claimChosen, { taskIds })).rows ?? [];
+  const claimLocked = async (tx: Transaction, taskIds: string[]) => {
+    const payment = await payFor(tx, request, taskIds);
+    short.push(...payment.short);
+    if (payment.admitted.length === 0) return [];
+    return (await ask(tx, claimChosen, { taskIds: payment.admitted })).rows ?? [];
+  };
+  const claimPaid = (taskIds: string[]) =>
+    store.transaction(async (tx) => {
+      const params = paramsOf({ ...request, taskIds }, secretDigest).slice(0, 5);
+      const picked = await tx.query<{ id: string }>(picksFor.hint, params);
+      return claimLocked(
+        tx,
+        picked.map(({ id }) => id),
+      );
+    });
+  const taken = async ({ rows, unpaid }: ClaimAnswer) => {
+    const claimed = announced(store, request, rows ?? []);
+    return unpaid ? [...claimed, ...announced(store, request, await claimPaid(unpaid))] : claimed;
+  };
 
-  const { rows, earlier, has_limited } = await ask(store, statements[door]);
+  const answer = await ask(store, statements[door]);
+  const { rows, earlier, has_limited } = answer;
   if (!rows && earlier) return repeatClaim(store, request, earlier, secretDigest);
-  const claimed = announced(store, request, rows ?? []);
+  const claimed = await taken(answer);
   if (door === "hint") {
     const missed = without(request.taskIds, claimed);
     if (missed.length === 0) return claimed;
@@ -192,7 +239,7 @@ async function claimAnew(
   const limited = announced(store, request, await claimLimited(store, { ...request, door }, claimLocked, noteBlocked));
   if (limited.length === max) return limited;
   const rest = await ask(store, restStatements[door], { max: max - limited.length });
-  return [...limited, ...announced(store, request, rest.rows ?? [])];
+  return [...limited, ...(await taken(rest))];
 }
 
 function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {

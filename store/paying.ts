@@ -157,7 +157,9 @@ function write(tx: Transaction, { paid, held, rerouted, exhausted }: Decisions):
        where t.id = u.id and t.id = any($2::uuid[])`,
       [JSON.stringify(held), held.map(({ id }) => id)],
     );
-    tx.send("update budget set left_seen = null where id = any($1::uuid[])", [held.map(({ short_of }) => short_of)]);
+    tx.send("update budget set left_seen = gen_random_uuid()::text where id = any($1::uuid[])", [
+      held.map(({ short_of }) => short_of),
+    ]);
   }
   if (rerouted.length > 0) {
     tx.send(

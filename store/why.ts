@@ -1,4 +1,5 @@
 /** Gathers what `core/why.ts` explains a task from. */
+import { admitUnder, type Estimate } from "../core/budget.ts";
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
 import type { Join } from "../core/join.ts";
@@ -6,9 +7,10 @@ import type { Json } from "../core/json.ts";
 import type { Tally } from "../core/map.ts";
 import type { RouteSpec } from "../core/routing.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
-import type { TaskFacts } from "../core/why.ts";
+import type { BudgetFacts, TaskFacts } from "../core/why.ts";
 import { isLive } from "./agents.ts";
 import { openRound } from "./bids.ts";
+import { loadBudgets } from "./budgets.ts";
 import { candidatesIn } from "./routing.ts";
 import { isCalled } from "./rows.ts";
 import type { Queryable } from "./sql.ts";
@@ -43,6 +45,8 @@ interface Row {
   capabilities: string[] | null;
   is_routed: boolean;
   route: RouteSpec | null;
+  short_of: string | null;
+  needed: Estimate;
   now_ms: number;
 }
 
@@ -74,6 +78,7 @@ export async function factsOf(
        t.dispatched_at is not null as is_published, t.attempt,
        (select json_build_object('id', a.id, 'name', a.name) from agent a where a.id = t.agent_id) as agent,
        o.agents, o.slots, o.running, t.is_routed, t.spec -> 'route' as route,
+       t.short_of, json_build_object('tokens', t.tokens_reserved, 'cost', t.cost_reserved, 'calls', t.calls_reserved) as needed,
        (select array_agg(distinct c.name) from live l cross join lateral unnest(l.capabilities) as c(name)) as capabilities,
        ${ms("clock_timestamp()")} as now_ms
      from task t join run r on r.id = t.run_id
@@ -90,10 +95,25 @@ export async function factsOf(
     agents: await candidatesIn(db, namespace),
     round: await openRound(db, row.id),
   };
-  return toFacts(row, routing || null);
+  return toFacts(row, routing || null, row.short_of === null ? null : await budgetFacts(db, row.short_of, row.needed));
 }
 
-function toFacts(row: Row, routing: TaskFacts["routing"]): TaskFacts {
+/** Null: it was removed just now. */
+async function budgetFacts(db: Queryable, id: string, needed: Estimate): Promise<BudgetFacts | null> {
+  const { budgets, now } = await loadBudgets(db, [id]);
+  const budget = budgets.get(id);
+  if (!budget) return null;
+  const [owner] = await db.query<{ key: string }>("select key from task where id = $1", [id]);
+  const verdict = admitUnder([budget], needed, now);
+  return {
+    shortage: verdict.type === "admitted" ? null : verdict.shortage,
+    owner: { runId: budget.runId, task: owner?.key ?? null },
+    onExhausted: budget.onExhausted,
+    isExhausted: verdict.type === "exhausted",
+  };
+}
+
+function toFacts(row: Row, routing: TaskFacts["routing"], budget: BudgetFacts | null): TaskFacts {
   const { key, capability, status, reason, error, join, engine, definition, tally, attempt, agent } = row;
   const isUnstarted = status === "pending" && (row.needs ?? []).length === 0;
   return {
@@ -120,6 +140,7 @@ function toFacts(row: Row, routing: TaskFacts["routing"]): TaskFacts {
     offers: { agents: row.agents, slots: row.slots, running: row.running },
     capabilities: row.capabilities ?? [],
     routing,
+    budget,
     now: row.now_ms,
   };
 }
