@@ -3,7 +3,7 @@
  * are exact: tokens, millionths of the unit of money, calls. Pure: what was spent and is reserved comes from the caller.
  */
 import { parseDuration } from "./duration.ts";
-import type { Failure } from "./errors.ts";
+import { type Failure, failureKinds } from "./errors.ts";
 import type { JsonObject } from "./json.ts";
 
 export const budgetUnits = ["tokens", "cost", "calls"] as const;
@@ -81,6 +81,10 @@ export function writtenCost(amount: number): number {
 
 export function written({ tokens, cost, calls }: Amounts): { tokens: number; cost: number; calls: number } {
   return { tokens, cost: writtenCost(cost), calls };
+}
+
+export function writtenLimits({ tokens, cost, calls }: BudgetLimits) {
+  return { tokens, cost: cost === null ? null : writtenCost(cost), calls };
 }
 
 /** What a task says that it needs comes before what its agent has declared; an attempt is one call unless either says more. */
@@ -203,7 +207,7 @@ export function reserve(chain: readonly BudgetState[], amounts: Amounts): void {
 }
 
 /** What is left of each unit that is limited, the tightest budget of a chain deciding; null: not limited. */
-export function leftUnder(chain: readonly BudgetState[]): BudgetLimits {
+export function leftUnder(chain: readonly Pick<BudgetState, "limits" | "spent" | "reserved">[]): BudgetLimits {
   const left: BudgetLimits = { tokens: null, cost: null, calls: null };
   for (const { limits, spent, reserved } of chain) {
     for (const unit of budgetUnits) {
@@ -238,5 +242,10 @@ export function shortageText(shortage: Shortage, owner: string): string {
 /** What a run or task fails with. */
 export function exhaustedFailure(message: string, task?: string): Failure {
   const remedy = "Give it a larger budget, or choose `on_exhausted: wait` to be asked.";
-  return { code: "BUDGET_EXHAUSTED", message: `${message}. ${remedy}`, retryable: false, ...(task && { task }) };
+  return {
+    code: failureKinds.budgetExhausted,
+    message: `${message}. ${remedy}`,
+    retryable: false,
+    ...(task && { task }),
+  };
 }
