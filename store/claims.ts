@@ -34,8 +34,8 @@ const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.atte
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
 
-/** Tasks with a budget are left for `claimPaid`, unless they have been paid for. */
-const claimBy = (pick: string, waiting = "false", onRepeat = "", isFree = "t.budget_id is null") => `
+/** Tasks with a budget are left for `claimPaid`; `paid`: what is picked comes with what it has set aside. */
+const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) => `
   with waiting as materialized (select ${waiting} as limited
   ), picked as (${pick}
   ), claimed as (
@@ -43,8 +43,9 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "", isFree = "t.bud
     set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
       heartbeat_at = null, started_at = clock_timestamp(), dispatched_at = null, progress = null, error = null
+      ${paid ? ", tokens_reserved = picked.tokens, cost_reserved = picked.cost, calls_reserved = picked.calls" : ""}
     from picked
-    where t.id = picked.id and ${isFree}
+    where t.id = picked.id ${paid ? "" : "and t.budget_id is null"}
     returning ${claimedColumns}
   ), requested as (
     insert into lease_request (agent_id, request_id, task_ids)
@@ -75,14 +76,18 @@ const restStatements: Record<ClaimDoor, string> = {
   poll: claimBy(picksFor.poll, "false", ADDED),
   handoff: claimBy(picksFor.handoff, "false", ADDED),
 };
-/** Those that have been chosen, which this transaction has locked. */
+/**
+ * Those that have been chosen, which this transaction has locked. What they set aside is written along: a row that is updated
+ * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
+ */
 const claimChosen = claimBy(
-  `select t.id from task t
+  `select t.id, p.tokens, p.cost, p.calls
+   from task t left join json_to_recordset($9) as p(id uuid, tokens bigint, cost bigint, calls bigint) on p.id = t.id
    where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
    limit $4`,
   "false",
   ADDED,
-  "true",
+  true,
 );
 
 /** What a long-poll would find, of all that wait. */
@@ -209,7 +214,9 @@ async function claimRound(
     const payment = await payFor(tx, request, taskIds);
     short.push(...payment.short);
     if (payment.admitted.length === 0) return [];
-    return (await ask(tx, claimChosen, { taskIds: payment.admitted })).rows ?? [];
+    const params = paramsOf({ ...request, taskIds: payment.admitted }, secretDigest);
+    const [answer] = await tx.query<ClaimAnswer>(claimChosen, [...params, JSON.stringify(payment.reserved)]);
+    return answer!.rows ?? [];
   };
   const claimPaid = (taskIds: string[]) =>
     store.transaction(async (tx) => {

@@ -3,6 +3,7 @@
  * door, of tasks with a budget alone, in the transaction that starts them.
  */
 import {
+  type Amounts,
   admitUnder,
   type BudgetLimits,
   budgetUnits,
@@ -32,8 +33,10 @@ interface PayingRow {
 }
 
 export interface Payment {
-  /** Ids of the tasks whose attempts fit, and have been entered with what they set aside. */
+  /** Ids of the tasks whose attempts fit. */
   admitted: string[];
+  /** What they set aside, of those that have a budget. */
+  reserved: ({ id: string } & Amounts)[];
   /** Runs of tasks that do not, for which somebody has to see. */
   short: RunRef[];
 }
@@ -52,7 +55,7 @@ export async function payFor(
     [taskIds],
   );
   const unlimited = taskIds.filter((id) => !rows.some((row) => row.id === id));
-  if (rows.length === 0) return { admitted: unlimited, short: [] };
+  if (rows.length === 0) return { admitted: unlimited, reserved: [], short: [] };
   await lockRoots(
     tx,
     rows.map(({ budget }) => budget.root),
@@ -76,7 +79,7 @@ export async function payFor(
       : admitUnder(chain, estimate, now);
     if (verdict.type === "admitted") {
       reserve(chain, verdict.reserved);
-      decided.paid.push({ id: row.id, ...verdict.reserved });
+      decided.reserved.push({ id: row.id, ...verdict.reserved });
       continue;
     }
     const { shortage } = verdict;
@@ -94,7 +97,8 @@ export async function payFor(
     decided.short.push({ runId: row.run_id, namespace });
   }
   write(tx, decided);
-  return { admitted: [...unlimited, ...decided.paid.map(({ id }) => id)], short: decided.short };
+  const { reserved, short } = decided;
+  return { admitted: [...unlimited, ...reserved.map(({ id }) => id)], reserved, short };
 }
 
 async function offersOf(tx: Transaction, agentId: string): Promise<OfferedCapability[]> {
@@ -128,7 +132,7 @@ function within(left: BudgetLimits, own: WrittenAmounts = {}): WrittenAmounts {
 }
 
 interface Decisions {
-  paid: ({ id: string } & Estimate)[];
+  reserved: Payment["reserved"];
   held: ({ id: string; short_of: string } & Estimate)[];
   rerouted: { id: string; spec: StoredSpec }[];
   exhausted: Map<string, Shortage>;
@@ -136,18 +140,10 @@ interface Decisions {
 }
 
 function newDecisions(): Decisions {
-  return { paid: [], held: [], rerouted: [], exhausted: new Map(), short: [] };
+  return { reserved: [], held: [], rerouted: [], exhausted: new Map(), short: [] };
 }
 
-function write(tx: Transaction, { paid, held, rerouted, exhausted }: Decisions): void {
-  if (paid.length > 0) {
-    tx.send(
-      `update task t set tokens_reserved = u.tokens, cost_reserved = u.cost, calls_reserved = u.calls
-       from json_to_recordset($1) as u(id uuid, tokens bigint, cost bigint, calls bigint)
-       where t.id = u.id and t.id = any($2::uuid[])`,
-      [JSON.stringify(paid), paid.map(({ id }) => id)],
-    );
-  }
+function write(tx: Transaction, { held, rerouted, exhausted }: Decisions): void {
   if (held.length > 0) {
     tx.send(
       `update task t
@@ -157,9 +153,6 @@ function write(tx: Transaction, { paid, held, rerouted, exhausted }: Decisions):
        where t.id = u.id and t.id = any($2::uuid[])`,
       [JSON.stringify(held), held.map(({ id }) => id)],
     );
-    tx.send("update budget set left_seen = gen_random_uuid()::text where id = any($1::uuid[])", [
-      held.map(({ short_of }) => short_of),
-    ]);
   }
   if (rerouted.length > 0) {
     tx.send(
@@ -169,13 +162,18 @@ function write(tx: Transaction, { paid, held, rerouted, exhausted }: Decisions):
       [JSON.stringify(rerouted), rerouted.map(({ id }) => id)],
     );
   }
-  if (exhausted.size > 0) {
-    const rows = [...exhausted].map(([id, shortage]) => ({ id, shortage }));
+  const touched = [...new Set([...held.map(({ short_of }) => short_of), ...exhausted.keys()])].map((id) => {
+    return { id, shortage: exhausted.get(id), is_due: exhausted.has(id) };
+  });
+  if (touched.length > 0) {
+    // Once each: a row that is updated twice in a transaction has its foreign keys checked, which locks its run.
     tx.send(
-      `update budget b set shortage = coalesce(b.shortage, u.shortage), due_at = clock_timestamp()
-       from json_to_recordset($1) as u(id uuid, shortage json)
+      `update budget b
+       set left_seen = gen_random_uuid()::text, shortage = coalesce(b.shortage, u.shortage),
+         due_at = case when u.is_due then clock_timestamp() else b.due_at end
+       from json_to_recordset($1) as u(id uuid, shortage json, is_due boolean)
        where b.id = u.id and b.id = any($2::uuid[])`,
-      [JSON.stringify(rows), rows.map(({ id }) => id)],
+      [JSON.stringify(touched), touched.map(({ id }) => id)],
     );
   }
 }
