@@ -15,6 +15,7 @@ import { bidRoutes } from "./routes/bids.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -24,6 +25,7 @@ import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
+import { scheduleRoutes } from "./routes/schedules.ts";
 import { sharedMemoryRoutes } from "./routes/shared-memory.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
@@ -97,6 +99,7 @@ const v1Routes = [
   signalRoutes,
   graphPatchRoutes,
   planRoutes,
+  scheduleRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,
@@ -109,6 +112,7 @@ const v1Routes = [
   registryRoutes,
   bidRoutes,
   keyRoutes,
+  flowLimitRoutes,
 ];
 
 /**

@@ -2,7 +2,7 @@
 
 import type { Writer } from "../core/agent-data.ts";
 import { type Amounts, leftUnder, shortageText, written, writtenLimits } from "../core/budget.ts";
-import { parseDuration } from "../core/duration.ts";
+import { formatDuration, parseDuration } from "../core/duration.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type {
   AgentStateBody,
@@ -16,9 +16,11 @@ import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { BudgetBody, BudgetsBody, SpendBody } from "../core/protocol/budgets.ts";
 import type { ConversationBody } from "../core/protocol/conversations.ts";
+import type { FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
+import type { ScheduleRecord, TickBody } from "../core/protocol/schedules.ts";
 import type { SharedChangeBody, SharedEntryBody } from "../core/protocol/shared-memory.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
@@ -34,12 +36,14 @@ import type {
   CapabilityOffer,
   ClaimedTask,
   Conversation,
+  FlowLimit,
   MemoryEntry,
   Message,
   PageOf,
   PlanRecord,
   RegistryEvent,
   Run,
+  Schedule,
   SharedChange,
   SharedEntry,
   Spend,
@@ -47,6 +51,7 @@ import type {
   Subscription,
   TaskDetail,
   TaskRecord,
+  Tick,
 } from "../store/store.ts";
 
 function time(date: Date): string;
@@ -71,9 +76,12 @@ export function runBody(run: Run): RunBody {
     error: run.error,
     labels: run.labels,
     priority: run.priority,
+    fair_key: run.fairKey,
     revision: run.revision,
     attempt: run.attempt,
     retried_from: run.retriedFrom,
+    schedule: run.schedule?.name ?? null,
+    tick_at: time(run.schedule?.tickAt ?? null),
     task_count: run.taskCount,
     counts: run.counts,
     created_at: time(run.createdAt),
@@ -146,6 +154,29 @@ export function taskDetailBody(task: TaskDetail, runId: string): TaskDetailBody 
       started_at: time(attempt.startedAt),
       ended_at: time(attempt.endedAt),
     })),
+  };
+}
+
+export function scheduleRecord(schedule: Schedule): ScheduleRecord {
+  return {
+    ...schedule.spec,
+    next_tick_at: time(schedule.nextTickAt),
+    paused_by: schedule.pausedBy,
+    pause_reason: schedule.pauseReason,
+    created_by: schedule.createdBy,
+    created_at: time(schedule.createdAt),
+  };
+}
+
+export function tickBody(tick: Tick): TickBody {
+  return {
+    tick_at: time(tick.tickAt),
+    outcome: tick.outcome,
+    until: time(tick.untilAt),
+    run_id: tick.runId,
+    backfill: tick.isBackfill,
+    error: tick.error,
+    decided_at: time(tick.decidedAt),
   };
 }
 
@@ -319,6 +350,16 @@ export function artifactBody(artifact: Artifact): ArtifactBody {
   };
 }
 
+export function flowLimitRecord({ key, concurrency, rate, holders, updatedAt }: FlowLimit): FlowLimitRecord {
+  return {
+    key,
+    concurrency,
+    rate: rate && { limit: rate.limit, per: formatDuration(rate.perMs) },
+    holders,
+    updated_at: time(updatedAt),
+  };
+}
+
 export function keyBody(key: ApiKey): KeyBody {
   return {
     id: key.id,
@@ -350,7 +391,7 @@ export function agentStateBody(state: AgentState): AgentStateBody {
   };
 }
 
-export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
+export function memoryEntryBody(entry: MemoryEntry & { similarity?: number }): MemoryEntryBody {
   return {
     id: entry.id,
     type: entry.type,
@@ -358,6 +399,7 @@ export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
     created_at: time(entry.createdAt),
     expires_at: time(entry.expiresAt),
     writer: writerBody(entry.writer),
+    ...(entry.similarity !== undefined && { similarity: entry.similarity }),
   };
 }
 

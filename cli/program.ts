@@ -4,6 +4,7 @@ import { exhaustionPolicies, MAX_CALLS, MAX_TOKENS, spendGroups } from "../core/
 import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
 import { allocationPolicies } from "../core/routing.ts";
+import { catchUps, overlaps, tickOutcomes } from "../core/schedule/policies.ts";
 import { version } from "../version.ts";
 import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
 import { exitCodes, explain, UsageError } from "./problem.ts";
@@ -178,6 +179,7 @@ function addRuns(program: Command, does: Does): void {
     .description("the newest runs first")
     .option("--status <status>", "only those that are running, completed, failed, …")
     .option("--workflow <name>", "only those of this workflow")
+    .option("--schedule <name>", "only those that this schedule has started")
     .option("--label <key=value>", "only those with this label; repeatable", collect)
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
     .action(does(async () => (await load()).listRuns));
@@ -410,6 +412,68 @@ function addConversations(program: Command, does: Does): void {
     .action(does(async () => (await load()).cancelConversation));
 }
 
+function addSchedules(program: Command, does: Does): void {
+  const load = () => import("./schedules.ts");
+  const schedules = program.command("schedules").description("workflows that are run at the times of a calendar");
+  schedules
+    .command("create <name>")
+    .description("run a workflow at the times of a cron expression; see docs/schedules.md")
+    .requiredOption("--cron <expression>", "minute, hour, day of month, month, day of week; or @daily")
+    .requiredOption("--workflow <name>", "a registered one: name, or name@3")
+    .option("--timezone <zone>", "such as Europe/Berlin (default: UTC)")
+    .option("--input <name=value>", "an input; JSON where it parses as such, else text; repeatable", collect)
+    .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
+    .option("--tick-input <name>", "the input that is given the tick's time")
+    .option("--label <key=value>", "a label of its runs; repeatable", collect)
+    .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .addOption(new Option("--catch-up <policy>", "ticks that nobody was there to fire").choices(catchUps))
+    .option("--catch-up-limit <n>", "of `all`: at most so many", wholeNumber(1, 1_000))
+    .addOption(new Option("--overlap <policy>", "a tick while a run of it goes on").choices(overlaps))
+    .option("--jitter <duration>", "start up to so much later")
+    .option("--description <text>", "what it is for")
+    .action(does(async () => (await load()).createSchedule));
+  schedules
+    .command("list")
+    .description("schedules by name, and when they fire next")
+    .option("--workflow <name>", "only those of this workflow")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listSchedules));
+  schedules
+    .command("get <schedule>")
+    .description("one, with all it was created with")
+    .action(does(async () => (await load()).getSchedule));
+  schedules
+    .command("next <schedule>")
+    .description("when it fires next")
+    .option("--count <n>", "so many ticks", wholeNumber(1, 100), 10)
+    .action(does(async () => (await load()).nextTicks));
+  schedules
+    .command("ticks <schedule>")
+    .description("what became of its ticks, newest first")
+    .addOption(new Option("--outcome <outcome>", "only these").choices(tickOutcomes))
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listTicks));
+  schedules
+    .command("pause <schedule>")
+    .description("start nothing until it is resumed")
+    .option("--reason <text>", "kept with it")
+    .action(does(async () => (await load()).pauseSchedule));
+  schedules
+    .command("resume <schedule>")
+    .description("go on with the next tick")
+    .action(does(async () => (await load()).resumeSchedule));
+  schedules
+    .command("backfill <schedule>")
+    .description("fire the ticks of the past that have not been fired")
+    .requiredOption("--from <time>", "RFC 3339, such as 2026-11-01T00:00:00Z")
+    .option("--to <time>", "exclusive (default: now)")
+    .action(does(async () => (await load()).backfillSchedule));
+  schedules
+    .command("delete <schedule>")
+    .description("delete it, with the record of its ticks; its runs go on")
+    .action(does(async () => (await load()).deleteSchedule));
+}
+
 function addExperiments(program: Command, does: Does): void {
   const experiment = program
     .command("experiment")
@@ -444,9 +508,11 @@ const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "mess
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
   addConversations(program, does);
+  addSchedules(program, does);
   addMessages(program, does);
   addMemory(program, does);
   addKeys(program, does);
+  addLimits(program, does);
   program
     .command("spend")
     .description("sum what attempts have spent, the dearest first")
@@ -519,6 +585,7 @@ function addAgents(program: Command, does: Does): void {
     .command("memory <agent>")
     .description("what an agent remembers, the newest first")
     .option("--type <type>", "entries of this type, such as observation")
+    .option("--similar-to <text>", "entries that mean something like this, the closest first; needs a model")
     .option("--search <words>", "entries with such words, as in a web search: 'geese \"grey goose\" -duck'")
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
     .action(does(async () => (await data()).agentMemory));
@@ -615,4 +682,28 @@ function addKeys(program: Command, does: Does): void {
     .command("revoke <id>")
     .description("make a key worthless")
     .action(does(async () => (await load()).revokeKey));
+}
+
+function addLimits(program: Command, does: Does): void {
+  const limits = program.command("limits").description("how much may run at once, and how often, by key");
+  const load = () => import("./flow-limits.ts");
+  limits
+    .command("list")
+    .description("keys that something is set for, or that are in use")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listLimits));
+  limits
+    .command("get <key>")
+    .description("what is set for a key, and what holds it")
+    .action(does(async () => (await load()).getLimit));
+  limits
+    .command("set <key>")
+    .description("set a limit, in place of what workflows say; what runs goes on")
+    .option("--concurrency <n>", "how many may run at once", wholeNumber(1, 2_147_483_647))
+    .option("--rate <n/period>", "how many may start in a period, such as 100/1m")
+    .action(does(async () => (await load()).setLimit));
+  limits
+    .command("remove <key>")
+    .description("take a limit away; what workflows say holds again")
+    .action(does(async () => (await load()).removeLimit));
 }

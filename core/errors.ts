@@ -76,6 +76,14 @@ export const errorTitles = {
   OUTPUT_TOO_LARGE: "The output is larger than the limit",
   OUTPUT_UNSTORABLE: "The output holds a value that cannot be stored",
 
+  // Schedules
+  SCHEDULE_CRON_INVALID: "The schedule's cron expression cannot be read",
+  SCHEDULE_NEVER_FIRES: "The schedule's cron expression never fires",
+  SCHEDULE_TIMEZONE_UNKNOWN: "There is no such time zone",
+  SCHEDULE_NOT_FOUND: "There is no such schedule",
+  SCHEDULE_EXISTS: "There is another schedule of this name",
+  SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
+
   // Plans
   GOAL_INVALID: "The goal is not valid",
   PLANNER_UNKNOWN: "There is no such planner",
@@ -144,6 +152,7 @@ export const errorTitles = {
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",
+  EMBEDDINGS_FAILED: "The endpoint for embeddings did not answer as it should",
   SERVER_UNREACHABLE: "The Skein server cannot be reached",
   SANDBOX_UNAVAILABLE: "This machine cannot sandbox programs",
   FEATURE_UNAVAILABLE: "This needs something that is not configured",

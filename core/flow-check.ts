@@ -28,12 +28,15 @@ export function wrongLimit(raw: Record<string, unknown>, id: string, at: string,
 /** Names that are known when a run is submitted. */
 const submitNames: ExpressionScope["names"] = new Set(["inputs", "run"]);
 
-/** Of the `concurrency` of a whole workflow. */
+/** Of the limits of a whole workflow. */
 export function wrongRunLimit(value: unknown): Issue[] {
-  if (!isJsonObject(value) || !isJsonObject(value.concurrency)) return [];
-  const { key } = value.concurrency;
+  if (!isJsonObject(value)) return [];
   const scope = { taskIds: new Set<string>(), needs: new Set<string>(), names: submitNames };
-  const issues = typeof key === "string" ? checkTemplate(key, scope, "/concurrency/key") : [];
+  const issues = (["concurrency", "rate"] as const).flatMap((name) => {
+    const limit = value[name];
+    return isJsonObject(limit) && typeof limit.key === "string" ? checkTemplate(limit.key, scope, `/${name}/key`) : [];
+  });
+  if (!isJsonObject(value.concurrency)) return issues;
   if (typeof value.name !== "string" || !Array.isArray(value.tasks)) return issues;
   return [...issues, ...awaitsItself(value.name, value.tasks, "/tasks")];
 }

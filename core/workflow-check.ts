@@ -57,6 +57,7 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
     ...wrongDelays(value),
     ...(isJsonObject(value) ? wrongBudget(value.budget, "/budget", "The workflow") : []),
     ...wrongRunLimit(value),
+    ...wrongFairKey(value),
     ...issues,
     ...wrongOutputs(value, nodes),
     ...wrongGoal(value),
@@ -81,8 +82,8 @@ interface OuterScope {
 }
 
 const names: ExpressionScope["names"] = new Set(["inputs", "tasks", "run"]);
-/** An agent is chosen whatever the needs gave. */
-const stickyNames: ExpressionScope["names"] = new Set(["inputs", "run"]);
+/** For what is decided whatever the needs gave. */
+const beforehand: ExpressionScope = { taskIds: new Set(), needs: new Set(), names: new Set(["inputs", "run"]) };
 const topScope: Omit<OuterScope, "groups"> = { taskIds: new Set(), needs: new Set(), names };
 
 function checkTasks(
@@ -176,6 +177,11 @@ function wrongDelays(value: unknown): Issue[] {
     if (delaysInverted(shared, retryOf(task))) issues.push(invertedDelays(`${taskPointer(index)}/retry`));
   }
   return issues;
+}
+
+function wrongFairKey(value: unknown): Issue[] {
+  const key = isJsonObject(value) ? value.fair_key : undefined;
+  return typeof key === "string" ? checkTemplate(key, beforehand, "/fair_key") : [];
 }
 
 function retryOf(owner: unknown): Record<string, unknown> {
@@ -486,8 +492,7 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
       issues.push(...checkTemplate(limit.key, ofInstance, `${at}/${key}/key`));
     }
     if (typeof raw.sticky === "string") {
-      const inputsAlone = { taskIds: new Set<string>(), needs: new Set<string>(), names: stickyNames };
-      issues.push(...checkTemplate(raw.sticky, inputsAlone, pointerTo(at, "sticky")));
+      issues.push(...checkTemplate(raw.sticky, beforehand, pointerTo(at, "sticky")));
     }
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {

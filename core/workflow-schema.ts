@@ -202,11 +202,13 @@ export const concurrencySchema = z
   .strictObject({ key: flowKey, limit: mostAtOnce })
   .meta({ id: "ConcurrencyDefinition", description: "How many tasks of a key run at once." });
 
+const runKey = optional(
+  flowKey.describe("What is limited, with `{{ expressions }}` over inputs; default the workflow's name."),
+);
+
 export const runConcurrencySchema = z
   .strictObject({
-    key: optional(
-      flowKey.describe("What is limited, with `{{ expressions }}` over inputs; default the workflow's name."),
-    ),
+    key: runKey,
     limit: mostAtOnce,
     on_conflict: optional(
       z
@@ -218,21 +220,26 @@ export const runConcurrencySchema = z
   })
   .meta({ id: "RunConcurrencyDefinition", description: "How many runs of a key go on at once." });
 
+const rateParts = {
+  limit: z.int32().min(1).describe("How many may start in each period."),
+  per: z
+    .unknown()
+    .refine(isDuration, { params: { code: "WORKFLOW_DURATION_INVALID" } })
+    .meta({
+      type: "string",
+      pattern: durationPattern.source,
+      examples: ["1s", "1m"],
+      description: "The period, such as `1m`.",
+    }) as z.ZodType<string>,
+};
+
 export const rateSchema = z
-  .strictObject({
-    key: flowKey,
-    limit: z.int32().min(1).describe("How many may start in each period."),
-    per: z
-      .unknown()
-      .refine(isDuration, { params: { code: "WORKFLOW_DURATION_INVALID" } })
-      .meta({
-        type: "string",
-        pattern: durationPattern.source,
-        examples: ["1s", "1m"],
-        description: "The period, such as `1m`.",
-      }) as z.ZodType<string>,
-  })
+  .strictObject({ key: flowKey, ...rateParts })
   .meta({ id: "RateDefinition", description: "How many attempts of a key start in each period." });
+
+export const runRateSchema = z
+  .strictObject({ key: runKey, ...rateParts })
+  .meta({ id: "RunRateDefinition", description: "How many runs of a key start in each period." });
 
 const terminateStatus = z.enum(["completed", "failed", "cancelled"]);
 
@@ -353,10 +360,19 @@ export const workflowSchema = z
     deadline: duration("The longest from the submit until the run has ended; default none."),
     budget: optional(budgetSchema),
     concurrency: optional(runConcurrencySchema),
+    rate: optional(runRateSchema),
     labels: optional(
       z
         .record(z.string().regex(labelKeyPattern), z.string().max(MAX_LABEL_LENGTH))
         .describe(`Texts to find runs by; keys are ${ID_FORM}, and may contain \`/\`.`),
+    ),
+    fair_key: optional(
+      z
+        .string()
+        .min(1)
+        .describe(
+          "Runs with the same text, with `{{ expressions }}` over inputs, share their turns; default: each run has its own.",
+        ),
     ),
     goal: optional(
       z

@@ -15,6 +15,7 @@ import type {
 import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
 import type { BudgetsBody, ChangeBudgetBody, SpendBody, SpendQuery } from "../core/protocol/budgets.ts";
+import type { FlowLimitBody, FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
 import type {
@@ -56,6 +57,7 @@ import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./a
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
 import { conversationsOf, membershipOf } from "./conversations.ts";
 import { followStream } from "./follow.ts";
+import { schedulesOf } from "./schedules.ts";
 import { sharedMemoryOf } from "./shared-memory.ts";
 
 export type { ArtifactContent, ArtifactFilter, WriteArtifactOptions } from "./artifacts.ts";
@@ -102,7 +104,7 @@ export function createClient(options: ClientOptions) {
       submit: (body: Omit<SubmitBody, "plan_review">, submit: SubmitOptions = {}) =>
         http.post<RunBody>("/v1/runs", body, submitHeaders(submit)),
       get: (id: string) => http.get<RunBody>(run(id)),
-      list: (filter: PageOptions & { status?: string; workflow?: string; label?: string[] } = {}) =>
+      list: (filter: PageOptions & { status?: string; workflow?: string; schedule?: string; label?: string[] } = {}) =>
         http.get<PageOf<RunBody>>("/v1/runs", filter),
       result: (id: string) => http.get<ResultBody>(`${run(id)}/result`),
       tasks: (id: string, page: PageOptions & { status?: string } = {}) =>
@@ -168,6 +170,8 @@ export function createClient(options: ClientOptions) {
       reject: (id: string, reason?: string) =>
         http.post<PlanRecordBody>(`${plan(id)}/reject`, reason === undefined ? {} : { reason }),
     },
+    /** Workflows that are run at the times of a calendar. */
+    schedules: schedulesOf(http),
     agents: {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
       list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),
@@ -205,6 +209,15 @@ export function createClient(options: ClientOptions) {
       create: (body: CreateKeyBody) => http.post<CreatedKey>("/v1/keys", body),
       list: (page: PageOptions = {}) => http.get<PageOf<KeyBody>>("/v1/keys", page),
       revoke: (id: string) => http.delete(`/v1/keys/${encodeURIComponent(id)}`),
+    },
+    /** What the namespace sets for the keys that tasks and workflows name in `concurrency` and `rate`. */
+    limits: {
+      list: (page: PageOptions = {}) => http.get<PageOf<FlowLimitRecord>>("/v1/limits", page),
+      get: (key: string) => http.get<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}`),
+      /** In place of what definitions say, from the next claim. */
+      set: (key: string, body: FlowLimitBody) =>
+        http.put<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}`, body),
+      remove: (key: string) => http.delete(`/v1/limits/${encodeURIComponent(key)}`),
     },
     /** Resolves when the server is ready to serve; rejects with what is not. */
     ready: () => http.get<JsonObject>("/readyz"),

@@ -111,6 +111,21 @@ export const checks: Check[] = [
           where t.short_of is not null and t.short_of <> all(d.path)`,
   },
   {
+    invariant: "I6: every tick of a schedule is decided when it is due",
+    sql: `select namespace || '/' || name as subject, 'has been due since ' || due_at as detail
+          from schedule where due_at < now() - ${GRACE}`,
+  },
+  {
+    invariant: "I1: at most one run per tick of a schedule",
+    sql: `select t.run_id::text as subject, 'is the run of ' || count(*) || ' ticks' as detail
+          from schedule_tick t where t.run_id is not null
+          group by t.run_id having count(*) > 1
+          union all
+          select r.id::text, 'says that it is of another tick than ' || t.schedule || ' at ' || t.tick_at
+          from schedule_tick t join run r on r.id = t.run_id
+          where (r.namespace, r.schedule, r.tick_at) is distinct from (t.namespace, t.schedule, t.tick_at)`,
+  },
+  {
     invariant: "I6: every expired lease is taken back",
     sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
           from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,

@@ -1,7 +1,7 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { isClaimable, limitedAssigned, limitedWait, picksFor } from "./admission.ts";
+import { isClaimable, limitedAssigned, limitedWait, pickNamed, picksFor } from "./admission.ts";
 import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -37,8 +37,7 @@ const earlierClaim = "select task_ids from lease_request where agent_id = $5 and
 /** Tasks with a budget are left for `claimPaid`; `paid`: what is picked comes with what it has set aside. */
 const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) => `
   with waiting as materialized (select ${waiting} as limited
-  ), picked as (${pick}
-  ), claimed as (
+  ), ${pick}, claimed as (
     update task t
     set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
@@ -57,7 +56,8 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) =
     from claimed group by run_id
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
-    (${earlierClaim}) as earlier, (select limited from waiting) as has_limited,
+    (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier,
+    (select limited from waiting) as has_limited,
     case when (select count(*) from claimed) < (select count(*) from picked) then (
       select json_agg(id) from picked where id not in (select id from claimed)) end as unpaid`;
 
@@ -81,10 +81,12 @@ const restStatements: Record<ClaimDoor, string> = {
  * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
  */
 const claimChosen = claimBy(
-  `select t.id, p.tokens, p.cost, p.calls
-   from task t left join json_to_recordset($9) as p(id uuid, tokens bigint, cost bigint, calls bigint) on p.id = t.id
-   where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
-   limit $4`,
+  `picked as (
+    select t.id, p.tokens, p.cost, p.calls
+    from task t left join json_to_recordset($9) as p(id uuid, tokens bigint, cost bigint, calls bigint) on p.id = t.id
+    where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
+    limit $4
+  ), rehinted as (select where false)`,
   "false",
   ADDED,
   true,
@@ -174,6 +176,7 @@ async function claimOrRepeat(
 interface ClaimAnswer {
   rows: ClaimedRow[] | null;
   earlier: string[] | null;
+  rehinted: number;
   has_limited: boolean;
   /** Ids of tasks that could be had and have a budget. */
   unpaid: string[] | null;
@@ -221,32 +224,39 @@ async function claimRound(
   const claimPaid = (taskIds: string[]) =>
     store.transaction(async (tx) => {
       const params = paramsOf({ ...request, taskIds }, secretDigest).slice(0, 5);
-      const picked = await tx.query<{ id: string }>(picksFor.hint, params);
+      const picked = await tx.query<{ id: string }>(pickNamed, params);
       return claimLocked(
         tx,
         picked.map(({ id }) => id),
       );
     });
-  const taken = async ({ rows, unpaid }: ClaimAnswer) => {
-    const claimed = announced(store, request, rows ?? []);
-    return unpaid ? [...claimed, ...announced(store, request, await claimPaid(unpaid))] : claimed;
+  const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
+    if (rows) announceClaim(store, request, rows, rehinted > 0);
+    return rows ?? [];
+  };
+  const taken = async ({ rows, rehinted, unpaid }: ClaimAnswer) => {
+    const free = told({ rows, rehinted });
+    return unpaid ? [...free, ...told({ ...claimedRows(await claimPaid(unpaid)), rehinted })] : free;
   };
 
   const answer = await ask(store, statements[door]);
-  const { rows, earlier, has_limited } = answer;
-  if (!rows && earlier) return repeatClaim(store, request, earlier, secretDigest);
+  if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
   const claimed = await taken(answer);
   if (door === "hint") {
-    const missed = without(request.taskIds, claimed);
-    if (missed.length === 0) return claimed;
-    const limited = await claimLimitedHints(store, { ...request, taskIds: missed }, claimLocked);
-    return [...claimed, ...announced(store, request, limited)];
+    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
+    if (left.taskIds.length === 0 || left.max === 0) return claimed;
+    const limited = await claimLimitedHints(store, left, claimLocked);
+    return [...claimed, ...told(claimedRows(limited))];
   }
-  if (!has_limited || claimed.length > 0) return claimed;
-  const limited = announced(store, request, await claimLimited(store, { ...request, door }, claimLocked, noteBlocked));
+  if (!answer.has_limited || claimed.length > 0) return claimed;
+  const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
   const rest = await ask(store, restStatements[door], { max: max - limited.length });
   return [...limited, ...(await taken(rest))];
+}
+
+function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {
+  return { rows: rows.length > 0 ? rows : null, rehinted: 0 };
 }
 
 function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {
@@ -257,11 +267,6 @@ function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {
 function without(taskIds: readonly string[], claimed: readonly ClaimedRow[]): string[] {
   const had = new Set(claimed.map(({ id }) => id));
   return taskIds.filter((id) => !had.has(id));
-}
-
-function announced(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): ClaimedRow[] {
-  if (rows.length > 0) announceClaim(store, request, rows);
-  return rows;
 }
 
 const UNIQUE_VIOLATION = "23505";
@@ -292,7 +297,7 @@ function repeatClaim(
   );
 }
 
-function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): void {
+function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[], isRehinted: boolean): void {
   const log = new FactLog();
   for (const row of rows) {
     log.add(
@@ -307,5 +312,8 @@ function announceClaim(store: StoreContext, request: ClaimRequest, rows: Claimed
       },
     );
   }
-  store.emit(log.committed);
+  const { committed } = log;
+  // Marks that other doors move stand for hints that are out.
+  if (isRehinted && request.door === "hint") committed[0]!.hasUnpublished = true;
+  store.emit(committed);
 }

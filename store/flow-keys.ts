@@ -49,10 +49,25 @@ const heldByTasks = (namespace: string, keys: string) => `
   where t.namespace = ${namespace} and t.status = 'running' and t.is_limited and k.key = any(${keys})
   group by k.key`;
 
+/** The same of runs that go on. They are counted apart, so that a run never stands in the way of its own tasks. */
+const heldByRuns = (namespace: string, keys: string) => `
+  select k.key, count(distinct r.id)::int as holders
+  from run r cross join lateral unnest(r.limit_keys) as k(key)
+  where r.namespace = ${namespace} and r.limit_keys is not null and not r.awaits_start and r.finished_at is null
+    and k.key = any(${keys})
+  group by k.key`;
+
+const heldBy = { tasks: heldByTasks, runs: heldByRuns };
+
 /** To be asked anew once the keys are locked: what an older snapshot shows may be over. */
-export async function statesOf(db: Queryable, namespace: string, keys: readonly string[]): Promise<KeyStates> {
+export async function statesOf(
+  db: Queryable,
+  namespace: string,
+  keys: readonly string[],
+  holders: keyof typeof heldBy = "tasks",
+): Promise<KeyStates> {
   const [row] = await db.query<{ rows: StateRow[] | null; now_ms: number }>(
-    `with held as materialized (${heldByTasks("$1", "$2::text[]")}
+    `with held as materialized (${heldBy[holders]("$1", "$2::text[]")}
      )
      select (${asOneCell(`
        select k.key, coalesce(h.holders, 0) as holders, f.concurrency, f.rate_limit, f.rate_per_ms,

@@ -10,6 +10,7 @@ import type { FactLog } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type { BudgetRef } from "./store.ts";
 import { decide, moveOn, type StoredSpec, writeDecided } from "./transitions.ts";
+import { withTurns } from "./turns.ts";
 
 export interface NewTaskRow {
   namespace: string;
@@ -213,27 +214,33 @@ function isApplied({ status, cancelsRest }: Transition): boolean {
   return status !== "ready" || cancelsRest;
 }
 
+const inserted = `(
+  select routed.*, coalesce(run_fair_id, run_id) as fair_id, limit_keys as lane, status = 'ready' and not is_routed as takes_turn
+  from (
+    select t.*, (select r.fair_id from run r where r.id = t.run_id) as run_fair_id, spec -> 'route' is not null
+      or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability) as is_routed
+    from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, group_name text,
+      status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
+      needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
+      deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
+      compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], budget_id uuid, budget_root uuid)
+  ) routed)`;
+
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys,
-       budget_id, budget_root, is_routed, held, available_at, ready_at, deadline_at)
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, budget_id, budget_root, fair_id, turn,
+       is_routed, held, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys,
-       budget_id, budget_root,
-       spec -> 'route' is not null
-         or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability),
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, budget_id, budget_root, run_fair_id,
+       turn, is_routed,
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
-     from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, group_name text,
-       status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
-       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
-       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
-       compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], budget_id uuid, budget_root uuid)`,
+     from (${withTurns(inserted)}) t`,
     [JSON.stringify(rows)],
   );
 }

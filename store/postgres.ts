@@ -10,6 +10,7 @@ import { budgetStore } from "./budgets.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
+import { flowLimitStore } from "./flow-limits.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
@@ -18,6 +19,7 @@ import { planStore } from "./plans.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
+import { scheduleStore } from "./schedules.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
@@ -134,9 +136,11 @@ export function storeOver(
     working: workingStateStore(context),
     keys: keyStore(context),
     budgets: budgetStore(context),
+    flowLimits: flowLimitStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),
+    schedules: scheduleStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

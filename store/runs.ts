@@ -1,9 +1,11 @@
 /** Runs: submitted whole, read in pages. */
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
+import { fairIdOf } from "../core/fair-key.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { roundsOf } from "./bids.ts";
 import { budgetsOfRuns, insertBudgets } from "./budgets.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
@@ -129,14 +131,18 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       return budget ? [{ id: runId, runId, parent: parent?.budget?.id, spec: budget }] : [];
     }),
   );
-  const rows = submissions.flatMap((submission) => {
-    const { namespace, runId, priority, tasks } = submission;
-    return newRows(tasks, { namespace, runId, priority, budget: budgetOf(submission) });
-  });
-  for (const { runId, namespace, tasks } of submissions) {
-    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
+  const rowsOf = (some: readonly Submission[]) =>
+    some.flatMap((submission) => {
+      const { namespace, runId, priority, tasks } = submission;
+      return newRows(tasks, { namespace, runId, priority, budget: budgetOf(submission) });
+    });
+  const queued = submissions.filter(awaitsStart);
+  for (const { runId, namespace, tasks, schedule } of submissions) {
+    const tick = schedule && { schedule: schedule.name, tick: schedule.tickAt.toISOString() };
+    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length, ...tick });
   }
-  await addTasks(tx, log, rows);
+  await addTasks(tx, log, rowsOf(submissions.filter((one) => !awaitsStart(one))), rowsOf(queued));
+  for (const { runId, namespace } of queued) log.needsUpkeep({ runId, namespace });
 }
 
 /** What its tasks spend counts for: its own budget, or that of the task that it is the work of. */
@@ -144,6 +150,17 @@ function budgetOf({ runId, budget, parent }: Submission): BudgetRef | undefined 
   if (budget) return { id: runId, root: parent?.budget?.root ?? runId };
   return parent?.budget ?? undefined;
 }
+
+/**
+ * It starts when its limits let it (run-limits.ts). What another run waits for never does: that one may hold what it needs. It
+ * counts all the same.
+ */
+export function awaitsStart({ workflow, parent }: Submission): boolean {
+  return (workflow.concurrency !== undefined || workflow.rate !== undefined) && (!parent || parent.isDetached);
+}
+
+const ofParent = (column: string) =>
+  `select ${column} from task c join run p on p.id = c.run_id where c.id = r.parent_task_id`;
 
 /** The runs themselves, without their tasks. */
 export function insertRunRows(
@@ -153,15 +170,20 @@ export function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities, budget_id)
+       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, budget_id, status,
+       started_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
-       allowed_capabilities, budget_id
+       allowed_capabilities, case when parent_task_id is null then fair_key else (${ofParent("p.fair_key")}) end,
+       case when parent_task_id is null then fair_id else (${ofParent("coalesce(p.fair_id, p.id)")}) end,
+       limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, budget_id, case when awaits_start then 'pending' else 'running' end,
+       case when awaits_start then null else clock_timestamp() end
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
-       allowed_capabilities text[], budget_id uuid)`,
+       allowed_capabilities text[], fair_key text, fair_id uuid, limits json, limit_keys text[],
+       on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz, budget_id uuid)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -183,10 +205,21 @@ export function insertRunRows(
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
           budget_id: budgetOf(s)?.id,
+          schedule: s.schedule?.name,
+          tick_at: s.schedule?.tickAt,
+          awaits_start: awaitsStart(s),
+          ...limitColumns(s),
+          fair_key: s.fairKey,
+          fair_id: s.fairKey == null ? null : fairIdOf(s.namespace, s.fairKey),
         })),
       ),
     ],
   );
+}
+
+function limitColumns({ workflow, inputs, runId }: Submission) {
+  const own = runLimits(workflow, inputs, runId);
+  return own && { limits: own.limits, limit_keys: own.limits.map(({ key }) => key), on_conflict: own.onConflict };
 }
 
 // --- read
@@ -208,6 +241,7 @@ interface RunRow {
   revision: number;
   attempt: number;
   retried_from: string | null;
+  fair_key: string | null;
   task_count: number;
   counts: Partial<Record<TaskStatus, number>> | null;
   traceparent: string | null;
@@ -217,11 +251,13 @@ interface RunRow {
   deadline_at: Date | null;
   allowed_capabilities: string[] | null;
   budget_id: string | null;
+  schedule: string | null;
+  tick_at: Date | null;
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
-  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
-  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.budget_id,
+  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent, r.created_at,
+  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at, r.budget_id,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
 
@@ -243,6 +279,7 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
        and ($3::text is null or r.status = $3)
        and ($4::text is null or r.workflow_name = $4)
        and r.labels @> $5::jsonb
+       and ($7::text is null or r.schedule = $7)
      order by r.id desc
      limit $6`,
     [
@@ -252,6 +289,7 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
       filter.workflow ?? null,
       JSON.stringify(filter.labels ?? {}),
       limit + 1,
+      filter.schedule ?? null,
     ],
   );
   const runs = await withBudgets(db, rows);
@@ -290,6 +328,7 @@ function toRun(row: RunRow, budget: Budget | null): Run {
     revision: row.revision,
     attempt: row.attempt,
     retriedFrom: row.retried_from,
+    fairKey: row.fair_key,
     taskCount: row.task_count,
     counts: row.counts ?? {},
     traceparent: row.traceparent,
@@ -299,6 +338,7 @@ function toRun(row: RunRow, budget: Budget | null): Run {
     deadlineAt: row.deadline_at,
     allowedCapabilities: row.allowed_capabilities,
     budget,
+    schedule: row.schedule === null ? null : { name: row.schedule, tickAt: row.tick_at! },
   };
 }
 

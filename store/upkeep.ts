@@ -16,15 +16,19 @@ import { liveUntil } from "./agents.ts";
 import { tendBudgets } from "./budget-upkeep.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { pruneFlowLimits } from "./flow-limits.ts";
 import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
+import { startRuns } from "./run-limits.ts";
+import { pruneTicks } from "./schedules.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
+import { placeReturned } from "./turns.ts";
 import { pruneWorkingState } from "./working-state.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
@@ -36,6 +40,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
     reap: (limit) => reap(store, limit),
     expire: async (limit) =>
       (await expireRuns(store, limit)) + (await expireTasks(store, limit)) + (await failUnroutable(store, limit)),
+    placeReturned: (limit) => placeReturned(store, limit),
     overdueHints: (olderThanMs) => overdueHints(store, olderThanMs),
     redispatch: (options) => redispatch(store, options),
     tellUnanswered: (limit) => tellUnanswered(store, limit),
@@ -45,7 +50,8 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
 
 async function cascade(store: StoreContext, limit: number): Promise<number> {
   const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.limits);
-  let moved = await tellParentRuns(store, limit);
+  let moved = await startRuns(store, RUNS_PER_CALL);
+  moved += await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);
   return moved + (await forEachRun(store, runsToCascade, limit, cascadeRun));
@@ -230,6 +236,7 @@ interface OpenRun {
   attempt: number;
   ending: RunEnding | null;
   is_child: boolean;
+  is_limited: boolean;
   compensated: boolean;
   row_version: string;
 }
@@ -245,6 +252,7 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
   return recording(store, async (tx, log) => {
     const runs = await tx.query<OpenRun>(
       `select id, namespace, definition_hash, inputs, attempt, ending, parent_task_id is not null as is_child, compensated,
+         limit_keys is not null as is_limited,
          xmin::text as row_version
        from run where id = any($1::uuid[]) and finished_at is null
        order by id for update`,
@@ -366,7 +374,8 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
     const fact: Fact = { type: `run.${status}` };
     if (error) fact.error = error;
     log.add({ runId: run.id, namespace: run.namespace }, fact);
-    if (run.is_child) log.needsUpkeep({ runId: run.id, namespace: run.namespace });
+    // It tells the run that waits for it, or makes room for another.
+    if (run.is_child || run.is_limited) log.needsUpkeep({ runId: run.id, namespace: run.namespace });
   }
 }
 
@@ -601,9 +610,11 @@ async function prune(store: StoreContext): Promise<void> {
     `delete from agent where coalesce(left_at, last_seen_at) < now() - interval '7 days'
      and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,
   );
+  await pruneFlowLimits(store);
   await closeReplans(store);
   await pruneAgentData(store);
   await pruneSharedMemory(store);
   await pruneWorkingState(store);
   await pruneRegistry(store);
+  await pruneTicks(store);
 }

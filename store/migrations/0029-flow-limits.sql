@@ -22,9 +22,9 @@ alter table task
 alter table task
   add constraint limited_has_keys check (not is_limited or limit_keys is not null or status not in ('ready', 'running'));
 drop index task_ready;
-create index task_ready on task (namespace, capability, priority desc, available_at, id)
+create index task_ready on task (namespace, capability, priority desc, coalesce(turn, available_at), id)
   where status = 'ready' and dispatched_at is null and not held and not is_routed and not is_limited;
-create index task_limited on task (namespace, capability, limit_keys, priority desc, available_at, id)
+create index task_limited on task (namespace, capability, limit_keys, priority desc, coalesce(turn, available_at), id)
   where status = 'ready' and is_limited and not held and not is_routed;
 create index task_holding on task (namespace, id) where status = 'running' and is_limited;
 -- Limited tasks whose hint is out.

@@ -27,6 +27,8 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
+  /** Runs with the same key share their turns; default null: it has its own. Of one with a parent, that of the parent holds. */
+  fairKey?: string | null;
   /** What it may use, also of what it grows by; null: everything. */
   allowedCapabilities: AllowedCapabilities;
   /** It is planned anew when a task fails. */
@@ -36,6 +38,8 @@ export interface Submission {
   /** What it may spend. */
   budget?: BudgetSpec;
   idempotency: { key: string; bodyHash: string } | null;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule?: { name: string; tickAt: Date } | null;
 }
 
 /** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
@@ -60,6 +64,8 @@ export interface Run {
   revision: number;
   attempt: number;
   retriedFrom: string | null;
+  /** Shared with other runs, or with the run that began it; null: its own, or that of the run that began it. */
+  fairKey: string | null;
   taskCount: number;
   counts: Partial<Record<TaskStatus, number>>;
   traceparent: string | null;
@@ -71,11 +77,14 @@ export interface Run {
   allowedCapabilities: AllowedCapabilities;
   /** Its own; null: it has none. */
   budget: Budget | null;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule: { name: string; tickAt: Date } | null;
 }
 
 export interface RunFilter extends Page {
   status?: RunStatus | undefined;
   workflow?: string | undefined;
+  schedule?: string | undefined;
   labels?: Record<string, string> | undefined;
 }
 
