@@ -1,4 +1,5 @@
 /** Runs, tasks and attempts: the states they can be in and the facts a decision needs to know about them. */
+import type { BudgetSpec, WrittenAmounts } from "./budget.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
 import type { KeyLimit } from "./flow-limits.ts";
@@ -46,6 +47,10 @@ export interface TaskSpec {
   route?: RouteSpec;
   /** What undoes the task when the run fails or is cancelled. */
   compensate?: { capability: string; input?: Json };
+  /** What it may spend with all that it begins. */
+  budget?: BudgetSpec;
+  /** What an attempt needs of its budgets; absent: what its agent declares. */
+  estimate?: WrittenAmounts;
   /** What it keeps to while an agent runs it, by key. */
   limits?: KeyLimit[];
   retry: RetryPolicy;

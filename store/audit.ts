@@ -139,8 +139,25 @@ export const checks: Check[] = [
     invariant: "I6: what is ready is held exactly while its run is paused",
     sql: `select t.id::text as subject, 'is ' || case when t.held then '' else 'not ' end || 'held in a run that is ' || r.status as detail
           from task t join run r on r.id = t.run_id
-          where t.status = 'ready' and t.held <> (r.status = 'paused')
+          where t.status = 'ready' and t.short_of is null and t.held <> (r.status = 'paused')
             and (r.ending is null or r.status = 'paused')`,
+  },
+  {
+    invariant: "I7: a budget counts what the attempts under it have spent, and what runs has set something aside",
+    sql: `select b.id::text as subject, 'counts ' || b.tokens_spent || ', ' || b.cost_spent || ', ' || b.calls_spent
+            || ', reported were ' || s.tokens || ', ' || s.cost || ', ' || s.calls as detail
+          from budget b left join (
+            select p.id, sum(s.tokens) as tokens, sum(s.cost) as cost, sum(s.calls) as calls
+            from spend s join task t on t.id = s.task_id join budget d on d.id = t.budget_id
+            cross join lateral unnest(d.path) as p(id)
+            group by p.id
+          ) s on s.id = b.id
+          where (b.tokens_spent, b.cost_spent, b.calls_spent)
+            <> (coalesce(s.tokens, 0), coalesce(s.cost, 0), coalesce(s.calls, 0))
+          union all
+          select t.id::text, 'waits for budget ' || t.short_of || ', which is not around it'
+          from task t join budget d on d.id = t.budget_id
+          where t.short_of is not null and t.short_of <> all(d.path)`,
   },
   {
     invariant: "I6: every tick of a schedule is decided when it is due",

@@ -10,6 +10,7 @@ import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
+import { recordSpend, tellsSpend } from "./spend.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { DeliveredMessage, Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
 import {
@@ -23,7 +24,7 @@ import {
 
 export async function report(store: StoreContext, reports: Report[], windows: string): Promise<ReportAnswer[]> {
   if (reports.length === 0) return [];
-  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(hasNoEffects), windows);
+  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(isSimple), windows);
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
   const undecided = reports.filter((_, n) => answers[n] === undefined);
@@ -85,6 +86,7 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
       log,
       completed.map(({ task }) => ({ ...task, status: "completed" as const })),
     );
+    recordSpend(tx, log, accepted);
     return judgement;
   });
   if (delivered.length > 0) store.deliver(delivered);
@@ -186,8 +188,9 @@ async function emitAll(
   return undefined;
 }
 
-function hasNoEffects({ report }: Completion): boolean {
-  return !mayGrow(report) && !report.data;
+/** It settles its task and tells its dependants, and nothing else. */
+function isSimple({ report }: Completion): boolean {
+  return !mayGrow(report) && !report.data && !tellsSpend(report);
 }
 
 function mayGrow({ spawn, emit }: Report): boolean {

@@ -13,6 +13,7 @@ import { type Limits, limitSentence } from "../core/limits.ts";
 import type { RunEnding } from "../core/run.ts";
 import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
+import { tendBudgets } from "./budget-upkeep.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { pruneFlowLimits } from "./flow-limits.ts";
@@ -34,6 +35,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
     cascade: (limit) => cascade(store, limit),
     endRuns: (limit) => forEachRun(store, runsToEnd, limit, endRun),
+    tendBudgets: (limit) => tendBudgets(store, limit),
     finishRuns: (runIds) => finishRuns(store, runIds),
     reap: (limit) => reap(store, limit),
     expire: async (limit) =>
