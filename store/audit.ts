@@ -179,6 +179,38 @@ export const checks: Check[] = [
     sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
           from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,
   },
+  {
+    invariant: "I7: what stands apart is there, for whoever refers to it",
+    sql: `select r.subject, 'refers to ' || encode(r.hash, 'hex') || ', which is ' ||
+            case when b.hash is null then 'gone' else 'not stored' end as detail
+          from (
+            select id::text as subject, unnest(blobs) as hash from task where blobs is not null
+            union all
+            select id::text, unnest(blobs) from run where blobs is not null
+            union all
+            select task_id::text, unnest(blobs) from cached_output where blobs is not null
+            union all
+            select run_id || '/' || path, sha256 from artifact where content is null
+          ) r left join blob b on b.hash = r.hash
+          where b.hash is null or not b.is_stored`,
+  },
+  {
+    invariant: "I7: a row has the blobs of all its holes",
+    sql: `select r.subject, 'lists no blob ' || (hole ->> 1) as detail
+          from (
+            select id::text as subject, refs, blobs from task where refs is not null
+            union all
+            select id::text, refs, blobs from run where refs is not null
+            union all
+            select task_id::text, refs, blobs from cached_output where refs is not null
+          ) r cross join lateral jsonb_each(r.refs) c(name, holes) cross join lateral jsonb_array_elements(c.holes) as h(hole)
+          where not coalesce(r.blobs @> array[decode(hole ->> 1, 'hex')], false)`,
+  },
+  {
+    invariant: "I7: a content is what its hash says",
+    sql: `select encode(hash, 'hex') as subject, 'its content has another hash or size' as detail
+          from blob where content is not null and (sha256(content) <> hash or octet_length(content) <> size)`,
+  },
 ];
 
 export async function audit(sql: Sql): Promise<Violation[]> {
