@@ -36,6 +36,8 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "budget",
+  "estimate",
   "cache",
   "concurrency",
   "rate",

@@ -16,6 +16,9 @@ export interface RunFact {
     | "run.replan_failed"
     | "run.paused"
     | "run.resumed"
+    | "run.budget_exhausted"
+    | "run.budget_changed"
+    | "run.budget_freed"
     | "run.completed"
     | "run.failed"
     | "run.cancelling"
@@ -40,7 +43,9 @@ export interface RunFact {
   rounds?: number;
   /** On `run.patched`: the id of the plan that it carries out. */
   plan?: string;
-  /** On `run.resumed`: of its ready tasks; who wants work may want to look. */
+  /** On `run.budget_exhausted` and `run.budget_changed`: the key of the task whose budget it is; absent: the run's. */
+  task?: string;
+  /** On `run.resumed` and `run.budget_freed`: of its ready tasks; who wants work may want to look. */
   capabilities?: string[];
 }
 

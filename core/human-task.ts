@@ -23,6 +23,8 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "budget",
+  "estimate",
   "cache",
   "concurrency",
   "rate",

@@ -1,6 +1,7 @@
 /** From a checked workflow to the tasks of a run: defaults filled in, durations in milliseconds, in topological order. */
 
 import { compileTemplate } from "./binding.ts";
+import { budgetSpec } from "./budget.ts";
 import type { CacheSpec } from "./cache.ts";
 import { protocolOf } from "./conversation-task.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
@@ -44,7 +45,9 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   if (task.when !== undefined) spec.when = task.when;
   // Of a map its instances are undone.
   if (task.compensate && task.for_each === undefined) spec.compensate = task.compensate;
+  if (task.budget) spec.budget = budgetSpec(task.budget);
   const { input, engine } = work(task, join, defaults);
+  if (task.estimate && !engine) spec.estimate = task.estimate;
   if (input !== undefined) spec.input = input;
   if (engine) spec.engine = engine;
   if (task.cache && !engine) spec.cache = cacheOf(task.cache);
@@ -161,7 +164,7 @@ function workflowSpec({ workflow, detached }: TaskDefinition): EngineSpec {
 }
 
 function mapSpec(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): MapSpec {
-  const { for_each: _, needs: __, when: ___, join: ____, trigger_rule: _____, ...instance } = task;
+  const { for_each: _, needs: __, when: ___, join: ____, trigger_rule: _____, budget: ______, ...instance } = task;
   const isHandled = task.capability !== undefined && task.input === undefined;
   const { key, needs, ...each } = seedTask(isHandled ? { ...instance, input: inputOfItem } : instance, defaults);
   const spec: MapSpec = { kind: "map", each };

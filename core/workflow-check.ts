@@ -56,6 +56,7 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
   return [
     ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
     ...wrongDelays(value),
+    ...(isJsonObject(value) ? wrongBudget(value.budget, "/budget", "The workflow") : []),
     ...wrongRunLimit(value),
     ...wrongFairKey(value),
     ...issues,
@@ -292,6 +293,8 @@ const onlyWith: Record<string, readonly string[]> = {
   prefer: ["capability"],
   sticky: ["capability"],
   agent: ["capability"],
+  budget: ["capability", "loop", "workflow"],
+  estimate: ["capability"],
   rate: ["capability"],
 };
 const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
@@ -330,10 +333,18 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
     ...issues,
     ...wrongLimit(raw, id, at, kind),
     ...wrongWait(raw.wait, invalid),
+    ...wrongBudget(raw.budget, pointerTo(at, "budget"), `Task "${id}"`),
     ...wrongCache(raw, id, at),
     ...wrongHumanTask(raw, id, at),
     ...wrongConversation(raw, id, at),
   ];
+}
+
+/** One that limits nothing is most likely a mistake. */
+function wrongBudget(budget: unknown, pointer: string, owner: string): Issue[] {
+  if (!isJsonObject(budget) || Object.keys(budget).some((key) => key !== "on_exhausted")) return [];
+  const message = `${owner} has a \`budget\` that limits nothing; give it \`tokens\`, \`cost\` or \`calls\`, or remove it.`;
+  return [{ code: "WORKFLOW_INVALID", message, pointer }];
 }
 
 function isWholeExpression(value: unknown): boolean {

@@ -1,6 +1,7 @@
 /** The steps of tasks that run a workflow as a run of its own. */
 import { uuidv7 } from "uuidv7";
 import { forbiddenCapabilities } from "../core/allowed-capabilities.ts";
+import { budgetSpec } from "../core/budget.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
 import { type Failure, failureKinds, SkeinError } from "../core/errors.ts";
@@ -82,7 +83,8 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
       tasks: seedTasks(workflow),
       idempotency: null,
       allowedCapabilities: run.allowedCapabilities,
-      parent: { taskId: task.id, isDetached: spec.isDetached, depth: run.depth + 1 },
+      parent: { taskId: task.id, isDetached: spec.isDetached, depth: run.depth + 1, budget: task.budget },
+      ...(workflow.budget && { budget: budgetSpec(workflow.budget) }),
     },
   ]);
   if (spec.isDetached) return { event: { type: "completed", output: { run_id: runId } } };

@@ -64,7 +64,7 @@ async function iterate(
   const excess = tooMany(run, spec.body.length);
   if (excess) return { event: { type: "doomed", failure: excess } };
   const scope = `${task.key}[${iteration}]/`;
-  const place = { ...run, scope, parentId: task.id, ordinal: iteration, item: row.item };
+  const place = { ...run, scope, parentId: task.id, ordinal: iteration, item: row.item, budget: task.budget };
   await addTasks(tx, log, newRows(spec.body, place));
   run.added += spec.body.length;
   const total = spec.body.length;

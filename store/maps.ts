@@ -55,7 +55,7 @@ export async function addItems(
   if (excess) return { event: { type: "doomed", failure: excess } };
   const rows = items.map(({ item, key }, n): NewTaskRow => {
     const ordinal = tally.total + n;
-    const place = { ...run, scope: task.scope, parentId: task.id, ordinal, item };
+    const place = { ...run, scope: task.scope, parentId: task.id, ordinal, item, budget: task.budget };
     return { ...newRow(spec.each, place, `${task.key}[${ordinal}]`), item_key: key };
   });
   if (spec.maxConcurrency === undefined) await addTasks(tx, log, rows);

@@ -6,6 +6,7 @@ import { agentDataStore } from "./agent-data.ts";
 import { agentStore } from "./agents.ts";
 import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
+import { budgetStore } from "./budgets.ts";
 import { cacheStore } from "./cache.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
@@ -143,6 +144,7 @@ export function storeOver(
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
+    budgets: budgetStore(context),
     flowLimits: flowLimitStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),

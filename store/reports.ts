@@ -13,6 +13,7 @@ import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
+import { recordSpend, tellsSpend } from "./spend.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { DeliveredMessage, Emission, EmissionOutcome, LeaseProof, Report, ReportAnswer } from "./store.ts";
 import {
@@ -27,7 +28,7 @@ import {
 export async function report(store: StoreContext, given: Report[], windows: string): Promise<ReportAnswer[]> {
   if (given.length === 0) return [];
   const reports = await storeLarge(store, given);
-  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(needsNoDecision), windows);
+  const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(isSimple), windows);
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
   const undecided = reports.filter((_, n) => answers[n] === undefined);
@@ -112,6 +113,7 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
       log,
       completed.map(({ task }) => ({ ...task, status: "completed" as const })),
     );
+    recordSpend(tx, log, accepted);
     return judgement;
   });
   if (delivered.length > 0) store.deliver(delivered);
@@ -213,8 +215,9 @@ async function emitAll(
   return undefined;
 }
 
-function needsNoDecision({ report }: Completion): boolean {
-  return !mayGrow(report) && !report.data && !(report as StoredReport).outputRefs;
+/** It settles its task and tells its dependants, and nothing else. */
+function isSimple({ report }: Completion): boolean {
+  return !mayGrow(report) && !report.data && !tellsSpend(report) && !(report as StoredReport).outputRefs;
 }
 
 function mayGrow({ spawn, emit }: Report): boolean {

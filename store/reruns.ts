@@ -5,6 +5,7 @@ import { keepsParts, type OldRun, type OldTask, tasksToKeep } from "../core/reru
 import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
 import { holdContentsOf } from "./blobs.ts";
+import { copyBudget } from "./budgets.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { copyPolicy } from "./replans.ts";
@@ -34,7 +35,8 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   }
   await insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   copyPolicy(tx, of.runId, runId);
-  const rows = newRows(tasks, { namespace, runId, priority });
+  const budget = await copyBudget(tx, of.runId, runId);
+  const rows = newRows(tasks, { namespace, runId, priority, budget });
   const keys = tasksToKeep(tasks, old, from);
   const kept: Kept[] = rows
     .filter((row) => keys.has(row.key))

@@ -10,6 +10,7 @@ import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } f
 import { runLimits } from "../core/run-admission.ts";
 import { roundsOf } from "./bids.ts";
 import { addRefs, apart, refColumns, wholes } from "./blobs.ts";
+import { budgetsOfRuns, insertBudgets } from "./budgets.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
@@ -18,6 +19,8 @@ import { decodeCursor, firstUuid, isCalled, lastUuid, pageFrom, pageLimit, uuidS
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
+  Budget,
+  BudgetRef,
   Page,
   PageOf,
   Repeat,
@@ -125,8 +128,17 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   );
   await insertRunRows(tx, submissions);
   insertPolicies(tx, submissions);
+  insertBudgets(
+    tx,
+    submissions.flatMap(({ runId, budget, parent }) => {
+      return budget ? [{ id: runId, runId, parent: parent?.budget?.id, spec: budget }] : [];
+    }),
+  );
   const rowsOf = (some: readonly Submission[]) =>
-    some.flatMap(({ namespace, runId, priority, tasks }) => newRows(tasks, { namespace, runId, priority }));
+    some.flatMap((submission) => {
+      const { namespace, runId, priority, tasks } = submission;
+      return newRows(tasks, { namespace, runId, priority, budget: budgetOf(submission) });
+    });
   const queued = submissions.filter(awaitsStart);
   for (const { runId, namespace, tasks, schedule } of submissions) {
     const tick = schedule && { schedule: schedule.name, tick: schedule.tickAt.toISOString() };
@@ -134,6 +146,12 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   }
   await addTasks(tx, log, rowsOf(submissions.filter((one) => !awaitsStart(one))), rowsOf(queued));
   for (const { runId, namespace } of queued) log.needsUpkeep({ runId, namespace });
+}
+
+/** What its tasks spend counts for: its own budget, or that of the task that it is the work of. */
+function budgetOf({ runId, budget, parent }: Submission): BudgetRef | undefined {
+  if (budget) return { id: runId, root: parent?.budget?.root ?? runId };
+  return parent?.budget ?? undefined;
 }
 
 /**
@@ -159,19 +177,20 @@ export async function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, status, started_at)
+       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, budget_id, status,
+       started_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
        allowed_capabilities, case when parent_task_id is null then fair_key else (${ofParent("p.fair_key")}) end,
        case when parent_task_id is null then fair_id else (${ofParent("coalesce(p.fair_id, p.id)")}) end,
-       limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, case when awaits_start then 'pending' else 'running' end,
+       limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, budget_id, case when awaits_start then 'pending' else 'running' end,
        case when awaits_start then null else clock_timestamp() end
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
        allowed_capabilities text[], fair_key text, fair_id uuid, limits json, limit_keys text[],
-       on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz)`,
+       on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz, budget_id uuid)`,
     [
       JSON.stringify(
         submissions.map((s, n) => ({
@@ -193,6 +212,7 @@ export async function insertRunRows(
           attempt: s.attempt,
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
+          budget_id: budgetOf(s)?.id,
           schedule: s.schedule?.name,
           tick_at: s.schedule?.tickAt,
           awaits_start: awaitsStart(s),
@@ -247,13 +267,14 @@ interface RunRow {
   finished_at: Date | null;
   deadline_at: Date | null;
   allowed_capabilities: string[] | null;
+  budget_id: string | null;
   schedule: string | null;
   tick_at: Date | null;
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.refs,
   r.error, r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent,
-  r.created_at, r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at,
+  r.created_at, r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at, r.budget_id,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
 
@@ -262,7 +283,7 @@ async function findRuns(db: Queryable, namespace: string, runIds: string[]): Pro
     `select ${runColumns} from run r where (r.namespace = $1) is not false and r.id = any($2::uuid[])`,
     [namespace, runIds],
   );
-  return (await filledRuns(db, rows)).map(toRun);
+  return withBudgets(db, rows);
 }
 
 async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Promise<PageOf<Run>> {
@@ -288,10 +309,16 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
       filter.schedule ?? null,
     ],
   );
-  return pageFrom(await filledRuns(db, rows), limit, (row) => row.id, toRun);
+  const runs = await withBudgets(db, rows);
+  return pageFrom(
+    runs,
+    limit,
+    (run) => run.id,
+    (run) => run,
+  );
 }
 
-async function filledRuns(db: Queryable, rows: RunRow[]): Promise<RunRow[]> {
+async function filledRuns(db: Queryable, rows: readonly RunRow[]): Promise<RunRow[]> {
   const payloads = rows.flatMap(({ inputs, outputs, refs }) => [
     { value: inputs, refs: refs?.inputs },
     { value: outputs, refs: refs?.outputs },
@@ -300,7 +327,16 @@ async function filledRuns(db: Queryable, rows: RunRow[]): Promise<RunRow[]> {
   return rows.map((row, n) => ({ ...row, inputs: filled[2 * n] as JsonObject, outputs: filled[2 * n + 1]! }));
 }
 
-function toRun(row: RunRow): Run {
+/** Asks for budgets only where runs have one. */
+async function withBudgets(db: Queryable, rows: readonly RunRow[]): Promise<Run[]> {
+  const budgets = await budgetsOfRuns(
+    db,
+    rows.filter((row) => row.budget_id === row.id).map((row) => row.id),
+  );
+  return (await filledRuns(db, rows)).map((row) => toRun(row, budgets.get(row.id) ?? null));
+}
+
+function toRun(row: RunRow, budget: Budget | null): Run {
   return {
     id: row.id,
     namespace: row.namespace,
@@ -327,6 +363,7 @@ function toRun(row: RunRow): Run {
     finishedAt: row.finished_at,
     deadlineAt: row.deadline_at,
     allowedCapabilities: row.allowed_capabilities,
+    budget,
     schedule: row.schedule === null ? null : { name: row.schedule, tickAt: row.tick_at! },
   };
 }

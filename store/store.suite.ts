@@ -5,6 +5,7 @@ import { agentCases } from "./suite/agents.ts";
 import { artifactCases } from "./suite/artifacts.ts";
 import { auditCases } from "./suite/audit.ts";
 import { bidCases } from "./suite/bids.ts";
+import { budgetCases } from "./suite/budgets.ts";
 import { cacheCases } from "./suite/cache.ts";
 import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
@@ -66,6 +67,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a join": joinCases,
   "a task that the engine does itself": engineCases,
   pause: pauseCases,
+  budgets: budgetCases,
   "a patch of the graph": patchCases,
   "planning anew": replanCases,
   "a conversation": conversationCases,

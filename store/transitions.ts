@@ -1,5 +1,6 @@
 /** Loads what core decides about, and applies what it decided: whole transitions, many at a time, each behind its guard. */
 import { type Activation, prepareActivation } from "../core/activation.ts";
+import type { Amounts } from "../core/budget.ts";
 import type { ExpressionContext } from "../core/expression.ts";
 import { decideJoin, defaultJoin, type JoinVerdict } from "../core/join.ts";
 import { needsOf } from "../core/join-expression.ts";
@@ -14,6 +15,7 @@ import { addRefs, apart, evaluating, refColumns, wholes } from "./blobs.ts";
 import { askCache, markCached } from "./cache.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
+import type { BudgetRef } from "./store.ts";
 import { withTurns } from "./turns.ts";
 
 /** A task as loaded for a decision: what core sees, and what the store needs beside it. */
@@ -28,6 +30,10 @@ export interface LoadedTask extends TaskState {
   everBeat: boolean;
   timeoutMs: number;
   timedOut: boolean;
+  /** What it spends counts for this one; null: for none. */
+  budget: BudgetRef | null;
+  /** What its running attempt has set aside of it. */
+  reserved: Amounts | null;
 }
 
 interface TaskRow {
@@ -51,6 +57,8 @@ interface TaskRow {
   ever_beat: boolean;
   timeout_ms: number;
   timed_out: boolean;
+  budget: BudgetRef | null;
+  reserved: Amounts | null;
 }
 
 /** Specs are stored without what is default, since most tasks are. */
@@ -64,7 +72,10 @@ const taskColumns = `t.id, t.run_id, t.namespace, t.key, t.capability, t.status,
   t.lost_claims, t.agent_id, t.spec, to_json(t.dependants) as dependants, t.parent_id, t.scope, t.lease_token, t.timeout_ms,
   coalesce(t.lease_expires_at < clock_timestamp(), false) as lease_expired,
   t.heartbeat_at is not null as ever_beat,
-  coalesce(t.started_at + t.timeout_ms * interval '1 millisecond' < clock_timestamp(), false) as timed_out`;
+  coalesce(t.started_at + t.timeout_ms * interval '1 millisecond' < clock_timestamp(), false) as timed_out,
+  case when t.budget_id is not null then json_build_object('id', t.budget_id, 'root', t.budget_root) end as budget,
+  case when t.budget_id is not null and t.calls_reserved is not null then json_build_object(
+    'tokens', coalesce(t.tokens_reserved, 0), 'cost', coalesce(t.cost_reserved, 0), 'calls', t.calls_reserved) end as reserved`;
 
 /** Locks the tasks in id order and reads them as they now are. */
 export async function lockTasks(tx: Queryable, ids: string[]): Promise<LoadedTask[]> {
@@ -106,6 +117,8 @@ function loadedTask(row: TaskRow): LoadedTask {
     everBeat: row.ever_beat,
     timeoutMs: row.timeout_ms,
     timedOut: row.timed_out,
+    budget: row.budget,
+    reserved: row.reserved,
   };
 }
 
@@ -174,6 +187,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     `update task t
      set status = u.status,
          held = u.status = 'ready' and (select r.status = 'paused' from run r where r.id = t.run_id),
+         short_of = null,
          failures = u.failures,
          lost_leases = u.lost_leases,
          lost_claims = u.lost_claims,

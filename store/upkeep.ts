@@ -16,6 +16,7 @@ import type { RunEnding } from "../core/run.ts";
 import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { addRefs, apart, collectBlobs, evaluating, refColumns } from "./blobs.ts";
+import { tendBudgets } from "./budget-upkeep.ts";
 import { pruneCache } from "./cache.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
@@ -38,6 +39,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
   return {
     cascade: (limit) => cascade(store, limit),
     endRuns: (limit) => forEachRun(store, runsToEnd, limit, endRun),
+    tendBudgets: (limit) => tendBudgets(store, limit),
     finishRuns: (runIds) => finishRuns(store, runIds),
     reap: (limit) => reap(store, limit),
     expire: async (limit) =>
