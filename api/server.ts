@@ -13,6 +13,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
+import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
@@ -97,6 +98,7 @@ const v1Routes = [
   graphPatchRoutes,
   planRoutes,
   scheduleRoutes,
+  deadLetterRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,

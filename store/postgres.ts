@@ -7,6 +7,7 @@ import { agentStore } from "./agents.ts";
 import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
 import { conversationStore } from "./conversations.ts";
+import { deadLetterStore } from "./dead-letters.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
 import { keyStore } from "./keys.ts";
@@ -137,6 +138,7 @@ export function storeOver(
     plans: planStore(context),
     replans: replanStore(context),
     schedules: scheduleStore(context),
+    deadLetters: deadLetterStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

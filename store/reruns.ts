@@ -4,6 +4,7 @@ import { SkeinError } from "../core/errors.ts";
 import { keepsParts, type OldRun, type OldTask, tasksToKeep } from "../core/rerun.ts";
 import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
+import { redriveLetters } from "./dead-letters.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { copyPolicy } from "./replans.ts";
@@ -33,6 +34,7 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   }
   insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   copyPolicy(tx, of.runId, runId);
+  if (kind === "retry") redriveLetters(tx, { of: of.runId, in: runId });
   const rows = newRows(tasks, { namespace, runId, priority });
   const keys = tasksToKeep(tasks, old, from);
   const kept: Kept[] = rows

@@ -7,6 +7,7 @@ import type { AgentDataStore, DeliveredMessage } from "./port/agent-data.ts";
 import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
 import type { ConversationStore } from "./port/conversations.ts";
+import type { DeadLetterStore } from "./port/dead-letters.ts";
 import type { EventStore } from "./port/events.ts";
 import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
@@ -24,6 +25,7 @@ export type * from "./port/agent-data.ts";
 export type * from "./port/agents.ts";
 export type * from "./port/artifacts.ts";
 export type * from "./port/conversations.ts";
+export type * from "./port/dead-letters.ts";
 export type * from "./port/events.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
@@ -53,6 +55,7 @@ export interface Store {
   plans: PlanStore;
   replans: ReplanStore;
   schedules: ScheduleStore;
+  deadLetters: DeadLetterStore;
   events: EventStore;
   /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
