@@ -73,6 +73,7 @@ export function runBody(run: Run): RunBody {
     error: run.error,
     labels: run.labels,
     priority: run.priority,
+    fair_key: run.fairKey,
     revision: run.revision,
     attempt: run.attempt,
     retried_from: run.retriedFrom,
@@ -381,7 +382,7 @@ export function agentStateBody(state: AgentState): AgentStateBody {
   };
 }
 
-export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
+export function memoryEntryBody(entry: MemoryEntry & { similarity?: number }): MemoryEntryBody {
   return {
     id: entry.id,
     type: entry.type,
@@ -389,6 +390,7 @@ export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
     created_at: time(entry.createdAt),
     expires_at: time(entry.expiresAt),
     writer: writerBody(entry.writer),
+    ...(entry.similarity !== undefined && { similarity: entry.similarity }),
   };
 }
 

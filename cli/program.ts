@@ -595,6 +595,7 @@ function addAgents(program: Command, does: Does): void {
     .command("memory <agent>")
     .description("what an agent remembers, the newest first")
     .option("--type <type>", "entries of this type, such as observation")
+    .option("--similar-to <text>", "entries that mean something like this, the closest first; needs a model")
     .option("--search <words>", "entries with such words, as in a web search: 'geese \"grey goose\" -duck'")
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
     .action(does(async () => (await data()).agentMemory));

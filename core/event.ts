@@ -6,6 +6,7 @@ import type { TerminalTaskStatus } from "./run.ts";
 export interface RunFact {
   type:
     | "run.submitted"
+    | "run.started"
     | "run.signalled"
     | "run.grown"
     | "run.compensating"

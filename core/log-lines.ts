@@ -20,6 +20,7 @@ export function logLines(event: LoggedEvent): LogLineBody[] {
 
 const runSteps = {
   "run.submitted": "submit",
+  "run.started": "start",
   "run.cancelling": "cancel",
   "run.signalled": "signal",
   "run.grown": "grow",

@@ -20,6 +20,9 @@ const facts: TaskFacts = {
   childRun: null,
   heldBy: null,
   routing: null,
+  limit: null,
+  runLimit: null,
+  queue: null,
   wakeAt: null,
   availableAt: NOW,
   deadlineAt: null,
@@ -133,6 +136,24 @@ const cases: [string, Partial<TaskFacts>, string, RegExp][] = [
   ["a join", { status: "skipped", reason: "need_not_completed", needs }, "settled", /b \(running\)/],
   ["a cancel", { status: "cancelled", reason: "run_cancelled" }, "settled", /run_cancelled/],
 ];
+
+const queue = { priority: 3, ahead: 12, isMore: false, fairKey: null, sharers: 5 };
+const inLine: [string, Partial<TaskFacts>, RegExp | undefined][] = [
+  ["others", { queue }, /^12 tasks of http.request come before it\. Its run gets one start in 5, .* at priority 3\.$/],
+  ["one other", { queue: { ...queue, ahead: 1 } }, /^1 task of http.request comes before it\./],
+  ["very many", { queue: { ...queue, ahead: 1000, isMore: true } }, /^More than 1000 tasks/],
+  ["those of its own run", { queue: { ...queue, sharers: 1 } }, /Its run shares with nobody at priority 3\.$/],
+  ["its key", { queue: { ...queue, fairKey: "acme" } }, /Its fair_key, acme, gets one start in 5/],
+  ["others for a slot", { queue, offers: { agents: 1, slots: 2, running: 2 } }, /12 tasks/],
+  ["nobody", { queue: { ...queue, ahead: 0 } }, undefined],
+  ["nobody, since it is paused", { queue, run: { status: "paused", pausedBy: "ann", isEnding: false } }, undefined],
+];
+
+it.each(inLine)("says what it waits behind: %s", (_, part, words) => {
+  const [, second] = explain({ ...facts, ...part });
+  if (!words) expect(second).toBeUndefined();
+  else expect(second).toMatchObject({ code: "queued", message: expect.stringMatching(words) });
+});
 
 it.each(cases)("explains a task by %s", (_, part, code, words) => {
   const [reason] = explain({ ...facts, ...part });

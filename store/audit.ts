@@ -1,4 +1,5 @@
 /** The invariants I1–I6 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
+import { isWaiting } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import type { Sql } from "./sql.ts";
 import type { Violation } from "./store.ts";
@@ -79,11 +80,18 @@ export const checks: Check[] = [
     invariant: "I6: every ready task is dispatched until it is claimed",
     sql: `select t.id::text as subject, 'has been ready for ' || t.capability || ' since ' || t.available_at as detail
           from task t
-          where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at < now() - ${GRACE} and exists (
+          where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed
+            and not t.is_limited and t.available_at < now() - ${GRACE} and exists (
             select 1 from agent a
             where a.namespace = t.namespace and a.capabilities @> array[t.capability]
               and ${isLive}
               and a.slots > (select count(*) from task h where h.status = 'running' and h.agent_id = a.id))`,
+  },
+  {
+    invariant: "I6: a retry whose delay is over has its turn",
+    sql: `select t.id::text as subject, 'could have been tried again since ' || t.available_at as detail
+          from task t
+          where ${isWaiting("t")} and t.turn is null and t.attempt > 0 and t.available_at < now() - ${GRACE}`,
   },
   {
     invariant: "I6: what is ready is held exactly while its run is paused",

@@ -10,6 +10,7 @@ import { conversationStore } from "./conversations.ts";
 import { deadLetterStore } from "./dead-letters.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
+import { flowLimitStore } from "./flow-limits.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
@@ -134,6 +135,7 @@ export function storeOver(
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
+    flowLimits: flowLimitStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),

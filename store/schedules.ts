@@ -6,9 +6,11 @@ import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { type Failure, SkeinError } from "../core/errors.ts";
+import { fairKeyOf } from "../core/fair-key.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { ScheduleBody } from "../core/protocol/schedules.ts";
 import { nameIn, workflowIn } from "../core/reference.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { ticksBetween } from "../core/schedule/calendar.ts";
 import {
   type DecidedTick as Decided,
@@ -393,15 +395,18 @@ function startOf(row: Row, found: StoredWorkflow | undefined, tickAt: Date): Sta
     const schema = workflow.inputs && compileSchema(workflow.inputs);
     const [flaw] = schema ? validate(schema, inputs, "RUN_INPUTS_INVALID", "/inputs") : [];
     if (flaw) throw new SkeinError(flaw.code, `The inputs do not fit ${nameIn(spec.workflow)}: ${flaw.message}`);
+    const runId = uuidv7();
+    runLimits(workflow, inputs, runId);
     const submission: Submission = {
       namespace,
-      runId: uuidv7(),
+      runId,
       workflow,
       hash: found.hash,
       version: found.version,
       inputs,
       labels: { ...workflow.labels, ...spec.labels },
       priority: spec.priority,
+      fairKey: fairKeyOf(workflow, inputs, { id: runId, attempt: 1 }),
       traceparent: null,
       deadlineMs: optionalDuration(workflow.deadline),
       tasks: seedTasks(workflow),

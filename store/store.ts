@@ -9,6 +9,7 @@ import type { ArtifactStore } from "./port/artifacts.ts";
 import type { ConversationStore } from "./port/conversations.ts";
 import type { DeadLetterStore } from "./port/dead-letters.ts";
 import type { EventStore } from "./port/events.ts";
+import type { FlowLimitStore } from "./port/flow-limits.ts";
 import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
@@ -27,6 +28,7 @@ export type * from "./port/artifacts.ts";
 export type * from "./port/conversations.ts";
 export type * from "./port/dead-letters.ts";
 export type * from "./port/events.ts";
+export type * from "./port/flow-limits.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
 export type * from "./port/pages.ts";
@@ -51,6 +53,7 @@ export interface Store {
   sharedMemory: SharedMemoryStore;
   working: WorkingStateStore;
   keys: KeyStore;
+  flowLimits: FlowLimitStore;
   conversations: ConversationStore;
   plans: PlanStore;
   replans: ReplanStore;
@@ -84,6 +87,8 @@ export interface CommittedFacts {
   wakesInMs?: number;
   /** Marked as dispatched along with what made them ready (`leases.dispatchAtOnce`): their hints are to be published. */
   dispatched?: DispatchedTask[];
+  /** A claim by hints took what no hint was out for, and left another task without one: dispatch. */
+  hasUnpublished?: boolean;
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
 /** A scope of shared memory has another revision, or the registry another event. */

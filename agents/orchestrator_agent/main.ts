@@ -24,6 +24,7 @@ import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import { agentQueue, capabilityQueue, type Transport } from "../../transport/transport.ts";
 import { version } from "../../version.ts";
 import { stopOnSignals } from "../stop-on-signals.ts";
+import { embedderAt } from "./embeddings.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
@@ -104,6 +105,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     context: {
       ...planning,
       memory,
+      embedder: config.embeddings && embedderAt(config.embeddings),
       wakeups,
       streams: createStreams(config.maxStreams),
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },

@@ -46,6 +46,7 @@ const everyMs = {
   sweep: 5_000,
   schedules: 5_000,
   reap: 1_000,
+  place: 1_000,
   expire: 1_000,
   unanswered: 1_000,
   presence: 1_000,
@@ -57,6 +58,7 @@ const everyMs = {
 /** Rows moved in one transaction of a cascade or an ending. */
 const UPKEEP_BATCH = 1_000;
 const EXPIRE_BATCH = 500;
+const PLACE_BATCH = 500;
 /** Each in a transaction of its own. */
 const CONVERSATIONS_PER_TICK = 50;
 const UNANSWERED_BATCH = 200;
@@ -81,8 +83,17 @@ export async function startOrchestrator({
   const { leases, agents } = store;
   const router = createRouter({ leases, transport, logger });
   const route = loop("route", router.route);
-  const dispatcher = transport && createDispatcher({ leases, agents, transport, logger, wakeRouter: route.wake });
-  const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
+  const dispatcher =
+    transport &&
+    createDispatcher({
+      leases,
+      agents,
+      transport,
+      logger,
+      wakeRouter: route.wake,
+      wake: () => dispatch?.wake(),
+    });
+  const dispatch: Loop | undefined = dispatcher && loop("dispatch", dispatcher.dispatch);
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
     const told = await upkeep.cascade(UPKEEP_BATCH);
@@ -119,6 +130,7 @@ export async function startOrchestrator({
       return false;
     }),
     loop("reap", createReaper(upkeep)),
+    loop("place", async () => (await upkeep.placeReturned(PLACE_BATCH)) >= PLACE_BATCH),
     loop("expire", async () => (await upkeep.expire(EXPIRE_BATCH)) >= EXPIRE_BATCH),
     loop("unanswered", async () => (await upkeep.tellUnanswered(UNANSWERED_BATCH)) >= UNANSWERED_BATCH),
     loop("presence", async () => (await agents.watchPresence(PRESENCE_BATCH)) > 0),
@@ -139,6 +151,7 @@ export async function startOrchestrator({
 
   let lookingForSlot: NodeJS.Timeout | undefined;
   function afterAttempt(): void {
+    if (dispatcher?.isBlocked()) dispatch?.wake();
     const pauseMs = lookingForSlot ? undefined : router.pauseMs();
     // Longer pauses end when the loop looks anyway.
     if (pauseMs === undefined || pauseMs >= everyMs.route) return;
@@ -158,7 +171,8 @@ export async function startOrchestrator({
     if (dispatched.length > 0) dispatcher?.publish(dispatched);
     const published = new Set(dispatched.map(({ taskId }) => taskId));
     announcer?.announce(committed);
-    for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs } of committed) {
+    for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs, hasUnpublished } of committed) {
+      if (hasUnpublished) dispatch?.wake();
       if (mayBeFinished) {
         maybeFinished.add(runId);
         finish.wake();

@@ -52,6 +52,10 @@ export const run = z
     paused_by: z.string().nullable().meta({ description: "Who paused it, while it is paused" }),
     labels,
     priority: z.number().int(),
+    fair_key: z
+      .string()
+      .nullable()
+      .meta({ description: "Runs with the same key share their turns; null: it has its own" }),
     revision: z.number().int(),
     attempt: z.number().int().meta({ description: "Its place in the chain of retries and forks, from 1" }),
     retried_from: uuid.nullable().meta({ description: "The run that it retries, or is a fork of" }),

@@ -25,6 +25,8 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
+  /** Runs with the same key share their turns; default null: it has its own. Of one with a parent, that of the parent holds. */
+  fairKey?: string | null;
   /** What it may use, also of what it grows by; null: everything. */
   allowedCapabilities: AllowedCapabilities;
   /** It is planned anew when a task fails. */
@@ -58,6 +60,8 @@ export interface Run {
   revision: number;
   attempt: number;
   retriedFrom: string | null;
+  /** Shared with other runs, or with the run that began it; null: its own, or that of the run that began it. */
+  fairKey: string | null;
   taskCount: number;
   counts: Partial<Record<TaskStatus, number>>;
   traceparent: string | null;

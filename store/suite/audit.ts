@@ -71,6 +71,13 @@ const damages: Damage[] = [
     sql: "update task set available_at = now() - interval '1 hour' where run_id = $1 and key = 'c'",
   },
   {
+    finds: "a retry that has been given no turn",
+    invariant: /^I6: a retry/,
+    // Of a capability that nobody offers, so that nothing else is amiss.
+    sql: `update task set attempt = 1, turn = null, capability = 'nobody', available_at = now() - interval '1 hour'
+      where run_id = $1 and key = 'c'`,
+  },
+  {
     finds: "a held task whose run is not paused",
     invariant: /^I6: what is ready is held/,
     sql: "update task set held = true where run_id = $1 and key = 'c'",

@@ -78,7 +78,15 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("task_ask_user", { ...waiting, task: "yes" });
   await call("task_approve", { ...waiting, task: "yes", comment: "fine" });
   await call("task_reject", { ...waiting, task: "no", comment: "not this" });
-  await call("run_cancel", await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] }));
+
+  // One that keeps files, is cancelled, and run again in two ways.
+  const endless = await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] });
+  await call("artifact_write", { ...endless, path: "notes.md", text: "# Geese" });
+  await call("artifact_list", endless);
+  await call("artifact_read", { ...endless, path: "notes.md" });
+  await call("run_cancel", endless);
+  const again = await call<{ id: string }>("run_retry", endless, "legacy");
+  await call("run_fork", { run_id: again.id, edits: { wait: { wait: { for: "10ms" } } } });
 
   // A plan that is accepted, and one that is not.
   const goal = { have: { text: { type: "mcp.text" } }, want: { loud: "mcp.loud" } };
