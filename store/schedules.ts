@@ -345,15 +345,17 @@ function fireOne(store: StoreContext, namespace: string, name: string, now: Date
     );
     if (!row) return [];
     // After the row, so that what its last holder has written is seen.
-    const open = await tx.query<{ id: string }>(
-      "select id from run where namespace = $1 and schedule = $2 and finished_at is null order by id",
-      [namespace, name],
-    );
-    const waiting = await tx.query<{ tick_at: Date; is_backfill: boolean }>(
-      `select tick_at, is_backfill from schedule_tick
-       where namespace = $1 and schedule = $2 and outcome = 'queued' order by is_backfill, tick_at limit $3`,
-      [namespace, name, MAX_RELEASED],
-    );
+    const [open, waiting] = await Promise.all([
+      tx.query<{ id: string }>(
+        "select id from run where namespace = $1 and schedule = $2 and finished_at is null order by id",
+        [namespace, name],
+      ),
+      tx.query<{ tick_at: Date; is_backfill: boolean }>(
+        `select tick_at, is_backfill from schedule_tick
+         where namespace = $1 and schedule = $2 and outcome = 'queued' order by is_backfill, tick_at limit $3`,
+        [namespace, name, MAX_RELEASED],
+      ),
+    ]);
     const decision = decideTicks(termsOf(row), {
       next: row.next_tick_at?.getTime() ?? null,
       now: row.now.getTime(),
