@@ -12,9 +12,12 @@ import { agentDataRoutes } from "./routes/agent-data.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
+import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -93,6 +96,7 @@ const v1Routes = [
   workflowRoutes,
   runRoutes,
   rerunRoutes,
+  budgetRoutes,
   savedRunRoutes,
   signalRoutes,
   graphPatchRoutes,
@@ -103,6 +107,7 @@ const v1Routes = [
   pictureRoutes,
   eventRoutes,
   artifactRoutes,
+  cacheRoutes,
   taskRoutes,
   agentRoutes,
   agentDataRoutes,
@@ -111,6 +116,7 @@ const v1Routes = [
   registryRoutes,
   bidRoutes,
   keyRoutes,
+  flowLimitRoutes,
 ];
 
 /**

@@ -40,6 +40,7 @@ import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
 import { planGet } from "./tools/plan-get.ts";
+import { runBudget, runBudgetChange, spendList } from "./tools/run-budget.ts";
 import { runCancel } from "./tools/run-cancel.ts";
 import { runGet } from "./tools/run-get.ts";
 import { runGraph } from "./tools/run-graph.ts";
@@ -80,6 +81,9 @@ const tools = [
   runGraph,
   runLogs,
   runSignal,
+  runBudget,
+  runBudgetChange,
+  spendList,
   runPause,
   runResume,
   runCancel,

@@ -4,6 +4,7 @@
  */
 import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
+import { budgetSpec } from "../core/budget.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { type Failure, SkeinError } from "../core/errors.ts";
 import { fairKeyOf } from "../core/fair-key.ts";
@@ -415,6 +416,7 @@ function startOf(row: Row, found: StoredWorkflow | undefined, tickAt: Date): Sta
       allowedCapabilities: row.allowed_capabilities,
       idempotency: null,
       schedule: { name, tickAt },
+      ...(workflow.budget && { budget: budgetSpec(workflow.budget) }),
     };
     return { submission };
   } catch (error) {
