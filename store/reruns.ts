@@ -6,6 +6,7 @@ import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
 import { holdContentsOf } from "./blobs.ts";
 import { copyBudget } from "./budgets.ts";
+import { redriveLetters } from "./dead-letters.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { copyPolicy } from "./replans.ts";
@@ -35,6 +36,7 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   }
   await insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   copyPolicy(tx, of.runId, runId);
+  if (kind === "retry") redriveLetters(tx, { of: of.runId, in: runId });
   const budget = await copyBudget(tx, of.runId, runId);
   const rows = newRows(tasks, { namespace, runId, priority, budget });
   const keys = tasksToKeep(tasks, old, from);

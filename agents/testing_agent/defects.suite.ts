@@ -177,6 +177,7 @@ export const defects: readonly SeededDefect[] = [
         "replanned-goal",
         "retried-run",
         "cached-task",
+        "dead-letter",
         "own-executor",
         "cancel-running",
         "conversation-task",
@@ -191,7 +192,7 @@ export const defects: readonly SeededDefect[] = [
     noticedBy: ["idempotent-submit"],
   },
   {
-    what: "goes on with runs that are paused",
+    what: "goes on with runs and schedules that are paused",
     request: (passing) => {
       if (!isTo(passing, "POST", /\/pause$/)) return undefined;
       passing.method = "GET";
@@ -199,7 +200,12 @@ export const defects: readonly SeededDefect[] = [
       passing.body = "";
       return undefined;
     },
-    noticedBy: ["paused-run"],
+    noticedBy: ["paused-run", "schedule"],
+  },
+  {
+    what: "forgets what has failed",
+    answer: (text, { path }) => (path.startsWith("/v1/dead-letters?") ? '{"data":[],"next_cursor":null}' : text),
+    noticedBy: ["dead-letter"],
   },
   {
     what: "finds everything, whatever is searched for",
