@@ -46,6 +46,20 @@ export function createMetrics(store: Store): Metrics {
       for (const { namespace, capability, slots } of offers) this.set({ namespace, capability }, slots);
     },
   });
+  for (const [name, help, of] of [
+    ["skein_table_bytes", "Size of a table of the database with its indexes and large values", "bytes"],
+    ["skein_table_rows", "Rows of a table, as the database estimates them", "rows"],
+  ] as const) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["table"],
+      registers: [registry],
+      async collect() {
+        for (const table of await store.storage.tables().catch(() => [])) this.set({ table: table.name }, table[of]);
+      },
+    });
+  }
   return {
     count: (committed) => {
       const counts = new Map<string, number>();

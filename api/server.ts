@@ -12,6 +12,7 @@ import { agentDataRoutes } from "./routes/agent-data.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
+import { bulkRunRoutes } from "./routes/bulk-runs.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
@@ -21,6 +22,7 @@ import { pictureRoutes } from "./routes/pictures.ts";
 import { planRoutes } from "./routes/plans.ts";
 import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
+import { retentionRoutes } from "./routes/retention.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
 import { sharedMemoryRoutes } from "./routes/shared-memory.ts";
@@ -90,6 +92,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
 const v1Routes = [
   workflowRoutes,
   runRoutes,
+  bulkRunRoutes,
   rerunRoutes,
   savedRunRoutes,
   signalRoutes,
@@ -107,6 +110,7 @@ const v1Routes = [
   registryRoutes,
   bidRoutes,
   keyRoutes,
+  retentionRoutes,
 ];
 
 /**

@@ -9,11 +9,13 @@ import { audit } from "./audit.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
+import { historyStore } from "./history.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
+import { recalling } from "./recalling.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
@@ -21,6 +23,7 @@ import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
 import { steeringStore } from "./steering.ts";
+import { storageStore } from "./storage.ts";
 import type { ChangeListener, CommitListener, MessageListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
@@ -116,15 +119,20 @@ export function storeOver(
   };
   let closing: Promise<void> | undefined;
   return {
-    workflows: workflowStore(context),
-    runs: {
-      ...runStore(context),
-      ...steeringStore(context),
-      ...rerunStore(context),
-      ...signalStore(context),
-      ...patchStore(context),
-    },
-    artifacts: artifactStore(context),
+    ...recalling(context, {
+      workflows: workflowStore(context),
+      runs: {
+        ...runStore(context),
+        ...steeringStore(context),
+        ...rerunStore(context),
+        ...signalStore(context),
+        ...patchStore(context),
+      },
+      artifacts: artifactStore(context),
+      events: eventStore(context),
+    }),
+    history: historyStore(context),
+    storage: storageStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),
@@ -135,7 +143,6 @@ export function storeOver(
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),
-    events: eventStore(context),
     audit: () => audit(context),
     retryCounts,
     onCommit: (listener) => {

@@ -9,6 +9,7 @@ import { lockTasks, settle } from "./transitions.ts";
 export function steeringStore(store: StoreContext): SteeringStore {
   return {
     cancel: (namespace, runId, reason, options) => cancel(store, namespace, runId, reason, options),
+    cancelAll: (namespace, runIds, reason, options) => cancelAll(store, namespace, runIds, reason, options),
     cancelGroup: (namespace, runId, group, reason) => cancelGroup(store, namespace, runId, group, reason),
     pause: (namespace, runId, by, reason) => pause(store, namespace, runId, by, reason),
     resume: (namespace, runId, by, reason) => resume(store, namespace, runId, by, reason),
@@ -49,6 +50,25 @@ async function cancel(
     const error = { code: "cancelled", message: reason };
     await beginEnding(tx, log, run, { status: "cancelled", error, ...(compensate && { compensate }) });
     return "cancelling";
+  });
+}
+
+async function cancelAll(
+  store: StoreContext,
+  namespace: string,
+  runIds: readonly string[],
+  reason: string,
+  { compensate = false }: { compensate?: boolean } = {},
+): Promise<string[]> {
+  return recording(store, async (tx, log) => {
+    const held = await tx.query<{ id: string }>(
+      "select id from run where id = any($1::uuid[]) and (namespace = $2) is not false order by id for update",
+      [runIds, namespace],
+    );
+    const error = { code: "cancelled", message: reason };
+    const ending: RunEnding = { status: "cancelled", error, ...(compensate && { compensate }) };
+    const ids = held.map(({ id }) => id);
+    return beginEndings(tx, log, namespace, ids, ending);
   });
 }
 
@@ -219,13 +239,26 @@ async function cancelGroup(
  * cancelled. The caller holds the run exclusively.
  */
 export async function beginEnding(tx: Queryable, log: FactLog, run: RunRef, ending: RunEnding): Promise<void> {
-  const begun = await tx.query(
+  await beginEndings(tx, log, run.namespace, [run.runId], ending);
+}
+
+async function beginEndings(
+  tx: Queryable,
+  log: FactLog,
+  namespace: string,
+  runIds: string[],
+  ending: RunEnding,
+): Promise<string[]> {
+  const begun = await tx.query<{ id: string }>(
     `update run set ending = $2, status = 'running', paused_by = null, paused_with_parent = false
-     where id = $1 and finished_at is null and ending is null
+     where id = any($1::uuid[]) and (finished_at is null) is not false and ending is null
      returning id`,
-    [run.runId, JSON.stringify(ending)],
+    [runIds, JSON.stringify(ending)],
   );
-  if (begun.length === 0) return;
-  log.add(run, { type: "run.cancelling", reason: ending.error?.message ?? "A task has declared the run completed." });
-  log.needsUpkeep(run);
+  for (const { id } of begun) {
+    const run = { runId: id, namespace };
+    log.add(run, { type: "run.cancelling", reason: ending.error?.message ?? "A task has declared the run completed." });
+    log.needsUpkeep(run);
+  }
+  return begun.map(({ id }) => id);
 }

@@ -104,6 +104,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     path: "/v1/conversations",
     body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
   });
+  await own.call({ method: "PUT", path: "/v1/retention", body: { move_after: "1d" } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   await own.call({ ...as, method: "PUT", path: `/v1/memory/plans/${key.body.id}`, body: { value: marker } });
   return {
@@ -135,6 +136,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postWorkflowsValidate: () => definition,
   postRunsRunWorkflow: () => ({ name: "saved" }),
   postRuns: () => ({ definition }),
+  postRunsBulk: () => ({ action: "cancel", filter: {}, dry_run: true }),
+  putRetention: () => ({ move_after: "1d" }),
   postPlans: () => ({ goal: { want: { made: "made" } } }),
   postPlansPlanAccept: () => ({ reason: "test" }),
   postRunsRunCancel: () => ({ reason: "test" }),

@@ -671,6 +671,23 @@ describe("mutations of every request", () => {
       labels: { l: "v" },
       priority: 1,
     }),
+    // It is about no run at all.
+    postRunsBulk: () => ({
+      action: "cancel",
+      filter: {
+        status: ["running"],
+        workflow: "of-nobody",
+        name_contains: "x",
+        labels: { a: "b" },
+        created_after: "2026-01-31T12:00:00Z",
+        finished_before: "2026-01-31T12:00:00Z",
+      },
+      expected: 0,
+      dry_run: false,
+      reason: "x",
+      compensate: false,
+    }),
+    putRetention: () => ({ move_after: "1d", keep: { completed: "30d", failed: "P90D", cancelled: "1d" } }),
     postRunsRunCancel: () => ({ reason: "x" }),
     postPlans: () => ({
       goal: { ...goal, prefer: "cheapest", must_use: ["read"], must_not_use: ["x"], budget: 5, deadline: "1m" },

@@ -1,0 +1,75 @@
+/** Rows of runs as they are read, hot or from history. */
+import type { Failure } from "../core/errors.ts";
+import type { Json, JsonObject } from "../core/json.ts";
+import { isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
+import type { Run } from "./store.ts";
+
+export interface RunRow {
+  id: string;
+  namespace: string;
+  workflow_name: string;
+  workflow_version: number | null;
+  definition_hash: string;
+  status: RunStatus;
+  inputs: JsonObject;
+  outputs: Json;
+  error: Failure | null;
+  ending: Json;
+  paused_by: string | null;
+  labels: Record<string, string>;
+  priority: number;
+  revision: number;
+  attempt: number;
+  retried_from: string | null;
+  task_count: number;
+  counts: Partial<Record<TaskStatus, number>> | null;
+  traceparent: string | null;
+  created_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+  deadline_at: Date | null;
+  allowed_capabilities: string[] | null;
+}
+
+const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
+  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
+  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities`;
+
+/** Of a row `r` of `run`: a number for each status of its tasks. */
+export const taskCounts = `(select json_object_agg(c.status, c.n) from (
+    select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c)`;
+
+/** Of a row `r` of `run`. */
+export const hotRunColumns = `${runColumns}, ${taskCounts} as counts`;
+
+/** Of a row `h` of `run_history`, with its run as `r`. */
+export const historicRunColumns = `${runColumns}, h.counts`;
+
+export function toRun(row: RunRow): Run {
+  return {
+    id: row.id,
+    namespace: row.namespace,
+    workflow: row.workflow_name,
+    version: row.workflow_version,
+    hash: row.definition_hash,
+    status: row.status,
+    inputs: row.inputs,
+    outputs: row.outputs,
+    error: row.error,
+    ending: row.ending !== null && !isTerminalRun(row.status),
+    pausedBy: row.paused_by,
+    labels: row.labels,
+    priority: row.priority,
+    revision: row.revision,
+    attempt: row.attempt,
+    retriedFrom: row.retried_from,
+    taskCount: row.task_count,
+    counts: row.counts ?? {},
+    traceparent: row.traceparent,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    deadlineAt: row.deadline_at,
+    allowedCapabilities: row.allowed_capabilities,
+  };
+}
