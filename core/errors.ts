@@ -141,6 +141,7 @@ export const errorTitles = {
   // Running the system
   CONFIG_INVALID: "The configuration is not valid",
   DATA_DIR_LOCKED: "Another process is using the data directory",
+  SCHEMA_TOO_NEW: "The database is of a newer version",
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",

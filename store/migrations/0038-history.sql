@@ -27,6 +27,8 @@ create table run_history (
   task_count int not null,
   -- Tasks by status.
   counts json,
+  -- The last of its events.
+  last_xid xid8,
   -- Of its parts, as text.
   bytes bigint not null default 0,
   -- The row of `run`.
