@@ -197,6 +197,13 @@ describe("skein run without a server", SLOW, () => {
     expect([one.code, one.stderr, other.code]).toEqual([0, "", 0]);
     const doctor = await invoke(["doctor", "--data-dir", data]);
     expect(doctor).toEqual({ code: 0, stdout: "✔ every invariant holds (I1–I6)\n", stderr: "" });
+    const repair = await invoke(["doctor", "--data-dir", data, "--repair", "--apply"]);
+    expect(repair).toEqual({
+      code: 0,
+      stdout: "✔ every invariant holds, so there is nothing to repair\n",
+      stderr: "",
+    });
+    expect((await invoke(["doctor", "--data-dir", data, "--apply"])).code).toBe(2);
   });
 
   it("cancels the run with Ctrl-C and exits with 1", async () => {

@@ -467,6 +467,8 @@ function addRest(program: Command, does: Does): void {
     .command("doctor")
     .description("audit the invariants in the database (DATABASE_URL, else the embedded one)")
     .option("--data-dir <folder>", "the embedded database there (SKEIN_DATA_DIR, .skein)")
+    .option("--repair", "say what can be healed, and how")
+    .option("--apply", "with --repair: heal it")
     .action(does(async () => (await import("./doctor.ts")).doctor));
   program
     .command("test")

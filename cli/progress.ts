@@ -79,6 +79,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.patched":
     case "run.replanning":
     case "run.compensating":
+    case "run.repaired":
       return;
     case "run.paused":
       progress.status = "paused";

@@ -14,6 +14,7 @@ export interface RunFact {
     | "run.replan_failed"
     | "run.paused"
     | "run.resumed"
+    | "run.repaired"
     | "run.completed"
     | "run.failed"
     | "run.cancelling"

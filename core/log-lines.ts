@@ -29,11 +29,13 @@ const runSteps = {
   "run.replan_failed": "plan",
   "run.paused": "pause",
   "run.resumed": "resume",
+  "run.repaired": "repair",
 } as const;
 
 const levels: Partial<Record<Fact["type"], LogLineBody["level"]>> = {
   "run.failed": "error",
   "run.replan_failed": "warn",
+  "run.repaired": "warn",
 };
 
 function runLine(event: LoggedEvent): LogLineBody {

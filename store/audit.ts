@@ -7,7 +7,14 @@ interface Check {
   invariant: string;
   /** Rows of (subject, detail): each one is a violation. */
   sql: string;
+  /** How it is healed (store/repair.ts), or why nobody but a person should. */
+  repair: Healing | { leave: string };
 }
+
+/** What heals: by the transitions that should have done it. */
+export type Healing = "recount" | "finish" | "hold" | "take back";
+
+const HAPPENED = "it has happened, and what followed from it cannot be undone; report it, with the run's events";
 
 /** How long something may wait for the loops before it counts as forgotten. */
 const GRACE = "interval '2 minutes'";
@@ -15,6 +22,7 @@ const GRACE = "interval '2 minutes'";
 export const checks: Check[] = [
   {
     invariant: "I1: at most one accepted result per task",
+    repair: { leave: HAPPENED },
     sql: `select e.task_id as subject, count(*) || ' results were accepted' as detail
           from (
             select f.fact ->> 'task_id' as task_id
@@ -25,6 +33,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I2: attempts are numbered upwards and never repeat",
+    repair: { leave: HAPPENED },
     sql: `select t.id::text as subject, 'attempt ' || a.attempt || ' is beyond the row''s ' || t.attempt as detail
           from attempt a join task t on t.id = a.task_id
           where a.attempt > t.attempt
@@ -39,6 +48,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I3: what runs has a lease, and what has an expiry runs",
+    repair: { leave: "the row is one that the tables refuse; look at how it came there" },
     sql: `select id::text as subject, 'is ' || status || ' with lease until ' || coalesce(lease_expires_at::text, '-') as detail
           from task
           where (status = 'running' and (lease_token is null or lease_expires_at is null or agent_id is null))
@@ -46,6 +56,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I4: needs_left of a pending task counts the needs that have not settled and told it",
+    repair: "recount",
     sql: `select t.id::text as subject, 'needs_left is ' || t.needs_left || ', counted ' || c.open as detail
           from task t cross join lateral (
             select count(*)::int as open from task n
@@ -56,19 +67,33 @@ export const checks: Check[] = [
   },
   {
     invariant: "I4: no task started before its needs settled",
+    repair: { leave: HAPPENED },
     sql: `select t.id::text as subject, 'started before its need ' || n.key || ' settled' as detail
           from task t join task n on n.id = any(t.needs)
           where t.attempt > 0 and t.spec -> 'join' is null
             and (n.finished_at is null or n.status <> 'completed' or n.finished_at > t.ready_at)`,
   },
   {
-    invariant: "I5: a run is finished exactly when all its tasks are",
+    invariant: "I4: a task whose needs have settled has been decided",
+    repair: "recount",
+    sql: `select id::text as subject, 'is pending though all its needs have settled' as detail
+          from task
+          where status = 'pending' and is_plain and parent_id is null and needs <> '{}' and needs_left = 0`,
+  },
+  {
+    invariant: "I5: a finished run has no open task",
+    repair: {
+      leave: "whether the run ended too early or its tasks too late is for a person to say; cancel or fork it",
+    },
     sql: `select r.id::text as subject, 'is ' || r.status || ' with open tasks' as detail
           from run r
           where r.finished_at is not null and exists (
-            select 1 from task t where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting'))
-          union all
-          select r.id::text, 'is ' || r.status || ' though its last task settled long ago'
+            select 1 from task t where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting'))`,
+  },
+  {
+    invariant: "I5: a run without open tasks is finished",
+    repair: "finish",
+    sql: `select r.id::text as subject, 'is ' || r.status || ' though its last task settled long ago' as detail
           from run r
           where r.finished_at is null and r.created_at < now() - ${GRACE} and not exists (
             select 1 from task t
@@ -77,6 +102,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: every ready task is dispatched until it is claimed",
+    repair: { leave: "an orchestrator hands it out; start one, and see that it reaches the broker" },
     sql: `select t.id::text as subject, 'has been ready for ' || t.capability || ' since ' || t.available_at as detail
           from task t
           where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at < now() - ${GRACE} and exists (
@@ -87,6 +113,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: what is ready is held exactly while its run is paused",
+    repair: "hold",
     sql: `select t.id::text as subject, 'is ' || case when t.held then '' else 'not ' end || 'held in a run that is ' || r.status as detail
           from task t join run r on r.id = t.run_id
           where t.status = 'ready' and t.held <> (r.status = 'paused')
@@ -94,16 +121,30 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: every expired lease is taken back",
+    repair: "take back",
     sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
           from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,
+  },
+  {
+    invariant: "H1: a finished run is in the hot tables or in history, and whole",
+    repair: { leave: "compare the two with a backup from before; what is in history is the run as it ended" },
+    sql: `select h.id::text as subject, 'is in both' as detail from run_history h join run r on r.id = h.id
+          union all
+          select distinct p.run_id::text, 'has parts in history and no run' from run_history_part p
+          where not exists (select 1 from run_history h where h.id = p.run_id)`,
   },
 ];
 
 export async function audit(sql: Sql): Promise<Violation[]> {
-  const violations: Violation[] = [];
-  for (const { invariant, sql: query } of checks) {
+  return (await findViolations(sql)).map(({ repair: _, ...violation }) => violation);
+}
+
+/** With how each is healed. */
+export async function findViolations(sql: Sql): Promise<(Violation & Pick<Check, "repair">)[]> {
+  const violations = [];
+  for (const { invariant, repair, sql: query } of checks) {
     const rows = await sql.query<{ subject: string; detail: string }>(query);
-    violations.push(...rows.map((row) => ({ invariant, subject: row.subject, detail: row.detail })));
+    violations.push(...rows.map(({ subject, detail }) => ({ invariant, subject, detail, repair })));
   }
   return violations;
 }

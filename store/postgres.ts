@@ -16,6 +16,7 @@ import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
 import { recalling } from "./recalling.ts";
+import { repair } from "./repair.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
@@ -144,6 +145,7 @@ export function storeOver(
     plans: planStore(context),
     replans: replanStore(context),
     audit: () => audit(context),
+    repair: (options) => repair(context, options),
     retryCounts,
     onCommit: (listener) => {
       listeners.add(listener);

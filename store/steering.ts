@@ -197,6 +197,16 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
   });
 }
 
+/** Holds what is ready where the run is paused, and frees what is held where it is not. The caller holds the run exclusively. */
+export async function alignHeld(tx: Transaction, run: RunRef, status: RunStatus): Promise<void> {
+  const wrong = await tx.query<{ id: string }>(
+    "select id from task where run_id = $1 and status = 'ready' and held <> $2 order by id",
+    [run.runId, status === "paused"],
+  );
+  const ids = wrong.map(({ id }) => id);
+  await inChunks(ids, (chunk): Promise<unknown[]> => (status === "paused" ? hold(tx, chunk) : free(tx, chunk)));
+}
+
 /** Gives held tasks back to dispatch and claims. `schedule_timeout` begins anew: what was waited before does not count. */
 function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capability: string }[]> {
   return tx.query(

@@ -59,6 +59,11 @@ export interface Store {
   storage: StorageStore;
   /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
+  /**
+   * What the audit finds, and for each whether it can be healed. With `apply` it is, by the transitions that should have done it; the
+   * run's events say so.
+   */
+  repair(options: { apply: boolean }): Promise<Repair[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;
   /** Called after each commit that brought messages. Returns the unsubscriber. */
@@ -100,4 +105,11 @@ export interface Violation {
   invariant: string;
   subject: string;
   detail: string;
+}
+
+export interface Repair extends Violation {
+  /** `left`: nobody but a person should heal it. `unchanged`: it had changed meanwhile. */
+  outcome: "would be healed" | "healed" | "unchanged" | "left";
+  /** What is done, or why nothing is. */
+  action: string;
 }

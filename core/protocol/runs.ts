@@ -352,6 +352,7 @@ export const logLine = z
         "pause",
         "plan",
         "resume",
+        "repair",
         "finish",
       ])
       .meta({ description: "`log` for what a handler wrote" }),
