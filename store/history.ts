@@ -93,6 +93,8 @@ const writeBack = (noun: string) => `
 
 /** A run that was brought back stays at least so long. */
 const RECALLED_STAYS = "interval '1 hour'";
+/** One run may have 100,000 tasks, and all of them go at once. */
+const LONG_STATEMENTS = "set local statement_timeout = '10min'";
 /** Runs looked at for one transaction. */
 const MOVED_AT_ONCE = 200;
 
@@ -147,6 +149,7 @@ async function move(store: StoreContext, tasks: number): Promise<number> {
     chosen.filter((run) => !run.is_expired).map((run) => run.week),
   );
   return store.transaction(async (tx) => {
+    tx.send(LONG_STATEMENTS);
     const held = await tx.query<{ id: string }>(
       "select id from run where id = any($1::uuid[]) and finished_at is not null order by id for update skip locked",
       [chosen.map(({ id }) => id)],
@@ -216,6 +219,7 @@ export async function recall(store: StoreContext, namespace: string, runId: stri
     );
     // Somebody else was faster.
     if (!held) return;
+    tx.send(LONG_STATEMENTS);
     tx.send(
       `insert into run
        select r.* from run_history h

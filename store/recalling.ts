@@ -1,6 +1,7 @@
 /** The doors to what a run consists of: one that lies in history is brought back before it is asked again. */
 import type { StoreContext } from "./facts.ts";
 import { recall } from "./history.ts";
+import { RunGone } from "./reruns.ts";
 import type { ArtifactAccess, ArtifactStore, EventStore, Store, WorkflowStore } from "./store.ts";
 
 type Runs = Store["runs"];
@@ -56,8 +57,15 @@ export function recalling(
       decide: of(runs.decide),
       patch: (patching) => wherever(patching.namespace, patching.runId, () => runs.patch(patching)),
       rerun: async (request) => {
-        await recall(store, request.submission.namespace, request.of.runId);
-        return runs.rerun(request);
+        const bringBack = () => recall(store, request.submission.namespace, request.of.runId);
+        await bringBack();
+        try {
+          return await runs.rerun(request);
+        } catch (error) {
+          if (!(error instanceof RunGone)) throw error;
+          await bringBack();
+          return runs.rerun(request);
+        }
       },
     },
     artifacts: {

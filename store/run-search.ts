@@ -11,7 +11,8 @@ import type { PageOf, Run, RunConditions, RunFilter } from "./store.ts";
 /** A page of runs, ordered by id; those of history among them, as if they had never moved. */
 export async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Promise<PageOf<Run>> {
   const limit = pageLimit(filter);
-  const asked = askedFor(namespace, filter, decodeCursor(filter.cursor, uuidShape));
+  const cursor = decodeCursor(filter.cursor, uuidShape);
+  const asked = askedFor(namespace, await rarestFirst(db, namespace, filter), cursor);
   const most = asked.param(limit + 1);
   const page = (source: Source) => `${asked.from(source)} order by k.id desc limit ${most}`;
   const rows = await db.query<RunRow>(
@@ -34,19 +35,38 @@ export async function findHotRuns(
   conditions: RunConditions,
   { after, limit }: { after?: string | undefined; limit: number },
 ): Promise<string[]> {
-  const asked = askedFor(namespace, conditions, after ?? null);
+  const asked = askedFor(namespace, await rarestFirst(db, namespace, conditions), after ?? null);
   const text = `${asked.from(hot)} order by k.id desc limit ${asked.param(limit)}`;
   return (await db.query<{ id: string }>(text, asked.params)).map(({ id }) => id);
 }
 
 /** How many hot runs there are of them. */
 export async function countHotRuns(db: Queryable, namespace: string, conditions: RunConditions): Promise<number> {
-  const asked = askedFor(namespace, conditions, null);
+  const asked = askedFor(namespace, await rarestFirst(db, namespace, conditions), null);
   const [row] = await db.query<{ count: number }>(
     `select count(*)::int as count from (${asked.from(hot)}) found`,
     asked.params,
   );
   return row!.count;
+}
+
+/** How far labels are counted to see which is the rarest. */
+const COUNTED = 1_000;
+
+/** A search goes by its first label and asks each run for the others, so the first should be that of the fewest runs. */
+async function rarestFirst<T extends RunConditions>(db: Queryable, namespace: string, conditions: T): Promise<T> {
+  const labels = Object.entries(conditions.labels ?? {});
+  if (labels.length < 2) return conditions;
+  const rows = await db.query<{ key: string; value: string }>(
+    `select a.key, a.value
+     from json_to_recordset($2) as a(key text, value text) cross join lateral (
+       select count(*) as runs from (
+         select from run_label l where l.namespace = $1 and l.key = a.key and l.value = a.value limit ${COUNTED}) few
+     ) c
+     order by c.runs`,
+    [namespace, JSON.stringify(labels.map(([key, value]) => ({ key, value })))],
+  );
+  return { ...conditions, labels: Object.fromEntries(rows.map(({ key, value }) => [key, value])) };
 }
 
 interface Source {

@@ -140,6 +140,7 @@ export function historyCases(open: OpenTeam): void {
     expect(await everything(team, runId)).toEqual(before);
     expect(await isHot(team, runId)).toBe(true);
     expect(await partsOf(team, runId)).toEqual([]);
+    expect(await ids(team, { labels: { colour: "grey" } })).toEqual([runId]);
     // It was asked for just now, so it stays.
     await moveAll(team);
     expect(await isHot(team, runId)).toBe(true);
