@@ -106,6 +106,18 @@ describe("loadConfig", () => {
     expect(flawsOf({ SKEIN_SMTP_URL: "smtp://h" })).toEqual([expect.stringMatching("^SKEIN_SMTP_FROM must be set")]);
   });
 
+  it("reads where texts are made vectors, whole or not at all", () => {
+    const there = { SKEIN_EMBEDDINGS_URL: "http://models.example/v1", SKEIN_EMBEDDINGS_MODEL: "small" };
+    const embeddings = { baseUrl: "http://models.example/v1", model: "small", apiKey: undefined };
+    expect(loadConfig(there).embeddings).toEqual(embeddings);
+    expect(loadConfig({ ...there, SKEIN_EMBEDDINGS_KEY: "k" }).embeddings).toEqual({ ...embeddings, apiKey: "k" });
+    expect(loadConfig({ OPENAI_BASE_URL: "http://models.example/v1" }).embeddings).toBeUndefined();
+    const missing = (name: string) => [expect.stringMatching(`^${name} must be set`)];
+    const { SKEIN_EMBEDDINGS_URL, SKEIN_EMBEDDINGS_MODEL } = there;
+    expect(flawsOf({ SKEIN_EMBEDDINGS_URL })).toEqual(missing("SKEIN_EMBEDDINGS_MODEL"));
+    expect(flawsOf({ SKEIN_EMBEDDINGS_MODEL })).toEqual(missing("SKEIN_EMBEDDINGS_URL"));
+  });
+
   it("reads where models are asked, at what price, and which MCP servers there are", () => {
     const files = { command: "files", args: ["/data"] };
     const search = { url: "https://search.example/mcp", headers: { authorization: "Bearer x" } };

@@ -106,6 +106,10 @@ const webhookSecrets = z.record(
   z.union([webhookSecret.transform((one) => [one]), z.array(webhookSecret).min(1).max(4)]),
 );
 
+const headerValue = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, { error: "must have only letters, digits and signs, without spaces" });
+
 const environment = z.object({
   DATABASE_URL: url(["postgres:", "postgresql:"]).optional(),
   AMQP_URL: url(["amqp:", "amqps:"]).optional(),
@@ -147,11 +151,7 @@ const environment = z.object({
     '{"name": "whsec_…"} or {"name": ["whsec_…new", "whsec_…old"]}, of 24 to 64 bytes in base64',
   ).optional(),
   OPENAI_BASE_URL: endpoint.optional(),
-  // It has to fit into a header, too.
-  OPENAI_API_KEY: z
-    .string()
-    .regex(/^[\x21-\x7e]+$/, { error: "must have only letters, digits and signs, without spaces" })
-    .optional(),
+  OPENAI_API_KEY: headerValue.optional(),
   SKEIN_LLM_MODEL: z.string().optional(),
   SKEIN_LLM_CASSETTES: z.string().min(1).optional(),
   SKEIN_LLM_CASSETTE_MODE: oneOf("record", "replay").default("record"),
@@ -159,6 +159,9 @@ const environment = z.object({
   SKEIN_PLAN_TOKENS: wholeNumber(1, 10_000_000).default(100_000),
   SKEIN_PLAN_TIMEOUT_MS: wholeNumber(100, 600_000).default(60_000),
   SKEIN_LLM_PRICES: prices.default(new Map()),
+  SKEIN_EMBEDDINGS_URL: endpoint.optional(),
+  SKEIN_EMBEDDINGS_MODEL: z.string().min(1).optional(),
+  SKEIN_EMBEDDINGS_KEY: headerValue.optional(),
   SKEIN_MCP_SERVERS: mcpServers.default({}),
   SKEIN_MCP_FIXTURES: flag.default(false),
   SKEIN_SANDBOX: oneOf("off", "bubblewrap").default("off"),
@@ -213,6 +216,8 @@ export interface Config {
     /** Touched whenever the server answers a heartbeat, for health checks from outside. */
     healthFile: string | undefined;
   };
+  /** Where texts are made vectors, so that memory can be searched by meaning. Undefined: nowhere. */
+  embeddings: { baseUrl: string; model: string; apiKey: string | undefined } | undefined;
   /** `/mcp` also offers what the official conformance suite calls. */
   mcpFixtures: boolean;
   /** How a model plans. */
@@ -244,6 +249,17 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   if (smtpUrl !== undefined && from === undefined) {
     const message = `must be set, too, where SKEIN_SMTP_URL is: ${EMAIL_FORMS}`;
     throw invalid([{ code: "custom", path: ["SKEIN_SMTP_FROM"], message, input: undefined }]);
+  }
+  const { SKEIN_EMBEDDINGS_URL: embeddingsUrl, SKEIN_EMBEDDINGS_MODEL: embeddingsModel } = parsed.data as z.infer<
+    typeof environment
+  >;
+  if ((embeddingsUrl === undefined) !== (embeddingsModel === undefined)) {
+    const [missing, there] =
+      embeddingsUrl === undefined
+        ? ["SKEIN_EMBEDDINGS_URL", "SKEIN_EMBEDDINGS_MODEL"]
+        : ["SKEIN_EMBEDDINGS_MODEL", "SKEIN_EMBEDDINGS_URL"];
+    const message = `must be set, too, where ${there} is`;
+    throw invalid([{ code: "custom", path: [missing], message, input: undefined }]);
   }
   const values = parsed.data as z.infer<typeof environment> & Record<string, unknown>;
   return {
@@ -286,6 +302,10 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       drainMs: values.SKEIN_DRAIN_MS,
       healthFile: values.SKEIN_HEALTH_FILE,
     },
+    embeddings:
+      embeddingsUrl === undefined
+        ? undefined
+        : { baseUrl: embeddingsUrl, model: embeddingsModel!, apiKey: values.SKEIN_EMBEDDINGS_KEY },
     mcpFixtures: values.SKEIN_MCP_FIXTURES,
     planning: {
       repairs: values.SKEIN_PLAN_REPAIRS,

@@ -1,5 +1,6 @@
 /** The public exports of the package, named one by one. */
 import type { Embedded, EmbeddedOptions } from "./embedded.ts";
+import type { InboxNotices } from "./sdk/noticed-inbox.ts";
 
 export { type ExecutorOptions, type RunningExecutor, startExecutor } from "./agents/executor_agents/executor.ts";
 export { type Config, loadConfig } from "./config.ts";
@@ -38,6 +39,7 @@ export {
   type TaskLogger,
   type Usage,
 } from "./sdk/executor.ts";
+export type { InboxNotices } from "./sdk/noticed-inbox.ts";
 export {
   type ParticipateOptions,
   participate,
@@ -57,4 +59,22 @@ export { version } from "./version.ts";
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const embedded = await import("./embedded.ts");
   return embedded.startEmbedded(options);
+}
+
+/**
+ * What RabbitMQ tells of the inbox of an agent of this name, for `participate`: less work for a server with many members. The
+ * messages themselves come from the server, in order and each once, whatever the broker loses. `close` it in the end.
+ */
+export async function connectInbox(
+  amqpUrl: string,
+  name: string,
+): Promise<{ notices: InboxNotices; close(): Promise<void> }> {
+  const [{ connectRabbitMq }, { inboxNotices }] = await Promise.all([
+    import("./transport/rabbitmq.ts"),
+    import("./agents/inbox-notices.ts"),
+  ]);
+  const quiet = () => {};
+  const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+  const transport = await connectRabbitMq(amqpUrl, { name, publishes: false, log });
+  return { notices: inboxNotices(transport, name), close: () => transport.close() };
 }

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, RawServerDefault } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Embedder } from "../core/embedding.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Planner } from "../core/planner/planner.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -17,6 +18,8 @@ export interface ApiContext {
   wakeups: Wakeups;
   definitions: Definitions;
   limits: Limits;
+  /** Undefined: memory cannot be searched by meaning. */
+  embedder?: Embedder | undefined;
   /** The first is the default. */
   planners: readonly Planner[];
   streams: Streams;
@@ -33,6 +36,8 @@ export interface ApiContext {
   agentsChanged: () => void;
   /** Rounds have all their bids: tasks can be awarded. */
   bidsDecided: () => void;
+  /** A schedule has come, or goes on: its ticks may be due. */
+  schedulesChanged: () => void;
   /** What `/readyz` asks, by name; each rejects with the reason. */
   checks: Record<string, () => Promise<void>>;
   /** Prometheus text for `/metrics`. */

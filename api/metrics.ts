@@ -1,10 +1,11 @@
 /** Prometheus metrics: what was committed, how long requests took, what waits, and the process itself. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { CommittedFacts, Store } from "../store/store.ts";
+import type { CommittedFacts, Fired, Store } from "../store/store.ts";
 import type { App } from "./context.ts";
 
 export interface Metrics {
   count(committed: CommittedFacts[]): void;
+  countTicks(ticks: Fired["ticks"]): void;
   time(app: App): void;
   text(): Promise<string>;
 }
@@ -16,6 +17,12 @@ export function createMetrics(store: Store): Metrics {
     name: "skein_facts_total",
     help: "Facts committed, by type (task.completed, run.failed, …)",
     labelNames: ["type"],
+    registers: [registry],
+  });
+  const ticks = new Counter({
+    name: "skein_schedule_ticks_total",
+    help: "Ticks of schedules, by what became of them; missed ones in a row count as one",
+    labelNames: ["outcome"],
     registers: [registry],
   });
   const requests = new Histogram({
@@ -67,6 +74,9 @@ export function createMetrics(store: Store): Metrics {
         for (const { type } of entry.facts) counts.set(type, (counts.get(type) ?? 0) + 1);
       }
       for (const [type, count] of counts) facts.inc({ type }, count);
+    },
+    countTicks: (decided) => {
+      for (const { outcome } of decided) ticks.inc({ outcome });
     },
     time: (app) => {
       app.addHook("onResponse", async (request, reply) => {

@@ -12,6 +12,7 @@ import type { App } from "./context.ts";
 const tags = [
   { name: "workflows", description: "Named, versioned DAG definitions" },
   { name: "runs", description: "Executions of a workflow: submit, watch, draw, fetch" },
+  { name: "schedules", description: "Workflows that are run at the times of a calendar" },
   { name: "plans", description: "Goals, planned as workflows: review, accept, reject" },
   { name: "artifacts", description: "The files of a run" },
   { name: "work", description: "What executors say: claim, heartbeat, report, release" },

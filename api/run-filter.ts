@@ -9,6 +9,7 @@ export function runConditions(asked: Asked): RunConditions {
   return {
     status: asked.status,
     workflow: asked.workflow,
+    schedule: asked.schedule,
     nameContains: asked.name_contains,
     labels: asked.labels,
     createdAfter: time(asked.created_after),

@@ -25,6 +25,7 @@ import { rerunRoutes } from "./routes/reruns.ts";
 import { retentionRoutes } from "./routes/retention.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
+import { scheduleRoutes } from "./routes/schedules.ts";
 import { sharedMemoryRoutes } from "./routes/shared-memory.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
@@ -98,6 +99,7 @@ const v1Routes = [
   signalRoutes,
   graphPatchRoutes,
   planRoutes,
+  scheduleRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,

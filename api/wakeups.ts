@@ -23,6 +23,8 @@ export interface News {
   scopes: string[];
   /** Agents have come, left, been lost or returned. */
   registry: boolean;
+  /** An attempt has ended, so what it held may be had by another. */
+  attemptEnded: boolean;
 }
 
 export interface Wakeups {
@@ -146,8 +148,17 @@ export function newsOf({ namespace, runId, facts }: Pick<CommittedFacts, "namesp
     conversations: [],
     scopes: [],
     registry: false,
+    attemptEnded: facts.some(({ type }) => endsAttempt.has(type)),
   };
 }
+
+const endsAttempt = new Set<Fact["type"]>([
+  "task.completed",
+  "task.failed",
+  "task.retrying",
+  "task.released",
+  "task.cancelled",
+]);
 
 /** News of something else than a run. */
 export function newsFor(

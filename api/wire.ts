@@ -17,6 +17,7 @@ import type { ConversationBody } from "../core/protocol/conversations.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
+import type { ScheduleRecord, TickBody } from "../core/protocol/schedules.ts";
 import type { SharedChangeBody, SharedEntryBody } from "../core/protocol/shared-memory.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
@@ -37,12 +38,14 @@ import type {
   PlanRecord,
   RegistryEvent,
   Run,
+  Schedule,
   SharedChange,
   SharedEntry,
   StoredWorkflow,
   Subscription,
   TaskDetail,
   TaskRecord,
+  Tick,
 } from "../store/store.ts";
 
 function time(date: Date): string;
@@ -67,9 +70,12 @@ export function runBody(run: Run): RunBody {
     error: run.error,
     labels: run.labels,
     priority: run.priority,
+    fair_key: run.fairKey,
     revision: run.revision,
     attempt: run.attempt,
     retried_from: run.retriedFrom,
+    schedule: run.schedule?.name ?? null,
+    tick_at: time(run.schedule?.tickAt ?? null),
     task_count: run.taskCount,
     counts: run.counts,
     created_at: time(run.createdAt),
@@ -118,6 +124,29 @@ export function taskDetailBody(task: TaskDetail, runId: string): TaskDetailBody 
       started_at: time(attempt.startedAt),
       ended_at: time(attempt.endedAt),
     })),
+  };
+}
+
+export function scheduleRecord(schedule: Schedule): ScheduleRecord {
+  return {
+    ...schedule.spec,
+    next_tick_at: time(schedule.nextTickAt),
+    paused_by: schedule.pausedBy,
+    pause_reason: schedule.pauseReason,
+    created_by: schedule.createdBy,
+    created_at: time(schedule.createdAt),
+  };
+}
+
+export function tickBody(tick: Tick): TickBody {
+  return {
+    tick_at: time(tick.tickAt),
+    outcome: tick.outcome,
+    until: time(tick.untilAt),
+    run_id: tick.runId,
+    backfill: tick.isBackfill,
+    error: tick.error,
+    decided_at: time(tick.decidedAt),
   };
 }
 
@@ -320,7 +349,7 @@ export function agentStateBody(state: AgentState): AgentStateBody {
   };
 }
 
-export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
+export function memoryEntryBody(entry: MemoryEntry & { similarity?: number }): MemoryEntryBody {
   return {
     id: entry.id,
     type: entry.type,
@@ -328,6 +357,7 @@ export function memoryEntryBody(entry: MemoryEntry): MemoryEntryBody {
     created_at: time(entry.createdAt),
     expires_at: time(entry.expiresAt),
     writer: writerBody(entry.writer),
+    ...(entry.similarity !== undefined && { similarity: entry.similarity }),
   };
 }
 

@@ -26,11 +26,11 @@ export async function agentState(
 export async function agentMemory(
   context: Context,
   agent: string,
-  { limit, type, search }: { limit: number; type?: string; search?: string },
+  { limit, type, search, similarTo }: { limit: number; type?: string; search?: string; similarTo?: string },
 ): Promise<void> {
   const client = await context.client();
   const { memory } = client.agentData(agent);
-  const entries = await firstItems((page) => memory.list({ ...page, type, search }), limit);
+  const entries = await firstItems((page) => memory.list({ ...page, type, search, similarTo }), limit);
   if (context.json) return printJson(context, entries);
   printTable(
     context,

@@ -4,6 +4,7 @@ import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
 import { bulkActions } from "../core/protocol/runs.ts";
 import { allocationPolicies } from "../core/routing.ts";
+import { catchUps, overlaps, tickOutcomes } from "../core/schedule/policies.ts";
 import { version } from "../version.ts";
 import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
 import { exitCodes, explain, UsageError } from "./problem.ts";
@@ -171,6 +172,7 @@ function filtered(command: Command): Command {
   return command
     .option("--status <status>", "those that are running, completed, failed, …; repeatable", collect)
     .option("--workflow <name>", "those of this workflow")
+    .option("--schedule <name>", "those that this schedule has started")
     .option("--name <text>", "those with this in the name of their workflow")
     .option("--label <key=value>", "those with this label; repeatable", collect)
     .option("--since <time>", "created since then: RFC 3339, or how long ago, such as 1d")
@@ -417,6 +419,68 @@ function addConversations(program: Command, does: Does): void {
     .action(does(async () => (await load()).cancelConversation));
 }
 
+function addSchedules(program: Command, does: Does): void {
+  const load = () => import("./schedules.ts");
+  const schedules = program.command("schedules").description("workflows that are run at the times of a calendar");
+  schedules
+    .command("create <name>")
+    .description("run a workflow at the times of a cron expression; see docs/schedules.md")
+    .requiredOption("--cron <expression>", "minute, hour, day of month, month, day of week; or @daily")
+    .requiredOption("--workflow <name>", "a registered one: name, or name@3")
+    .option("--timezone <zone>", "such as Europe/Berlin (default: UTC)")
+    .option("--input <name=value>", "an input; JSON where it parses as such, else text; repeatable", collect)
+    .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
+    .option("--tick-input <name>", "the input that is given the tick's time")
+    .option("--label <key=value>", "a label of its runs; repeatable", collect)
+    .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .addOption(new Option("--catch-up <policy>", "ticks that nobody was there to fire").choices(catchUps))
+    .option("--catch-up-limit <n>", "of `all`: at most so many", wholeNumber(1, 1_000))
+    .addOption(new Option("--overlap <policy>", "a tick while a run of it goes on").choices(overlaps))
+    .option("--jitter <duration>", "start up to so much later")
+    .option("--description <text>", "what it is for")
+    .action(does(async () => (await load()).createSchedule));
+  schedules
+    .command("list")
+    .description("schedules by name, and when they fire next")
+    .option("--workflow <name>", "only those of this workflow")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listSchedules));
+  schedules
+    .command("get <schedule>")
+    .description("one, with all it was created with")
+    .action(does(async () => (await load()).getSchedule));
+  schedules
+    .command("next <schedule>")
+    .description("when it fires next")
+    .option("--count <n>", "so many ticks", wholeNumber(1, 100), 10)
+    .action(does(async () => (await load()).nextTicks));
+  schedules
+    .command("ticks <schedule>")
+    .description("what became of its ticks, newest first")
+    .addOption(new Option("--outcome <outcome>", "only these").choices(tickOutcomes))
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listTicks));
+  schedules
+    .command("pause <schedule>")
+    .description("start nothing until it is resumed")
+    .option("--reason <text>", "kept with it")
+    .action(does(async () => (await load()).pauseSchedule));
+  schedules
+    .command("resume <schedule>")
+    .description("go on with the next tick")
+    .action(does(async () => (await load()).resumeSchedule));
+  schedules
+    .command("backfill <schedule>")
+    .description("fire the ticks of the past that have not been fired")
+    .requiredOption("--from <time>", "RFC 3339, such as 2026-11-01T00:00:00Z")
+    .option("--to <time>", "exclusive (default: now)")
+    .action(does(async () => (await load()).backfillSchedule));
+  schedules
+    .command("delete <schedule>")
+    .description("delete it, with the record of its ticks; its runs go on")
+    .action(does(async () => (await load()).deleteSchedule));
+}
+
 function addExperiments(program: Command, does: Does): void {
   const experiment = program
     .command("experiment")
@@ -451,6 +515,7 @@ const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "mess
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
   addConversations(program, does);
+  addSchedules(program, does);
   addMessages(program, does);
   addMemory(program, does);
   addKeys(program, does);
@@ -521,6 +586,7 @@ function addAgents(program: Command, does: Does): void {
     .command("memory <agent>")
     .description("what an agent remembers, the newest first")
     .option("--type <type>", "entries of this type, such as observation")
+    .option("--similar-to <text>", "entries that mean something like this, the closest first; needs a model")
     .option("--search <words>", "entries with such words, as in a web search: 'geese \"grey goose\" -duck'")
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
     .action(does(async () => (await data()).agentMemory));

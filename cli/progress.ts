@@ -71,6 +71,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
   if (event.error) progress.error = event.error;
   switch (event.type) {
     case "run.submitted":
+    case "run.started": // a run that had to wait for its limits
       progress.status = "running";
       progress.startedAt = at;
       return;

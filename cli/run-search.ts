@@ -10,6 +10,7 @@ import { exitCodes, UsageError } from "./problem.ts";
 interface FilterOptions {
   status?: string[];
   workflow?: string;
+  schedule?: string;
   name?: string;
   label?: string[];
   since?: string;

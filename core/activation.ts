@@ -2,6 +2,7 @@
 import { type CompiledTemplate, compileTemplate } from "./binding.ts";
 import { type ErrorCode, SkeinError } from "./errors.ts";
 import { type CompiledExpression, compileExpression, type ExpressionContext, evaluateCondition } from "./expression.ts";
+import { areConstant, flowKeys } from "./flow-limits.ts";
 import type { Json } from "./json.ts";
 import type { TaskEvent } from "./lifecycle.ts";
 import type { TaskSpec } from "./run.ts";
@@ -22,11 +23,14 @@ export function prepareActivation(spec: TaskSpec): Activation {
   const cancelsRest = spec.join !== undefined && "cancelRest" in spec.join && spec.join.cancelRest === true;
   const condition = spec.when === undefined ? undefined : compileExpression(spec.when);
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
+  const limits = spec.limits && !areConstant(spec.limits) ? spec.limits : undefined;
+  const keys = compileTemplate(limits?.map(({ key }) => key) ?? []);
+  const parts = [condition, input, keys];
   return {
-    tasks: new Set([...(condition?.references.tasks ?? []), ...(input?.references.tasks ?? [])]),
-    readsPrevious: [condition, input].some((part) => part?.references.names.has("previous")),
+    tasks: new Set(parts.flatMap((part) => [...(part?.references.tasks ?? [])])),
+    readsPrevious: parts.some((part) => part?.references.names.has("previous")),
     decide: (context) => {
-      const event = decide(condition, input, context);
+      const event = decide({ condition, input, limits }, context);
       return cancelsRest && event.type === "started" ? { ...event, cancelsRest } : event;
     },
   };
@@ -43,14 +47,21 @@ export function prepareOutputs(template: Json): CompiledTemplate {
   return compileTemplate(template);
 }
 
-function decide(
-  condition: CompiledExpression | undefined,
-  input: CompiledTemplate | undefined,
-  context: ExpressionContext,
-): TaskEvent {
+interface Parts {
+  condition: CompiledExpression | undefined;
+  input: CompiledTemplate | undefined;
+  /** With keys that have to be evaluated. */
+  limits: TaskSpec["limits"];
+}
+
+function decide({ condition, input, limits }: Parts, context: ExpressionContext): TaskEvent {
   try {
     if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
-    return input && !input.isConstant ? { type: "started", input: input.evaluate(context) } : { type: "started" };
+    return {
+      type: "started",
+      ...(input && !input.isConstant && { input: input.evaluate(context) }),
+      ...(limits && { limitKeys: flowKeys(limits, context) }),
+    };
   } catch (error) {
     if (!(error instanceof SkeinError)) throw error;
     return {

@@ -36,6 +36,8 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "concurrency",
+  "rate",
 ];
 
 /** What is wrong with a task of a workflow for being a conversation; nothing when it is none. `at` is where it stands. */

@@ -35,6 +35,7 @@ export const errorTitles = {
   WORKFLOW_LIMIT_EXCEEDED: "The workflow is larger than the limits allow",
   WORKFLOW_DURATION_INVALID: "A duration is not one of the accepted forms",
   WORKFLOW_SCHEMA_INVALID: "The inputs schema is not a usable JSON Schema 2020-12",
+  WORKFLOW_LIMIT_DEADLOCK: "The workflow could wait for ever for its own limits",
   WORKFLOW_NOT_FOUND: "There is no such workflow",
   WORKFLOW_VERSION_CONFLICT: "This version exists with other content",
 
@@ -67,6 +68,8 @@ export const errorTitles = {
   TASK_ALREADY_DECIDED: "The task has been decided, or has settled",
   ANSWER_INVALID: "The answer does not fit the form",
   LEASE_LOST: "The lease is not held",
+  FLOW_KEY_INVALID: "The key of a limit has not come to a usable text",
+  FLOW_LIMIT_NOT_FOUND: "The namespace has set no such limit",
   EMIT_REFUSED: "The map takes no more items",
   ARTIFACT_NOT_FOUND: "The run has no such artifact",
   ARTIFACT_CONFLICT: "The artifact is not as the request expects it",
@@ -75,6 +78,14 @@ export const errorTitles = {
   IDEMPOTENCY_KEY_REUSED: "The Idempotency-Key was used with another body",
   OUTPUT_TOO_LARGE: "The output is larger than the limit",
   OUTPUT_UNSTORABLE: "The output holds a value that cannot be stored",
+
+  // Schedules
+  SCHEDULE_CRON_INVALID: "The schedule's cron expression cannot be read",
+  SCHEDULE_NEVER_FIRES: "The schedule's cron expression never fires",
+  SCHEDULE_TIMEZONE_UNKNOWN: "There is no such time zone",
+  SCHEDULE_NOT_FOUND: "There is no such schedule",
+  SCHEDULE_EXISTS: "There is another schedule of this name",
+  SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
 
   // Plans
   GOAL_INVALID: "The goal is not valid",
@@ -145,6 +156,7 @@ export const errorTitles = {
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",
+  EMBEDDINGS_FAILED: "The endpoint for embeddings did not answer as it should",
   SERVER_UNREACHABLE: "The Skein server cannot be reached",
   SANDBOX_UNAVAILABLE: "This machine cannot sandbox programs",
   FEATURE_UNAVAILABLE: "This needs something that is not configured",
@@ -215,6 +227,7 @@ export const failureKinds = {
   spawnInvalid: "spawn_invalid",
   spawnTooDeep: "spawn_too_deep",
   terminated: "terminated",
+  concurrencyLimit: "concurrency_limit",
   /** For handlers that verify: what they were given is wrong, while they have done what they should. */
   verificationFailed: "VERIFICATION_FAILED",
   outputUnstorable: "OUTPUT_UNSTORABLE",

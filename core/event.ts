@@ -6,6 +6,7 @@ import type { TerminalTaskStatus } from "./run.ts";
 export interface RunFact {
   type:
     | "run.submitted"
+    | "run.started"
     | "run.signalled"
     | "run.grown"
     | "run.compensating"
@@ -23,6 +24,9 @@ export interface RunFact {
   tasks?: number;
   /** On `run.submitted`: the run that it retries or forks; what it keeps of it follows as `task.kept`. */
   retried_from?: string;
+  /** On `run.submitted`: the schedule and the tick that started it. */
+  schedule?: string;
+  tick?: string;
   error?: Failure;
   reason?: string;
   /** On `run.signalled`: the name of the signal. */

@@ -23,6 +23,8 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "concurrency",
+  "rate",
 ];
 
 /** The input of a `human.task` as what the wait waits for. */

@@ -20,8 +20,8 @@ import { decideRetry } from "./retry.ts";
 import { type AttemptOutcome, isTerminalTask, type RunEnding, type TaskState, type TaskStatus } from "./run.ts";
 
 export type TaskEvent =
-  /** The join says start; `input` is the evaluated template, absent when it is built at claim. */
-  | { type: "started"; input?: Json; cancelsRest?: boolean }
+  /** The join says start; `input` is the evaluated template, absent when it is built at claim. Keys are absent when constant. */
+  | { type: "started"; input?: Json; limitKeys?: string[]; cancelsRest?: boolean }
   /** The join or the condition says no. */
   | { type: "skipped"; reason: SkipReason }
   | { type: "completed"; output: Json }
@@ -55,6 +55,8 @@ export interface Transition {
   /** For `ready`: how long until it may be claimed. */
   delayMs: number;
   input?: Json;
+  /** The keys of its limits, as texts. */
+  limitKeys?: string[];
   output?: Json;
   error?: Failure;
   reason?: string;
@@ -116,8 +118,9 @@ function isLegal(status: TaskStatus, type: TaskEvent["type"]): boolean {
   return legalFrom[type].includes(status);
 }
 
-function afterStart(task: TaskState, { input, cancelsRest = false }: TaskEvent & { type: "started" }): Transition {
-  const change = input === undefined ? { cancelsRest } : { input, cancelsRest };
+function afterStart(task: TaskState, started: TaskEvent & { type: "started" }): Transition {
+  const { input, limitKeys, cancelsRest = false } = started;
+  const change = { cancelsRest, ...(input !== undefined && { input }), ...(limitKeys && { limitKeys }) };
   return task.spec.engine ? move(task, "waiting", "task.waiting", change) : move(task, "ready", "task.ready", change);
 }
 
@@ -170,6 +173,7 @@ type Change = Partial<
     | "delayMs"
     | "cancelsRest"
     | "input"
+    | "limitKeys"
     | "output"
     | "error"
     | "reason"

@@ -20,6 +20,7 @@ export function logLines(event: LoggedEvent): LogLineBody[] {
 
 const runSteps = {
   "run.submitted": "submit",
+  "run.started": "start",
   "run.cancelling": "cancel",
   "run.signalled": "signal",
   "run.grown": "grow",
@@ -40,10 +41,11 @@ const levels: Partial<Record<Fact["type"], LogLineBody["level"]>> = {
 
 function runLine(event: LoggedEvent): LogLineBody {
   const { type, run_id, at } = event;
-  const { tasks, retried_from, reason, error, signal, by, round, plan, changes } = event as RunFact;
+  const { tasks, retried_from, schedule, tick, reason, error, signal, by, round, plan, changes } = event as RunFact;
   const fields = {
     ...(tasks !== undefined && { tasks }),
     ...(retried_from !== undefined && { retried_from }),
+    ...(schedule !== undefined && { schedule, tick: tick ?? null }),
     ...(signal !== undefined && { signal }),
     ...(by !== undefined && { by }),
     ...(reason && { reason }),

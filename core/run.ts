@@ -1,6 +1,7 @@
 /** Runs, tasks and attempts: the states they can be in and the facts a decision needs to know about them. */
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
+import type { KeyLimit } from "./flow-limits.ts";
 import type { Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import type { RetryPolicy } from "./retry.ts";
@@ -45,6 +46,8 @@ export interface TaskSpec {
   route?: RouteSpec;
   /** What undoes the task when the run fails or is cancelled. */
   compensate?: { capability: string; input?: Json };
+  /** What it keeps to while an agent runs it, by key. */
+  limits?: KeyLimit[];
   retry: RetryPolicy;
 }
 

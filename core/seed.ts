@@ -4,6 +4,7 @@ import { compileTemplate } from "./binding.ts";
 import { protocolOf } from "./conversation-task.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
+import { areConstant, keyLimits } from "./flow-limits.ts";
 import { topologicalOrder } from "./graph.ts";
 import { approvalOf, HUMAN_TASK } from "./human-task.ts";
 import type { Join } from "./join.ts";
@@ -47,6 +48,8 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   if (engine) spec.engine = engine;
   const route = engine ? undefined : routeOf(task);
   if (route) spec.route = route;
+  const limits = engine ? [] : keyLimits(task.concurrency, task.rate);
+  if (limits.length > 0) spec.limits = limits;
   return {
     key: task.id,
     capability: task.capability === undefined ? kindOf(task) : wanted(task.capability).name,
@@ -84,8 +87,8 @@ function wanted(capability: string): WantedCapability {
   return range === undefined ? { name } : { name, range };
 }
 
-function isPlain({ join, when, engine, input }: TaskSpec): boolean {
-  if (join || when !== undefined || engine) return false;
+function isPlain({ join, when, engine, input, limits }: TaskSpec): boolean {
+  if (join || when !== undefined || engine || (limits && !areConstant(limits))) return false;
   return input === undefined || compileTemplate(input).isConstant;
 }
 

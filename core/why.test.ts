@@ -20,6 +20,8 @@ const facts: TaskFacts = {
   childRun: null,
   heldBy: null,
   routing: null,
+  limit: null,
+  runLimit: null,
   wakeAt: null,
   availableAt: NOW,
   deadlineAt: null,

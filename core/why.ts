@@ -1,6 +1,9 @@
 /** Why is a task where it is, and what would get it further? Answers from facts alone, for people and programs. */
+
+import { formatDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
+import type { Block } from "./flow-limits.ts";
 import { defaultJoin, describeJoin, type Join } from "./join.ts";
 import type { Json } from "./json.ts";
 import { settledIn, type Tally } from "./map.ts";
@@ -19,6 +22,8 @@ export interface TaskFacts {
   /** The round of planning that put others in its place. */
   supersededIn: number | null;
   run: { status: RunStatus; pausedBy: string | null; isEnding: boolean };
+  /** Of a task whose run waits for its limits. */
+  runLimit: LimitFacts | null;
   needs: { key: string; status: TaskStatus }[];
   join: Join | null;
   engine: EngineSpec["kind"] | null;
@@ -41,7 +46,18 @@ export interface TaskFacts {
   capabilities: string[];
   /** Of a task that is matched to agents one by one: what it asks for, and the live agents. */
   routing: { route: RouteSpec; agents: Candidate[]; round: RoundFacts | null } | null;
+  /** Of a ready task that keeps to limits: which of them it waits for, and who is before it. */
+  limit: LimitFacts | null;
   now: number;
+}
+
+export interface LimitFacts {
+  /** Undefined: they would let it start. */
+  block: Block | undefined;
+  /** Of what holds the key that it waits for, at most some. Of runs there is no task. */
+  heldBy: { task: string | null; runId: string }[];
+  /** What waits for the same keys and comes before it. */
+  ahead: number;
 }
 
 /** A round of bids that has not been awarded. */
@@ -53,6 +69,7 @@ export interface RoundFacts {
 }
 
 export type ReasonCode =
+  | "run_queued"
   | "needs_open"
   | "held_by_map"
   | "being_told"
@@ -61,6 +78,8 @@ export type ReasonCode =
   | "no_agent"
   | "agents_busy"
   | "announced"
+  | "limit_reached"
+  | "rate_reached"
   | "published"
   | "to_be_published"
   | "running"
@@ -97,7 +116,7 @@ export function explain(facts: TaskFacts): Reason[] {
 function openReasons(facts: TaskFacts): Reason[] {
   switch (facts.status) {
     case "pending":
-      return [pending(facts)];
+      return facts.runLimit ? [queued(facts.runLimit)] : [pending(facts)];
     case "ready":
       return ready(facts);
     case "running":
@@ -107,6 +126,11 @@ function openReasons(facts: TaskFacts): Reason[] {
     default:
       return [waiting(facts)];
   }
+}
+
+function queued(limit: LimitFacts): Reason {
+  const { message, until } = limited(limit, "run") ?? { message: "The engine is about to start it.", until: undefined };
+  return { code: "run_queued", message: `Its run has not started. ${message}`, ...(until !== undefined && { until }) };
 }
 
 function pending({ needs, join, heldBy }: TaskFacts): Reason {
@@ -133,6 +157,8 @@ function ready(facts: TaskFacts): Reason[] {
     const message = `Attempt ${facts.attempt} failed; the next may start at ${new Date(availableAt).toISOString()}.`;
     return [{ code: "backing_off", message, until: availableAt }];
   }
+  const held = facts.limit && limited(facts.limit);
+  if (held) return [held];
   if (facts.routing && !isPublished) return [routed(facts, facts.routing)];
   if (offers.agents === 0) {
     const near = nearest(capability, facts.capabilities);
@@ -147,6 +173,24 @@ function ready(facts: TaskFacts): Reason[] {
   return isPublished
     ? [{ code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }]
     : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
+}
+
+function limited({ block, heldBy, ahead }: LimitFacts, noun: "task" | "run" = "task"): Reason | undefined {
+  if (!block) return undefined;
+  const others = `${count(ahead, noun)} of the same limits ${ahead === 1 ? "is" : "are"} before it`;
+  const place = ahead === 0 ? "It is the next" : others;
+  if (block.kind === "rate") {
+    const { key, rate, until } = block;
+    const spent = `The rate of ${key}, ${rate.limit} in ${formatDuration(rate.perMs)}, is used up until ${new Date(until).toISOString()}`;
+    return { code: "rate_reached", message: `${spent}. ${place}.`, until };
+  }
+  const { key, limit, holders } = block;
+  const named = heldBy
+    .map(({ task, runId }) => (task === null ? `run ${runId}` : `${task} of run ${runId}`))
+    .join(", ");
+  const more = holders > heldBy.length ? ` and ${holders - heldBy.length} more` : "";
+  const message = `${key} is held by ${holders} of at most ${limit}: ${named}${more}. ${place}.`;
+  return { code: "limit_reached", message, tasks: heldBy.flatMap(({ task }) => task ?? []) };
 }
 
 function routed({ deadlineAt, now }: TaskFacts, { route, agents, round }: NonNullable<TaskFacts["routing"]>): Reason {

@@ -4,6 +4,7 @@ import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
+import { wrongLimit, wrongRunLimit } from "./flow-check.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
 import { wrongHumanTask } from "./human-task.ts";
 import { MAX_ISSUES } from "./issues.ts";
@@ -54,6 +55,8 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
   return [
     ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
     ...wrongDelays(value),
+    ...wrongRunLimit(value),
+    ...wrongFairKey(value),
     ...issues,
     ...wrongOutputs(value, nodes),
     ...wrongGoal(value),
@@ -78,8 +81,8 @@ interface OuterScope {
 }
 
 const names: ExpressionScope["names"] = new Set(["inputs", "tasks", "run"]);
-/** An agent is chosen whatever the needs gave. */
-const stickyNames: ExpressionScope["names"] = new Set(["inputs", "run"]);
+/** For what is decided whatever the needs gave. */
+const beforehand: ExpressionScope = { taskIds: new Set(), needs: new Set(), names: new Set(["inputs", "run"]) };
 const topScope: Omit<OuterScope, "groups"> = { taskIds: new Set(), needs: new Set(), names };
 
 function checkTasks(
@@ -173,6 +176,11 @@ function wrongDelays(value: unknown): Issue[] {
     if (delaysInverted(shared, retryOf(task))) issues.push(invertedDelays(`${taskPointer(index)}/retry`));
   }
   return issues;
+}
+
+function wrongFairKey(value: unknown): Issue[] {
+  const key = isJsonObject(value) ? value.fair_key : undefined;
+  return typeof key === "string" ? checkTemplate(key, beforehand, "/fair_key") : [];
 }
 
 function retryOf(owner: unknown): Record<string, unknown> {
@@ -282,6 +290,7 @@ const onlyWith: Record<string, readonly string[]> = {
   prefer: ["capability"],
   sticky: ["capability"],
   agent: ["capability"],
+  rate: ["capability"],
 };
 const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
 
@@ -317,6 +326,7 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
   }
   return [
     ...issues,
+    ...wrongLimit(raw, id, at, kind),
     ...wrongWait(raw.wait, invalid),
     ...wrongHumanTask(raw, id, at),
     ...wrongConversation(raw, id, at),
@@ -465,9 +475,13 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
       const template = raw[key] as Json | undefined;
       if (template !== undefined) issues.push(...checkTemplate(template, ofInstance, pointerTo(at, key)));
     }
+    for (const key of ["concurrency", "rate"] as const) {
+      const limit = raw[key];
+      if (!isJsonObject(limit) || typeof limit.key !== "string") continue;
+      issues.push(...checkTemplate(limit.key, ofInstance, `${at}/${key}/key`));
+    }
     if (typeof raw.sticky === "string") {
-      const inputsAlone = { taskIds: new Set<string>(), needs: new Set<string>(), names: stickyNames };
-      issues.push(...checkTemplate(raw.sticky, inputsAlone, pointerTo(at, "sticky")));
+      issues.push(...checkTemplate(raw.sticky, beforehand, pointerTo(at, "sticky")));
     }
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {

@@ -143,6 +143,62 @@ export const loopSchema = z
   })
   .describe("Runs its body again and again until a condition holds.");
 
+const flowKey = z
+  .string()
+  .min(1)
+  .describe(
+    "What is limited, for all that name it in the namespace, with `{{ expressions }}`: `crm-{{ inputs.tenant }}`.",
+  );
+const mostAtOnce = optional(
+  z
+    .int32()
+    .min(1)
+    .describe("How many of the key run at once; by default what the namespace has set for it, else any number."),
+);
+
+export const concurrencySchema = z
+  .strictObject({ key: flowKey, limit: mostAtOnce })
+  .meta({ id: "ConcurrencyDefinition", description: "How many tasks of a key run at once." });
+
+const runKey = optional(
+  flowKey.describe("What is limited, with `{{ expressions }}` over inputs; default the workflow's name."),
+);
+
+export const runConcurrencySchema = z
+  .strictObject({
+    key: runKey,
+    limit: mostAtOnce,
+    on_conflict: optional(
+      z
+        .enum(["queue", "cancel_running", "cancel_new"])
+        .describe(
+          "What happens when as many run as may: the new run waits (the default), the oldest is cancelled, or the new one is.",
+        ),
+    ),
+  })
+  .meta({ id: "RunConcurrencyDefinition", description: "How many runs of a key go on at once." });
+
+const rateParts = {
+  limit: z.int32().min(1).describe("How many may start in each period."),
+  per: z
+    .unknown()
+    .refine(isDuration, { params: { code: "WORKFLOW_DURATION_INVALID" } })
+    .meta({
+      type: "string",
+      pattern: durationPattern.source,
+      examples: ["1s", "1m"],
+      description: "The period, such as `1m`.",
+    }) as z.ZodType<string>,
+};
+
+export const rateSchema = z
+  .strictObject({ key: flowKey, ...rateParts })
+  .meta({ id: "RateDefinition", description: "How many attempts of a key start in each period." });
+
+export const runRateSchema = z
+  .strictObject({ key: runKey, ...rateParts })
+  .meta({ id: "RunRateDefinition", description: "How many runs of a key start in each period." });
+
 const terminateStatus = z.enum(["completed", "failed", "cancelled"]);
 
 export const taskSchema = z
@@ -240,6 +296,8 @@ export const taskSchema = z
     ),
     retry: optional(retrySchema),
     ...times,
+    concurrency: optional(concurrencySchema),
+    rate: optional(rateSchema),
     priority: optional(z.int().min(0).max(9).describe("From 0, last, to 9, first.")),
   })
   .meta({ id: "TaskDefinition", description: "A task: an id, the capability it asks for, and what it needs." });
@@ -256,10 +314,20 @@ export const workflowSchema = z
         .describe("What holds for every task that does not say otherwise."),
     ),
     deadline: duration("The longest from the submit until the run has ended; default none."),
+    concurrency: optional(runConcurrencySchema),
+    rate: optional(runRateSchema),
     labels: optional(
       z
         .record(z.string().regex(labelKeyPattern), z.string().max(MAX_LABEL_LENGTH))
         .describe(`Texts to find runs by; keys are ${ID_FORM}, and may contain \`/\`.`),
+    ),
+    fair_key: optional(
+      z
+        .string()
+        .min(1)
+        .describe(
+          "Runs with the same text, with `{{ expressions }}` over inputs, share their turns; default: each run has its own.",
+        ),
     ),
     goal: optional(
       z

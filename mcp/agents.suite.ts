@@ -91,8 +91,18 @@ export function describeAgents(version: ProtocolVersion, connect: (version: Prot
       const late = await refusal(client, "agent_state_set", { ...own, document: { n: 9 }, if_revision: revision });
       expect(late.code).toBe("STATE_CONFLICT");
       expect((await call(client, "agent_state_get", { agent: name })).document).toEqual({ n: 2 });
+      const working = { ...own, working: true };
+      expect((await refusal(client, "agent_state_get", working)).code).toBe("STATE_NOT_FOUND");
+      const beside = await call(client, "agent_state_set", { ...working, document: "for now", ttl: "10m" });
+      expect(await call(client, "agent_state_get", working)).toEqual(beside);
+      expect((await refusal(client, "agent_state_set", { ...working, document: 1, if_revision: 0 })).code).toBe(
+        "STATE_CONFLICT",
+      );
       await call(client, "agent_state_delete", own);
       expect((await refusal(client, "agent_state_get", own)).code).toBe("STATE_NOT_FOUND");
+      expect((await call(client, "agent_state_get", working)).document).toBe("for now");
+      await call(client, "agent_state_delete", working);
+      expect((await refusal(client, "agent_state_get", working)).code).toBe("STATE_NOT_FOUND");
     });
 
     it("remembers, recalls in pages and by words, and forgets", async () => {

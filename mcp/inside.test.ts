@@ -30,6 +30,16 @@ describe("a request inside", () => {
     expect([response.status, await response.json()]).toEqual([201, { body: { n: 1 }, host: "localhost:80" }]);
   });
 
+  it("carries bytes, and brings headers back", async () => {
+    const app = fastify();
+    app.addContentTypeParser("*", { parseAs: "buffer" }, async (_request: unknown, body: Buffer) => body);
+    app.put("/bytes", async ({ body }, reply) => reply.header("etag", '"1"').send(body));
+    const body = Uint8Array.from([0, 255, 254]);
+    const headers = { "content-type": "image/png" };
+    const response = await injectingFetch(app)(`${INSIDE}/bytes`, { method: "PUT", body, headers });
+    expect([new Uint8Array(await response.arrayBuffer()), response.headers.get("etag")]).toEqual([body, '"1"']);
+  });
+
   it("that waits is let go of when its caller goes", async () => {
     const { fetch, arrived, left } = start();
     const gone = new AbortController();

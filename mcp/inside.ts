@@ -28,11 +28,14 @@ export function injectingFetch(app: App): typeof fetch {
         url: String(url).slice(INSIDE.length),
         headers: init.headers as Record<string, string>,
         ...(typeof init.body === "string" && { payload: init.body }),
+        ...(init.body instanceof Uint8Array && { payload: Buffer.from(init.body) }),
       });
     const { statusCode, headers, rawPayload } = await (signal ? callers.run(signal, inject) : inject());
     return new Response(rawPayload.length > 0 ? new Uint8Array(rawPayload) : null, {
       status: statusCode,
-      headers: { "content-type": String(headers["content-type"]) },
+      headers: Object.entries(headers).flatMap(([name, value]) =>
+        [value ?? []].flat().map((one): [string, string] => [name, String(one)]),
+      ),
     });
   };
 }

@@ -22,6 +22,7 @@ import type { ToolContext } from "./tool.ts";
 import { agentList } from "./tools/agent-list.ts";
 import { agentLeave, agentRegister } from "./tools/agent-register.ts";
 import { agentStateDelete, agentStateGet, agentStateSet } from "./tools/agent-state.ts";
+import { artifactList, artifactRead, artifactWrite } from "./tools/artifacts.ts";
 import { capabilityList } from "./tools/capability-list.ts";
 import {
   conversationGet,
@@ -44,10 +45,12 @@ import { runGraph } from "./tools/run-graph.ts";
 import { runList } from "./tools/run-list.ts";
 import { runLogs } from "./tools/run-logs.ts";
 import { runPause, runResume } from "./tools/run-pause.ts";
+import { runFork, runRetry } from "./tools/run-rerun.ts";
 import { runResult } from "./tools/run-result.ts";
 import { runSignal } from "./tools/run-signal.ts";
 import { runTasks } from "./tools/run-tasks.ts";
 import { runWatch } from "./tools/run-watch.ts";
+import { scheduleCreate, scheduleDelete, scheduleList, schedulePause, scheduleResume } from "./tools/schedule.ts";
 import { sharedDelete, sharedGet, sharedList, sharedSet } from "./tools/shared-memory.ts";
 import { taskAskUser } from "./tools/task-ask-user.ts";
 import { taskClaim } from "./tools/task-claim.ts";
@@ -79,6 +82,11 @@ const tools = [
   runPause,
   runResume,
   runCancel,
+  runRetry,
+  runFork,
+  artifactList,
+  artifactRead,
+  artifactWrite,
   taskGet,
   taskWhy,
   taskApprove,
@@ -88,6 +96,11 @@ const tools = [
   planGet,
   planAccept,
   planReject,
+  scheduleCreate,
+  scheduleList,
+  schedulePause,
+  scheduleResume,
+  scheduleDelete,
   capabilityList,
   agentList,
   agentRegister,
@@ -129,7 +142,9 @@ const instructions = `Skein runs workflows: DAGs of tasks, each performed by an 
 4. A run that does not move on: task_why. One that waits for somebody's decision: run_tasks with status waiting, task_get, then
    task_ask_user; or task_approve and task_reject, after asking the user yourself.
 Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
-A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped.
+A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped. run_retry runs
+again what did not complete, run_fork with other inputs or edited tasks. Files of a run: artifact_list, artifact_read, artifact_write.
+schedule_create runs a registered workflow at the times of a calendar.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
 memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
 conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;

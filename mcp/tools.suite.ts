@@ -47,13 +47,13 @@ const names = (text: string) => text.trim().split(/\s+/);
 const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
   task_why plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
-  conversation_get conversation_list conversation_transcript conversation_graph`);
+  schedule_list conversation_get conversation_list conversation_transcript conversation_graph artifact_list artifact_read`);
 const changing = names(`
-  workflow_submit run_signal run_pause run_resume task_approve task_reject task_ask_user plan_create plan_accept plan_reject
+  workflow_submit run_signal run_pause run_resume run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
-  topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+  schedule_create schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
 const destroying = names(`
-  run_cancel agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
+  run_cancel schedule_delete agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
 
 /** The structured answer of a tool that must succeed. */
 export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {
@@ -206,6 +206,78 @@ export function describeTools(
         expect((await call(client, "run_resume", { run_id: run_id! })).status).toBe("running");
       }
       await call(client, "run_cancel", { run_id: run_id! });
+    });
+
+    it("runs again what did not complete, or from what a run has done with something changed", async () => {
+      const broken = {
+        name: "broken",
+        tasks: [
+          { id: "a", capability: "core.echo", input: { n: "{{ inputs.n }}" } },
+          { id: "b", needs: ["a"], capability: "core.echo", input: "{{ tasks.a.output.missing }}" },
+        ],
+        outputs: "{{ tasks.b.output }}",
+      };
+      const resultOf = async ({ id }: JsonObject) =>
+        call(client, "run_result", { run_id: id!, wait_seconds: 30 }) as Promise<JsonObject>;
+      const first = await call(client, "workflow_submit", { definition: broken, inputs: { n: 1 } });
+      expect(await resultOf(first)).toMatchObject({ status: "failed", error: { task: "b" } });
+      const retry = { run_id: first.id!, idempotency_key: `again-${version}-${first.id}` };
+      const again = await call(client, "run_retry", retry);
+      expect(await call(client, "run_retry", retry)).toMatchObject({ id: again.id });
+      expect(await resultOf(again)).toMatchObject({ status: "failed" });
+      const edits = { b: { input: "{{ tasks.a.output.n }}" } };
+      const fork = await call(client, "run_fork", { run_id: again.id!, edits });
+      expect(await resultOf(fork)).toMatchObject({ status: "completed", outputs: 1 });
+      const { data } = await call(client, "run_tasks", { run_id: fork.id! });
+      expect(data).toHaveLength(2);
+      const other = await call(client, "run_fork", { run_id: fork.id!, inputs: { n: 7 } });
+      expect(await resultOf(other)).toMatchObject({ outputs: 7 });
+      expect(await refusal(client, "run_retry", { run_id: other.id! })).toMatchObject({ code: "NOTHING_TO_RETRY" });
+    });
+
+    it("writes files of a run and reads them, texts and others", async () => {
+      const waiting = { name: "waiting", tasks: [{ id: "wait", wait: { signal: "never" } }] };
+      const { id: run_id } = (await call(client, "workflow_submit", { definition: waiting })) as { id: string };
+      const text = { run_id, path: "notes/geese.md", text: "# Geese\n" };
+      const written = await call(client, "artifact_write", { ...text, if_absent: true });
+      expect(written).toMatchObject({ path: "notes/geese.md", size: 8, task_id: null });
+      const bytes = { run_id, path: "goose.bin", base64: "/wD+", content_type: "image/png" };
+      await call(client, "artifact_write", bytes);
+      expect((await refusal(client, "artifact_write", { ...text, text: "x", if_absent: true })).code).toBe(
+        "ARTIFACT_CONFLICT",
+      );
+      const { data } = await call(client, "artifact_list", { run_id, prefix: "notes/" });
+      expect(data).toMatchObject([{ path: "notes/geese.md", sha256: written.sha256 }]);
+      const read = await call(client, "artifact_read", { run_id, path: "notes/geese.md" });
+      expect(read).toMatchObject({
+        text: "# Geese\n",
+        content_type: "text/plain; charset=utf-8",
+        sha256: written.sha256,
+      });
+      expect(await call(client, "artifact_read", { run_id, path: "goose.bin" })).toMatchObject({
+        base64: "/wD+",
+        size: 3,
+      });
+      expect((await refusal(client, "artifact_read", { run_id, path: "none" })).code).toBe("ARTIFACT_NOT_FOUND");
+      expect((await refusal(client, "artifact_write", { run_id, path: "both" })).code).toBe("REQUEST_INVALID");
+      await call(client, "run_cancel", { run_id });
+    });
+
+    it("keeps schedules", async () => {
+      await rest().workflows.register({ ...diamond, name: "yearly" });
+      const name = `mcp-${version}`;
+      const wish = { name, cron: "@yearly", workflow: "yearly", timezone: "Europe/Berlin" };
+      expect(await call(client, "schedule_create", wish)).toMatchObject({ ...wish, paused_by: null });
+      expect(await call(client, "schedule_pause", { name, reason: "lunch" })).toMatchObject({ pause_reason: "lunch" });
+      expect(await call(client, "schedule_list")).toMatchObject({
+        data: expect.arrayContaining([expect.objectContaining({ name })]),
+      });
+      expect((await call(client, "schedule_resume", { name })).paused_by).toBe(null);
+      expect(await refusal(client, "schedule_create", { ...wish, cron: "0 0 30 2 *" })).toMatchObject({
+        code: "SCHEDULE_NEVER_FIRES",
+        issues: [{ pointer: "/cron" }],
+      });
+      expect(await call(client, "schedule_delete", { name })).toEqual({ deleted: name });
     });
 
     it("refuses to cancel what has completed", async () => {

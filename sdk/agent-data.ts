@@ -34,7 +34,13 @@ export interface WriteStateOptions extends StateCondition {
   writeId?: string | undefined;
 }
 
-export type MemoryFilter = PageOptions & { type?: string | undefined; search?: string | undefined };
+export type MemoryFilter = PageOptions & {
+  type?: string | undefined;
+  /** Words that entries have. */
+  search?: string | undefined;
+  /** Those that mean something like this text, the closest first; the server needs a model for it. No `cursor`. */
+  similarTo?: string | undefined;
+};
 
 export function agentDataOf(http: Connection, agent: string) {
   const root = `/v1/agents/${encodeURIComponent(agent)}`;
@@ -74,8 +80,9 @@ export function agentDataOf(http: Connection, agent: string) {
     },
     memory: {
       add: (entries: EntriesBody["entries"]) => http.post<EntriesAnswer>(memory(), { entries } satisfies EntriesBody),
-      /** Newest first. */
-      list: ({ type, ...query }: MemoryFilter = {}) => http.get<PageOf<MemoryEntryBody>>(memory(type), query),
+      /** Newest first; with `similarTo` the closest. Rejects with FEATURE_UNAVAILABLE when there is no model for that. */
+      list: ({ type, similarTo, ...query }: MemoryFilter = {}) =>
+        http.get<PageOf<MemoryEntryBody>>(memory(type), { ...query, similar_to: similarTo }),
       /** Everything, unless a type or an id says less. */
       forget: ({ type, id }: { type?: string | undefined; id?: string | undefined } = {}) =>
         http.delete<ForgottenBody>(memory(type), { id }),

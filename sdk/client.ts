@@ -58,6 +58,7 @@ import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./a
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
 import { conversationsOf, membershipOf } from "./conversations.ts";
 import { followStream } from "./follow.ts";
+import { schedulesOf } from "./schedules.ts";
 import { sharedMemoryOf } from "./shared-memory.ts";
 
 export type { ArtifactContent, ArtifactFilter, WriteArtifactOptions } from "./artifacts.ts";
@@ -76,6 +77,7 @@ export interface SubmitOptions {
 export type RunSearch = {
   status?: string | string[];
   workflow?: string;
+  schedule?: string;
   /** A part of the workflow's name, in any case. */
   name_contains?: string;
   label?: string[];
@@ -183,6 +185,8 @@ export function createClient(options: ClientOptions) {
       reject: (id: string, reason?: string) =>
         http.post<PlanRecordBody>(`${plan(id)}/reject`, reason === undefined ? {} : { reason }),
     },
+    /** Workflows that are run at the times of a calendar. */
+    schedules: schedulesOf(http),
     agents: {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
       list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),

@@ -169,7 +169,7 @@ export interface HandlerState {
 export interface HandlerMemory {
   /** Adds an entry when this attempt completes. */
   add(type: string, content: Json, options?: TimeToLive): void;
-  /** The newest first, of before this attempt; by type, and by words that they have (`search`). */
+  /** The newest first, of before this attempt; by type, by words that they have (`search`), or the closest in meaning (`similarTo`). */
   list(filter?: MemoryFilter): Promise<PageOf<MemoryEntryBody>>;
 }
 

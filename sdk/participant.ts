@@ -3,6 +3,7 @@ import { SkeinError } from "../core/errors.ts";
 import { isJsonObject, type Json, type JsonObject } from "../core/json.ts";
 import type { MessageBody } from "../core/protocol/agent-data.ts";
 import { type AgentClient, type ClientOptions, createAgentClient, createClient } from "./client.ts";
+import { type InboxNotices, noticedInbox } from "./noticed-inbox.ts";
 
 /** Something that a conversation, or one of its members, says to a member. */
 export interface Turn {
@@ -24,6 +25,8 @@ export interface TakePartOptions {
   signal: AbortSignal;
   /** Told of what the rules refused; default: nothing is made of it. */
   onRefused?: (refusal: SkeinError, turn: Turn) => void;
+  /** What tells of the inbox (`connectInbox`); default: a stream of the server. */
+  notices?: InboxNotices | undefined;
   /** Whatever else comes to the inbox. It is acknowledged once this has resolved; default: it is left there. */
   onMessage?: (message: MessageBody) => void | Promise<void>;
 }
@@ -42,12 +45,12 @@ const PRESENCE_MS = 10_000;
  * the same id, so nothing is said twice.
  */
 export async function participate(
-  { name, signal, onRefused, onMessage, ...options }: ParticipateOptions,
+  { name, signal, onRefused, onMessage, notices, ...options }: ParticipateOptions,
   speak: Speak,
 ): Promise<void> {
   const registered = await createClient(options).agents.register({ name, kind: "external", capabilities: [] });
   const agent = createAgentClient(options, registered);
-  await takePart(agent, speak, { signal, ...(onRefused && { onRefused }), ...(onMessage && { onMessage }) });
+  await takePart(agent, speak, { signal, notices, ...(onRefused && { onRefused }), ...(onMessage && { onMessage }) });
   await agent.leave();
 }
 
@@ -55,11 +58,11 @@ export async function participate(
 export async function takePart(
   agent: AgentClient,
   speak: Speak,
-  { signal, onRefused, onMessage }: TakePartOptions,
+  { signal, onRefused, onMessage, notices }: TakePartOptions,
 ): Promise<void> {
   const presence = setInterval(() => void agent.present().catch(() => {}), PRESENCE_MS);
   try {
-    for await (const message of agent.data.inbox.stream(signal)) {
+    for await (const message of notices ? noticedInbox(agent, notices, signal) : agent.data.inbox.stream(signal)) {
       const turn = turnOf(message);
       if (turn) await answer(agent, message, turn, speak, onRefused);
       else if (onMessage) await onMessage(message);

@@ -4,6 +4,7 @@ import type { Json } from "../core/json.ts";
 import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
 import type { StoreContext } from "./facts.ts";
 import { inboxStore, writerOf } from "./inboxes.ts";
+import { closestEntries, entriesToEmbed, keepVectors } from "./recall-similar.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
@@ -38,6 +39,18 @@ export function agentDataStore(store: StoreContext): AgentDataStore {
         entriesById(tx, namespace, name, entryIds),
       ),
     recall: (namespace, name, filter) => recall(store, namespace, name, filter),
+    entriesToEmbed: (namespace, name, filter) => entriesToEmbed(store, namespace, name, filter),
+    keepVectors: (namespace, name, vectors) => keepVectors(store, namespace, name, vectors),
+    recallSimilar: async (namespace, name, filter) => {
+      const closest = await closestEntries(store, namespace, name, filter);
+      const ids = closest.map(({ id }) => id);
+      const entries = new Map((await entriesById(store, namespace, name, ids)).map((entry) => [entry.id, entry]));
+      // One may have been forgotten meanwhile.
+      return closest.flatMap(({ id, similarity }) => {
+        const entry = entries.get(id);
+        return entry ? [{ ...entry, similarity }] : [];
+      });
+    },
     forget: (namespace, name, which) => forget(store, namespace, name, which),
     send: (requests) => send(store, requests),
     ...inboxStore(store),

@@ -77,8 +77,9 @@ export const checks: Check[] = [
     invariant: "I4: a task whose needs have settled has been decided",
     repair: "recount",
     sql: `select id::text as subject, 'is pending though all its needs have settled' as detail
-          from task
-          where status = 'pending' and is_plain and parent_id is null and needs <> '{}' and needs_left = 0`,
+          from task t
+          where status = 'pending' and is_plain and parent_id is null and needs <> '{}' and needs_left = 0
+            and not (select r.awaits_start from run r where r.id = t.run_id)`,
   },
   {
     invariant: "I5: a finished run has no open task",
@@ -105,7 +106,8 @@ export const checks: Check[] = [
     repair: { leave: "an orchestrator hands it out; start one, and see that it reaches the broker" },
     sql: `select t.id::text as subject, 'has been ready for ' || t.capability || ' since ' || t.available_at as detail
           from task t
-          where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed and t.available_at < now() - ${GRACE} and exists (
+          where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed
+            and not t.is_limited and t.available_at < now() - ${GRACE} and exists (
             select 1 from agent a
             where a.namespace = t.namespace and a.capabilities @> array[t.capability]
               and ${isLive}
@@ -118,6 +120,23 @@ export const checks: Check[] = [
           from task t join run r on r.id = t.run_id
           where t.status = 'ready' and t.held <> (r.status = 'paused')
             and (r.ending is null or r.status = 'paused')`,
+  },
+  {
+    invariant: "I6: every tick of a schedule is decided when it is due",
+    repair: { leave: "an orchestrator decides it; start one" },
+    sql: `select namespace || '/' || name as subject, 'has been due since ' || due_at as detail
+          from schedule where due_at < now() - ${GRACE}`,
+  },
+  {
+    invariant: "I1: at most one run per tick of a schedule",
+    repair: { leave: HAPPENED },
+    sql: `select t.run_id::text as subject, 'is the run of ' || count(*) || ' ticks' as detail
+          from schedule_tick t where t.run_id is not null
+          group by t.run_id having count(*) > 1
+          union all
+          select r.id::text, 'says that it is of another tick than ' || t.schedule || ' at ' || t.tick_at
+          from schedule_tick t join run r on r.id = t.run_id
+          where (r.namespace, r.schedule, r.tick_at) is distinct from (t.namespace, t.schedule, t.tick_at)`,
   },
   {
     invariant: "I6: every expired lease is taken back",

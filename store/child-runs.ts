@@ -3,9 +3,10 @@ import { uuidv7 } from "uuidv7";
 import { forbiddenCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
-import { type Failure, failureKinds } from "../core/errors.ts";
+import { type Failure, failureKinds, SkeinError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type { RunStatus } from "../core/run.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { compileSchema, validate } from "../core/schema.ts";
 import { seedTasks } from "../core/seed.ts";
 import type { FactLog } from "./facts.ts";
@@ -56,6 +57,12 @@ async function submitChild(tx: Transaction, log: FactLog, step: Step, spec: Work
     : [];
   if (flaw) return doomed(flaw.code, `The input of ${task.key} does not fit ${named}: ${flaw.message}`);
   const runId = uuidv7();
+  try {
+    runLimits(workflow, inputs, runId);
+  } catch (error) {
+    if (!(error instanceof SkeinError)) throw error;
+    return doomed(error.code, `${named} cannot run: ${error.message}`);
+  }
   await insertRuns(tx, log, [
     {
       namespace: run.namespace,

@@ -165,9 +165,9 @@ async function move(store: StoreContext, tasks: number): Promise<number> {
 
 function writeHistory(tx: Transaction, moved: string): void {
   tx.send(
-    `insert into run_history (namespace, id, workflow_name, status, created_at, finished_at, retried_from, expires_at,
+    `insert into run_history (namespace, id, workflow_name, status, created_at, finished_at, retried_from, schedule, expires_at,
        task_count, last_xid, counts, run)
-     select r.namespace, r.id, r.workflow_name, r.status, r.created_at, r.finished_at, r.retried_from, m.expires_at,
+     select r.namespace, r.id, r.workflow_name, r.status, r.created_at, r.finished_at, r.retried_from, r.schedule, m.expires_at,
        r.task_count, (select xid from event where run_id = r.id order by xid desc limit 1), ${taskCounts}, to_json(r.*)
      from json_to_recordset($1) as m(id uuid, expires_at timestamptz)
      cross join lateral (select * from run where id = m.id limit 1) r`,

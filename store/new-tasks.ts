@@ -1,5 +1,6 @@
 /** Task rows as they come into being: with their run, or while it goes on. */
 import { uuidv7 } from "uuidv7";
+import { areConstant, flowKeys } from "../core/flow-limits.ts";
 import type { Json } from "../core/json.ts";
 import type { Transition } from "../core/lifecycle.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
@@ -7,6 +8,7 @@ import type { TaskSeed, TaskStatus } from "../core/run.ts";
 import type { FactLog } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import { decide, moveOn, type StoredSpec, writeDecided } from "./transitions.ts";
+import { withTurns } from "./turns.ts";
 
 export interface NewTaskRow {
   namespace: string;
@@ -31,6 +33,9 @@ export interface NewTaskRow {
   deadline_ms: number | null;
   spec: StoredSpec;
   input: Json | undefined;
+  is_limited: boolean;
+  /** Of its limits; null until they are known. */
+  limit_keys: string[] | null;
   parent_id: string | null;
   scope: string;
   ordinal: number | null;
@@ -91,6 +96,7 @@ export function dependantsOf(
 
 /** A row of a task that needs none and that none needs. */
 export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key: string): NewTaskRow {
+  const { limits } = task.spec;
   return {
     namespace: place.namespace,
     id: uuidv7(),
@@ -114,6 +120,8 @@ export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key:
     deadline_ms: task.deadlineMs,
     spec: storedSpec(task),
     input: undefined,
+    is_limited: limits !== undefined,
+    limit_keys: limits && areConstant(limits) ? flowKeys(limits, {}) : null,
     parent_id: place.parentId ?? null,
     scope: place.scope ?? "",
     ordinal: place.ordinal ?? null,
@@ -176,6 +184,7 @@ function startedRows(rows: NewTaskRow[], started: Transition[]): NewTaskRow[] {
     if (!transition) continue;
     row.status = "ready";
     row.input = transition.input;
+    row.limit_keys = transition.limitKeys ?? row.limit_keys;
   }
   return rows;
 }
@@ -184,26 +193,32 @@ function isApplied({ status, cancelsRest }: Transition): boolean {
   return status !== "ready" || cancelsRest;
 }
 
+const inserted = `(
+  select routed.*, coalesce(run_fair_id, run_id) as fair_id, limit_keys as lane, status = 'ready' and not is_routed as takes_turn
+  from (
+    select t.*, (select r.fair_id from run r where r.id = t.run_id) as run_fair_id, spec -> 'route' is not null
+      or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability) as is_routed
+    from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, group_name text,
+      status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
+      needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
+      deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
+      compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[])
+  ) routed)`;
+
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_routed, held, available_at, ready_at,
-       deadline_at)
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, fair_id, turn, is_routed, held,
+       available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash,
-       spec -> 'route' is not null
-         or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability),
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, run_fair_id, turn, is_routed,
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
-     from json_to_recordset($1) as t(namespace text, id uuid, run_id uuid, key text, capability text, group_name text,
-       status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
-       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
-       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
-       compensates uuid, work_hash bigint)`,
+     from (${withTurns(inserted)}) t`,
     [JSON.stringify(rows)],
   );
 }

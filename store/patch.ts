@@ -44,8 +44,9 @@ export async function patchIn(tx: Transaction, log: FactLog, patching: Patching 
     hash: string;
     priority: number;
     ending: boolean;
+    awaits_start: boolean;
   }>(
-    `select status, revision, definition_hash as hash, priority, ending is not null as ending
+    `select status, revision, definition_hash as hash, priority, ending is not null as ending, awaits_start
        from run where namespace = $1 and id = $2 for update`,
     [namespace, runId],
   );
@@ -82,7 +83,8 @@ export async function patchIn(tx: Transaction, log: FactLog, patching: Patching 
     const { id, attempt } = byKey.get(key)!;
     log.add(ref, { type: "task.cancelled", task_id: id, key, attempt, reason: "removed_by_patch" });
   }
-  await startHeld(tx, log, fresh);
+  // A run that waits for its limits starts with all of its tasks.
+  if (!run.awaits_start) await startHeld(tx, log, fresh);
   log.mayBeFinished(ref);
   return { outcome: "patched", revision: revision + 1 };
 }

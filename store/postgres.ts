@@ -9,6 +9,7 @@ import { audit } from "./audit.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
+import { flowLimitStore } from "./flow-limits.ts";
 import { historyStore } from "./history.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
@@ -20,6 +21,7 @@ import { repair } from "./repair.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
+import { scheduleStore } from "./schedules.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
@@ -141,9 +143,11 @@ export function storeOver(
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
+    flowLimits: flowLimitStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),
+    schedules: scheduleStore(context),
     audit: () => audit(context),
     repair: (options) => repair(context, options),
     retryCounts,

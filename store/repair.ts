@@ -72,5 +72,8 @@ async function recount(tx: Transaction, log: FactLog, taskId: string): Promise<v
      returning ${undecidedColumns}`,
     [taskId],
   );
-  if (task) await moveOn(tx, log, [task]);
+  if (!task) return;
+  // Of a run that has yet to start they stand ready for that.
+  const [run] = await tx.query<{ awaits_start: boolean }>("select awaits_start from run where id = $1", [task.run_id]);
+  if (!run!.awaits_start) await moveOn(tx, log, [task]);
 }

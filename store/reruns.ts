@@ -7,7 +7,7 @@ import { keepArtifacts } from "./artifacts.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { copyPolicy } from "./replans.ts";
-import { insertRunRows, takeIdempotencyKeys } from "./runs.ts";
+import { awaitsStart, insertRunRows, takeIdempotencyKeys } from "./runs.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type { Rerun, RerunStore, Submitted } from "./store.ts";
 import { storeDefinitions } from "./workflows.ts";
@@ -51,7 +51,10 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
     tx.send("update run set task_count = task_count + $2 where id = $1", [runId, parts.length]);
   }
   countKept(rest, kept);
-  await addTasks(tx, log, rest);
+  if (awaitsStart(submission)) {
+    await addTasks(tx, log, [], rest);
+    log.needsUpkeep({ runId, namespace });
+  } else await addTasks(tx, log, rest);
   if (rest.length === 0) log.mayBeFinished({ runId, namespace });
 }
 

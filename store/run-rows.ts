@@ -21,6 +21,7 @@ export interface RunRow {
   revision: number;
   attempt: number;
   retried_from: string | null;
+  fair_key: string | null;
   task_count: number;
   counts: Partial<Record<TaskStatus, number>> | null;
   traceparent: string | null;
@@ -29,11 +30,13 @@ export interface RunRow {
   finished_at: Date | null;
   deadline_at: Date | null;
   allowed_capabilities: string[] | null;
+  schedule: string | null;
+  tick_at: Date | null;
 }
 
 const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
-  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.task_count, r.traceparent, r.created_at,
-  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities`;
+  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent, r.created_at,
+  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at`;
 
 /** Of a row `r` of `run`: a number for each status of its tasks. */
 export const taskCounts = `(select json_object_agg(c.status, c.n) from (
@@ -63,6 +66,7 @@ export function toRun(row: RunRow): Run {
     revision: row.revision,
     attempt: row.attempt,
     retriedFrom: row.retried_from,
+    fairKey: row.fair_key,
     taskCount: row.task_count,
     counts: row.counts ?? {},
     traceparent: row.traceparent,
@@ -71,5 +75,6 @@ export function toRun(row: RunRow): Run {
     finishedAt: row.finished_at,
     deadlineAt: row.deadline_at,
     allowedCapabilities: row.allowed_capabilities,
+    schedule: row.schedule === null ? null : { name: row.schedule, tickAt: row.tick_at! },
   };
 }

@@ -124,6 +124,7 @@ function askedFor(namespace: string, filter: RunConditions, cursor: string | nul
   if (statuses.length === 1) add(statuses[0], (p) => `k.status = ${p}`);
   else if (statuses.length > 1) add(statuses, (p) => `k.status = any(${p}::text[])`);
   add(filter.workflow, (p) => `k.workflow_name = ${p}`);
+  add(filter.schedule, (p) => `k.schedule = ${p}`);
   add(nameContains, (p) => `position(lower(${p}) in lower(k.workflow_name)) > 0`);
   add(createdAfter, (p) => `k.created_at >= ${p}`);
   add(createdBefore, (p) => `k.created_at < ${p}`);

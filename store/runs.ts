@@ -1,9 +1,11 @@
 /** Runs: submitted whole, read in pages. */
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
+import { fairIdOf } from "../core/fair-key.ts";
 import type { Join } from "../core/join.ts";
 import type { Json } from "../core/json.ts";
 import type { AttemptOutcome, TaskStatus } from "../core/run.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { roundsOf } from "./bids.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { findHistoric } from "./history.ts";
@@ -124,14 +126,27 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   );
   insertRunRows(tx, submissions);
   insertPolicies(tx, submissions);
-  const rows = submissions.flatMap(({ namespace, runId, priority, tasks }) =>
-    newRows(tasks, { namespace, runId, priority }),
-  );
-  for (const { runId, namespace, tasks } of submissions) {
-    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length });
+  const rowsOf = (some: readonly Submission[]) =>
+    some.flatMap(({ namespace, runId, priority, tasks }) => newRows(tasks, { namespace, runId, priority }));
+  const queued = submissions.filter(awaitsStart);
+  for (const { runId, namespace, tasks, schedule } of submissions) {
+    const tick = schedule && { schedule: schedule.name, tick: schedule.tickAt.toISOString() };
+    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length, ...tick });
   }
-  await addTasks(tx, log, rows);
+  await addTasks(tx, log, rowsOf(submissions.filter((one) => !awaitsStart(one))), rowsOf(queued));
+  for (const { runId, namespace } of queued) log.needsUpkeep({ runId, namespace });
 }
+
+/**
+ * It starts when its limits let it (run-limits.ts). What another run waits for never does: that one may hold what it needs. It
+ * counts all the same.
+ */
+export function awaitsStart({ workflow, parent }: Submission): boolean {
+  return (workflow.concurrency !== undefined || workflow.rate !== undefined) && (!parent || parent.isDetached);
+}
+
+const ofParent = (column: string) =>
+  `select ${column} from task c join run p on p.id = c.run_id where c.id = r.parent_task_id`;
 
 /** The runs themselves, without their tasks. */
 export function insertRunRows(
@@ -141,15 +156,19 @@ export function insertRunRows(
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities)
+       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, status, started_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
-       allowed_capabilities
+       allowed_capabilities, case when parent_task_id is null then fair_key else (${ofParent("p.fair_key")}) end,
+       case when parent_task_id is null then fair_id else (${ofParent("coalesce(p.fair_id, p.id)")}) end,
+       limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, case when awaits_start then 'pending' else 'running' end,
+       case when awaits_start then null else clock_timestamp() end
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
-       allowed_capabilities text[])`,
+       allowed_capabilities text[], fair_key text, fair_id uuid, limits json, limit_keys text[],
+       on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz)`,
     [
       JSON.stringify(
         submissions.map((s) => ({
@@ -170,10 +189,21 @@ export function insertRunRows(
           attempt: s.attempt,
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
+          schedule: s.schedule?.name,
+          tick_at: s.schedule?.tickAt,
+          awaits_start: awaitsStart(s),
+          ...limitColumns(s),
+          fair_key: s.fairKey,
+          fair_id: s.fairKey == null ? null : fairIdOf(s.namespace, s.fairKey),
         })),
       ),
     ],
   );
+}
+
+function limitColumns({ workflow, inputs, runId }: Submission) {
+  const own = runLimits(workflow, inputs, runId);
+  return own && { limits: own.limits, limit_keys: own.limits.map(({ key }) => key), on_conflict: own.onConflict };
 }
 
 // --- read

@@ -8,12 +8,14 @@ import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
 import type { ConversationStore } from "./port/conversations.ts";
 import type { EventStore } from "./port/events.ts";
+import type { FlowLimitStore } from "./port/flow-limits.ts";
 import type { HistoryStore } from "./port/history.ts";
 import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
 import type { ReplanStore } from "./port/replans.ts";
 import type { RunStore } from "./port/runs.ts";
+import type { ScheduleStore } from "./port/schedules.ts";
 import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
 import type { StorageStore } from "./port/storage.ts";
@@ -26,6 +28,7 @@ export type * from "./port/agents.ts";
 export type * from "./port/artifacts.ts";
 export type * from "./port/conversations.ts";
 export type * from "./port/events.ts";
+export type * from "./port/flow-limits.ts";
 export type * from "./port/history.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
@@ -33,6 +36,7 @@ export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/replans.ts";
 export type * from "./port/runs.ts";
+export type * from "./port/schedules.ts";
 export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
 export type * from "./port/storage.ts";
@@ -51,9 +55,11 @@ export interface Store {
   sharedMemory: SharedMemoryStore;
   working: WorkingStateStore;
   keys: KeyStore;
+  flowLimits: FlowLimitStore;
   conversations: ConversationStore;
   plans: PlanStore;
   replans: ReplanStore;
+  schedules: ScheduleStore;
   events: EventStore;
   history: HistoryStore;
   storage: StorageStore;
@@ -89,6 +95,8 @@ export interface CommittedFacts {
   wakesInMs?: number;
   /** Marked as dispatched along with what made them ready (`leases.dispatchAtOnce`): their hints are to be published. */
   dispatched?: DispatchedTask[];
+  /** A claim by hints took what no hint was out for, and left another task without one: dispatch. */
+  hasUnpublished?: boolean;
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
 /** A scope of shared memory has another revision, or the registry another event. */

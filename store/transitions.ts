@@ -8,8 +8,10 @@ import { type TaskEvent, type Transition, transition } from "../core/lifecycle.t
 import { mapOutputs } from "../core/map.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
 import { isTerminalTask, type TaskSpec, type TaskState, type TaskStatus } from "../core/run.ts";
+import { fairIdOf } from "./admission.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
+import { withTurns } from "./turns.ts";
 
 /** A task as loaded for a decision: what core sees, and what the store needs beside it. */
 export interface LoadedTask extends TaskState {
@@ -126,6 +128,18 @@ export async function applyTransitions(tx: Transaction, transitions: Transition[
   }
 }
 
+const movedTo = `(
+  select u.*, x.namespace, x.capability, x.priority, x.fair_id, coalesce(u.limit_keys, x.limit_keys) as lane,
+    u.status = 'ready' and not u.delay_ms > 0 and not x.is_routed as takes_turn
+  from json_to_recordset($1) as u(
+    id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
+    lost_claims int, delay_ms double precision, cancels_rest boolean, drops_children boolean, input json,
+    limit_keys text[], output json, error json, reason text)
+  left join lateral (
+    select t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.is_routed, t.limit_keys
+    from task t where t.id = u.id limit 1
+  ) x on u.status = 'ready')`;
+
 function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unknown[]> {
   const rows = transitions.map((t) => ({
     id: t.taskId,
@@ -139,6 +153,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     cancels_rest: t.cancelsRest,
     drops_children: t.dropsChildren,
     input: t.input,
+    limit_keys: t.limitKeys,
     output: t.output,
     error: t.error,
     reason: t.reason,
@@ -151,11 +166,13 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          lost_leases = u.lost_leases,
          lost_claims = u.lost_claims,
          input = coalesce(u.input, t.input),
+         limit_keys = coalesce(u.limit_keys, t.limit_keys),
          output = u.output,
          error = u.error,
          reason = u.reason,
          available_at = case u.status when 'ready' then clock_timestamp() + u.delay_ms * interval '1 millisecond'
                         else t.available_at end,
+         turn = u.turn,
          ready_at = case when u.status in ('ready', 'waiting') then coalesce(t.ready_at, clock_timestamp()) else t.ready_at end,
          deadline_at = case when u.status in ('ready', 'waiting') and t.ready_at is null
                        then clock_timestamp() + t.deadline_ms * interval '1 millisecond' else t.deadline_at end,
@@ -174,10 +191,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
            or (u.status = 'completed' and u.from_status = 'waiting')),
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
-     from json_to_recordset($1) as u(
-       id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
-       lost_claims int, delay_ms double precision, cancels_rest boolean, drops_children boolean, input json, output json,
-       error json, reason text)
+     from (${withTurns(movedTo)}) u
      where t.id = u.id and t.status = u.from_status and t.attempt = u.from_attempt
      returning t.id`,
     [JSON.stringify(rows)],
@@ -328,8 +342,9 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
   // Locked in id order before the update touches anything: unordered locks deadlocked 393 times in 14,400. The counters
   // come from the rows as locked: an update first makes, and checks, a row from the version that its snapshot shows.
   return tx.query<ToldRow>(
-    `with told as (
-       select t.id, t.needs_left - u.settled as needs_left, t.needs_failed + u.failed as needs_failed,
+    `with told as materialized (
+       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.limit_keys as lane, t.is_routed,
+         t.needs_left - u.settled as needs_left, t.needs_failed + u.failed as needs_failed,
          t.needs_skipped + u.skipped as needs_skipped,
          t.status = 'pending' and t.is_plain and t.needs_left = u.settled
            and t.needs_failed + u.failed + t.needs_skipped + u.skipped = 0 as starts
@@ -345,10 +360,11 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
          status = case when told.starts then 'ready' else t.status end,
          held = case when told.starts then (select status = 'paused' from run where id = t.run_id) else t.held end,
          available_at = case when told.starts then clock_timestamp() else t.available_at end,
+         turn = told.turn,
          ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
          deadline_at = case when told.starts then clock_timestamp() + t.deadline_ms * interval '1 millisecond'
                        else t.deadline_at end
-     from told
+     from (${withTurns("(select told.*, starts and not is_routed as takes_turn from told)")}) told
      where t.id = told.id
      returning t.id, t.run_id, t.namespace, t.key, t.capability, t.status, told.starts as became_ready, t.needs_left,
        t.needs_failed, t.needs_skipped, cardinality(t.needs) as need_count, t.parent_id, t.scope, t.ordinal, t.item,

@@ -15,15 +15,19 @@ import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { pruneFlowLimits } from "./flow-limits.ts";
 import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
+import { startRuns } from "./run-limits.ts";
+import { pruneTicks } from "./schedules.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
+import { placeReturned } from "./turns.ts";
 import { pruneWorkingState } from "./working-state.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
@@ -34,6 +38,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
     reap: (limit) => reap(store, limit),
     expire: async (limit) =>
       (await expireRuns(store, limit)) + (await expireTasks(store, limit)) + (await failUnroutable(store, limit)),
+    placeReturned: (limit) => placeReturned(store, limit),
     overdueHints: (olderThanMs) => overdueHints(store, olderThanMs),
     redispatch: (options) => redispatch(store, options),
     tellUnanswered: (limit) => tellUnanswered(store, limit),
@@ -43,7 +48,8 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
 
 async function cascade(store: StoreContext, limit: number): Promise<number> {
   const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.limits);
-  let moved = await tellParentRuns(store, limit);
+  let moved = await startRuns(store, RUNS_PER_CALL);
+  moved += await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);
   return moved + (await forEachRun(store, runsToCascade, limit, cascadeRun));
@@ -228,6 +234,7 @@ interface OpenRun {
   attempt: number;
   ending: RunEnding | null;
   is_child: boolean;
+  is_limited: boolean;
   compensated: boolean;
   row_version: string;
 }
@@ -243,6 +250,7 @@ export async function finishRuns(store: StoreContext, runIds?: string[]): Promis
   return recording(store, async (tx, log) => {
     const runs = await tx.query<OpenRun>(
       `select id, namespace, definition_hash, inputs, attempt, ending, parent_task_id is not null as is_child, compensated,
+         limit_keys is not null as is_limited,
          xmin::text as row_version
        from run where id = any($1::uuid[]) and finished_at is null
        order by id for update`,
@@ -364,7 +372,8 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
     const fact: Fact = { type: `run.${status}` };
     if (error) fact.error = error;
     log.add({ runId: run.id, namespace: run.namespace }, fact);
-    if (run.is_child) log.needsUpkeep({ runId: run.id, namespace: run.namespace });
+    // It tells the run that waits for it, or makes room for another.
+    if (run.is_child || run.is_limited) log.needsUpkeep({ runId: run.id, namespace: run.namespace });
   }
 }
 
@@ -493,10 +502,11 @@ async function expireTasks(store: StoreContext, limit: number): Promise<number> 
   return settleDue(store, due, () => ({ type: "doomed", failure }));
 }
 
-/** Ready tasks stand in two indexes. */
+/** Ready tasks stand in three indexes; limited ones whose hint is out stand in two of them. */
 const readyIndexes = {
-  unpublished: "dispatched_at is null and not held and not is_routed",
+  unpublished: "dispatched_at is null and not held and not is_routed and not is_limited",
   published: "dispatched_at is not null and not is_routed",
+  limited: "is_limited and not held and not is_routed",
 };
 
 /**
@@ -524,9 +534,9 @@ function overdueIn(name: keyof typeof readyIndexes): string {
 /** Ready tasks whose capability no live agent has offered for the whole of their `schedule_timeout`. */
 async function failUnroutable(store: StoreContext, limit: number): Promise<number> {
   const due = await store.query<{ id: string }>(
-    `with recursive ${wantedBy("unpublished")}, ${wantedBy("published")},
+    `with recursive ${wantedBy("unpublished")}, ${wantedBy("published")}, ${wantedBy("limited")},
      wanted as (
-       select * from unpublished union select * from published
+       select * from unpublished union select * from published union select * from limited
      ), absent as (
        select w.namespace, w.capability, coalesce(max(a.gone_at), '-infinity') as since
        from wanted w left join lateral (
@@ -537,7 +547,8 @@ async function failUnroutable(store: StoreContext, limit: number): Promise<numbe
        having coalesce(max(a.gone_at), '-infinity') < clock_timestamp()
      )
      select t.id
-     from absent a cross join lateral (${overdueIn("unpublished")} union all ${overdueIn("published")}) t
+     from absent a cross join lateral (
+       ${overdueIn("unpublished")} union ${overdueIn("published")} union ${overdueIn("limited")}) t
      order by t.id
      limit $1`,
     [limit],
@@ -604,9 +615,11 @@ async function prune(store: StoreContext): Promise<void> {
     `delete from agent where coalesce(left_at, last_seen_at) < now() - interval '7 days'
      and not exists (select 1 from task t where t.agent_id = agent.id and t.status = 'running')`,
   );
+  await pruneFlowLimits(store);
   await closeReplans(store);
   await pruneAgentData(store);
   await pruneSharedMemory(store);
   await pruneWorkingState(store);
   await pruneRegistry(store);
+  await pruneTicks(store);
 }

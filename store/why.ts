@@ -1,14 +1,17 @@
 /** Gathers what `core/why.ts` explains a task from. */
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
+import { blockOf, type KeyLimit } from "../core/flow-limits.ts";
 import type { Join } from "../core/join.ts";
 import type { Json } from "../core/json.ts";
 import type { Tally } from "../core/map.ts";
 import type { RouteSpec } from "../core/routing.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
-import type { TaskFacts } from "../core/why.ts";
+import type { LimitFacts, TaskFacts } from "../core/why.ts";
+import { inTurn } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import { openRound } from "./bids.ts";
+import { limitsWith, statesOf } from "./flow-keys.ts";
 import { candidatesIn } from "./routing.ts";
 import { isCalled } from "./rows.ts";
 import type { Queryable } from "./sql.ts";
@@ -42,6 +45,13 @@ interface Row {
   running: number;
   capabilities: string[] | null;
   is_routed: boolean;
+  awaits_start: boolean;
+  run_keys: string[] | null;
+  run_limits: KeyLimit[] | null;
+  run_priority: number;
+  is_limited: boolean;
+  limit_keys: string[] | null;
+  limits: KeyLimit[] | null;
   route: RouteSpec | null;
   now_ms: number;
 }
@@ -74,6 +84,8 @@ export async function factsOf(
        t.dispatched_at is not null as is_published, t.attempt,
        (select json_build_object('id', a.id, 'name', a.name) from agent a where a.id = t.agent_id) as agent,
        o.agents, o.slots, o.running, t.is_routed, t.spec -> 'route' as route,
+       r.awaits_start, to_json(r.limit_keys) as run_keys, r.limits as run_limits, r.priority as run_priority,
+       t.is_limited, to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits,
        (select array_agg(distinct c.name) from live l cross join lateral unnest(l.capabilities) as c(name)) as capabilities,
        ${ms("clock_timestamp()")} as now_ms
      from task t join run r on r.id = t.run_id
@@ -90,10 +102,12 @@ export async function factsOf(
     agents: await candidatesIn(db, namespace),
     round: await openRound(db, row.id),
   };
-  return toFacts(row, routing || null);
+  const limit = row.is_limited && row.status === "ready" ? await limitFacts(db, namespace, row) : null;
+  const runLimit = row.awaits_start ? await runLimitFacts(db, namespace, runId, row) : null;
+  return toFacts(row, { routing: routing || null, limit, runLimit });
 }
 
-function toFacts(row: Row, routing: TaskFacts["routing"]): TaskFacts {
+function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit">): TaskFacts {
   const { key, capability, status, reason, error, join, engine, definition, tally, attempt, agent } = row;
   const isUnstarted = status === "pending" && (row.needs ?? []).length === 0;
   return {
@@ -119,7 +133,66 @@ function toFacts(row: Row, routing: TaskFacts["routing"]): TaskFacts {
     agent,
     offers: { agents: row.agents, slots: row.slots, running: row.running },
     capabilities: row.capabilities ?? [],
-    routing,
+    ...more,
     now: row.now_ms,
   };
+}
+
+/** Of what holds a key so many are named. */
+const MAX_HOLDERS = 10;
+
+async function limitFacts(
+  db: Queryable,
+  namespace: string,
+  { id, capability, limit_keys, limits }: Row,
+): Promise<LimitFacts> {
+  const { states, now } = await statesOf(db, namespace, limit_keys!);
+  const block = blockOf({ limits: limitsWith(limits!, limit_keys!) }, states, now);
+  const [own] = await db.query<{ ahead: number }>(
+    `select (lane.place - 1)::int as ahead
+     from (
+       select t.id, row_number() over (order by ${inTurn("t")}) as place from task t
+       where t.namespace = $1 and t.capability = $2 and t.limit_keys = $3 and t.status = 'ready' and t.is_limited
+         and not t.held and t.available_at <= now()
+     ) lane
+     where lane.id = $4`,
+    [namespace, capability, limit_keys, id],
+  );
+  const heldBy = block
+    ? await db.query<LimitFacts["heldBy"][number]>(
+        `select t.key as task, t.run_id as "runId" from task t
+         where t.namespace = $1 and t.status = 'running' and t.is_limited and $2 = any(t.limit_keys)
+         order by t.started_at, t.id
+         limit ${MAX_HOLDERS}`,
+        [namespace, block.key],
+      )
+    : [];
+  return { block, heldBy, ahead: own?.ahead ?? 0 };
+}
+
+async function runLimitFacts(
+  db: Queryable,
+  namespace: string,
+  runId: string,
+  { run_keys, run_limits, run_priority }: Row,
+): Promise<LimitFacts> {
+  const { states, now } = await statesOf(db, namespace, run_keys!, "runs");
+  const block = blockOf({ limits: run_limits! }, states, now);
+  const [before] = await db.query<{ ahead: number }>(
+    `select count(*)::int as ahead from run
+     where namespace = $1 and limit_keys = $2::text[] and awaits_start and status = 'pending' and finished_at is null
+       and (priority > $3 or (priority = $3 and id < $4))`,
+    [namespace, run_keys, run_priority, runId],
+  );
+  const heldBy = block
+    ? await db.query<LimitFacts["heldBy"][number]>(
+        `select null as task, id as "runId" from run
+         where namespace = $1 and limit_keys is not null and not awaits_start and finished_at is null
+           and $2 = any(limit_keys)
+         order by started_at, id
+         limit ${MAX_HOLDERS}`,
+        [namespace, block.key],
+      )
+    : [];
+  return { block, heldBy, ahead: before!.ahead };
 }

@@ -1,6 +1,13 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Channel, ConsumeMessage, RecoveringChannelModel } from "amqplib";
 import { closeQuietly, type HeldChannel, holdChannel } from "./rabbitmq-channel.ts";
 import { type Consumer, checkedPrefetch, type Logger, type Settle } from "./transport.ts";
+
+/**
+ * A broker that has just come back answers nothing about a quorum queue until its members have found a leader, which took
+ * RabbitMQ 3.10 a minute. Whoever stops does not wait for that: what is unacked goes back when the connection closes.
+ */
+const CANCEL_TIMEOUT_MS = 5_000;
 
 interface Options {
   connection: RecoveringChannelModel;
@@ -32,6 +39,8 @@ export class QueueConsumer implements Consumer {
   readonly #held: HeldChannel<Channel>;
   #prefetch: number;
   #cancelled = false;
+  /** Its owner has been told that nothing new arrives. */
+  #isLeft = false;
   #session: Session | undefined;
   /** The end of the line of subscribe and cancel exchanges: they take turns. */
   #turn: Promise<void> = Promise.resolve();
@@ -62,8 +71,9 @@ export class QueueConsumer implements Consumer {
   async cancel(): Promise<void> {
     this.#cancelled = true;
     this.#prefetch = 0;
-    await this.#align();
-    await this.#releaseWhenIdle();
+    const cancelled = this.#align().then(() => this.#releaseWhenIdle());
+    await Promise.race([cancelled, delay(CANCEL_TIMEOUT_MS, undefined, { ref: false })]);
+    this.#isLeft = true;
   }
 
   async #setUp(channel: Channel): Promise<void> {
@@ -115,7 +125,8 @@ export class QueueConsumer implements Consumer {
     session.inHand += 1;
     const settle = this.#settle(session, message);
     try {
-      onMessage(message, settle);
+      if (this.#isLeft) settle.requeue();
+      else onMessage(message, settle);
     } catch (error) {
       log.error({ err: error, queue }, "the receiver of a message threw; the message goes back");
       settle.requeue();

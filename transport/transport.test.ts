@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  agentNoticePatterns,
   agentQueue,
   agentRoutingKey,
   capabilityQueue,
@@ -60,6 +61,26 @@ describe("the routing key of a notice", () => {
       const key = agentRoutingKey("agent", "n".repeat(63), name);
       expect(key).toMatch(/^agent\.n+\.[A-Za-z0-9%~_!'()-]+$/);
       expect(Buffer.byteLength(key)).toBeLessThanOrEqual(255);
+    }
+  });
+
+  it("is among those that an agent listens to, whatever its namespace", () => {
+    const matches = (pattern: string, key: string) => {
+      const words = pattern.split(".");
+      const said = key.split(".");
+      return words.length === said.length && words.every((word, index) => word === "*" || word === said[index]);
+    };
+    for (const name of ["clerk-1", "a.b", "🪿".repeat(16), "🪿".repeat(20), "🪿".repeat(128), "x".repeat(240)]) {
+      const patterns = agentNoticePatterns(name);
+      for (const pattern of patterns) expect(Buffer.byteLength(pattern)).toBeLessThanOrEqual(255);
+      for (const namespace of ["n", "n".repeat(63)]) {
+        const heard = (key: string) => patterns.some((pattern) => matches(pattern, key));
+        expect([name, heard(agentRoutingKey("agent", namespace, name))]).toEqual([name, true]);
+        expect(heard(agentRoutingKey("topic", namespace, "geese.grey"))).toBe(true);
+        expect(heard(agentRoutingKey("broadcast", namespace))).toBe(true);
+        expect(heard(agentRoutingKey("agent", namespace, `${name}-2`))).toBe(false);
+        expect(heard(agentRoutingKey("memory", namespace, "scope"))).toBe(false);
+      }
     }
   });
 

@@ -184,7 +184,22 @@ export function agentRoutingKey(
   const words = name === undefined ? [kind, namespace] : [kind, namespace, name];
   const plain = words.map(wordOf).join(".");
   if (plain.length <= MAX_NAME_BYTES) return plain;
-  return `${kind}.${wordOf(namespace)}.~${createHash("sha256").update(name!).digest("base64url")}`;
+  return `${kind}.${wordOf(namespace)}.${hashedWord(name!)}`;
+}
+
+/** The patterns of the keys of all messages that an agent of this name may have, whatever its namespace. */
+export function agentNoticePatterns(name: string): string[] {
+  const word = wordOf(name);
+  // It depends on the length of the namespace which of them the key has.
+  const own = `agent.${LONGEST_NAMESPACE}.${word}`.length <= MAX_NAME_BYTES ? [word] : [word, hashedWord(name)];
+  const patterns = [...own.map((one) => `agent.*.${one}`), "topic.*.*", "broadcast.*"];
+  return patterns.filter((pattern) => pattern.length <= MAX_NAME_BYTES);
+}
+
+const LONGEST_NAMESPACE = "n".repeat(63);
+
+function hashedWord(name: string): string {
+  return `~${createHash("sha256").update(name).digest("base64url")}`;
 }
 
 /** What dots and wildcards would make more than one word of is written as in a URL, all of it ASCII. */

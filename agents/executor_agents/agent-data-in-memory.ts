@@ -72,7 +72,12 @@ export function agentDataIn(kept: KeptData): DataBackend {
       revision += 1;
       return current()!;
     },
-    async listMemory({ type, search = "", limit = DEFAULT_PAGE, cursor }) {
+    async listMemory({ type, search = "", similarTo, limit = DEFAULT_PAGE, cursor }) {
+      if (similarTo !== undefined) {
+        const message =
+          "Memory without a server has no model to search by meaning with; test with a server, or `search`.";
+        throw requestFailure(new SkeinError("FEATURE_UNAVAILABLE", message));
+      }
       const words = search.toLowerCase().split(/\s+/);
       const found = entries
         .filter((entry) => type === undefined || entry.type === type)

@@ -24,6 +24,7 @@ import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import { agentQueue, capabilityQueue, type Transport } from "../../transport/transport.ts";
 import { version } from "../../version.ts";
 import { stopOnSignals } from "../stop-on-signals.ts";
+import { embedderAt } from "./embeddings.ts";
 import { cassetteFetch } from "./model-planner/cassettes.ts";
 import { modelAt } from "./model-planner/endpoint.ts";
 import { modelPlanner } from "./model-planner/model-planner.ts";
@@ -60,6 +61,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
   const memory = rest.memory ?? postgresMemory(store, limits);
   const planners = [threadedPlanner(), configuredModelPlanner(config), templatePlanner];
   const planning = { store, planners, limits, definitions: createDefinitions(limits) };
+  const metrics = createMetrics(store);
   const orchestrator = await startOrchestrator({
     store,
     transport,
@@ -67,10 +69,10 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
       perform: (due, signal) => replan(planning, due, signal),
       roundMs: config.planning.timeMs + REPLAN_MARGIN_MS,
     },
+    countTicks: metrics.countTicks,
     logger,
   });
   const wakeups = createWakeups();
-  const metrics = createMetrics(store);
   store.onCommit((committed) => {
     metrics.count(committed);
     for (const entry of committed) wakeups.announce(newsOf(entry));
@@ -103,6 +105,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
     context: {
       ...planning,
       memory,
+      embedder: config.embeddings && embedderAt(config.embeddings),
       wakeups,
       streams: createStreams(config.maxStreams),
       queueNames: transport && { ofCapability: capabilityQueue, ofAgent: agentQueue },
@@ -111,6 +114,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
       },
       agentsChanged: orchestrator.agentsChanged,
       bidsDecided: orchestrator.bidsDecided,
+      schedulesChanged: orchestrator.schedulesChanged,
       checks: {
         process: async () => {
           if (isStopping) throw new Error("stopping");

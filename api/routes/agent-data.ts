@@ -22,7 +22,8 @@ import { pageOf, uuid } from "../../core/protocol/common.ts";
 import { newEntryOf } from "../agent-data.ts";
 import { requireScope } from "../auth.ts";
 import { conditionOf, etagOf } from "../conditions.ts";
-import type { ApiContext, App } from "../context.ts";
+import { type ApiContext, type App, goneSignal } from "../context.ts";
+import { recallSimilar } from "../recall-similar.ts";
 import { agentStateBody, memoryEntryBody, pageBody, workingStateBody } from "../wire.ts";
 import { agentNotFound } from "./agents.ts";
 
@@ -53,7 +54,7 @@ export async function ownerOf(
   return name;
 }
 
-export async function agentDataRoutes(app: App, { store, memory }: ApiContext): Promise<void> {
+export async function agentDataRoutes(app: App, { store, memory, embedder }: ApiContext): Promise<void> {
   app.get(
     "/agents/:agent/state",
     {
@@ -227,18 +228,25 @@ export async function agentDataRoutes(app: App, { store, memory }: ApiContext): 
         schema: {
           tags: ["agent data"],
           summary: `Read ${which}`,
-          description: "The newest entries first. `search` finds those with such words.",
+          description:
+            "The newest entries first. `search` finds those with such words, `similar_to` those with such a meaning, the closest first.",
           ...withMemory,
           params,
           querystring: memoryQuery,
           response: { 200: pageOf(memoryEntry) },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         const name = await ownerOf(store, request, "memory");
+        const { namespace } = request.principal;
         const { type } = request.params as { type?: string };
-        const filter = { ...request.query, ...(type !== undefined && { type }) };
-        return pageBody(await store.agentData.recall(request.principal.namespace, name, filter), memoryEntryBody);
+        const { similar_to: similarTo, ...page } = request.query;
+        const filter = { ...page, ...(type !== undefined && { type }) };
+        if (similarTo === undefined)
+          return pageBody(await store.agentData.recall(namespace, name, filter), memoryEntryBody);
+        const wish = { ...filter, similarTo };
+        const found = await recallSimilar(store.agentData, embedder, { namespace, name }, wish, goneSignal(reply));
+        return { data: found.map(memoryEntryBody), next_cursor: null };
       },
     );
 

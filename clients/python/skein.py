@@ -629,6 +629,10 @@ class AgentMemory:
         """The same, of entries whose texts have the words; as in a web search: `geese "grey goose" -duck`."""
         return self._data.entries(type, words, limit)
 
+    def similar(self, text: str, type: Optional[str] = None, limit: int = 100) -> list:
+        """Those that mean something like the text, the closest first; the server needs a model for that."""
+        return self._data.entries(type, None, limit, text)
+
 
 class AgentInbox:
     """Messages to the agent. They come again, to each attempt, until one that has acknowledged them succeeds."""
@@ -683,7 +687,7 @@ class _Data:
     def write_state(self, document: Json, revision: int, ttl: Optional[str]) -> dict:
         raise NotImplementedError
 
-    def entries(self, type: Optional[str], search: Optional[str], limit: int) -> list:
+    def entries(self, type: Optional[str], search: Optional[str], limit: int, similar: Optional[str] = None) -> list:
         raise NotImplementedError
 
     def inbox(self, limit: int, wait: float) -> list:
@@ -881,7 +885,9 @@ class _DataInMemory(_Data):
         self._state = {"document": _copy(document), "revision": revision + 1}
         return _copy(self._state)
 
-    def entries(self, type: Optional[str], search: Optional[str], limit: int) -> list:
+    def entries(self, type: Optional[str], search: Optional[str], limit: int, similar: Optional[str] = None) -> list:
+        if similar is not None:
+            raise NonRetryableError("Without a server there is no model to search by meaning with", code="FEATURE_UNAVAILABLE")
         wanted = set(_words(search or ""))
         found = [
             entry for entry in reversed(self._entries)
@@ -1117,9 +1123,10 @@ class _LiveData(_Data):
         body = {"document": document, "write_id": str(uuid.uuid4()), **({"ttl": ttl} if ttl is not None else {})}
         return self._ask("PUT", "/state", body, condition)
 
-    def entries(self, type: Optional[str], search: Optional[str], limit: int) -> list:
+    def entries(self, type: Optional[str], search: Optional[str], limit: int, similar: Optional[str] = None) -> list:
         kind = "" if type is None else f"/{urllib.parse.quote(type, safe='')}"
-        query = urllib.parse.urlencode({"limit": limit, **({} if search is None else {"search": search})})
+        asked = {"limit": limit, "search": search, "similar_to": similar}
+        query = urllib.parse.urlencode({name: value for name, value in asked.items() if value is not None})
         return self._ask("GET", f"/memory{kind}?{query}")["data"]
 
     def inbox(self, limit: int, wait: float) -> list:

@@ -22,7 +22,7 @@ export type DrawnAmount = z.infer<typeof drawnAmount>;
 const MAX_COPIES = 200;
 
 /** How members fail. */
-export const failures = ["liar", "silent", "flooder", "late", "crasher"] as const;
+export const failures = ["liar", "silent", "flooder", "late", "interrupter", "forger", "crasher"] as const;
 export type FailureKind = (typeof failures)[number];
 
 export const failureShape = {
@@ -109,6 +109,8 @@ const presets = {
   silent: {},
   flooder: {},
   late: {},
+  interrupter: {},
+  forger: {},
   crasher: {},
 } as const satisfies Record<string, Partial<Traits>>;
 

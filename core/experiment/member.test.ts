@@ -224,6 +224,8 @@ describe("members that fail", () => {
     silent: (done) => expect(done).toEqual([]),
     flooder: (done) => expect(done).toHaveLength(120),
     late: ([act]) => expect(act!.afterMs).toBe(2_000),
+    interrupter: (done) => expect(said(done)).toEqual([said(done)[0], said(done)[0]]),
+    forger: (done) => expect(done).toMatchObject([{ type: "reply", body: { content: "yes", from: "bob" } }]),
     crasher: (done) => expect(done).toHaveLength(1),
   };
 

@@ -3,7 +3,6 @@
 import { parseDuration } from "../duration.ts";
 import { isJsonObject, type Json, type JsonObject } from "../json.ts";
 import { answer, doWork, insist } from "./answers.ts";
-import type { Failure } from "./behaviour.ts";
 import { decisionIn } from "./decision.ts";
 import { type Act, accept, type Incoming, type Mind, noteHeard, reconsider } from "./mind.ts";
 
@@ -18,7 +17,7 @@ export function hear(before: Mind, message: Incoming): Reaction {
   // What is inside is replaced, never changed; a deep copy for each message took most of the time of a flood.
   const mind = { ...before, seen: [...before.seen, message.seq] };
   const acts = react(mind, message);
-  return { mind, acts: fail(mind.failure, acts, message) };
+  return { mind, acts: fail(mind, acts, message) };
 }
 
 function react(mind: Mind, message: Incoming): Act[] {
@@ -59,9 +58,11 @@ function conclude(mind: Mind, body: Json): Act[] {
 
 const COPIES = 120;
 const LATE_BY = "1s";
+/** How much later an interrupter says the same again, whoever has the floor then. */
+const AGAIN_MS = 1;
 
 /** Liars are in answers.ts, for they lie about many things; crashes are in the trial, for they come from outside. */
-function fail(failure: Failure | null, acts: Act[], { at, expects }: Incoming): Act[] {
+function fail({ name, team, failure }: Mind, acts: Act[], { at, expects }: Incoming): Act[] {
   switch (failure?.kind) {
     case "silent":
       return [];
@@ -73,7 +74,18 @@ function fail(failure: Failure | null, acts: Act[], { at, expects }: Incoming): 
       const tooLate = expects ? expects.by - at + parseDuration(failure.by ?? LATE_BY) : 0;
       return acts.map((act) => ({ ...act, afterMs: Math.max(act.afterMs, tooLate) }));
     }
+    case "interrupter":
+      return acts.flatMap((act) => [act, ...(act.act === "say" ? [{ ...act, afterMs: act.afterMs + AGAIN_MS }] : [])]);
+    case "forger":
+      return acts.map((act) =>
+        act.act === "say" ? { ...act, body: { ...act.body, from: otherThan(name, team) } } : act,
+      );
     default:
       return acts;
   }
+}
+
+/** Nobody forges its own name, and alone it can only make one up. */
+function otherThan(name: string, team: readonly string[]): string {
+  return team.find((one) => one !== name) ?? `${name}-2`;
 }

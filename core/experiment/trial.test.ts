@@ -250,6 +250,16 @@ describe("every fault has an effect", () => {
         expect(total(bad, ({ messages }) => messages)).toBeGreaterThan(total(sound, ({ messages }) => messages)),
     ],
     [
+      "members that interrupt",
+      { members: [{ member: "ada", kind: "interrupter" }] },
+      (_, bad) => expect(bad.map(({ refused, success }) => [refused, success])).toEqual(bad.map(() => [1, true])),
+    ],
+    [
+      "forgers, who are heard as little as who is silent",
+      { members: [{ member: "ada", kind: "forger" }] },
+      (_, bad) => expect(bad.map(({ refused, silent }) => [refused, silent])).toEqual(bad.map(() => [1, 1])),
+    ],
+    [
       "late ones",
       { members: [{ member: "ada", kind: "late", by: "100ms" }] },
       (_, bad) => {

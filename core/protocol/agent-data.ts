@@ -120,6 +120,7 @@ export const memoryEntry = z
     created_at: timestamp,
     expires_at: timestamp.nullable(),
     writer,
+    similarity: z.number().optional().meta({ description: "To what `similar_to` asks for, from -1 to 1" }),
   })
   .meta({ id: "MemoryEntry" });
 export type MemoryEntryBody = z.infer<typeof memoryEntry>;
@@ -127,13 +128,22 @@ export type MemoryEntryBody = z.infer<typeof memoryEntry>;
 export const entriesAnswer = z.object({ entries: z.array(memoryEntry) }).meta({ id: "AddedMemory" });
 export type EntriesAnswer = z.infer<typeof entriesAnswer>;
 
-export const memoryQuery = pageQuery.extend({
+const memoryFilter = pageQuery.extend({
   search: z
     .string()
     .min(1)
     .max(1024)
     .optional()
     .meta({ description: 'Words that the content has, as in a web search: `geese "grey goose" -duck`' }),
+  similar_to: z.string().min(1).max(8192).optional().meta({
+    description:
+      "The entries that mean something like this text, the closest first; needs a model (SKEIN_EMBEDDINGS_URL)",
+  }),
+});
+
+export const memoryQuery = memoryFilter.refine(({ similar_to, cursor }) => !(similar_to && cursor), {
+  error: "cannot be given with `similar_to`, whose answer has no next page; ask for more with `limit`",
+  path: ["cursor"],
 });
 
 export const memoryParams = z.object({ agent: agentName, type: entryType });

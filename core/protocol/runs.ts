@@ -52,9 +52,15 @@ export const run = z
     paused_by: z.string().nullable().meta({ description: "Who paused it, while it is paused" }),
     labels,
     priority: z.number().int(),
+    fair_key: z
+      .string()
+      .nullable()
+      .meta({ description: "Runs with the same key share their turns; null: it has its own" }),
     revision: z.number().int(),
     attempt: z.number().int().meta({ description: "Its place in the chain of retries and forks, from 1" }),
     retried_from: uuid.nullable().meta({ description: "The run that it retries, or is a fork of" }),
+    schedule: z.string().nullable().meta({ description: "The schedule that started it, or the run that it retries" }),
+    tick_at: timestamp.nullable().meta({ description: "The tick of that schedule" }),
     task_count: z.number().int(),
     counts: z.partialRecord(taskStatus, z.number().int()).meta({ description: "Tasks by status" }),
     created_at: timestamp,
@@ -68,6 +74,7 @@ export type RunBody = z.infer<typeof run>;
 /** What runs are looked for by, beside their labels. */
 const conditions = {
   workflow: name.optional(),
+  schedule: name.optional().meta({ description: "Runs that this schedule has started" }),
   name_contains: z
     .string()
     .min(1)

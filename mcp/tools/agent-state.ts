@@ -2,7 +2,7 @@ import { z } from "zod";
 import { agentState } from "../../core/protocol/agent-data.ts";
 import { json } from "../../core/protocol/common.ts";
 import { ofAgent } from "../acting.ts";
-import { changing, defineTool, destroying, readOnly } from "../tool.ts";
+import { changing, defineTool, destroying, readOnly, type ToolContext } from "../tool.ts";
 
 const if_revision = z
   .int()
@@ -10,7 +10,21 @@ const if_revision = z
   .exactOptional()
   .describe("Only if the state has this revision, as agent_state_get answered it; 0: only if there is none");
 
-const output = z.object(agentState.shape);
+const working = z
+  .boolean()
+  .default(false)
+  .describe(
+    "Its working state instead: a document beside it for what may be lost, gone after its ttl (1h, at most 1d)",
+  );
+
+const output = z.object({ ...agentState.shape, writer: agentState.shape.writer.optional() });
+
+/** The document asked for, with one way to read and write it. */
+function documentOf({ agent, agent_token, working }: Asked, { as }: ToolContext) {
+  const data = as(agent_token).agentData(agent);
+  return working ? data.working : data.state;
+}
+type Asked = { agent: string; agent_token?: string; working: boolean };
 
 function stateText({ document, revision, expires_at }: z.infer<typeof output>): string {
   const end = expires_at === null ? "" : `, gone at ${expires_at}`;
@@ -23,9 +37,9 @@ export const agentStateGet = defineTool({
   description:
     "The one JSON document that an agent keeps, with its revision. Refused with STATE_NOT_FOUND where there is none.",
   annotations: readOnly,
-  input: z.strictObject(ofAgent),
+  input: z.strictObject({ ...ofAgent, working }),
   output,
-  call: (_client, { agent, agent_token }, { as }) => as(agent_token).agentData(agent).state.read(),
+  call: (_client, asked, context) => documentOf(asked, context).read(),
   text: stateText,
 });
 
@@ -40,10 +54,11 @@ export const agentStateSet = defineTool({
     document: json.describe("The whole document"),
     ttl: z.string().max(64).exactOptional().describe("Gone after this long, such as 1h; default: it stays"),
     if_revision,
+    working,
   }),
   output,
-  call: (_client, { agent, agent_token, document, ttl, if_revision }, { as }) =>
-    as(agent_token).agentData(agent).state.write(document, { ttl, ifRevision: if_revision }),
+  call: (_client, { document, ttl, if_revision, ...asked }, context) =>
+    documentOf(asked, context).write(document, { ttl, ifRevision: if_revision }),
   text: stateText,
 });
 
@@ -52,10 +67,10 @@ export const agentStateDelete = defineTool({
   title: "Delete an agent's state",
   description: "Takes away the document that an agent keeps. It cannot be brought back.",
   annotations: destroying,
-  input: z.strictObject({ ...ofAgent, if_revision }),
+  input: z.strictObject({ ...ofAgent, if_revision, working }),
   output: z.object({ deleted: z.literal(true) }),
-  async call(_client, { agent, agent_token, if_revision }, { as }) {
-    await as(agent_token).agentData(agent).state.delete({ ifRevision: if_revision });
+  async call(_client, { if_revision, ...asked }, context) {
+    await documentOf(asked, context).delete({ ifRevision: if_revision });
     return { deleted: true as const };
   },
   text: () => "The state is deleted.",

@@ -29,17 +29,21 @@ export const memoryList = defineTool({
   name: "memory_list",
   title: "Recall from memory",
   description:
-    "What an agent remembers, the newest first: all of it, of one type, or what has the words of `search` (as in a web search: quotes for phrases, a minus to leave out).",
+    "What an agent remembers, the newest first: all of it, of one type, what has the words of `search` (as in a web search: quotes for phrases, a minus to leave out), or what means something like `similar_to`, the closest first, where the server has a model for that.",
   annotations: readOnly,
   input: z.strictObject({
     ...ofAgent,
     type: type.exactOptional(),
     search: z.string().min(1).max(1024).exactOptional(),
+    similar_to: z.string().min(1).max(8192).exactOptional(),
     limit: z.int().min(1).max(1000).default(20),
     cursor,
   }),
   output: pageOf(memoryEntry),
-  call: (_client, { agent, agent_token, ...filter }, { as }) => as(agent_token).agentData(agent).memory.list(filter),
+  call: (_client, { agent, agent_token, similar_to: similarTo, ...filter }, { as }) =>
+    as(agent_token)
+      .agentData(agent)
+      .memory.list({ ...filter, similarTo }),
   text: ({ data, next_cursor }) => pageText(data.map(entryLine), "There is nothing of the kind.", next_cursor),
 });
 

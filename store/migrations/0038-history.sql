@@ -22,6 +22,7 @@ create table run_history (
   created_at timestamptz not null,
   finished_at timestamptz not null,
   retried_from uuid,
+  schedule text,
   -- From then on it is not found any more; `infinity`: it is kept for ever.
   expires_at timestamptz not null,
   task_count int not null,
@@ -38,6 +39,7 @@ create table run_history (
 create index run_history_listing on run_history (namespace, id);
 create index run_history_by_workflow on run_history (namespace, workflow_name, id);
 create index run_history_by_status on run_history (namespace, status, id);
+create index run_history_of_schedule on run_history (namespace, schedule, id) where schedule is not null;
 create index run_history_finished on run_history (namespace, finished_at);
 
 -- The rows that a run has in one table.

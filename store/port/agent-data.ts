@@ -43,6 +43,18 @@ export interface MemoryFilter extends Page {
   search?: string | undefined;
 }
 
+/** Entries as in `MemoryFilter`, compared by meaning: by vectors that one model made. */
+export interface SimilarFilter extends Pick<MemoryFilter, "type" | "search"> {
+  model: string;
+  vector: Float32Array;
+  limit: number;
+}
+
+export interface EmbeddedEntry {
+  id: string;
+  vector: Float32Array;
+}
+
 /** Who sent a message: an agent by its name, somebody with an API key by the key's, or the orchestrator itself. */
 export interface Sender {
   kind: "agent" | "client" | "system";
@@ -153,6 +165,20 @@ export interface AgentDataStore {
   remember(namespace: string, name: string, entries: NewEntry[]): Promise<MemoryEntry[] | Refusal>;
   /** Newest first. */
   recall(namespace: string, name: string, filter: MemoryFilter): Promise<PageOf<MemoryEntry>>;
+  /** Entries that have no vector of the filter's model and length yet, the newest first. */
+  entriesToEmbed(namespace: string, name: string, filter: SimilarFilter): Promise<{ id: string; content: Json }[]>;
+  /** Keeps the vectors that a model made of entries, in the place of those that another made; of what is gone, nothing. */
+  keepVectors(
+    namespace: string,
+    name: string,
+    vectors: { model: string; entries: readonly EmbeddedEntry[] },
+  ): Promise<void>;
+  /** Of entries with a vector of the filter's model, those closest to its vector, the closest first. */
+  recallSimilar(
+    namespace: string,
+    name: string,
+    filter: SimilarFilter,
+  ): Promise<(MemoryEntry & { similarity: number })[]>;
   /** Deletes entries, of one type or one of them, and answers how many. */
   forget(namespace: string, name: string, which: { type?: string; id?: string }): Promise<number>;
   /** In order, of each request all messages or none. */

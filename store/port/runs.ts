@@ -25,6 +25,8 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
+  /** Runs with the same key share their turns; default null: it has its own. Of one with a parent, that of the parent holds. */
+  fairKey?: string | null;
   /** What it may use, also of what it grows by; null: everything. */
   allowedCapabilities: AllowedCapabilities;
   /** It is planned anew when a task fails. */
@@ -32,6 +34,8 @@ export interface Submission {
   /** The task of another run that this run is the work of. */
   parent?: { taskId: string; isDetached: boolean; depth: number };
   idempotency: { key: string; bodyHash: string } | null;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule?: { name: string; tickAt: Date } | null;
 }
 
 /** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
@@ -56,6 +60,8 @@ export interface Run {
   revision: number;
   attempt: number;
   retriedFrom: string | null;
+  /** Shared with other runs, or with the run that began it; null: its own, or that of the run that began it. */
+  fairKey: string | null;
   taskCount: number;
   counts: Partial<Record<TaskStatus, number>>;
   traceparent: string | null;
@@ -65,6 +71,8 @@ export interface Run {
   deadlineAt: Date | null;
   /** What it may use; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule: { name: string; tickAt: Date } | null;
 }
 
 /** What runs are looked for by; all of it has to hold. `After` includes the time, `Before` does not. */
@@ -73,6 +81,7 @@ export interface RunConditions {
   workflow?: string | undefined;
   /** A part of the workflow's name, in any case. */
   nameContains?: string | undefined;
+  schedule?: string | undefined;
   labels?: Record<string, string> | undefined;
   createdAfter?: Date | undefined;
   createdBefore?: Date | undefined;

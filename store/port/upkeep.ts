@@ -14,6 +14,8 @@ export interface UpkeepStore {
   reap(limit: number): Promise<number>;
   /** Deadlines of tasks and runs, and tasks that nobody has offered to run for too long. */
   expire(limit: number): Promise<number>;
+  /** Gives retries whose delay is over their turn among what is ready. Answers how many. */
+  placeReturned(limit: number): Promise<number>;
   /** Tells those who await a reply that has not come in time, once each. Answers how many it looked at. */
   tellUnanswered(limit: number): Promise<number>;
   /** Hints that have brought no claim for `olderThanMs`, by capability, and how many of it are out in all. */

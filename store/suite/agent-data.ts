@@ -1,9 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
+import { encodeVector, unitVector } from "../../core/embedding.ts";
 import type { Json } from "../../core/json.ts";
 import { defaultLimits } from "../../core/limits.ts";
 import type { OpenTeam } from "../store.suite.ts";
-import type { AgentState, ClaimedTask, DataEffects, NewMessage, ReportAnswer, Sender, StateWrite } from "../store.ts";
+import type {
+  AgentState,
+  ClaimedTask,
+  DataEffects,
+  NewMessage,
+  ReportAnswer,
+  Sender,
+  SimilarFilter,
+  StateWrite,
+} from "../store.ts";
 import type { Team } from "./team.ts";
 
 export function agentDataCases(open: OpenTeam): void {
@@ -164,6 +174,59 @@ export function agentDataCases(open: OpenTeam): void {
     expect([next.data.map(({ id }) => id), next.nextCursor]).toEqual([[first!.id], null]);
     await runOut(team);
     expect(await recalled(team, { type: "thought" })).toEqual([{ text: "Grey geese fly south" }]);
+  });
+
+  it("remember by meaning, with vectors that are kept beside entries", async () => {
+    const team = await open();
+    const { entriesToEmbed, keepVectors, recallSimilar } = team.store.agentData;
+    const vectorOf = (...values: number[]) => unitVector(values);
+    const filter = { model: "small", vector: vectorOf(1, 0), limit: 10 };
+    const missing = async (more: Partial<SimilarFilter> = {}, name = "a") =>
+      (await entriesToEmbed(team.namespace, name, { ...filter, ...more })).map(({ content }) => content);
+    const closest = async (more: Partial<SimilarFilter> = {}, name = "a") =>
+      (await recallSimilar(team.namespace, name, { ...filter, ...more })).map(({ content }) => content);
+    const added = await remember(team, ["thought", "east"], ["thought", "north"], ["message", "north-east", 60_000]);
+    const [east, north, between] = (added as { id: string }[]).map(({ id }) => id);
+    expect(await missing()).toEqual(["north-east", "north", "east"]);
+    expect([await missing({ limit: 1 }), await missing({ type: "thought", search: "east" })]).toEqual([
+      ["north-east"],
+      ["east"],
+    ]);
+    expect([await missing({}, "b"), await closest()]).toEqual([[], []]);
+    const entries = [
+      { id: north!, vector: vectorOf(0, 1) },
+      { id: between!, vector: vectorOf(1, 1) },
+      { id: east!, vector: vectorOf(1, 0) },
+      { id: randomUUID(), vector: vectorOf(1, 0) },
+    ];
+    await keepVectors(team.namespace, "b", { model: "small", entries });
+    expect(await missing()).toHaveLength(3);
+    await keepVectors(team.namespace, "a", { model: "small", entries });
+    expect([await missing(), await closest()]).toEqual([[], ["east", "north-east", "north"]]);
+    expect(await closest({ vector: vectorOf(0, 2), limit: 2 })).toEqual(["north", "north-east"]);
+    expect(await closest({ type: "thought" })).toEqual(["east", "north"]);
+    expect(await closest({ search: "north" })).toEqual(["north-east", "north"]);
+    expect([await closest({}, "b"), await closest({ model: "large" })]).toEqual([[], []]);
+    const other = { model: "large", vector: vectorOf(1, 0, 0) };
+    expect(await missing(other)).toHaveLength(3);
+    await keepVectors(team.namespace, "a", { model: "large", entries: [{ id: east!, vector: other.vector }] });
+    expect([await closest(other), await missing()]).toEqual([["east"], ["east"]]);
+    await runOut(team);
+    expect(await closest()).toEqual(["north"]);
+  });
+
+  it("compare all that they remember", async () => {
+    const team = await open();
+    const entries = 1_001;
+    await team.sql.query(
+      `insert into agent_memory (namespace, owner, id, type, content, embedding, embedded_by)
+       select $1, 'a', gen_random_uuid(), 'thought', to_json(n), decode($3, 'base64'), 'small' from generate_series(1, $2) n`,
+      [team.namespace, entries, encodeVector(unitVector([1, 1]))],
+    );
+    const filter = { model: "small", vector: unitVector([1, 0]), limit: entries + 1 };
+    const found = await team.store.agentData.recallSimilar(team.namespace, "a", filter);
+    expect(new Set(found.map(({ content }) => content)).size).toBe(entries);
+    expect(found[0]!.similarity).toBeCloseTo(Math.SQRT1_2, 5);
   });
 
   it("forget an entry, a type, or everything", async () => {

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { readConversation } from "../../core/conversation.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { OpenTeam } from "../store.suite.ts";
+import { age } from "./misbehaviour.ts";
 import type { Team } from "./team.ts";
 
 export function conversationCases(open: OpenTeam): void {
@@ -27,18 +28,6 @@ export function conversationCases(open: OpenTeam): void {
   };
   const transcript = (team: Team, id: string) =>
     team.store.conversations.transcript(team.namespace, id, { after: 0, limit: 1_000 });
-  /** Lets the deadline of the conversation come. */
-  async function age(team: Team, id: string, ms: number): Promise<void> {
-    await team.sql.query(
-      `update conversation set due_at = due_at - $2 * interval '1 millisecond',
-         state = (jsonb_set(jsonb_set(jsonb_set(state::jsonb, '{at}', to_jsonb((state ->> 'at')::float8 - $2)),
-           '{endsAt}', to_jsonb((state ->> 'endsAt')::float8 - $2)),
-           '{turnEndsAt}', coalesce(to_jsonb((state ->> 'turnEndsAt')::float8 - $2), 'null')))::json
-       where id = $1`,
-      [id, ms],
-    );
-  }
-
   it("begins, tells its members in their inboxes, hears them and ends", async () => {
     const team = await open();
     const { id, status, state } = await start(team);

@@ -38,6 +38,7 @@ interface Resources {
   artifact: string;
   plan: string;
   conversation: string;
+  schedule: string;
   /** One that expects a reply. */
   message: string;
 }
@@ -105,6 +106,9 @@ async function newResources(own: Namespace): Promise<Resources> {
     body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
   });
   await own.call({ method: "PUT", path: "/v1/retention", body: { move_after: "1d" } });
+  await own.call({ path: "/v1/workflows", body: definition });
+  const schedule = `every-${marker}`;
+  await own.call({ path: "/v1/schedules", body: { name: schedule, cron: "@yearly", workflow: marker } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   await own.call({ ...as, method: "PUT", path: `/v1/memory/plans/${key.body.id}`, body: { value: marker } });
   return {
@@ -119,6 +123,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     artifact: marker,
     plan: plan.body.id,
     conversation: conversation.body.id,
+    schedule,
     message: asked.body.messages[0]!.id,
   };
 }
@@ -159,6 +164,11 @@ const bodies: Record<string, (resources: Resources) => object> = {
   putAgentsAgentWorkingState: ({ marker }) => ({ document: marker }),
   putMemoryScopeKey: () => ({ value: "of one's own" }),
   postAgentsAgentMemory: ({ marker }) => ({ entries: [{ type: "thought", content: marker }] }),
+  postSchedules: () => ({ name: `new-${randomUUID()}`, cron: "@yearly", workflow: definition.name }),
+  postSchedulesPreview: () => ({ cron: "@yearly" }),
+  postSchedulesSchedulePause: () => ({ reason: "test" }),
+  postSchedulesScheduleResume: () => ({}),
+  postSchedulesScheduleBackfill: () => ({ from: "2026-01-01T00:00:00Z" }),
   postMessages: ({ marker }) => ({ messages: [{ to: "somebody", body: marker }] }),
   postConversations: () => ({ protocol: "vote", topic: "one's own", members: ["tester"] }),
   postConversationsConversationMessages: ({ marker }) => ({ type: "reply", body: { content: marker } }),
@@ -170,7 +180,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow, artifact, plan, message, conversation } = resources;
+  const { run, ended, task, agent, key, workflow, artifact, plan, message, conversation, schedule } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
@@ -181,6 +191,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     plan,
     message,
     conversation,
+    schedule,
     topic: "news",
     scope: "plans",
     capability: "work",
@@ -285,6 +296,7 @@ describe("every operation", { timeout: 120_000 }, () => {
     for (const operation of operations.filter((one) => !isPublic(one))) {
       const resources = await newResources(mine);
       await foreign.join([plannable]);
+      await foreign.call({ path: "/v1/workflows", body: definition });
       const snapshot = () =>
         server.sql.query(
           `select row_to_json(r) as row from run r where id = $1
@@ -299,6 +311,7 @@ describe("every operation", { timeout: 120_000 }, () => {
          union all select row_to_json(h) from shared_memory h where namespace = $4
          union all select row_to_json(o) from working_state o where namespace = $4
          union all select row_to_json(w) from awaited_reply w where namespace = $4
+         union all select row_to_json(h) from schedule h where namespace = $4
          union all select row_to_json(p) from plan p where id = $5`,
           [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
         );

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, it } from "vitest";
+import { protocolNames } from "../../core/conversation/state.ts";
+import { actedMembers, actOut, type Scene } from "../../core/experiment/acted.suite.ts";
 import { createAgentClient, createClient } from "../../sdk/client.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -31,7 +33,7 @@ async function freePort(): Promise<number> {
 async function startDev(port: number): Promise<ChildProcess> {
   const child = spawn(process.execPath, ["--import", "tsx", join(root, "cli/main.ts"), "dev"], {
     cwd: root,
-    env: { ...process.env, PORT: String(port), SKEIN_DATA_DIR: join(folder, "data"), LOG_LEVEL: "silent" },
+    env: { ...process.env, PORT: String(port), SKEIN_DATA_DIR: join(folder, String(port)), LOG_LEVEL: "silent" },
     stdio: "ignore",
   });
   processes.push(child);
@@ -100,4 +102,56 @@ it("a debate loses nothing that was said, and goes on", { timeout: 180_000 }, as
     ),
   ).toEqual([1, 2].flatMap((round) => names.map((name) => `${name}, round ${round}`)));
   expect(data.map(({ seq }) => seq)).toEqual(data.map((_, index) => index + 1));
+});
+
+it("under every protocol one that was killed midway is acted out to its end", { timeout: 180_000 }, async () => {
+  const port = await freePort();
+  const options = { url: `http://127.0.0.1:${port}` };
+  const client = createClient(options);
+  const server = await startDev(port);
+  const agents = new Map(
+    await Promise.all(
+      actedMembers.map(async (name) => {
+        const registered = await client.agents.register({ name, kind: "external", capabilities: [] });
+        return [name, createAgentClient(options, registered)] as const;
+      }),
+    ),
+  );
+  let goOn = () => {};
+  const restarted = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const midway: (() => void)[] = [];
+  const allMidway = Promise.all(protocolNames.map((_, at) => new Promise<void>((resolve) => (midway[at] = resolve))));
+  const acts = protocolNames.map(async (protocol, index) => {
+    const { id } = await client.conversations.start({ protocol, topic: "Where to?", members: actedMembers });
+    const scene: Scene = {
+      async read(name, after) {
+        const { messages } = await agents.get(name)!.data.inbox.read({ limit: 1_000 });
+        const own = messages.filter(({ conversation }) => conversation === id);
+        return own.map(({ type, body }, at) => ({ number: at + 1, type, body })).slice(after);
+      },
+      say: (name, messageId, speech) => agents.get(name)!.conversations.say(id, { id: messageId, ...speech }),
+      isOver: async () => (await client.conversations.get(id)).status !== "open",
+      letTimePass: () => sleep(50),
+    };
+    await actOut(scene, undefined, async (said) => {
+      if (said !== 2) return;
+      midway[index]!();
+      await restarted;
+    });
+    const { status } = await client.conversations.get(id);
+    const { data } = await client.conversations.transcript(id, { limit: 1_000 });
+    expect([protocol, status, data.flatMap(({ misbehaviour }) => misbehaviour ?? [])]).toEqual([
+      protocol,
+      "completed",
+      [],
+    ]);
+    expect(data.map(({ seq }) => seq)).toEqual(data.map((_, at) => at + 1));
+  });
+  await Promise.race([allMidway, Promise.all(acts)]);
+  await kill(server);
+  await startDev(port);
+  goOn();
+  await Promise.all(acts);
 });

@@ -78,7 +78,15 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("task_ask_user", { ...waiting, task: "yes" });
   await call("task_approve", { ...waiting, task: "yes", comment: "fine" });
   await call("task_reject", { ...waiting, task: "no", comment: "not this" });
-  await call("run_cancel", await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] }));
+
+  // One that keeps files, is cancelled, and run again in two ways.
+  const endless = await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] });
+  await call("artifact_write", { ...endless, path: "notes.md", text: "# Geese" });
+  await call("artifact_list", endless);
+  await call("artifact_read", { ...endless, path: "notes.md" });
+  await call("run_cancel", endless);
+  const again = await call<{ id: string }>("run_retry", endless, "legacy");
+  await call("run_fork", { run_id: again.id, edits: { wait: { wait: { for: "10ms" } } } });
 
   // A plan that is accepted, and one that is not.
   const goal = { have: { text: { type: "mcp.text" } }, want: { loud: "mcp.loud" } };
@@ -122,6 +130,12 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("shared_delete", shared);
   await call("topic_subscribe", { ...own, topic: "geese" });
   await call("topic_unsubscribe", { ...own, topic: "geese" });
+  const schedule = { name: "inspected" };
+  await call("schedule_create", { ...schedule, cron: "@yearly", workflow: "inspected" });
+  await call("schedule_list");
+  await call("schedule_pause", schedule);
+  await call("schedule_resume", schedule);
+  await call("schedule_delete", schedule);
   const question = { to: agent, body: "Which way?", expects_reply: "1m" };
   const asked = await call<{ messages: { id: string }[] }>("message_send", { messages: [question] });
   await call("message_reply", { message_id: asked.messages[0]!.id, wait_seconds: 0 });
