@@ -159,9 +159,10 @@ export function fairnessCases(open: OpenTeam): void {
     await team.fail(await team.take(runId, "again"));
     const { id } = await team.task(runId, "again");
     await team.submit(wide("a", 6));
-    await team.sql.query("update task set turn = turn - interval '1 hour' where namespace = $1 and turn is not null", [
-      team.namespace,
-    ]);
+    await team.sql.query(
+      "/* the suite's */ update task set turn = turn - interval '1 hour' where namespace = $1 and turn is not null",
+      [team.namespace],
+    );
     expect(await team.store.upkeep.placeReturned(100)).toBe(0);
     await team.age(id, ["available_at"], 60 * 60);
     expect(await team.store.upkeep.placeReturned(100)).toBe(1);
