@@ -12,9 +12,12 @@ import { agentDataRoutes } from "./routes/agent-data.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
+import { budgetRoutes } from "./routes/budgets.ts";
 import { bulkRunRoutes } from "./routes/bulk-runs.ts";
+import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -95,6 +98,7 @@ const v1Routes = [
   runRoutes,
   bulkRunRoutes,
   rerunRoutes,
+  budgetRoutes,
   savedRunRoutes,
   signalRoutes,
   graphPatchRoutes,
@@ -104,6 +108,7 @@ const v1Routes = [
   pictureRoutes,
   eventRoutes,
   artifactRoutes,
+  cacheRoutes,
   taskRoutes,
   agentRoutes,
   agentDataRoutes,
@@ -113,6 +118,7 @@ const v1Routes = [
   bidRoutes,
   keyRoutes,
   retentionRoutes,
+  flowLimitRoutes,
 ];
 
 /**

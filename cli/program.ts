@@ -1,5 +1,6 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { exhaustionPolicies, MAX_CALLS, MAX_TOKENS, spendGroups } from "../core/budget.ts";
 import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
 import { bulkActions } from "../core/protocol/runs.ts";
@@ -157,6 +158,7 @@ function addRun(program: Command, does: Does): void {
     .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
     .option("--label <key=value>", "a label; repeatable", collect)
     .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .option("--budget <unit=most>", "the most it may spend, such as tokens=1000 or cost=0.5; repeatable", collect)
     .option("--idempotency-key <key>", "the same key is the same run")
     .addOption(new Option("--watch", "follow the run to its end (the default)").conflicts("detach"))
     .option("--detach", "print the run's id and do not wait")
@@ -269,6 +271,20 @@ function addRuns(program: Command, does: Does): void {
     .description("go on with a paused run")
     .option("--reason <text>", "kept in its events")
     .action(does(async () => (await load()).resume));
+  runs
+    .command("budget <run>")
+    .description("what it may spend and has spent; with limits, changes them first")
+    .option("--task <key>", "change the budget of this task, not of the run")
+    .option("--tokens <most>", "tokens of models, in all", wholeNumber(1, MAX_TOKENS))
+    .option("--cost <most>", "money, in all", notNegative)
+    .option("--calls <most>", "attempts of tasks, in all", wholeNumber(1, MAX_CALLS))
+    .option("--wall-time <longest>", "from its submit, such as 2h")
+    .addOption(
+      new Option("--on-exhausted <policy>", "what happens when the next attempt does not fit").choices(
+        exhaustionPolicies,
+      ),
+    )
+    .action(does(async () => (await import("./budgets.ts")).budget));
   runs
     .command("signal <run> <name>")
     .description("send a signal, which ends one wait for its name, now or later")
@@ -518,7 +534,17 @@ function addRest(program: Command, does: Does): void {
   addSchedules(program, does);
   addMessages(program, does);
   addMemory(program, does);
+  addCache(program, does);
   addKeys(program, does);
+  addLimits(program, does);
+  program
+    .command("spend")
+    .description("sum what attempts have spent, the dearest first")
+    .addOption(new Option("--by <group>", "what is summed").choices(spendGroups).default("workflow"))
+    .option("--since <time>", "reported from then on, RFC 3339")
+    .option("--until <time>", "and before then")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LIMIT_DEFAULT)
+    .action(does(async () => (await import("./budgets.ts")).spend));
   program
     .command("import")
     .description("turn what others recorded into workflows")
@@ -685,6 +711,21 @@ function addRetention(program: Command, does: Does): void {
     .action(does(async () => (await load()).showStorage));
 }
 
+function addCache(program: Command, does: Does): void {
+  const cache = program.command("cache").description("outputs that answer for equal tasks; see docs/cache.md");
+  const load = () => import("./cache.ts");
+  cache
+    .command("stats")
+    .description("what is stored, and how many tasks took it, by capability")
+    .action(does(async () => (await load()).cacheStats));
+  cache
+    .command("clear")
+    .description("forget what is stored, so that equal tasks run again")
+    .option("--capability <name[@version]>", "only outputs of this capability, or of one version of it")
+    .option("--run <id>", "only of the tasks of this run")
+    .action(does(async () => (await load()).clearCache));
+}
+
 function addKeys(program: Command, does: Does): void {
   const keys = program.command("keys").description("API keys");
   const load = () => import("./keys.ts");
@@ -708,4 +749,28 @@ function addKeys(program: Command, does: Does): void {
     .command("revoke <id>")
     .description("make a key worthless")
     .action(does(async () => (await load()).revokeKey));
+}
+
+function addLimits(program: Command, does: Does): void {
+  const limits = program.command("limits").description("how much may run at once, and how often, by key");
+  const load = () => import("./flow-limits.ts");
+  limits
+    .command("list")
+    .description("keys that something is set for, or that are in use")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listLimits));
+  limits
+    .command("get <key>")
+    .description("what is set for a key, and what holds it")
+    .action(does(async () => (await load()).getLimit));
+  limits
+    .command("set <key>")
+    .description("set a limit, in place of what workflows say; what runs goes on")
+    .option("--concurrency <n>", "how many may run at once", wholeNumber(1, 2_147_483_647))
+    .option("--rate <n/period>", "how many may start in a period, such as 100/1m")
+    .action(does(async () => (await load()).setLimit));
+  limits
+    .command("remove <key>")
+    .description("take a limit away; what workflows say holds again")
+    .action(does(async () => (await load()).removeLimit));
 }

@@ -81,6 +81,9 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.replanning":
     case "run.compensating":
     case "run.repaired":
+    case "run.budget_exhausted": // the run waits, or its end follows
+    case "run.budget_changed":
+    case "run.budget_freed":
       return;
     case "run.paused":
       progress.status = "paused";
@@ -135,6 +138,7 @@ function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
     case "task.announced":
     case "task.awarded":
     case "task.published":
+    case "task.cached":
     case "task.repeated":
     case "task.report_stale":
       return undefined;

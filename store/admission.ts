@@ -39,7 +39,7 @@ export const isPublished = (task: string) => `${isOut(task)} and not ${task}.is_
 export const isLimited = (task: string) => `
   ${task}.status = 'ready' and ${task}.is_limited and not ${task}.held and not ${task}.is_routed`;
 
-const isDue = (task: string) => `${task}.available_at <= now()`;
+export const isDue = (task: string) => `${task}.available_at <= now()`;
 
 /** A published hint is left to its queue this long before a long-poll may take the task instead. */
 const HINT_HEAD_START = "interval '100 milliseconds'";
@@ -74,10 +74,21 @@ const standingOf = (task: string) => `${task}.id, ${task}.capability, ${task}.pr
   ${fairIdOf(task)} as fair_id`;
 const inOrder = "priority desc, turn, is_rival, id";
 
-/** Who comes first within a key is nobody's concern: there the hint decides. */
+/**
+ * Within a key the hint decides: there the order is nobody's concern, as long as no task stays far behind the others, which
+ * would hold back the turn that is being served (turns.ts).
+ */
+const KEY_SLACK = "interval '100 microseconds'";
+
 const comesBefore = (one: string, other: string) => `(
   ${one}.priority > ${other}.priority or (
-    ${one}.priority = ${other}.priority and ${one}.turn < ${other}.turn and ${one}.fair_id <> ${other}.fair_id))`;
+    ${one}.priority = ${other}.priority and ${one}.turn < ${other}.turn
+      and (${one}.fair_id <> ${other}.fair_id or ${one}.turn < ${other}.turn - ${KEY_SLACK})))`;
+
+/** Of each key the last: what comes before any of them comes before that one. */
+const latestOf = (relation: string, condition: string) => `
+    select capability, fair_id, priority, max(turn) as turn from ${relation} where ${condition}
+    group by capability, fair_id, priority`;
 
 /** The first of those that wait for a capability, as `c`. */
 const firstOf = (what: string, capability: string, state: (task: string) => string, limit: string) => `
@@ -91,47 +102,57 @@ const isStillReady = (task: string) => `
   (${task}.status = 'ready') is not false and not ${task}.held and ${isDue(task)}`;
 
 /**
- * Hints whose task has gone to somebody else are tickets as good as others. Rivals are looked at first and locked only
- * where they come before what is hinted, or nothing is.
+ * Hints whose task has gone to somebody else are tickets as good as others. What no hint is out for has been chosen by its id,
+ * and what is routed is for this agent: they are given as they were wished for. Rivals are looked at first and locked only
+ * where they come before what is hinted, or nothing is. Twice as many as there are hints, since each key that is hinted may
+ * have one of the turn being served, which does not come before.
  */
 const pickHinted = `
   hinted as materialized (
-    select ${standingOf("t")}, t.is_routed, t.dispatched_at is not null as is_published
+    select ${standingOf("t")}, t.is_routed, t.dispatched_at is not null and not t.is_routed as is_ticket
     from task t
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and ${isStillReady("t")}
       and not t.is_limited and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
     order by t.id
     for no key update skip locked
+  ), latest as materialized (${latestOf("hinted", "is_ticket")}
   ), ticket as materialized (
-    select t.capability, count(*) as hints,
-      (select count(*) from hinted h where h.capability = t.capability and not h.is_routed) as found
-    from task t
-    where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and not t.is_routed
-      and not t.is_limited
-    group by t.capability
+    select n.capability, n.hints - f.wished as hints, f.found, f.lowest, f.latest
+    from (
+      select t.capability, count(*) as hints from task t
+      where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and not t.is_routed
+        and not t.is_limited
+      group by t.capability
+    ) n cross join lateral (
+      select count(*) filter (where h.is_ticket) as found, count(*) filter (where not h.is_ticket and not h.is_routed) as wished,
+        min(h.priority) filter (where h.is_ticket) as lowest, max(h.turn) filter (where h.is_ticket) as latest
+      from hinted h where h.capability = n.capability
+    ) f
   ), rival as materialized (
     select r.*
     from ticket k cross join lateral (
-      (${firstOf(`${standingOf("c")}, false as is_published`, "k.capability", isUnpublished, "k.hints")})
+      (${firstOf(`${standingOf("c")}, false as is_published`, "k.capability", isUnpublished, "2 * k.hints")})
       union all
-      (${firstOf(`${standingOf("c")}, true as is_published`, "k.capability", isPublished, "k.hints")})
+      (${firstOf(`${standingOf("c")}, true as is_published`, "k.capability", isPublished, "2 * k.hints")})
     ) r join task t on t.id = r.id
-    where r.id <> all($1::uuid[]) and ${isStillReady("t")} and (k.found < k.hints or exists (
-      select from hinted h where h.capability = r.capability and not h.is_routed and ${comesBefore("r", "h")}))
+    where r.id <> all($1::uuid[]) and ${isStillReady("t")} and (k.found < k.hints or ((r.priority > k.lowest or r.turn < k.latest) and exists (
+      select from latest l where l.capability = r.capability and ${comesBefore("r", "l")})))
     for no key update of t skip locked
   ), standing as materialized (
-    select s.*, row_number() over (partition by capability order by ${inOrder}) as place
+    select s.*, k.hints
     from (
-      select id, capability, priority, turn, false as is_rival, is_published from hinted where not is_routed
-      union all
-      select id, capability, priority, turn, true, is_published from rival
-    ) s
+      select c.*, row_number() over (partition by capability order by ${inOrder}) as place
+      from (
+        select id, capability, priority, turn, false as is_rival, true as is_published from hinted where is_ticket
+        union all
+        select id, capability, priority, turn, true, is_published from rival
+      ) c
+    ) s join ticket k on k.capability = s.capability
   ), picked as materialized (
     select id from (
-      select id, priority, turn, false as is_rival from hinted where is_routed
+      select id, priority, turn, false as is_rival from hinted where not is_ticket
       union all
-      select s.id, s.priority, s.turn, s.is_rival
-      from standing s join ticket k on k.capability = s.capability where s.place <= k.hints
+      select id, priority, turn, is_rival from standing where place <= hints
     ) p
     order by ${inOrder}
     limit $4
@@ -139,10 +160,10 @@ const pickHinted = `
     update task t set dispatched_at = null
     from (
       select l.id, row_number() over (partition by l.capability order by l.place desc) as nth, (
-        select count(*) from standing w join picked p on p.id = w.id
-        where w.capability = l.capability and w.is_rival and not w.is_published) as moved
+        select count(*) from standing w
+        where w.capability = l.capability and w.place <= w.hints and w.is_rival and not w.is_published) as moved
       from standing l
-      where not l.is_rival and l.is_published and not exists (select from picked p where p.id = l.id)
+      where not l.is_rival and l.place > l.hints
     ) l
     where t.id = l.id and l.nth <= l.moved
     returning t.id
@@ -174,13 +195,14 @@ const pickWaiting = (isPatient: boolean) => `
     ${pickOffered(`${firstOf(standingOf("c"), "offered.capability", isUnpublished, "$4")}
       for no key update skip locked`)}
     where cardinality($1::uuid[]) = 0 and not exists (select from assigned) and ${NONE_LIMITED}
+  ), latest as materialized (${latestOf("unpublished", "true")}
   ), rival as materialized (
     select r.*
-    from (${pickOffered(firstOf(standingOf("c"), "offered.capability", isPublished, "$4"))}
+    from (${pickOffered(firstOf(standingOf("c"), "offered.capability", isPublished, "2 * $4"))}
       where exists (select from unpublished)
     ) r join task t on t.id = r.id
     where ${isStillReady("t")} and exists (
-      select from unpublished u where u.capability = r.capability and ${comesBefore("r", "u")})
+      select from latest l where l.capability = r.capability and ${comesBefore("r", "l")})
     for no key update of t skip locked
   ), standing as materialized (
     select s.*, row_number() over (order by ${inOrder}) as place
@@ -224,6 +246,15 @@ export const picksFor: Record<ClaimDoor, string> = {
   poll: pickWaiting(true),
   handoff: pickWaiting(false),
 };
+
+/** Those of $1 that can still be had: tasks with a budget, which are picked first and then paid for in a transaction (paying.ts). */
+export const pickNamed = `
+  select t.id from task t
+  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and ${isStillReady("t")}
+    and not t.is_limited and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
+  order by t.id
+  limit $4
+  for no key update skip locked`;
 
 /** Of a capability in a namespace, as expressions: whether a long-poll would find anything. */
 export function isClaimable(namespace: string, capability: string): string {

@@ -5,7 +5,7 @@
  * of runs is made of hot ones, and knows nothing of history.
  */
 import type { StoreContext } from "./facts.ts";
-import { historicRunColumns, type RunRow, taskCounts, toRun } from "./run-rows.ts";
+import { historicRunColumns, type RunRow, taskCounts, toRuns } from "./run-rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { HistoryStore, RetentionPolicy, Run } from "./store.ts";
 
@@ -64,6 +64,7 @@ export const nouns: Record<string, string> = {
   event: "from event t where t.run_id = m.id order by t.xid",
   signal: "from signal t where t.run_id = m.id order by t.id",
   artifact: "from artifact t where t.run_id = m.id order by t.path",
+  budget: "from budget t where t.run_id = m.id order by cardinality(t.path), t.id",
   replanning: "from replanning t where t.run_id = m.id",
 };
 
@@ -104,7 +105,7 @@ const expiry = (run: string) =>
 
 /**
  * What still has something to tell stays: tasks that have not told their dependants, or have left something to be cancelled; runs
- * whose parent has not been told, or goes on and may ask for what they came to.
+ * whose parent has not been told, or is hot and may ask for what they came to, or have what they spent in its budget.
  */
 const dueRuns = `
   select r.id, r.task_count, ${expiry("r")}::text as expires_at, ${expiry("r")} < clock_timestamp() as is_expired,
@@ -118,8 +119,7 @@ const dueRuns = `
       and not exists (select from task t where t.run_id = run.id and t.untold)
       and not exists (select from task t where t.run_id = run.id and t.parent_untold)
       and not exists (select from task t where t.run_id = run.id and (t.cancels_rest or t.drops_children))
-      and (parent_task_id is null or not exists (
-        select from task t join run o on o.id = t.run_id where t.id = run.parent_task_id and o.finished_at is null))
+      and (parent_task_id is null or not exists (select from task t where t.id = run.parent_task_id))
     order by finished_at
     limit $1
   ) r
@@ -163,12 +163,21 @@ async function move(store: StoreContext, tasks: number): Promise<number> {
   });
 }
 
+/** Of a row `r` of `run`; null: there are none. */
+const blobsOf = `(
+  select array_agg(distinct hash) from (
+    select unnest(r.blobs)
+    union all select unnest(t.blobs) from task t where t.run_id = r.id and t.blobs is not null
+    union all select a.sha256 from artifact a where a.run_id = r.id and a.content is null
+  ) refers(hash))`;
+
 function writeHistory(tx: Transaction, moved: string): void {
   tx.send(
     `insert into run_history (namespace, id, workflow_name, status, created_at, finished_at, retried_from, schedule, expires_at,
-       task_count, last_xid, counts, run)
+       task_count, last_xid, blobs, counts, run)
      select r.namespace, r.id, r.workflow_name, r.status, r.created_at, r.finished_at, r.retried_from, r.schedule, m.expires_at,
-       r.task_count, (select xid from event where run_id = r.id order by xid desc limit 1), ${taskCounts}, to_json(r.*)
+       r.task_count, (select xid from event where run_id = r.id order by xid desc limit 1), ${blobsOf},
+       ${taskCounts}, to_json(r.*)
      from json_to_recordset($1) as m(id uuid, expires_at timestamptz)
      cross join lateral (select * from run where id = m.id limit 1) r`,
     [moved],
@@ -196,13 +205,13 @@ function writeHistory(tx: Transaction, moved: string): void {
 
 /** The row of a run that lies in history. */
 export async function findHistoric(db: Queryable, namespace: string, runId: string): Promise<Run | undefined> {
-  const [row] = await db.query<RunRow>(
+  const rows = await db.query<RunRow>(
     `select ${historicRunColumns}
      from run_history h cross join lateral json_populate_record(null::run, h.run) r
      where (h.namespace = $1) is not false and h.id = $2 and h.expires_at > clock_timestamp()`,
     [namespace, runId],
   );
-  return row && toRun(row);
+  return (await toRuns(db, rows))[0];
 }
 
 /** Brings a run back from history with all it had; nothing happens where it does not lie there. */

@@ -6,6 +6,8 @@ import { agentDataStore } from "./agent-data.ts";
 import { agentStore } from "./agents.ts";
 import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
+import { budgetStore } from "./budgets.ts";
+import { cacheStore } from "./cache.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
@@ -16,6 +18,7 @@ import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
+import type { ObjectStore } from "./port/objects.ts";
 import { recalling } from "./recalling.ts";
 import { repair } from "./repair.ts";
 import { replanStore } from "./replans.ts";
@@ -35,6 +38,8 @@ import { workingStateStore } from "./working-state.ts";
 export interface StoreOptions {
   /** Default `defaultLimits`. */
   limits?: Limits;
+  /** Where large contents go; default: into the database. */
+  objects?: ObjectStore | undefined;
 }
 
 export interface PostgresOptions extends StoreOptions {
@@ -101,12 +106,16 @@ function describe(url: string): string {
 /** The store over any pool that speaks to a migrated database. `afterClose` runs once the pool has ended. */
 export function storeOver(
   pool: pg.Pool,
-  { limits = defaultLimits, afterClose = async () => {} }: StoreOptions & { afterClose?: () => Promise<void> } = {},
+  {
+    limits = defaultLimits,
+    objects,
+    afterClose = async () => {},
+  }: StoreOptions & { afterClose?: () => Promise<void> } = {},
 ): Store {
   const listeners = new Set<CommitListener>();
   const messageListeners = new Set<MessageListener>();
   const changeListeners = new Set<ChangeListener>();
-  const sql = sqlOver(pool);
+  const sql = sqlOver(pool, objects);
   const context: StoreContext = {
     ...sql,
     limits,
@@ -133,7 +142,9 @@ export function storeOver(
       },
       artifacts: artifactStore(context),
       events: eventStore(context),
+      budgets: budgetStore(context),
     }),
+    cache: cacheStore(context),
     history: historyStore(context),
     storage: storageStore(context),
     leases: leaseStore(context),

@@ -2,7 +2,7 @@
 import type { StoreContext } from "./facts.ts";
 import { recall } from "./history.ts";
 import { RunGone } from "./reruns.ts";
-import type { ArtifactAccess, ArtifactStore, EventStore, Store, WorkflowStore } from "./store.ts";
+import type { ArtifactAccess, ArtifactStore, BudgetStore, EventStore, Store, WorkflowStore } from "./store.ts";
 
 type Runs = Store["runs"];
 
@@ -18,10 +18,16 @@ const isNothing = (answer: unknown): boolean =>
       (answer instanceof Map && answer.size === 0) ||
       ("data" in answer && Array.isArray(answer.data) && answer.data.length === 0)));
 
-/** The runs, the artifacts, the events and the definitions of a store that has history. */
+/** The runs, the artifacts, the budgets, the events and the definitions of a store that has history. */
 export function recalling(
   store: StoreContext,
-  parts: { runs: Runs; artifacts: ArtifactStore; events: EventStore; workflows: WorkflowStore },
+  parts: {
+    runs: Runs;
+    artifacts: ArtifactStore;
+    budgets: BudgetStore;
+    events: EventStore;
+    workflows: WorkflowStore;
+  },
 ): typeof parts {
   async function wherever<T>(namespace: string, runId: string, ask: () => Promise<T>): Promise<T> {
     const answer = await ask();
@@ -38,7 +44,7 @@ export function recalling(
     <Args extends unknown[], T>(ask: (access: ArtifactAccess, ...rest: Args) => Promise<T>) =>
     (access: ArtifactAccess, ...rest: Args) =>
       wherever(access.namespace, access.runId, () => ask(access, ...rest));
-  const { runs, artifacts, events, workflows } = parts;
+  const { runs, artifacts, budgets, events, workflows } = parts;
   return {
     runs: {
       ...runs,
@@ -74,6 +80,7 @@ export function recalling(
       read: ofAccess(artifacts.read),
       list: ofAccess(artifacts.list),
     },
+    budgets: { ...budgets, of: of(budgets.of), change: of(budgets.change) },
     events: { ...events, read: of(events.read) },
     workflows: { ...workflows, definitionOf: of(workflows.definitionOf) },
   };

@@ -4,7 +4,7 @@
  */
 import { isTerminalRun, type RunStatus } from "../core/run.ts";
 import { decodeCursor, firstUuid, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
-import { historicRunColumns, hotRunColumns, type RunRow, toRun } from "./run-rows.ts";
+import { historicRunColumns, hotRunColumns, type RunRow, toRuns } from "./run-rows.ts";
 import type { Queryable } from "./sql.ts";
 import type { PageOf, Run, RunConditions, RunFilter } from "./store.ts";
 
@@ -25,7 +25,13 @@ export async function listRuns(db: Queryable, namespace: string, filter: RunFilt
      limit ${most}`,
     asked.params,
   );
-  return pageFrom(rows, limit, (row) => row.id, toRun);
+  const runs = await toRuns(db, rows);
+  return pageFrom(
+    runs,
+    limit,
+    (run) => run.id,
+    (run) => run,
+  );
 }
 
 /** Ids of hot runs, the newest first: what something is to be done to. `after` is the last of those before. */

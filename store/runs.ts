@@ -4,20 +4,25 @@ import type { Failure } from "../core/errors.ts";
 import { fairIdOf } from "../core/fair-key.ts";
 import type { Join } from "../core/join.ts";
 import type { Json } from "../core/json.ts";
+import type { CacheOrigin } from "../core/lifecycle.ts";
+import type { Ref } from "../core/payload.ts";
 import type { AttemptOutcome, TaskStatus } from "../core/run.ts";
 import { runLimits } from "../core/run-admission.ts";
 import { roundsOf } from "./bids.ts";
+import { addRefs, apart, refColumns, wholes } from "./blobs.ts";
+import { insertBudgets } from "./budgets.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { findHistoric } from "./history.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import { insertPolicies } from "./replans.ts";
 import { decodeCursor, firstUuid, isCalled, pageFrom, pageLimit, uuidShape } from "./rows.ts";
-import { hotRunColumns, type RunRow, toRun } from "./run-rows.ts";
+import { hotRunColumns, type RunRow, toRuns } from "./run-rows.ts";
 import { countHotRuns, findHotRuns, listRuns } from "./run-search.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
+  BudgetRef,
   Page,
   PageOf,
   Repeat,
@@ -124,10 +129,19 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       .filter((submission) => submission.version === null) // the others are registered, so they are stored
       .map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
   );
-  insertRunRows(tx, submissions);
+  await insertRunRows(tx, submissions);
   insertPolicies(tx, submissions);
+  insertBudgets(
+    tx,
+    submissions.flatMap(({ runId, budget, parent }) => {
+      return budget ? [{ id: runId, runId, parent: parent?.budget?.id, spec: budget }] : [];
+    }),
+  );
   const rowsOf = (some: readonly Submission[]) =>
-    some.flatMap(({ namespace, runId, priority, tasks }) => newRows(tasks, { namespace, runId, priority }));
+    some.flatMap((submission) => {
+      const { namespace, runId, priority, tasks } = submission;
+      return newRows(tasks, { namespace, runId, priority, budget: budgetOf(submission) });
+    });
   const queued = submissions.filter(awaitsStart);
   for (const { runId, namespace, tasks, schedule } of submissions) {
     const tick = schedule && { schedule: schedule.name, tick: schedule.tickAt.toISOString() };
@@ -135,6 +149,12 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
   }
   await addTasks(tx, log, rowsOf(submissions.filter((one) => !awaitsStart(one))), rowsOf(queued));
   for (const { runId, namespace } of queued) log.needsUpkeep({ runId, namespace });
+}
+
+/** What its tasks spend counts for: its own budget, or that of the task that it is the work of. */
+function budgetOf({ runId, budget, parent }: Submission): BudgetRef | undefined {
+  if (budget) return { id: runId, root: parent?.budget?.root ?? runId };
+  return parent?.budget ?? undefined;
 }
 
 /**
@@ -149,35 +169,41 @@ const ofParent = (column: string) =>
   `select ${column} from task c join run p on p.id = c.run_id where c.id = r.parent_task_id`;
 
 /** The runs themselves, without their tasks. */
-export function insertRunRows(
+export async function insertRunRows(
   tx: Transaction,
   submissions: readonly (Submission & { attempt?: number; retriedFrom?: string })[],
-): void {
+): Promise<void> {
+  const inputs = await apart(
+    tx,
+    submissions.map((submission) => ({ value: submission.inputs })),
+  );
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
-       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, status, started_at)
+       allowed_capabilities, fair_key, fair_id, limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, budget_id, status,
+       started_at)
      select namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority, task_count,
        traceparent, clock_timestamp() + deadline_ms * interval '1 millisecond', parent_task_id,
        coalesce(is_detached, false), coalesce(depth, 0), coalesce(attempt, 1), retried_from,
        allowed_capabilities, case when parent_task_id is null then fair_key else (${ofParent("p.fair_key")}) end,
        case when parent_task_id is null then fair_id else (${ofParent("coalesce(p.fair_id, p.id)")}) end,
-       limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, case when awaits_start then 'pending' else 'running' end,
+       limits, limit_keys, on_conflict, awaits_start, schedule, tick_at, budget_id, case when awaits_start then 'pending' else 'running' end,
        case when awaits_start then null else clock_timestamp() end
      from json_to_recordset($1) as r(namespace text, id uuid, workflow_name text, workflow_version int,
        definition_hash text, inputs json, labels jsonb, priority smallint, task_count int, traceparent text,
        deadline_ms bigint, parent_task_id uuid, is_detached boolean, depth int, attempt int, retried_from uuid,
        allowed_capabilities text[], fair_key text, fair_id uuid, limits json, limit_keys text[],
-       on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz)`,
+       on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz, budget_id uuid)`,
     [
       JSON.stringify(
-        submissions.map((s) => ({
+        submissions.map((s, n) => ({
           namespace: s.namespace,
           id: s.runId,
           workflow_name: s.workflow.name,
           workflow_version: s.version,
           definition_hash: s.hash,
-          inputs: s.inputs,
+          // Never null, also where all of it stands apart.
+          inputs: inputs[n]!.value ?? {},
           labels: s.labels,
           priority: s.priority,
           task_count: s.tasks.length,
@@ -189,6 +215,7 @@ export function insertRunRows(
           attempt: s.attempt,
           retried_from: s.retriedFrom,
           allowed_capabilities: s.allowedCapabilities,
+          budget_id: budgetOf(s)?.id,
           schedule: s.schedule?.name,
           tick_at: s.schedule?.tickAt,
           awaits_start: awaitsStart(s),
@@ -198,6 +225,14 @@ export function insertRunRows(
         })),
       ),
     ],
+  );
+  addRefs(
+    tx,
+    "run",
+    submissions.flatMap(({ runId }, n) => {
+      const columns = refColumns({ inputs: inputs[n]!.refs });
+      return columns ? [{ id: runId, ...columns }] : [];
+    }),
   );
 }
 
@@ -209,11 +244,11 @@ function limitColumns({ workflow, inputs, runId }: Submission) {
 // --- read
 
 async function findRun(db: Queryable, namespace: string, runId: string): Promise<Run | undefined> {
-  const [row] = await db.query<RunRow>(
+  const rows = await db.query<RunRow>(
     `select ${hotRunColumns} from run r where (r.namespace = $1) is not false and r.id = $2`,
     [namespace, runId],
   );
-  return row ? toRun(row) : findHistoric(db, namespace, runId);
+  return rows.length > 0 ? (await toRuns(db, rows))[0] : findHistoric(db, namespace, runId);
 }
 
 interface TaskRecordRow {
@@ -236,9 +271,11 @@ interface TaskRecordRow {
   reason: string | null;
   error: Failure | null;
   output: Json;
+  output_refs: Ref[] | null;
   progress: Json;
   kept_from: string | null;
   superseded_in: number | null;
+  cached_from: CacheOrigin | null;
   created_at: Date;
   ready_at: Date | null;
   available_at: Date | null;
@@ -249,7 +286,7 @@ interface TaskRecordRow {
 const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
   t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
   case t.spec -> 'engine' ->> 'kind' when 'wait' then t.spec -> 'input' end as definition, t.parent_id, t.scope, t.group_name,
-  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, t.cached_from, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -259,7 +296,7 @@ async function listTasks(
 ): Promise<PageOf<TaskRecord>> {
   const limit = pageLimit(filter);
   const rows = await db.query<TaskRecordRow>(
-    `select ${recordColumns}, t.output
+    `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2
        and t.id > $3
@@ -270,16 +307,24 @@ async function listTasks(
   );
   const keys = await keysOf(db, rows);
   return pageFrom(
-    rows,
+    await filledTasks(db, rows),
     limit,
     (row) => row.id,
     (row) => toTaskRecord(row, keys),
   );
 }
 
+async function filledTasks<R extends TaskRecordRow>(db: Queryable, rows: R[]): Promise<R[]> {
+  const outputs = await wholes(
+    db,
+    rows.map(({ output, output_refs }) => ({ value: output, refs: output_refs })),
+  );
+  return rows.map((row, n) => ({ ...row, output: outputs[n]! }));
+}
+
 async function outline(db: Queryable, namespace: string, runId: string): Promise<TaskRecord[]> {
   const rows = await db.query<TaskRecordRow>(
-    `select ${recordColumns}, null as output
+    `select ${recordColumns}, null as output, null as output_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2
      order by t.id`,
@@ -324,6 +369,7 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     progress: row.progress,
     keptFrom: row.kept_from,
     supersededIn: row.superseded_in,
+    cachedFrom: row.cached_from,
     createdAt: row.created_at,
     readyAt: row.ready_at,
     availableAt: row.available_at,
@@ -336,6 +382,7 @@ interface TaskDetailRow extends TaskRecordRow {
   run_id: string;
   spec: StoredSpec;
   input: Json;
+  input_refs: Ref[] | null;
 }
 
 async function findTask(
@@ -344,12 +391,14 @@ async function findTask(
   runId: string,
   keyOrId: string,
 ): Promise<TaskDetail | undefined> {
-  const [row] = await db.query<TaskDetailRow>(
-    `select ${recordColumns}, t.output, t.run_id, t.spec, t.input
+  const rows = await db.query<TaskDetailRow>(
+    `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs, t.run_id, t.spec, t.input,
+       t.refs -> 'input' as input_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2 and ${isCalled(keyOrId, "$3")}`,
     [namespace, runId, keyOrId],
   );
+  const [row] = await filledTasks(db, rows);
   if (!row) return undefined;
   const keys = await keysOf(db, [row]);
   // A person who is asked reads here what about.
@@ -373,11 +422,12 @@ async function repeats(db: Queryable, namespace: string, runId: string, limit: n
      from (
        select t.id, t.key, t.capability,
          coalesce(coalesce(t.input, t.spec -> 'input')::jsonb, jsonb_build_array(to_jsonb(t.needs), t.item::jsonb)) as asked,
+         t.refs -> 'input' as holes,
          coalesce(t.input, t.spec -> 'input') is null as is_default
        from task t join run r on r.id = t.run_id
        where r.namespace = $1 and t.run_id = $2 and t.attempt > 0 and t.spec -> 'engine' is null and t.compensates is null
      ) asked
-     group by capability, is_default, md5(asked::text)
+     group by capability, is_default, md5(asked::text), holes
      having count(*) > 1
      order by count desc, (array_agg(id order by id))[1]
      limit $3`,

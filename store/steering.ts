@@ -182,7 +182,7 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
     );
     log.needsUpkeep(run);
     const held = await tx.query<{ id: string; run_id: string }>(
-      "select id, run_id from task where run_id = any($1::uuid[]) and held order by id",
+      "select id, run_id from task where run_id = any($1::uuid[]) and held and short_of is null order by id",
       [ids],
     );
     const freed = await inChunks(
@@ -204,7 +204,7 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
 /** Holds what is ready where the run is paused, and frees what is held where it is not. The caller holds the run exclusively. */
 export async function alignHeld(tx: Transaction, run: RunRef, status: RunStatus): Promise<void> {
   const wrong = await tx.query<{ id: string }>(
-    "select id from task where run_id = $1 and status = 'ready' and held <> $2 order by id",
+    "select id from task where run_id = $1 and status = 'ready' and short_of is null and held <> $2 order by id",
     [run.runId, status === "paused"],
   );
   const ids = wrong.map(({ id }) => id);
@@ -217,7 +217,7 @@ function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capab
     `with locked as materialized (
        select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.limit_keys as lane,
          not t.is_routed and t.available_at <= now() as takes_turn
-       from task t where t.id = any($1::uuid[]) and t.held order by t.id for no key update
+       from task t where t.id = any($1::uuid[]) and t.held and t.short_of is null order by t.id for no key update
      ), freed as (
        update task t set held = false, available_at = greatest(t.available_at, clock_timestamp()), turn = locked.turn
        from (${withTurns("locked")}) locked where t.id = locked.id

@@ -30,6 +30,8 @@ create table run_history (
   counts json,
   -- The last of its events.
   last_xid xid8,
+  -- Large contents that it, its tasks or its artifacts refer to: they are kept as long.
+  blobs bytea[],
   -- Of its parts, as text.
   bytes bigint not null default 0,
   -- The row of `run`.
@@ -40,6 +42,7 @@ create index run_history_listing on run_history (namespace, id);
 create index run_history_by_workflow on run_history (namespace, workflow_name, id);
 create index run_history_by_status on run_history (namespace, status, id);
 create index run_history_of_schedule on run_history (namespace, schedule, id) where schedule is not null;
+create index run_history_blobs on run_history using gin (blobs) where blobs is not null;
 create index run_history_finished on run_history (namespace, finished_at);
 
 -- The rows that a run has in one table.

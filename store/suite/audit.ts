@@ -7,8 +7,8 @@ import type { Team } from "./team.ts";
 /** Damage done to the tables by hand. `$1` is the run; it has tasks a (completed), b (running), c (ready), d and e. */
 interface Damage {
   finds: string;
-  /** What a repair makes of it; where it heals, every invariant holds again and the run can go on. */
-  repair: "healed" | "left";
+  /** A repair heals it: every invariant holds again, and the run can go on. Without it, a person has to. */
+  repair?: "healed";
   invariant: RegExp;
   constraint?: string;
   sql: string;
@@ -17,35 +17,30 @@ interface Damage {
 const damages: Damage[] = [
   {
     finds: "a task that was settled twice",
-    repair: "left",
     invariant: /^I1/,
     sql: `insert into event (run_id, xid, facts) select $1, '1'::xid8, json_build_array(json_build_object(
             'type', 'task.failed', 'task_id', id, 'key', key, 'attempt', 1)) from task where run_id = $1 and key = 'a'`,
   },
   {
     finds: "an attempt beyond the row's",
-    repair: "left",
     invariant: /^I2/,
     sql: `insert into attempt (task_id, attempt, outcome, ended_at)
           select id, 7, 'failed', now() from task where run_id = $1 and key = 'c'`,
   },
   {
     finds: "an attempt that was claimed twice",
-    repair: "left",
     invariant: /^I2/,
     sql: `insert into event (run_id, xid, facts) select $1, '1'::xid8, json_build_array(json_build_object(
             'type', 'task.claimed', 'task_id', id, 'key', key, 'attempt', 1)) from task where run_id = $1 and key = 'b'`,
   },
   {
     finds: "a running task without a lease",
-    repair: "left",
     invariant: /^I3/,
     constraint: "running_has_lease",
     sql: "update task set lease_token = null where run_id = $1 and key = 'b'",
   },
   {
     finds: "a lease on a task that does not run",
-    repair: "left",
     invariant: /^I3/,
     constraint: "only_running_expires",
     sql: "update task set lease_expires_at = now() where run_id = $1 and key = 'c'",
@@ -66,21 +61,18 @@ const damages: Damage[] = [
   },
   {
     finds: "a run that is both hot and in history",
-    repair: "left",
     invariant: /^H1/,
     sql: `insert into run_history (namespace, id, workflow_name, status, created_at, finished_at, expires_at, task_count, run)
           select namespace, id, workflow_name, 'completed', now(), now(), 'infinity', 1, to_json(r.*) from run r where id = $1`,
   },
   {
     finds: "a task that started before its need had settled",
-    repair: "left",
     invariant: /^I4: no task started/,
     sql: `update task set attempt = 1, needs_left = 0, status = 'completed', finished_at = now(), ready_at = now()
           where run_id = $1 and key = 'd'`,
   },
   {
     finds: "a finished run with open tasks",
-    repair: "left",
     invariant: /^I5/,
     sql: "update run set status = 'completed', finished_at = now() where id = $1",
   },
@@ -94,9 +86,37 @@ const damages: Damage[] = [
   },
   {
     finds: "a ready task that an idle agent has not been given",
-    repair: "left",
     invariant: /^I6: every ready/,
     sql: "update task set available_at = now() - interval '1 hour' where run_id = $1 and key = 'c'",
+  },
+  {
+    finds: "a retry that has been given no turn",
+    invariant: /^I6: a retry/,
+    // Of a capability that nobody offers, so that nothing else is amiss.
+    sql: `update task set attempt = 1, turn = null, capability = 'nobody', available_at = now() - interval '1 hour'
+      where run_id = $1 and key = 'c'`,
+  },
+  {
+    finds: "a limited task that waits though nothing holds its key",
+    invariant: /^I6: what keeps to limits/,
+    sql: `update task set is_limited = true, limit_keys = '{k}', available_at = now() - interval '1 hour'
+          where run_id = $1 and key = 'c'`,
+  },
+  {
+    finds: "a run that waits to start though nothing holds its key",
+    invariant: /^I6: what keeps to limits/,
+    sql: `update run set awaits_start = true, status = 'pending', created_at = now() - interval '1 hour',
+            limits = '[{"key": "k", "concurrency": 1}]', limit_keys = '{k}', on_conflict = 'queue'
+          where id = $1`,
+  },
+  {
+    finds: "a key that more hold than its limit allows",
+    invariant: /^I7/,
+    sql: `update task set is_limited = true, limit_keys = '{k}', status = 'running', attempt = 1, agent_id = b.agent_id,
+            lease_token = b.lease_token, lease_expires_at = b.lease_expires_at, started_at = now(), ready_at = now(),
+            available_at = now(), needs_left = 0, spec = '{"limits": [{"key": "k", "concurrency": 1}]}'
+          from (select agent_id, lease_token, lease_expires_at from task where run_id = $1 and key = 'b') b
+          where run_id = $1 and key in ('b', 'c')`,
   },
   {
     finds: "a held task whose run is not paused",
@@ -115,6 +135,27 @@ const damages: Damage[] = [
     repair: "healed",
     invariant: /^I6: every expired/,
     sql: "update task set lease_expires_at = now() - interval '1 hour' where run_id = $1 and key = 'b'",
+  },
+  {
+    finds: "a hole whose content is gone",
+    invariant: /^I7: what stands apart/,
+    sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "a run whose inputs were never stored",
+    invariant: /^I7: what stands apart/,
+    sql: `with unstored as (insert into blob (hash, size, is_stored) values ('\\x00', 1, false))
+          update run set refs = '{"inputs": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where id = $1`,
+  },
+  {
+    finds: "a hole that its row does not list",
+    invariant: /^I7: a row has/,
+    sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array[]::bytea[] where run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "a content that is not what its hash says",
+    invariant: /^I7: a content is/,
+    sql: `insert into blob (hash, size, content, is_stored) select '\\x00', 1, 'a', true from run where id = $1`,
   },
 ];
 
@@ -169,7 +210,7 @@ export function auditCases(open: OpenTeam): void {
         const violations = await team.store.audit();
         expect(violations.map((violation) => violation.invariant)).toContainEqual(expect.stringMatching(invariant));
         expect(violations[0]).toMatchObject({
-          subject: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          subject: expect.stringMatching(/^([0-9a-f-]{36}|00)$/),
           detail: expect.any(String),
         });
         await repairs(team, runId, invariant, repair === "healed");
@@ -177,6 +218,7 @@ export function auditCases(open: OpenTeam): void {
         await team.sql.query("delete from event where run_id = $1", [runId]);
         await team.sql.query("delete from run where id = $1", [runId]);
         await team.sql.query("delete from run_history where id = $1", [runId]);
+        await team.sql.query("delete from blob where hash = '\\x00'");
         if (restore) await team.sql.query(restore);
       }
     });

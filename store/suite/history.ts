@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { uuidv7 } from "uuidv7";
 import { expect, it } from "vitest";
 import { nouns } from "../history.ts";
@@ -18,7 +19,11 @@ export function historyCases(open: OpenTeam): void {
         each: { needs: ["a"], for_each: [1, 2], input: "{{ item }}" },
         late: { needs: ["each", "gate"], retry: { max_attempts: 1 } },
       },
-      { labels: { colour: "grey" }, inputs: { n: 1, a: "ü", big: 1e21 } },
+      {
+        labels: { colour: "grey" },
+        inputs: { n: 1, a: "ü", big: 1e21 },
+        budget: { limits: { tokens: 5, cost: null, calls: 100 }, wallMs: null, onExhausted: "wait" },
+      },
     );
     await team.fail(await team.take(runId, "a"), { retryAfterMs: 0 });
     const a = await team.take(runId, "a");
@@ -131,7 +136,7 @@ export function historyCases(open: OpenTeam): void {
       expect(await team.sql.query(`select from ${noun} where ${key}`, [param]), noun).toEqual([]);
     }
     expect(new Set(await partsOf(team, runId))).toEqual(
-      new Set(["task", "attempt", "task_log", "event", "signal", "artifact"]),
+      new Set(["task", "attempt", "task_log", "event", "signal", "artifact", "budget"]),
     );
     // The row alone does not bring it back.
     expect(await team.run(runId)).toEqual(row);
@@ -247,7 +252,7 @@ export function historyCases(open: OpenTeam): void {
     expect(await isHot(team, runId)).toBe(false);
   });
 
-  it("leaves a run that its parent waits for until that one has finished", async () => {
+  it("leaves a run that another has begun until that one has moved", async () => {
     const team = await open();
     await team.store.workflows.register(team.namespace, { name: "inner", tasks: [{ id: "x", capability: "work" }] });
     const parent = await team.submit({ sub: { workflow: "inner" }, after: { needs: ["sub"] } });
@@ -262,7 +267,10 @@ export function historyCases(open: OpenTeam): void {
     expect(await isHot(team, child)).toBe(true);
     await team.work();
     await moveAll(team);
-    expect([await isHot(team, parent), await isHot(team, child)]).toEqual([true, false]);
+    expect([await isHot(team, parent), await isHot(team, child)]).toEqual([true, true]);
+    await age(team, 2, parent);
+    await moveAll(team);
+    expect([await isHot(team, parent), await isHot(team, child)]).toEqual([false, false]);
   });
 
   it("keeps by status, does not find what is past its time, and drops the week that is over", async () => {
@@ -301,6 +309,35 @@ export function historyCases(open: OpenTeam): void {
     expect(await team.store.history.forget()).toBe(0);
     expect(await partsOf(team, completed)).toEqual([]);
     expect(await ids(team)).toEqual([failed]);
+  });
+
+  it("keeps the large contents of its runs, until they are forgotten", async () => {
+    const team = await open();
+    const large = `${randomUUID()}${"honk".repeat(50_000)}`;
+    const runId = await team.submit({ a: {} });
+    await team.complete(await team.take(runId, "a"), large);
+    await team.settle();
+    await age(team, 2);
+    const [blob] = await team.sql.query<{ hash: string }>(
+      "select encode(unnest(blobs), 'hex') as hash from task where run_id = $1 and blobs is not null",
+      [runId],
+    );
+    const isKept = async () => {
+      await team.sql.query(
+        "update blob set touched_at = touched_at - interval '1 day' where hash = decode($1, 'hex')",
+        [blob!.hash],
+      );
+      await team.store.upkeep.prune();
+      return (await team.sql.query("select from blob where hash = decode($1, 'hex')", [blob!.hash])).length === 1;
+    };
+    await keep(team);
+    await moveAll(team);
+    expect(await isKept()).toBe(true);
+    expect((await team.task(runId, "a")).output).toBe(large);
+    await team.sql.query("update run set recalled_at = null where id = $1", [runId]);
+    await keep(team, { completed: 1 });
+    await moveAll(team);
+    expect(await isKept()).toBe(false);
   });
 
   it("does not write down what is past all keeping", async () => {

@@ -78,7 +78,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     { id: "ask", wait: { approval: {} } },
     { id: "items", capability: "other", for_each: [], open: true },
   ];
-  const submitted = await own.submit(tasks, { inputs: { marker }, labels });
+  const submitted = await own.submit(tasks, { inputs: { marker }, labels, budget: { calls: 100 } });
   const [lease] = await agent.claim();
   const { body } = await own.call<{ data: TaskBody[] }>({ path: `/v1/runs/${submitted.id}/tasks` });
   const { id: ended } = await own.submit([{ id: marker, capability: "other" }], { inputs: { marker }, labels });
@@ -106,6 +106,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
   });
   await own.call({ method: "PUT", path: "/v1/retention", body: { move_after: "1d" } });
+  await own.call({ method: "PUT", path: "/v1/limits/crm", body: { concurrency: 1 } });
   await own.call({ path: "/v1/workflows", body: definition });
   const schedule = `every-${marker}`;
   await own.call({ path: "/v1/schedules", body: { name: schedule, cron: "@yearly", workflow: marker } });
@@ -147,6 +148,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postPlansPlanAccept: () => ({ reason: "test" }),
   postRunsRunCancel: () => ({ reason: "test" }),
   patchRunsRunGraph: ({ marker }) => ({ rewire: { [marker]: [] } }),
+  patchRunsRunBudget: () => ({ calls: 200 }),
   postRunsRunRetry: () => ({ from: [] }),
   postRunsRunFork: () => ({ inputs: {} }),
   postRunsRunPause: () => ({ reason: "test" }),
@@ -176,6 +178,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postConversationsConversationLeave: () => ({}),
   postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
+  putLimitsLimit: () => ({ concurrency: 2 }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
@@ -196,6 +199,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     scope: "plans",
     capability: "work",
     type: "thought",
+    limit: "crm",
     code: "INTERNAL",
   };
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
@@ -311,6 +315,7 @@ describe("every operation", { timeout: 120_000 }, () => {
          union all select row_to_json(h) from shared_memory h where namespace = $4
          union all select row_to_json(o) from working_state o where namespace = $4
          union all select row_to_json(w) from awaited_reply w where namespace = $4
+         union all select row_to_json(l) from flow_limit l where namespace = $4
          union all select row_to_json(h) from schedule h where namespace = $4
          union all select row_to_json(p) from plan p where id = $5`,
           [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
@@ -319,9 +324,9 @@ describe("every operation", { timeout: 120_000 }, () => {
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {
         const { status, body, text } = await server.call({ ...requestTo(operation, resources), key });
         const name = `${nameOf(operation)} → ${status} ${body?.code ?? ""}`;
-        // Names of capabilities and of shared keys are each namespace's own.
-        const isNamed = /\{(?!capability\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
-        const isOwn = status === 404 && body.code === "MEMORY_NOT_FOUND";
+        // Names of capabilities, limits and shared keys are each namespace's own.
+        const isNamed = /\{(?!capability\}|limit\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
+        const isOwn = status === 404 && /^(MEMORY|FLOW_LIMIT)_NOT_FOUND$/.test(body.code);
         const isStale = status === 409 && body.code === "LEASE_LOST";
         if (isNamed ? !(status === 404 && /NOT_FOUND$/.test(body.code)) : status >= 300 && !isStale && !isOwn)
           leaks.push(name);

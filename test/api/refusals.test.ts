@@ -673,6 +673,7 @@ describe("mutations of every request", () => {
       inputs: { x: 1 },
       labels: { l: "v" },
       priority: 1,
+      budget: { tokens: 1_000, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" },
     }),
     // It is about no run at all.
     postRunsBulk: () => ({
@@ -691,6 +692,7 @@ describe("mutations of every request", () => {
       compensate: false,
     }),
     putRetention: () => ({ move_after: "1d", keep: { completed: "30d", failed: "P90D", cancelled: "1d" } }),
+    patchRunsRunBudget: () => ({ tokens: 1, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" }),
     postRunsRunCancel: () => ({ reason: "x" }),
     postPlans: () => ({
       goal: { ...goal, prefer: "cheapest", must_use: ["read"], must_not_use: ["x"], budget: 5, deadline: "1m" },
@@ -701,6 +703,7 @@ describe("mutations of every request", () => {
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
+    putLimitsLimit: () => ({ concurrency: 1, rate: { limit: 1, per: "1m" } }),
     putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     putAgentsAgentWorkingState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     putMemoryScopeKey: () => ({ value: { x: 1 }, ttl: "1h", write_id: nowhere }),
@@ -924,6 +927,7 @@ describe("mutations of every request", () => {
       .replace("{name}", "flow")
       .replace("{path}", "report.md")
       .replace("{type}", "thought")
+      .replace("{limit}", "crm")
       .replace("{capability}", "work");
 
   // Some thousands of requests, one after the other.
