@@ -1,6 +1,6 @@
 /**
  * Keeping house, in numbers: search among many runs, a bulk cancel while others submit, runs moved to history, read from there and
- * forgotten. `npm run bench:house [runs]`.
+ * forgotten. `npm run bench:house [runs] [history] [search] [bulk]`.
  */
 import pg from "pg";
 import { pino } from "pino";
@@ -16,6 +16,8 @@ import { table } from "./report.ts";
 import { percentiles } from "./statistics.ts";
 
 const runs = Number(process.argv[2] ?? 1_000);
+const parts = process.argv.slice(3);
+const isAsked = (part: string) => parts.length === 0 || parts.includes(part);
 const TASKS = 100;
 const SEARCHED = 100_000;
 const CANCELLED = 10_000;
@@ -29,11 +31,11 @@ try {
   const store = await openPostgres(databaseUrl);
   const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 2 }));
   const team = () => newTeam({ store, sql, close: store.close });
-  await history(store, await team());
-  await search(store, await team());
+  if (isAsked("history")) await history(store, await team());
+  if (isAsked("search")) await search(store, await team());
   await sql.close();
   await store.close();
-  await bulk((await freshDatabase(services.access)).databaseUrl);
+  if (isAsked("bulk")) await bulk((await freshDatabase(services.access)).databaseUrl);
 } finally {
   await services.stop();
 }

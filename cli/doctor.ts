@@ -1,6 +1,5 @@
 /** `skein doctor`: do the invariants of the protocol hold in the database? */
 import { loadConfig } from "../config.ts";
-import type { Repair } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { counted, printJson, visible } from "./output.ts";
 import { exitCodes, UsageError } from "./problem.ts";
@@ -37,6 +36,14 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
     }
   }
   return violations.length === 0 ? exitCodes.ok : exitCodes.runFailed;
+}
+
+interface Repair {
+  invariant: string;
+  subject: string;
+  detail: string;
+  outcome: string;
+  action: string;
 }
 
 function tellRepairs(context: Context, repairs: readonly Repair[]): number {
