@@ -197,6 +197,13 @@ describe("skein run without a server", SLOW, () => {
     expect([one.code, one.stderr, other.code]).toEqual([0, "", 0]);
     const doctor = await invoke(["doctor", "--data-dir", data]);
     expect(doctor).toEqual({ code: 0, stdout: "✔ every invariant holds (I1–I6)\n", stderr: "" });
+    const repair = await invoke(["doctor", "--data-dir", data, "--repair", "--apply"]);
+    expect(repair).toEqual({
+      code: 0,
+      stdout: "✔ every invariant holds, so there is nothing to repair\n",
+      stderr: "",
+    });
+    expect((await invoke(["doctor", "--data-dir", data, "--apply"])).code).toBe(2);
   });
 
   it("cancels the run with Ctrl-C and exits with 1", async () => {
@@ -286,6 +293,36 @@ describe("skein runs", () => {
     );
     const json = await skein(["runs", "list", "--status", "failed", "--limit", "1", "--json"]);
     expect(JSON.parse(json.stdout)).toMatchObject([{ status: "failed" }]);
+  });
+
+  it("list goes by time, and by a part of the workflow's name", async () => {
+    const found = async (...options: string[]) => {
+      const { stdout } = await skein(["runs", "list", "--json", ...options]);
+      return (JSON.parse(stdout) as { id: string }[]).map(({ id }) => id);
+    };
+    expect(await found("--name", "LIST", "--since", "1h")).toEqual([good]);
+    expect(await found("--name", "list", "--until", "1h")).toEqual([]);
+    expect(await found("--finished-since", "2020-01-01", "--status", "failed", "--status", "paused")).toContain(bad);
+    expect(await skein(["runs", "list", "--since", "soon"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/"soon" is no time/),
+    });
+  });
+
+  it("bulk says how many there are, and does it to as many", async () => {
+    const label = ["--label", "for=bulk"];
+    const path = await endless();
+    for (let n = 0; n < 2; n++) await skein(["run", path, "--detach", ...label]);
+    const looked = await skein(["runs", "bulk", "cancel", ...label, "--dry-run"]);
+    expect(looked.stdout).toBe("2 runs; to cancel them: --expect 2\n");
+    expect(await skein(["runs", "bulk", "cancel", ...label])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/about 2 runs/),
+    });
+    expect(await skein(["runs", "bulk", "cancel", ...label, "--expect", "2"])).toMatchObject({
+      code: 0,
+      stdout: "2 runs being cancelled\n",
+    });
   });
 
   it("get shows a run and its tasks", async () => {
@@ -896,5 +933,17 @@ describe("skein", () => {
       0,
       expect.stringMatching(/--idempotency-key[\s\S]*Global Options:[\s\S]*--server/),
     ]);
+  });
+});
+
+describe("skein retention and storage", () => {
+  it("say what is kept and for how long, and how much there is", async () => {
+    expect((await skein(["retention", "get"])).stdout).toMatch(/^There is no policy/);
+    const set = await skein(["retention", "set", "--move-after", "1d", "--completed", "30d"]);
+    expect(set.stdout).toMatch(/after 1d\.\nSTATUS +KEPT\ncompleted +30d\nfailed +for ever\ncancelled +for ever\n$/);
+    expect((await skein(["retention", "remove"])).stdout).toMatch(/kept/);
+    expect((await skein(["storage"])).stdout).toMatch(
+      /^NAMESPACE.*\ndefault +hot +\d+ .*\ndefault +history +0 .*\n\n\d+ tables/,
+    );
   });
 });

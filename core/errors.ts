@@ -53,6 +53,10 @@ export const errorTitles = {
   RUN_NOT_FINISHED: "The run has not finished",
   RUN_INPUTS_INVALID: "The inputs do not satisfy the workflow's schema",
   RUN_ALREADY_FINISHED: "The run has already finished",
+  RETENTION_NOT_FOUND: "There is no retention policy",
+  RUN_FORGOTTEN: "The run has been forgotten, as the retention policy says",
+  BULK_NOT_CONFIRMED: "The request does not say how many runs it is about",
+  BULK_COUNT_DIFFERS: "The filter is about another number of runs",
   NOTHING_TO_RETRY: "The run completed, so there is nothing to retry",
   TASK_NOT_FOUND: "There is no such task",
   REVISION_STALE: "The graph has changed since",
@@ -153,6 +157,7 @@ export const errorTitles = {
   // Running the system
   CONFIG_INVALID: "The configuration is not valid",
   DATA_DIR_LOCKED: "Another process is using the data directory",
+  SCHEMA_TOO_NEW: "The database is of a newer version",
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",

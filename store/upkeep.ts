@@ -252,7 +252,7 @@ interface OpenRun {
  * In a transaction of its own, after the commit that may have settled the last task. Which runs are settled is found out
  * before this transaction has an id: then all other events of those runs have older ids, and their end comes last.
  */
-async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
+export async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
   const settled = await settledRuns(store, runIds);
   if (settled.length === 0) return 0;
   const versions = new Map(settled.map((run) => [run.id, run.row_version]));
@@ -458,6 +458,13 @@ async function reap(store: StoreContext, limit: number): Promise<number> {
     if (task.timedOut) return { type: "timed_out", timeoutMs: task.timeoutMs };
     return task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined;
   });
+}
+
+/** Leases that have run out, of these tasks. */
+export async function takeBack(tx: Transaction, log: FactLog, taskIds: string[]): Promise<void> {
+  await settle(tx, log, await lockTasks(tx, taskIds), (task) =>
+    task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined,
+  );
 }
 
 async function settleDue(
