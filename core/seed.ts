@@ -65,17 +65,22 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
 }
 
 /** What a task asks of its agent beyond one plain capability; undefined where that is nothing. */
-function routeOf({ capability, requires = [], labels, prefer, sticky, agent }: TaskDefinition): RouteSpec | undefined {
-  const capabilities = [capability!, ...requires].map(wanted);
-  const route: RouteSpec = {
-    capabilities,
+function routeOf(task: TaskDefinition): RouteSpec | undefined {
+  const route = wholeRoute(task);
+  const isNarrow =
+    route.capabilities.length > 1 || route.capabilities[0]!.range !== undefined || Object.keys(route).length > 1;
+  return isNarrow ? route : undefined;
+}
+
+/** All that a task with a capability asks of its agent. */
+export function wholeRoute({ capability, requires = [], labels, prefer, sticky, agent }: TaskDefinition): RouteSpec {
+  return {
+    capabilities: [capability!, ...requires].map(wanted),
     ...(labels && { labels: labels as LabelTests }),
     ...(prefer && { prefer: prefer as LabelTests }),
     ...(sticky !== undefined && { sticky }),
     ...(agent !== undefined && { agent }),
   };
-  const isNarrow = capabilities.length > 1 || capabilities[0]!.range !== undefined || Object.keys(route).length > 1;
-  return isNarrow ? route : undefined;
 }
 
 /** `name` or `name@range`. */

@@ -16,6 +16,7 @@ import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
+import { candidatesIn } from "./routing.ts";
 import { runStore } from "./runs.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
@@ -127,7 +128,7 @@ export function storeOver(
     artifacts: artifactStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
-    agents: agentStore(context),
+    agents: { ...agentStore(context), candidates: (namespace) => candidatesIn(context, namespace) },
     agentData: agentDataStore(context),
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),

@@ -18,6 +18,8 @@ export interface Program {
   readonly tasks: ReadonlyMap<string, number>;
   readonly names: ReadonlyMap<string, number>;
   readonly flaws: readonly Flaw[];
+  /** Undefined when it cannot be parsed. */
+  readonly ast: ASTNode | undefined;
   /** Not to be called when there are flaws. */
   readonly run: Run;
 }
@@ -34,7 +36,7 @@ export function compileProgram(source: string): Program {
   };
   const ast = parse(source, compiler.flaws);
   const run = ast ? compiler.compile(ast) : unusable;
-  return { source, tasks: compiler.tasks, names: compiler.names, flaws: compiler.flaws, run };
+  return { source, tasks: compiler.tasks, names: compiler.names, flaws: compiler.flaws, ast, run };
 }
 
 const parser = new Environment({ limits: { maxAstNodes: MAX_NODES, maxDepth: MAX_DEPTH } });
