@@ -1,11 +1,9 @@
-/** What `POST /v1/workflows/validate` looks a workflow up in, and how it tells what it found. */
+/** What there is at the moment that a workflow is validated. */
 import { placedTasks } from "../core/proof/walk.ts";
 import type { World } from "../core/proof/world.ts";
-import type { Validation } from "../core/protocol/workflows.ts";
 import { workflowIn } from "../core/reference.ts";
 import type { Workflow } from "../core/workflow.ts";
 import type { Store } from "../store/store.ts";
-import type { TextProof } from "./definitions/definitions.ts";
 
 /** Different workflows that the tasks of one may name and that are looked up. */
 const MAX_LOOKED_UP = 100;
@@ -46,10 +44,4 @@ async function missingOf(
     }),
   );
   return found.flat();
-}
-
-export function validationBody({ tasks, findings, bounds }: TextProof): Validation {
-  const errors = findings.filter(({ severity }) => severity === "error").map(({ severity: _, ...issue }) => issue);
-  const { durationMs, ...rest } = bounds;
-  return { valid: errors.length === 0, tasks, errors, findings, bounds: { ...rest, duration_ms: durationMs } };
 }

@@ -8,6 +8,7 @@ import { type ErrorCode, type Issue, SkeinError } from "../../core/errors.ts";
 import type { Limits } from "../../core/limits.ts";
 import type { ProofOptions } from "../../core/proof/prove.ts";
 import { proveText } from "../../core/proof/prove-text.ts";
+import type { Validation } from "../../core/protocol/workflows.ts";
 import type { TaskSeed } from "../../core/run.ts";
 import { seedTasks } from "../../core/seed.ts";
 import { parseWorkflow, type Workflow } from "../../core/workflow.ts";
@@ -26,13 +27,11 @@ export interface WorkflowFile {
   format: "yaml" | "json";
 }
 
-export type TextProof = ReturnType<typeof proveText>;
-
 export interface Definitions {
   /** The workflow in a file. Throws what is wrong with it, with line and column. */
   read(file: WorkflowFile): Promise<Workflow>;
   /** What can be told of the workflow in a file before it runs. Throws as `read`. */
-  prove(file: WorkflowFile, options: Omit<ProofOptions, "limits">): Promise<TextProof>;
+  prove(file: WorkflowFile, options: Omit<ProofOptions, "limits">): Promise<Validation>;
   /** An inline definition, made ready for a run; `bytes` is about its size. Throws what is wrong with it. */
   prepare(definition: unknown, bytes: number): Promise<Prepared>;
   /** The tasks of a run of a definition that was checked before. */
@@ -64,7 +63,7 @@ export function createDefinitions(limits: Limits, { maxInHand = MAX_IN_HAND } = 
       const all = { ...options, limits };
       if (text.length <= MAX_BYTES_HERE) return proveText(text, { ...all, format });
       const [proof] = await onThread({ type: "prove", text, format, options: all });
-      return JSON.parse(proof!) as TextProof;
+      return JSON.parse(proof!) as Validation;
     },
     prepare: async (definition, bytes) => {
       if (bytes <= MAX_BYTES_HERE) return prepare(definition, limits);

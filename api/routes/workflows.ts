@@ -8,7 +8,7 @@ import { type Workflow, workflowSchema } from "../../core/workflow.ts";
 import { readWorkflowFiles } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
 import type { WorkflowFile } from "../definitions/definitions.ts";
-import { validationBody, worldOf } from "../proof.ts";
+import { worldOf } from "../proof.ts";
 import { pageBody, workflowBody } from "../wire.ts";
 
 export async function workflowRoutes(app: App, { store, definitions }: ApiContext): Promise<void> {
@@ -65,7 +65,7 @@ export async function workflowRoutes(app: App, { store, definitions }: ApiContex
       try {
         const workflow = await parse(file);
         const world = await worldOf(store, namespace, workflow);
-        return validationBody(await definitions.prove(file, { world, allowed }));
+        return await definitions.prove(file, { world, allowed });
       } catch (error) {
         return { valid: false, errors: issuesOf(error) };
       }

@@ -4,7 +4,7 @@
  */
 import { isDuration, optionalDuration, parseDuration } from "../duration.ts";
 import { criticalPath } from "../graph.ts";
-import { backoffMs } from "../retry.ts";
+import { backoffMs, defaultRetryPolicy } from "../retry.ts";
 import { seedTask } from "../seed.ts";
 import type { TaskDefinition, Workflow } from "../workflow-schema.ts";
 import type { TypedTask } from "./expressions.ts";
@@ -17,7 +17,7 @@ export interface Range {
 }
 
 export interface Bounds {
-  /** Rows of the run: tasks, instances of maps, iterations of loops. */
+  /** Rows of the run: tasks, instances of maps, iterations of loops, and what undoes any of them. */
   tasks: Range;
   /** Attempts of agents. Lost leases, which do not count as attempts, are not in it. */
   attempts: Range;
@@ -28,14 +28,17 @@ export interface Bounds {
     least: number;
     /** With what agents say that their tasks take, each attempt the first, loops once, lists of unknown length with one item. */
     expected: number;
-    /** When every attempt takes its whole time and fails but the last; without the time that tasks wait for an agent. */
+    /**
+     * When every attempt takes its whole time and fails but the last; without the time that tasks wait for an agent, and that
+     * undoing takes.
+     */
     most: number | null;
     /** The chain of tasks that `expected` hangs on. */
     path: string[];
   };
   /** Why there is no bound: where, and what it is. */
   open: { pointer: string; message: string }[];
-  /** Capabilities without an estimate: nobody who is there says what they cost, or how long they take. */
+  /** Capabilities of which nobody who is there says how long they take; none where nobody was asked. */
   unknown: string[];
 }
 
@@ -130,8 +133,22 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
     return isCertain ? size : { ...atMost(size), rows: { least: 1, most: size.rows.most } };
   }
 
-  /** A task that is no map, or one instance of it. */
+  /** A task that is no map, or one instance of it, and what undoes it. */
   function sizeOfOne(task: TaskDefinition, at: string): Size {
+    const size = sizeOfDoing(task, at);
+    if (!task.compensate) return size;
+    const dearest = Math.max(0, ...contractsFor(world, task.compensate.capability).map(({ cost }) => cost));
+    const { maxAttempts } = defaultRetryPolicy;
+    const more = ({ least, most }: Range, by: number): Range => ({ least, most: plus(most, by) });
+    return {
+      ...size,
+      rows: more(size.rows, 1),
+      attempts: more(size.attempts, maxAttempts),
+      cost: more(size.cost, dearest * maxAttempts),
+    };
+  }
+
+  function sizeOfDoing(task: TaskDefinition, at: string): Size {
     if (task.loop) return sizeOfLoop(task, at);
     if (isForAgents(task)) return sizeOfWork(task);
     const row = { rows: exactly(1), attempts: exactly(0), cost: exactly(0) };
@@ -150,7 +167,8 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
   function sizeOfWork(task: TaskDefinition): Size {
     const { spec, timeoutMs, deadlineMs } = seedTask(task, defaults);
     const contracts = contractsFor(world, task.capability!);
-    if (contracts.length === 0 || contracts.every(({ durationMs }) => durationMs === 0)) unknown.add(task.capability!);
+    const isSaid = contracts.some(({ durationMs }) => durationMs > 0);
+    if (world && !isSaid) unknown.add(task.capability!);
     const costs = contracts.map(({ cost }) => cost);
     const durations = contracts.map(({ durationMs }) => durationMs);
     const { maxAttempts } = spec.retry;

@@ -1,18 +1,23 @@
-/** A workflow in a text, looked at before it runs. */
+/** A workflow in a text, looked at before it runs, and how that is told. */
+import type { Validation } from "../protocol/workflows.ts";
 import { parseWorkflowText } from "../workflow.ts";
-import type { Bounds } from "./bounds.ts";
-import type { Finding } from "./finding.ts";
 import { type ProofOptions, prove } from "./prove.ts";
 
-/** A finding in a text. */
-export type PlacedFinding = Finding & { line?: number; column?: number };
-
-/** The same of a workflow in a text, with line and column. Throws what is wrong with it, as `parseWorkflow`. */
+/** With line and column. Throws what is wrong with the workflow, as `parseWorkflow`. */
 export function proveText(
   text: string,
   { format, ...options }: ProofOptions & { format: "yaml" | "json" },
-): { tasks: number; findings: PlacedFinding[]; bounds: Bounds } {
+): Validation {
   const { workflow, place } = parseWorkflowText(text, { format, limits: options.limits });
-  const { findings, bounds } = prove(workflow, options);
-  return { tasks: workflow.tasks.length, findings: place(findings), bounds };
+  const { bounds, ...proof } = prove(workflow, options);
+  const findings = place(proof.findings);
+  const errors = findings.filter(({ severity }) => severity === "error").map(({ severity: _, ...issue }) => issue);
+  const { durationMs, ...rest } = bounds;
+  return {
+    valid: errors.length === 0,
+    tasks: workflow.tasks.length,
+    errors,
+    findings,
+    bounds: { ...rest, duration_ms: durationMs },
+  };
 }

@@ -473,6 +473,12 @@ describe("bounds", () => {
       { durationMs: { least: 0, expected: 0, most: 60_000, path: ["a"] } },
     ],
     [
+      "what may have to be undone",
+      { a: { compensate: { capability: "work" } } },
+      {},
+      { tasks: { least: 1, most: 2 }, attempts: { least: 1, most: 4 }, cost: { least: 2, most: 8 } },
+    ],
+    [
       "a capability that nobody offers",
       { a: { capability: "other" } },
       {},

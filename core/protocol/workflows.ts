@@ -30,7 +30,9 @@ const range = z.object({
 
 const bounds = z
   .object({
-    tasks: range.meta({ description: "Rows of the run: tasks, instances of maps, iterations of loops" }),
+    tasks: range.meta({
+      description: "Rows of the run: tasks, instances of maps, iterations of loops, and what undoes any of them",
+    }),
     attempts: range.meta({ description: "Of agents; lost leases, which are no attempts, are not in it" }),
     cost: range.meta({ description: "By what agents that are there say their tasks cost" }),
     duration_ms: z.object({
@@ -39,7 +41,8 @@ const bounds = z
         description: "With what agents say their tasks take; loops once, lists of unknown length with one item",
       }),
       most: z.number().nullable().meta({
-        description: "With every attempt there may be, each as long as it may take; without waiting for agents",
+        description:
+          "With every attempt there may be, each as long as it may take; without waiting for agents, and undoing",
       }),
       path: z.array(z.string()).meta({ description: "The chain of tasks that `expected` hangs on" }),
     }),
