@@ -36,7 +36,8 @@ function seedList(tasks: readonly TaskDefinition[], defaults: NonNullable<Workfl
 
 /** One task of a workflow with these defaults. */
 export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): TaskSeed {
-  const spec: TaskSpec = { retry: retryPolicy({ ...defaults.retry, ...task.retry }) };
+  const { retry, timeoutMs, deadlineMs } = attemptsOf(task, defaults);
+  const spec: TaskSpec = { retry };
   const join = joinOf(task);
   if (join) spec.join = join;
   if (task.when !== undefined) spec.when = task.when;
@@ -56,10 +57,22 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
     isPlain: isPlain(spec),
     priority: task.priority ?? 0,
     leaseMs: parseDuration(task.heartbeat ?? defaults.heartbeat ?? defaultTimes.heartbeat),
-    timeoutMs: parseDuration(task.timeout ?? defaults.timeout ?? defaultTimes.timeout),
+    timeoutMs,
     scheduleTimeoutMs: parseDuration(
       task.schedule_timeout ?? defaults.schedule_timeout ?? defaultTimes.scheduleTimeout,
     ),
+    deadlineMs,
+  };
+}
+
+/** How often and how long a task is tried. */
+export function attemptsOf(
+  task: Pick<TaskDefinition, "retry" | "timeout" | "deadline">,
+  defaults: NonNullable<Workflow["defaults"]>,
+): { retry: RetryPolicy; timeoutMs: number; deadlineMs: number | null } {
+  return {
+    retry: retryPolicy({ ...defaults.retry, ...task.retry }),
+    timeoutMs: parseDuration(task.timeout ?? defaults.timeout ?? defaultTimes.timeout),
     deadlineMs: optionalDuration(task.deadline ?? defaults.deadline),
   };
 }

@@ -5,7 +5,7 @@
 import { isDuration, optionalDuration, parseDuration } from "../duration.ts";
 import { criticalPath } from "../graph.ts";
 import { backoffMs, defaultRetryPolicy } from "../retry.ts";
-import { seedTask } from "../seed.ts";
+import { attemptsOf } from "../seed.ts";
 import type { TaskDefinition, Workflow } from "../workflow-schema.ts";
 import type { TypedTask } from "./expressions.ts";
 import { contractsFor, isForAgents, type World } from "./world.ts";
@@ -165,18 +165,18 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
   }
 
   function sizeOfWork(task: TaskDefinition): Size {
-    const { spec, timeoutMs, deadlineMs } = seedTask(task, defaults);
+    const { retry, timeoutMs, deadlineMs } = attemptsOf(task, defaults);
     const contracts = contractsFor(world, task.capability!);
     const isSaid = contracts.some(({ durationMs }) => durationMs > 0);
     if (world && !isSaid) unknown.add(task.capability!);
     const costs = contracts.map(({ cost }) => cost);
     const durations = contracts.map(({ durationMs }) => durationMs);
-    const { maxAttempts } = spec.retry;
+    const { maxAttempts } = retry;
     let delays = 0;
     for (let failures = 1; failures < Math.min(maxAttempts, MAX_DELAYS); failures++) {
-      delays += backoffMs(spec.retry, failures, 1);
+      delays += backoffMs(retry, failures, 1);
     }
-    delays += Math.max(0, maxAttempts - MAX_DELAYS) * spec.retry.maxDelayMs;
+    delays += Math.max(0, maxAttempts - MAX_DELAYS) * retry.maxDelayMs;
     const most = maxAttempts * timeoutMs + delays;
     return {
       rows: exactly(1),

@@ -2,6 +2,7 @@
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { programOf, quotePart } from "../cel/evaluate.ts";
 import { didYouMean } from "../near-miss.ts";
+import { readPath } from "../planner/path.ts";
 import {
   anything,
   describeType,
@@ -44,10 +45,35 @@ export interface TypeFlaw {
 
 /** The type of what an expression gives, where `flaws` are added. One that cannot be parsed gives anything. */
 export function inferExpression(source: string, scope: Scope, flaws: TypeFlaw[]): Type {
+  const plain = typeOfPath(source, scope);
+  if (plain) return plain;
   const program = programOf(source);
   if (!program.ast || program.flaws.length > 0) return anything;
   const inference: Inference = { source: program.source, scope, flaws, locals: [], isCertain: true };
   return infer(program.ast, inference);
+}
+
+/** Of what is only a path, and surely works: most expressions are, and none of these has to be parsed for it. */
+function typeOfPath(source: string, scope: Scope): Type | undefined {
+  const [root, first, second, ...rest] = readPath(source) ?? [];
+  if (root === "tasks" && first !== undefined && second === "output") {
+    const output = scope.task(first)?.output;
+    return output === undefined || output === anything ? anything : along(orNull(output), rest);
+  }
+  if (root !== "inputs") return undefined;
+  return along(scope.inputs, second === undefined ? (first === undefined ? [] : [first]) : [first!, second, ...rest]);
+}
+
+/** Undefined: it has to be looked at more closely. */
+function along(type: Type, path: readonly string[]): Type | undefined {
+  let at = type;
+  for (const name of path) {
+    const field = at.fields?.get(name);
+    if (!at.kinds.has("map") || (!field && at.isClosed)) return undefined;
+    if (!field) return at === anything || !at.kinds.has("list") ? anything : undefined;
+    at = partOf(at, field);
+  }
+  return at;
 }
 
 /** Of a `when` or `until`: it has to be a boolean. Answers which, if it is always the same. */

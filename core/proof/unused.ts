@@ -2,6 +2,7 @@
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { programOf } from "../cel/evaluate.ts";
 import { isJsonObject, pointerTo } from "../json.ts";
+import { readPath } from "../planner/path.ts";
 import { scanTemplate } from "../template-scan.ts";
 import type { Workflow } from "../workflow-schema.ts";
 import { type Finding, info } from "./finding.ts";
@@ -17,7 +18,8 @@ interface Reads {
 export function unused(workflow: Workflow): Finding[] {
   const placed = placedTasks(workflow.tasks);
   const reads = readsOf(workflow, placed);
-  const needed = new Map(placed.map(({ list }) => [list, new Set(list.flatMap(({ needs = [] }) => needs))]));
+  const lists = new Set(placed.map(({ list }) => list));
+  const needed = new Map([...lists].map((list) => [list, new Set(list.flatMap(({ needs = [] }) => needs))]));
   const outputs = placed.flatMap(({ task, at, list, loops }): Finding[] => {
     // Only work is done for what it gives. A list that says nothing of its outputs gives those of the tasks that none needs.
     const isSink = !needed.get(list)!.has(task.id) && (loops.length > 0 || workflow.outputs === undefined);
@@ -66,6 +68,9 @@ function readTemplate(value: unknown, reads: Reads): void {
 }
 
 function readExpression(source: string, reads: Reads): void {
+  const path = readPath(source);
+  if (path?.[0] === "tasks" && path[1] !== undefined) return void reads.tasks.add(path[1]);
+  if (path?.[0] === "inputs" && path[1] !== undefined) return void reads.inputs.add(path[1]);
   const { ast, tasks, names } = programOf(source);
   for (const id of tasks.keys()) reads.tasks.add(id);
   if (ast && names.has("inputs")) readInputs(ast, reads);
