@@ -2,11 +2,15 @@
 import type { ASTNode } from "@marcbachmann/cel-js";
 import { programOf } from "../cel/evaluate.ts";
 import { isJsonObject, pointerTo } from "../json.ts";
+import { formatCount } from "../limits.ts";
 import { readPath } from "../planner/path.ts";
 import { scanTemplate } from "../template-scan.ts";
 import type { Workflow } from "../workflow-schema.ts";
 import { type Finding, info } from "./finding.ts";
 import { type Placed, placedTasks } from "./walk.ts";
+
+/** More are told of together. */
+const MAX_TOLD = 10;
 
 interface Reads {
   tasks: Set<string>;
@@ -20,14 +24,26 @@ export function unused(workflow: Workflow): Finding[] {
   const reads = readsOf(workflow, placed);
   const lists = new Set(placed.map(({ list }) => list));
   const needed = new Map([...lists].map((list) => [list, new Set(list.flatMap(({ needs = [] }) => needs))]));
-  const outputs = placed.flatMap(({ task, at, list, loops }): Finding[] => {
+  const unread = placed.filter(({ task, list, loops }) => {
     // Only work is done for what it gives. A list that says nothing of its outputs gives those of the tasks that none needs.
     const isSink = !needed.get(list)!.has(task.id) && (loops.length > 0 || workflow.outputs === undefined);
-    if (task.capability === undefined || isSink || reads.tasks.has(task.id) || task.compensate) return [];
-    const message = `Nobody reads what task "${task.id}" gives. If it is not there for its effects, read it, or remove the task.`;
-    return [info("OUTPUT_UNUSED", message, at)];
+    return task.capability !== undefined && !isSink && !reads.tasks.has(task.id) && !task.compensate;
   });
+  const outputs = unread.length > MAX_TOLD ? [unreadTogether(unread)] : unread.map(unreadOne);
   return [...outputs, ...unusedInputs(workflow, reads)];
+}
+
+const REMEDY = "If it is not there for its effects, read it, or remove the task.";
+
+function unreadOne({ task, at }: Placed): Finding {
+  return info("OUTPUT_UNUSED", `Nobody reads what task "${task.id}" gives. ${REMEDY}`, at);
+}
+
+/** Where so many are, the order of the tasks is what matters, and one sentence is enough. */
+function unreadTogether(unread: readonly Placed[]): Finding {
+  const named = unread.slice(0, MAX_TOLD).map(({ task }) => task.id);
+  const message = `Nobody reads what ${formatCount(unread.length)} tasks give: ${named.join(", ")}, …. Where one is not there for its effects, read it, or remove the task.`;
+  return info("OUTPUT_UNUSED", message, unread[0]!.at);
 }
 
 function unusedInputs({ inputs, goal }: Workflow, reads: Reads): Finding[] {
