@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { ClaimedTask, ClaimRequest } from "../store/store.ts";
+import type { ClaimedTask, ClaimRequest, LimitWait } from "../store/store.ts";
 import { createClaimWaits } from "./claim-waits.ts";
 import { createWakeups, LOOK_AGAIN_MS, type News } from "./wakeups.ts";
 
@@ -18,6 +18,7 @@ function newBed() {
   const ready: Record<string, number> = {};
   const assigned = new Set<string>();
   const looks: string[] = [];
+  let limit: LimitWait = { isBlocked: false };
   let shared = 0;
   let isDown = false;
   const waits = createClaimWaits(
@@ -36,8 +37,10 @@ function newBed() {
         return {
           capabilities: capabilities.filter(({ capability }) => ready[capability]),
           agentIds: agentIds.filter((id) => assigned.has(id)),
+          ...limit,
         };
       },
+      limitWait: () => limit,
     },
     wakeups,
   );
@@ -60,6 +63,7 @@ function newBed() {
       agents: [],
       scopes: [],
       registry: false,
+      freed: false,
       ...news,
     });
   return {
@@ -76,6 +80,9 @@ function newBed() {
     },
     get shared() {
       return shared;
+    },
+    set limit(value: LimitWait) {
+      limit = value;
     },
     set isDown(value: boolean) {
       isDown = value;

@@ -23,18 +23,25 @@ interface Waiter {
 
 const NUDGED_TOGETHER = 2;
 
-export function createClaimWaits(leases: Pick<LeaseStore, "claim" | "claimable">, wakeups: Wakeups): ClaimWaits {
+export function createClaimWaits(
+  leases: Pick<LeaseStore, "claim" | "claimable" | "limitWait">,
+  wakeups: Wakeups,
+): ClaimWaits {
   const waiters = new Set<Waiter>();
   /** Those who wait for a capability, the longest first. */
   const byCapability = new Map<string, Set<Waiter>>();
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
+  /** There was news while somebody looked. */
+  let isDue = false;
+  let opening: NodeJS.Timeout | undefined;
 
   wakeups.subscribe(hear, () => {
     for (const waiter of waiters) waiter.wake?.();
   });
 
-  function hear({ namespace, capabilities, assigned }: News): void {
+  function hear({ namespace, capabilities, assigned, freed }: News): void {
+    if (freed && waiters.size > 0 && leases.limitWait().isBlocked) void lookForAll();
     for (const capability of capabilities) nudgeSome(keyOf(namespace, capability));
     if (assigned.length > 0) nudgeAgents(assigned);
   }
@@ -67,6 +74,7 @@ export function createClaimWaits(leases: Pick<LeaseStore, "claim" | "claimable">
   }
 
   async function lookForAll(): Promise<void> {
+    isDue = isLooking;
     if (isLooking) return;
     isLooking = true;
     try {
@@ -83,6 +91,18 @@ export function createClaimWaits(leases: Pick<LeaseStore, "claim" | "claimable">
     } finally {
       isLooking = false;
     }
+    lookWhenOpen();
+    if (isDue && waiters.size > 0) await lookForAll();
+  }
+
+  /** A rate says when it lets the next start, which nobody has news of. Longer waits end when one looks anyway. */
+  function lookWhenOpen(): void {
+    const { opensInMs } = leases.limitWait();
+    if (opensInMs === undefined || opensInMs >= LOOK_AGAIN_MS || waiters.size === 0 || opening) return;
+    opening = setTimeout(() => {
+      opening = undefined;
+      void lookForAll();
+    }, opensInMs);
   }
 
   function enter(request: ClaimRequest): Waiter {
@@ -106,7 +126,9 @@ export function createClaimWaits(leases: Pick<LeaseStore, "claim" | "claimable">
     }
     if (waiters.size > 0) return;
     clearInterval(timer);
+    clearTimeout(opening);
     timer = undefined;
+    opening = undefined;
   }
 
   /** Resolves when it is nudged, after `ms`, when the client is gone, or when the server is about to stop. */
@@ -138,6 +160,7 @@ export function createClaimWaits(leases: Pick<LeaseStore, "claim" | "claimable">
           waiter.isNudged = false;
           tasks = await leases.claim(request);
           if (tasks.length > 0 || wakeups.isClosed) break;
+          lookWhenOpen();
           await nudged(waiter, until - performance.now(), gone);
         } while (waiter.isNudged && !gone.aborted);
         return tasks;

@@ -36,6 +36,8 @@ export interface ApiContext {
   agentsChanged: () => void;
   /** Rounds have all their bids: tasks can be awarded. */
   bidsDecided: () => void;
+  /** A schedule has come, or goes on: its ticks may be due. */
+  schedulesChanged: () => void;
   /** What `/readyz` asks, by name; each rejects with the reason. */
   checks: Record<string, () => Promise<void>>;
   /** Prometheus text for `/metrics`. */

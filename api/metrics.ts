@@ -1,10 +1,12 @@
 /** Prometheus metrics: what was committed, how long requests took, what waits, and the process itself. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { CommittedFacts, Store } from "../store/store.ts";
+import { written } from "../core/budget.ts";
+import type { CommittedFacts, Fired, Store } from "../store/store.ts";
 import type { App } from "./context.ts";
 
 export interface Metrics {
   count(committed: CommittedFacts[]): void;
+  countTicks(ticks: Fired["ticks"]): void;
   time(app: App): void;
   text(): Promise<string>;
 }
@@ -16,6 +18,12 @@ export function createMetrics(store: Store): Metrics {
     name: "skein_facts_total",
     help: "Facts committed, by type (task.completed, run.failed, …)",
     labelNames: ["type"],
+    registers: [registry],
+  });
+  const ticks = new Counter({
+    name: "skein_schedule_ticks_total",
+    help: "Ticks of schedules, by what became of them; missed ones in a row count as one",
+    labelNames: ["outcome"],
     registers: [registry],
   });
   const requests = new Histogram({
@@ -46,6 +54,12 @@ export function createMetrics(store: Store): Metrics {
       for (const { namespace, capability, slots } of offers) this.set({ namespace, capability }, slots);
     },
   });
+  const spent = new Counter({
+    name: "skein_spent_total",
+    help: "What reports said was spent, by unit: tokens, cost, calls",
+    labelNames: ["namespace", "unit"],
+    registers: [registry],
+  });
   return {
     count: (committed) => {
       const counts = new Map<string, number>();
@@ -53,6 +67,13 @@ export function createMetrics(store: Store): Metrics {
         for (const { type } of entry.facts) counts.set(type, (counts.get(type) ?? 0) + 1);
       }
       for (const [type, count] of counts) facts.inc({ type }, count);
+      for (const { namespace, spent: amounts } of committed) {
+        if (!amounts) continue;
+        for (const [unit, amount] of Object.entries(written(amounts))) spent.inc({ namespace, unit }, amount);
+      }
+    },
+    countTicks: (decided) => {
+      for (const { outcome } of decided) ticks.inc({ outcome });
     },
     time: (app) => {
       app.addHook("onResponse", async (request, reply) => {

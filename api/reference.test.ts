@@ -31,6 +31,7 @@ beforeAll(async () => {
       declareQueues: async () => {},
       bidsDecided: () => {},
       agentsChanged: () => {},
+      schedulesChanged: () => {},
       checks,
       metrics: async () => "skein_up 1\n",
     },

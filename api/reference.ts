@@ -12,8 +12,10 @@ import type { App } from "./context.ts";
 const tags = [
   { name: "workflows", description: "Named, versioned DAG definitions" },
   { name: "runs", description: "Executions of a workflow: submit, watch, draw, fetch" },
+  { name: "schedules", description: "Workflows that are run at the times of a calendar" },
   { name: "plans", description: "Goals, planned as workflows: review, accept, reject" },
   { name: "artifacts", description: "The files of a run" },
+  { name: "cache", description: "Outputs that answer for equal tasks" },
   { name: "work", description: "What executors say: claim, heartbeat, report, release" },
   { name: "agents", description: "Who takes part, and what they offer" },
   { name: "agent data", description: "What agents keep: state and memory" },
@@ -21,6 +23,7 @@ const tags = [
   { name: "conversations", description: "What agents say to each other under a protocol: votes, debates, auctions" },
   { name: "messages", description: "What agents tell each other: inboxes, topics, replies" },
   { name: "keys", description: "API keys with their namespace and scopes" },
+  { name: "limits", description: "How much may run at once, and how often, by key" },
   { name: "system", description: "Health, metrics and error codes, outside `/v1` and without a key" },
 ];
 

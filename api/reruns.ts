@@ -2,6 +2,7 @@
 import { uuidv7 } from "uuidv7";
 import type { AllowedCapabilities } from "../core/allowed-capabilities.ts";
 import { optionalDuration } from "../core/duration.ts";
+import { fairKeyOf } from "../core/fair-key.ts";
 import { refusal } from "../core/issues.ts";
 import type { JsonObject } from "../core/json.ts";
 import { applyEdits, type Edits, editPointer, requireRetryable, unknownTasks } from "../core/rerun.ts";
@@ -34,6 +35,7 @@ export async function prepareRerun(definitions: Definitions, request: RerunReque
   const { workflow, hash, tasks } = await edited(definitions, run, definition, edits);
   requireAllowed(workflow, request.allowed, "");
   if (inputs) checkInputs(workflow, inputs);
+  const runId = uuidv7();
   const meaning = { [kind]: run.id, from, inputs: inputs ?? null, edits };
   return {
     kind,
@@ -41,17 +43,19 @@ export async function prepareRerun(definitions: Definitions, request: RerunReque
     from: inputs && from.length === 0 ? "all" : [...from, ...Object.keys(edits)],
     submission: {
       namespace: run.namespace,
-      runId: uuidv7(),
+      runId,
       workflow,
       hash,
       version: hash === run.hash ? run.version : null,
       inputs: inputs ?? run.inputs,
       labels: run.labels,
       priority: run.priority,
+      fairKey: fairKeyOf(workflow, inputs ?? run.inputs, { id: runId, attempt: run.attempt + 1 }),
       traceparent: traceparentOf(traceparent),
       deadlineMs: optionalDuration(workflow.deadline),
       tasks,
       allowedCapabilities: request.allowed,
+      schedule: kind === "retry" ? run.schedule : null,
       idempotency: idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: meaningHash(meaning) },
     },
   };

@@ -12,8 +12,11 @@ import { agentDataRoutes } from "./routes/agent-data.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
+import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -23,6 +26,7 @@ import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
+import { scheduleRoutes } from "./routes/schedules.ts";
 import { sharedMemoryRoutes } from "./routes/shared-memory.ts";
 import { signalRoutes } from "./routes/signals.ts";
 import { systemRoutes } from "./routes/system.ts";
@@ -91,14 +95,17 @@ const v1Routes = [
   workflowRoutes,
   runRoutes,
   rerunRoutes,
+  budgetRoutes,
   savedRunRoutes,
   signalRoutes,
   graphPatchRoutes,
   planRoutes,
+  scheduleRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,
   artifactRoutes,
+  cacheRoutes,
   taskRoutes,
   agentRoutes,
   agentDataRoutes,
@@ -107,6 +114,7 @@ const v1Routes = [
   registryRoutes,
   bidRoutes,
   keyRoutes,
+  flowLimitRoutes,
 ];
 
 /**

@@ -3,13 +3,16 @@
 import { createHash, randomBytes } from "node:crypto";
 import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
+import { budgetSpec } from "../core/budget.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { SkeinError } from "../core/errors.ts";
+import { fairKeyOf } from "../core/fair-key.ts";
 import { refusal, shortened } from "../core/issues.ts";
 import { canonicalJson, type JsonObject } from "../core/json.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import { workflowIn } from "../core/reference.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { compileSchema, validate } from "../core/schema.ts";
 import type { Workflow } from "../core/workflow.ts";
 import type { Submission, WorkflowStore } from "../store/store.ts";
@@ -43,22 +46,31 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
   requireAllowed(workflow, request.allowed, body.definition ? "/definition/tasks" : undefined);
   const inputs = body.inputs ?? {};
   checkInputs(workflow, inputs);
+  const runId = uuidv7();
+  runLimits(workflow, inputs, runId);
   return {
     namespace,
-    runId: uuidv7(),
+    runId,
     workflow,
     hash,
     version,
     inputs,
     labels: checkedLabels({ ...workflow.labels, ...body.labels }, context.limits),
     priority: body.priority ?? 0,
+    fairKey: fairKeyOf(workflow, inputs, { id: runId, attempt: 1 }),
     traceparent: traceparentOf(traceparent),
     deadlineMs: optionalDuration(workflow.deadline),
     tasks,
+    ...budgetOf(workflow, body),
     allowedCapabilities: request.allowed,
     idempotency:
       idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: request.bodyHash ?? hashOf(body, hash) },
   };
+}
+
+/** Key by key what the submit says, else what the workflow does. */
+function budgetOf({ budget }: Workflow, body: SubmitBody): Pick<Submission, "budget"> {
+  return budget || body.budget ? { budget: budgetSpec({ ...budget, ...body.budget }) } : {};
 }
 
 async function resolveWorkflow(

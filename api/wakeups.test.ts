@@ -12,6 +12,7 @@ const news: News = {
   conversations: [],
   scopes: [],
   registry: false,
+  freed: false,
 };
 const anything = () => true;
 const never = new AbortController().signal;

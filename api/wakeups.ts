@@ -23,6 +23,8 @@ export interface News {
   scopes: string[];
   /** Agents have come, left, been lost or returned. */
   registry: boolean;
+  /** An attempt has ended, or a limit was changed: what waits for its limits may start. */
+  freed: boolean;
 }
 
 export interface Wakeups {
@@ -146,13 +148,22 @@ export function newsOf({ namespace, runId, facts }: Pick<CommittedFacts, "namesp
     conversations: [],
     scopes: [],
     registry: false,
+    freed: facts.some(({ type }) => endsAttempt.has(type)),
   };
 }
+
+const endsAttempt = new Set<Fact["type"]>([
+  "task.completed",
+  "task.failed",
+  "task.retrying",
+  "task.released",
+  "task.cancelled",
+]);
 
 /** News of something else than a run. */
 export function newsFor(
   namespace: string,
-  about: Partial<Pick<News, "agents" | "inboxes" | "conversations" | "scopes" | "registry">>,
+  about: Partial<Pick<News, "agents" | "inboxes" | "conversations" | "scopes" | "registry" | "freed">>,
 ): News {
   return { ...newsOf({ namespace, runId: "", facts: [] }), ...about };
 }

@@ -1,7 +1,8 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { Writer } from "../core/agent-data.ts";
-import { parseDuration } from "../core/duration.ts";
+import { type Amounts, leftUnder, shortageText, written, writtenLimits } from "../core/budget.ts";
+import { formatDuration, parseDuration } from "../core/duration.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type {
   AgentStateBody,
@@ -13,10 +14,13 @@ import type {
 import type { AgentBody, CapabilityBody, RegistryEventBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
+import type { BudgetBody, BudgetsBody, SpendBody } from "../core/protocol/budgets.ts";
 import type { ConversationBody } from "../core/protocol/conversations.ts";
+import type { FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
+import type { ScheduleRecord, TickBody } from "../core/protocol/schedules.ts";
 import type { SharedChangeBody, SharedEntryBody } from "../core/protocol/shared-memory.ts";
 import type { LeaseBody } from "../core/protocol/tasks.ts";
 import type { WorkflowRecord } from "../core/protocol/workflows.ts";
@@ -28,21 +32,26 @@ import type {
   ApiKey,
   Artifact,
   BidRound,
+  Budget,
   CapabilityOffer,
   ClaimedTask,
   Conversation,
+  FlowLimit,
   MemoryEntry,
   Message,
   PageOf,
   PlanRecord,
   RegistryEvent,
   Run,
+  Schedule,
   SharedChange,
   SharedEntry,
+  Spend,
   StoredWorkflow,
   Subscription,
   TaskDetail,
   TaskRecord,
+  Tick,
 } from "../store/store.ts";
 
 function time(date: Date): string;
@@ -67,16 +76,43 @@ export function runBody(run: Run): RunBody {
     error: run.error,
     labels: run.labels,
     priority: run.priority,
+    fair_key: run.fairKey,
     revision: run.revision,
     attempt: run.attempt,
     retried_from: run.retriedFrom,
+    schedule: run.schedule?.name ?? null,
+    tick_at: time(run.schedule?.tickAt ?? null),
     task_count: run.taskCount,
     counts: run.counts,
     created_at: time(run.createdAt),
     started_at: time(run.startedAt),
     finished_at: time(run.finishedAt),
     deadline_at: time(run.deadlineAt),
+    budget: run.budget && budgetBody(run.budget),
   };
+}
+
+function budgetBody(one: Budget): BudgetBody {
+  const { runId, task, limits, spent, reserved, endsAt, onExhausted, shortage } = one;
+  return {
+    run_id: runId,
+    task,
+    limits: writtenLimits(limits),
+    spent: written(spent),
+    reserved: written(reserved),
+    left: writtenLimits(leftUnder([one])),
+    ends_at: endsAt === null ? null : time(new Date(endsAt)),
+    on_exhausted: onExhausted,
+    exhausted: shortage && shortageText(shortage, task === null ? "the run" : `task ${task}`),
+  };
+}
+
+export function budgetsBody({ budgets, spent }: { budgets: Budget[]; spent: Amounts }): BudgetsBody {
+  return { budgets: budgets.map(budgetBody), spent: written(spent) };
+}
+
+export function spendBody(spend: Spend[]): SpendBody {
+  return { data: spend.map(({ key, amounts, attempts }) => ({ key, ...written(amounts), attempts })) };
 }
 
 export function taskBody(task: TaskRecord, runId: string): TaskBody {
@@ -103,6 +139,7 @@ export function taskBody(task: TaskRecord, runId: string): TaskBody {
     finished_at: time(task.finishedAt),
     kept_from: task.keptFrom,
     superseded_in: task.supersededIn,
+    cached_from: task.cachedFrom,
   };
 }
 
@@ -118,6 +155,29 @@ export function taskDetailBody(task: TaskDetail, runId: string): TaskDetailBody 
       started_at: time(attempt.startedAt),
       ended_at: time(attempt.endedAt),
     })),
+  };
+}
+
+export function scheduleRecord(schedule: Schedule): ScheduleRecord {
+  return {
+    ...schedule.spec,
+    next_tick_at: time(schedule.nextTickAt),
+    paused_by: schedule.pausedBy,
+    pause_reason: schedule.pauseReason,
+    created_by: schedule.createdBy,
+    created_at: time(schedule.createdAt),
+  };
+}
+
+export function tickBody(tick: Tick): TickBody {
+  return {
+    tick_at: time(tick.tickAt),
+    outcome: tick.outcome,
+    until: time(tick.untilAt),
+    run_id: tick.runId,
+    backfill: tick.isBackfill,
+    error: tick.error,
+    decided_at: time(tick.decidedAt),
   };
 }
 
@@ -189,6 +249,8 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     consumes: { ...offer.consumes },
     produces: { ...offer.produces },
     cost: offer.cost ?? 0,
+    tokens: offer.tokens ?? null,
+    calls: offer.calls ?? 1,
     duration_ms: offer.durationMs ?? 0,
     reliability: offer.reliability ?? 1,
     agents: offer.agents,
@@ -286,6 +348,16 @@ export function artifactBody(artifact: Artifact): ArtifactBody {
     attempt: artifact.writer?.attempt ?? null,
     created_at: time(artifact.createdAt),
     updated_at: time(artifact.updatedAt),
+  };
+}
+
+export function flowLimitRecord({ key, concurrency, rate, holders, updatedAt }: FlowLimit): FlowLimitRecord {
+  return {
+    key,
+    concurrency,
+    rate: rate && { limit: rate.limit, per: formatDuration(rate.perMs) },
+    holders,
+    updated_at: time(updatedAt),
   };
 }
 

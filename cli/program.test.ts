@@ -466,6 +466,62 @@ describe("skein runs", () => {
   });
 });
 
+describe("skein schedules", () => {
+  it("are created, listed, shown, paused, backfilled and deleted", async () => {
+    await skein(["workflow", "register", await echo("calendar")]);
+    const create = ["schedules", "create", "nightly", "--cron", "30 2 * * *", "--workflow", "calendar"];
+    const more = ["--timezone", "Europe/Berlin", "--input", "n=1", "--tick-input", "at", "--overlap", "allow"];
+    const created = await skein([...create, ...more, "--label", "a=b", "--catch-up", "all", "--priority", "3"]);
+    expect(created.stdout).toMatch(/^Schedule nightly fires next at \d{4}-.*:30:00\.000Z\.\n$/);
+    const { stdout } = await skein(["schedules", "get", "nightly", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      inputs: { n: 1 },
+      tick_input: "at",
+      labels: { a: "b" },
+      catch_up: "all",
+      catch_up_limit: 100,
+      overlap: "allow",
+      priority: 3,
+    });
+    expect((await skein(["schedules", "get", "nightly"])).stdout).toContain("  timezone: Europe/Berlin\n");
+    expect((await skein(["schedules", "list"])).stdout).toMatch(/nightly +calendar +30 2 \* \* \* +Europe\/Berlin +\d/);
+    expect((await skein(["schedules", "next", "nightly", "--count", "3"])).stdout.trim().split("\n")).toHaveLength(3);
+    const backfill = [
+      "schedules",
+      "backfill",
+      "nightly",
+      "--from",
+      "2026-03-28T12:00:00Z",
+      "--to",
+      "2026-03-30T12:00:00Z",
+    ];
+    expect((await skein(backfill)).stdout).toBe("2 ticks of nightly will be fired.\n");
+    expect((await skein(backfill)).stdout).toContain("2 ticks had been fired, or was going to be");
+    await vi.waitFor(async () => {
+      const { stdout: runs } = await skein(["runs", "list", "--schedule", "nightly", "--json"]);
+      const found = JSON.parse(runs) as { status: string; inputs: object }[];
+      expect(found.map(({ inputs }) => inputs)).toEqual([
+        { n: 1, at: "2026-03-30T00:30:00.000Z" },
+        { n: 1, at: "2026-03-29T01:00:00.000Z" },
+      ]);
+    }, 20_000);
+    const ticks = await skein(["schedules", "ticks", "nightly", "--outcome", "fired"]);
+    expect(ticks.stdout).toMatch(/2026-03-29T01:00:00.000Z +fired +[0-9a-f-]{36} +by a backfill/);
+    expect((await skein(["schedules", "pause", "nightly", "--reason", "storm"])).stdout).toContain("is paused");
+    expect((await skein(["schedules", "list"])).stdout).toContain("paused by ");
+    expect((await skein(["schedules", "resume", "nightly"])).stdout).toContain("fires next at");
+    expect((await skein(["schedules", "delete", "nightly"])).stdout).toContain("is deleted");
+    const gone = await skein(["schedules", "get", "nightly"]);
+    expect([gone.code, gone.stderr]).toEqual([2, expect.stringContaining("SCHEDULE_NOT_FOUND")]);
+  });
+
+  it("that can never fire are refused, with the reason", async () => {
+    const create = ["schedules", "create", "never", "--workflow", "calendar", "--cron", "0 0 30 2 *"];
+    const { code, stderr } = await skein(create);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/SCHEDULE_NEVER_FIRES.*\/cron|never fires/s)]);
+  });
+});
+
 describe("skein workflow", () => {
   it("validate tells the mistakes of all files, without a server", async () => {
     const good = await echo("valid");
@@ -706,6 +762,23 @@ describe("skein agents, capabilities and keys", () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     expect((await watching).stdout).toMatch(/^\S+Z left passer-by \S+$/m);
+  });
+
+  it("the cache of outputs is counted and cleared", async () => {
+    const cached = await file(
+      "cached.yaml",
+      "name: cached\ntasks: [{ id: a, capability: core.echo, input: 1, cache: { ttl: 1h } }]",
+    );
+    for (let n = 0; n < 2; n++)
+      expect(await skein(["run", cached])).toMatchObject({ code: 0, stdout: expect.stringMatching(/1/) });
+    expect((await skein(["cache", "stats"])).stdout).toMatch(/core\.echo +\S+ +1 +1 +1 /);
+    expect(await skein(["cache", "clear", "--capability", "core.echo@99"])).toMatchObject({
+      stdout: "0 outputs forgotten\n",
+    });
+    expect(await skein(["cache", "clear", "--capability", "core.echo"])).toMatchObject({
+      stdout: "1 output forgotten\n",
+    });
+    expect(JSON.parse((await skein(["cache", "stats", "--json"])).stdout)).toEqual([]);
   });
 
   it("keys are created, listed, used and revoked", async () => {

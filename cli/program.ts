@@ -1,8 +1,10 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { exhaustionPolicies, MAX_CALLS, MAX_TOKENS, spendGroups } from "../core/budget.ts";
 import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
 import { allocationPolicies } from "../core/routing.ts";
+import { catchUps, overlaps, tickOutcomes } from "../core/schedule/policies.ts";
 import { version } from "../version.ts";
 import { type Context, createContext, type GlobalOptions, type Surroundings } from "./context.ts";
 import { exitCodes, explain, UsageError } from "./problem.ts";
@@ -155,6 +157,7 @@ function addRun(program: Command, does: Does): void {
     .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
     .option("--label <key=value>", "a label; repeatable", collect)
     .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .option("--budget <unit=most>", "the most it may spend, such as tokens=1000 or cost=0.5; repeatable", collect)
     .option("--idempotency-key <key>", "the same key is the same run")
     .addOption(new Option("--watch", "follow the run to its end (the default)").conflicts("detach"))
     .option("--detach", "print the run's id and do not wait")
@@ -176,6 +179,7 @@ function addRuns(program: Command, does: Does): void {
     .description("the newest runs first")
     .option("--status <status>", "only those that are running, completed, failed, …")
     .option("--workflow <name>", "only those of this workflow")
+    .option("--schedule <name>", "only those that this schedule has started")
     .option("--label <key=value>", "only those with this label; repeatable", collect)
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
     .action(does(async () => (await load()).listRuns));
@@ -244,6 +248,20 @@ function addRuns(program: Command, does: Does): void {
     .description("go on with a paused run")
     .option("--reason <text>", "kept in its events")
     .action(does(async () => (await load()).resume));
+  runs
+    .command("budget <run>")
+    .description("what it may spend and has spent; with limits, changes them first")
+    .option("--task <key>", "change the budget of this task, not of the run")
+    .option("--tokens <most>", "tokens of models, in all", wholeNumber(1, MAX_TOKENS))
+    .option("--cost <most>", "money, in all", notNegative)
+    .option("--calls <most>", "attempts of tasks, in all", wholeNumber(1, MAX_CALLS))
+    .option("--wall-time <longest>", "from its submit, such as 2h")
+    .addOption(
+      new Option("--on-exhausted <policy>", "what happens when the next attempt does not fit").choices(
+        exhaustionPolicies,
+      ),
+    )
+    .action(does(async () => (await import("./budgets.ts")).budget));
   runs
     .command("signal <run> <name>")
     .description("send a signal, which ends one wait for its name, now or later")
@@ -396,6 +414,68 @@ function addConversations(program: Command, does: Does): void {
     .action(does(async () => (await load()).cancelConversation));
 }
 
+function addSchedules(program: Command, does: Does): void {
+  const load = () => import("./schedules.ts");
+  const schedules = program.command("schedules").description("workflows that are run at the times of a calendar");
+  schedules
+    .command("create <name>")
+    .description("run a workflow at the times of a cron expression; see docs/schedules.md")
+    .requiredOption("--cron <expression>", "minute, hour, day of month, month, day of week; or @daily")
+    .requiredOption("--workflow <name>", "a registered one: name, or name@3")
+    .option("--timezone <zone>", "such as Europe/Berlin (default: UTC)")
+    .option("--input <name=value>", "an input; JSON where it parses as such, else text; repeatable", collect)
+    .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
+    .option("--tick-input <name>", "the input that is given the tick's time")
+    .option("--label <key=value>", "a label of its runs; repeatable", collect)
+    .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .addOption(new Option("--catch-up <policy>", "ticks that nobody was there to fire").choices(catchUps))
+    .option("--catch-up-limit <n>", "of `all`: at most so many", wholeNumber(1, 1_000))
+    .addOption(new Option("--overlap <policy>", "a tick while a run of it goes on").choices(overlaps))
+    .option("--jitter <duration>", "start up to so much later")
+    .option("--description <text>", "what it is for")
+    .action(does(async () => (await load()).createSchedule));
+  schedules
+    .command("list")
+    .description("schedules by name, and when they fire next")
+    .option("--workflow <name>", "only those of this workflow")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listSchedules));
+  schedules
+    .command("get <schedule>")
+    .description("one, with all it was created with")
+    .action(does(async () => (await load()).getSchedule));
+  schedules
+    .command("next <schedule>")
+    .description("when it fires next")
+    .option("--count <n>", "so many ticks", wholeNumber(1, 100), 10)
+    .action(does(async () => (await load()).nextTicks));
+  schedules
+    .command("ticks <schedule>")
+    .description("what became of its ticks, newest first")
+    .addOption(new Option("--outcome <outcome>", "only these").choices(tickOutcomes))
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listTicks));
+  schedules
+    .command("pause <schedule>")
+    .description("start nothing until it is resumed")
+    .option("--reason <text>", "kept with it")
+    .action(does(async () => (await load()).pauseSchedule));
+  schedules
+    .command("resume <schedule>")
+    .description("go on with the next tick")
+    .action(does(async () => (await load()).resumeSchedule));
+  schedules
+    .command("backfill <schedule>")
+    .description("fire the ticks of the past that have not been fired")
+    .requiredOption("--from <time>", "RFC 3339, such as 2026-11-01T00:00:00Z")
+    .option("--to <time>", "exclusive (default: now)")
+    .action(does(async () => (await load()).backfillSchedule));
+  schedules
+    .command("delete <schedule>")
+    .description("delete it, with the record of its ticks; its runs go on")
+    .action(does(async () => (await load()).deleteSchedule));
+}
+
 function addExperiments(program: Command, does: Does): void {
   const experiment = program
     .command("experiment")
@@ -430,9 +510,20 @@ const scopeNames = ["runs:read", "runs:write", "work", "agents", "memory", "mess
 function addRest(program: Command, does: Does): void {
   addAgents(program, does);
   addConversations(program, does);
+  addSchedules(program, does);
   addMessages(program, does);
   addMemory(program, does);
+  addCache(program, does);
   addKeys(program, does);
+  addLimits(program, does);
+  program
+    .command("spend")
+    .description("sum what attempts have spent, the dearest first")
+    .addOption(new Option("--by <group>", "what is summed").choices(spendGroups).default("workflow"))
+    .option("--since <time>", "reported from then on, RFC 3339")
+    .option("--until <time>", "and before then")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LIMIT_DEFAULT)
+    .action(does(async () => (await import("./budgets.ts")).spend));
   program
     .command("import")
     .description("turn what others recorded into workflows")
@@ -571,6 +662,21 @@ function addMemory(program: Command, does: Does): void {
     .action(does(async () => (await load()).deleteShared));
 }
 
+function addCache(program: Command, does: Does): void {
+  const cache = program.command("cache").description("outputs that answer for equal tasks; see docs/cache.md");
+  const load = () => import("./cache.ts");
+  cache
+    .command("stats")
+    .description("what is stored, and how many tasks took it, by capability")
+    .action(does(async () => (await load()).cacheStats));
+  cache
+    .command("clear")
+    .description("forget what is stored, so that equal tasks run again")
+    .option("--capability <name[@version]>", "only outputs of this capability, or of one version of it")
+    .option("--run <id>", "only of the tasks of this run")
+    .action(does(async () => (await load()).clearCache));
+}
+
 function addKeys(program: Command, does: Does): void {
   const keys = program.command("keys").description("API keys");
   const load = () => import("./keys.ts");
@@ -594,4 +700,28 @@ function addKeys(program: Command, does: Does): void {
     .command("revoke <id>")
     .description("make a key worthless")
     .action(does(async () => (await load()).revokeKey));
+}
+
+function addLimits(program: Command, does: Does): void {
+  const limits = program.command("limits").description("how much may run at once, and how often, by key");
+  const load = () => import("./flow-limits.ts");
+  limits
+    .command("list")
+    .description("keys that something is set for, or that are in use")
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listLimits));
+  limits
+    .command("get <key>")
+    .description("what is set for a key, and what holds it")
+    .action(does(async () => (await load()).getLimit));
+  limits
+    .command("set <key>")
+    .description("set a limit, in place of what workflows say; what runs goes on")
+    .option("--concurrency <n>", "how many may run at once", wholeNumber(1, 2_147_483_647))
+    .option("--rate <n/period>", "how many may start in a period, such as 100/1m")
+    .action(does(async () => (await load()).setLimit));
+  limits
+    .command("remove <key>")
+    .description("take a limit away; what workflows say holds again")
+    .action(does(async () => (await load()).removeLimit));
 }

@@ -17,6 +17,7 @@ import { exitCodeOf, failureText, printOutputs, runReport } from "./run-report.t
 export interface ListOptions {
   status?: string;
   workflow?: string;
+  schedule?: string;
   label?: string[];
   limit: number;
 }

@@ -1,7 +1,8 @@
-/** The step from "its needs have settled" to "it may start": the condition, then the input. */
+/** The step from "its needs have settled" to "it may start": the condition, then the input, then what the cache knows it by. */
 import { type CompiledTemplate, compileTemplate } from "./binding.ts";
 import { type ErrorCode, SkeinError } from "./errors.ts";
 import { type CompiledExpression, compileExpression, type ExpressionContext, evaluateCondition } from "./expression.ts";
+import { areConstant, flowKeys } from "./flow-limits.ts";
 import type { Json } from "./json.ts";
 import type { TaskEvent } from "./lifecycle.ts";
 import type { TaskSpec } from "./run.ts";
@@ -22,13 +23,28 @@ export function prepareActivation(spec: TaskSpec): Activation {
   const cancelsRest = spec.join !== undefined && "cancelRest" in spec.join && spec.join.cancelRest === true;
   const condition = spec.when === undefined ? undefined : compileExpression(spec.when);
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
+  const key = spec.cache?.key === undefined ? undefined : compileTemplate(spec.cache.key);
+  const limits = spec.limits && !areConstant(spec.limits) ? spec.limits : undefined;
+  const limitKeys = compileTemplate(limits?.map((limit) => limit.key) ?? []);
+  const parts = [condition, input, key, limitKeys];
+  const identify = ({ input: found, inputRefs }: TaskEvent & { type: "started" }, context: ExpressionContext): Json => {
+    if (key) return key.evaluate(context);
+    if (found === undefined) return constantInput(spec.input!);
+    return inputRefs ? { value: found, refs: inputRefs } : found;
+  };
   return {
-    tasks: new Set([...(condition?.references.tasks ?? []), ...(input?.references.tasks ?? [])]),
-    readsPrevious: [condition, input].some((part) => part?.references.names.has("previous")),
-    decide: (context) => {
-      const event = decide(condition, input, context);
-      return cancelsRest && event.type === "started" ? { ...event, cancelsRest } : event;
-    },
+    tasks: new Set(parts.flatMap((part) => [...(part?.references.tasks ?? [])])),
+    readsPrevious: parts.some((part) => part?.references.names.has("previous")),
+    decide: (context) =>
+      orDoomed(() => {
+        const event = decide({ condition, input, limits }, context);
+        if (event.type !== "started") return event;
+        return {
+          ...event,
+          ...(cancelsRest && { cancelsRest }),
+          ...(spec.cache && { identity: identify(event, context) }),
+        };
+      }),
   };
 }
 
@@ -43,14 +59,27 @@ export function prepareOutputs(template: Json): CompiledTemplate {
   return compileTemplate(template);
 }
 
-function decide(
-  condition: CompiledExpression | undefined,
-  input: CompiledTemplate | undefined,
-  context: ExpressionContext,
-): TaskEvent {
+interface Parts {
+  condition: CompiledExpression | undefined;
+  input: CompiledTemplate | undefined;
+  /** With keys that have to be evaluated. */
+  limits: TaskSpec["limits"];
+}
+
+function decide({ condition, input, limits }: Parts, context: ExpressionContext): TaskEvent {
+  if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
+  const evaluated = input && !input.isConstant ? input.evaluateLazily(context) : undefined;
+  return {
+    type: "started",
+    ...(evaluated && { input: evaluated.value }),
+    ...(evaluated?.refs && { inputRefs: evaluated.refs }),
+    ...(limits && { limitKeys: flowKeys(limits, context) }),
+  };
+}
+
+function orDoomed(work: () => TaskEvent): TaskEvent {
   try {
-    if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
-    return input && !input.isConstant ? { type: "started", input: input.evaluate(context) } : { type: "started" };
+    return work();
   } catch (error) {
     if (!(error instanceof SkeinError)) throw error;
     return {

@@ -36,6 +36,11 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "budget",
+  "estimate",
+  "cache",
+  "concurrency",
+  "rate",
 ];
 
 /** What is wrong with a task of a workflow for being a conversation; nothing when it is none. `at` is where it stands. */

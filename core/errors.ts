@@ -36,6 +36,7 @@ export const errorTitles = {
   WORKFLOW_JOIN_UNSATISFIABLE: "However its needs end, a task can never start",
   WORKFLOW_DURATION_INVALID: "A duration is not one of the accepted forms",
   WORKFLOW_SCHEMA_INVALID: "The inputs schema is not a usable JSON Schema 2020-12",
+  WORKFLOW_LIMIT_DEADLOCK: "The workflow could wait for ever for its own limits",
   WORKFLOW_NOT_FOUND: "There is no such workflow",
   WORKFLOW_VERSION_CONFLICT: "This version exists with other content",
 
@@ -63,7 +64,10 @@ export const errorTitles = {
   TASK_NOT_WAITING: "The task does not wait for this",
   TASK_ALREADY_DECIDED: "The task has been decided, or has settled",
   ANSWER_INVALID: "The answer does not fit the form",
+  BUDGET_NOT_FOUND: "The run or task has no budget",
   LEASE_LOST: "The lease is not held",
+  FLOW_KEY_INVALID: "The key of a limit has not come to a usable text",
+  FLOW_LIMIT_NOT_FOUND: "The namespace has set no such limit",
   EMIT_REFUSED: "The map takes no more items",
   ARTIFACT_NOT_FOUND: "The run has no such artifact",
   ARTIFACT_CONFLICT: "The artifact is not as the request expects it",
@@ -72,6 +76,14 @@ export const errorTitles = {
   IDEMPOTENCY_KEY_REUSED: "The Idempotency-Key was used with another body",
   OUTPUT_TOO_LARGE: "The output is larger than the limit",
   OUTPUT_UNSTORABLE: "The output holds a value that cannot be stored",
+
+  // Schedules
+  SCHEDULE_CRON_INVALID: "The schedule's cron expression cannot be read",
+  SCHEDULE_NEVER_FIRES: "The schedule's cron expression never fires",
+  SCHEDULE_TIMEZONE_UNKNOWN: "There is no such time zone",
+  SCHEDULE_NOT_FOUND: "There is no such schedule",
+  SCHEDULE_EXISTS: "There is another schedule of this name",
+  SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
 
   // Plans
   GOAL_INVALID: "The goal is not valid",
@@ -141,6 +153,7 @@ export const errorTitles = {
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",
+  BLOB_STORE_UNAVAILABLE: "The object store of large contents cannot be used",
   EMBEDDINGS_FAILED: "The endpoint for embeddings did not answer as it should",
   SERVER_UNREACHABLE: "The Skein server cannot be reached",
   SANDBOX_UNAVAILABLE: "This machine cannot sandbox programs",
@@ -212,6 +225,8 @@ export const failureKinds = {
   spawnInvalid: "spawn_invalid",
   spawnTooDeep: "spawn_too_deep",
   terminated: "terminated",
+  budgetExhausted: "BUDGET_EXHAUSTED",
+  concurrencyLimit: "concurrency_limit",
   /** For handlers that verify: what they were given is wrong, while they have done what they should. */
   verificationFailed: "VERIFICATION_FAILED",
   outputUnstorable: "OUTPUT_UNSTORABLE",

@@ -23,6 +23,11 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "budget",
+  "estimate",
+  "cache",
+  "concurrency",
+  "rate",
 ];
 
 /** The input of a `human.task` as what the wait waits for. */

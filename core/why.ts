@@ -1,8 +1,13 @@
 /** Why is a task where it is, and what would get it further? Answers from facts alone, for people and programs. */
+
+import { type ExhaustionPolicy, type Shortage, shortageText } from "./budget.ts";
+import { formatDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
+import type { Block } from "./flow-limits.ts";
 import { defaultJoin, describeJoin, type Join } from "./join.ts";
 import type { Json } from "./json.ts";
+import type { CacheOrigin } from "./lifecycle.ts";
 import { settledIn, type Tally } from "./map.ts";
 import { nearest } from "./near-miss.ts";
 import { type Candidate, misfits, nearestMatch, type RouteSpec } from "./routing.ts";
@@ -16,9 +21,13 @@ export interface TaskFacts {
   status: TaskStatus;
   reason: string | null;
   error: Failure | null;
+  /** The task whose output it took from the cache. */
+  cachedFrom: CacheOrigin | null;
   /** The round of planning that put others in its place. */
   supersededIn: number | null;
   run: { status: RunStatus; pausedBy: string | null; isEnding: boolean };
+  /** Of a task whose run waits for its limits. */
+  runLimit: LimitFacts | null;
   needs: { key: string; status: TaskStatus }[];
   join: Join | null;
   engine: EngineSpec["kind"] | null;
@@ -41,7 +50,44 @@ export interface TaskFacts {
   capabilities: string[];
   /** Of a task that is matched to agents one by one: what it asks for, and the live agents. */
   routing: { route: RouteSpec; agents: Candidate[]; round: RoundFacts | null } | null;
+  /** Of a task that did not fit into a budget. */
+  budget: BudgetFacts | null;
+  /** Of a ready task that keeps to limits: which of them it waits for, and who is before it. */
+  limit: LimitFacts | null;
+  /** Of a ready task that waits in the queue of its capability. */
+  queue: QueueFacts | null;
   now: number;
+}
+
+export interface BudgetFacts {
+  /** What is missing now; null: it fits again. */
+  shortage: Shortage | null;
+  /** Whose budget it is. */
+  owner: { runId: string; task: string | null };
+  onExhausted: ExhaustionPolicy;
+  /** It does not fit whatever running attempts come to. */
+  isExhausted: boolean;
+}
+
+/** Where it stands among all that wait for its capability. */
+export interface QueueFacts {
+  priority: number;
+  /** Tasks that come before it; there may be more, if `isMore`. */
+  ahead: number;
+  isMore: boolean;
+  /** Whose turns it takes; null: those of its run. */
+  fairKey: string | null;
+  /** Keys that take turns at its priority, its own among them. */
+  sharers: number;
+}
+
+export interface LimitFacts {
+  /** Undefined: they would let it start. */
+  block: Block | undefined;
+  /** Of what holds the key that it waits for, at most some. Of runs there is no task. */
+  heldBy: { task: string | null; runId: string }[];
+  /** What waits for the same keys and comes before it. */
+  ahead: number;
 }
 
 /** A round of bids that has not been awarded. */
@@ -53,14 +99,20 @@ export interface RoundFacts {
 }
 
 export type ReasonCode =
+  | "run_queued"
   | "needs_open"
   | "held_by_map"
   | "being_told"
   | "paused"
   | "backing_off"
+  | "budget_exhausted"
+  | "budget_reserved"
   | "no_agent"
   | "agents_busy"
   | "announced"
+  | "limit_reached"
+  | "rate_reached"
+  | "queued"
   | "published"
   | "to_be_published"
   | "running"
@@ -97,7 +149,7 @@ export function explain(facts: TaskFacts): Reason[] {
 function openReasons(facts: TaskFacts): Reason[] {
   switch (facts.status) {
     case "pending":
-      return [pending(facts)];
+      return facts.runLimit ? [queued(facts.runLimit)] : [pending(facts)];
     case "ready":
       return ready(facts);
     case "running":
@@ -107,6 +159,11 @@ function openReasons(facts: TaskFacts): Reason[] {
     default:
       return [waiting(facts)];
   }
+}
+
+function queued(limit: LimitFacts): Reason {
+  const { message, until } = limited(limit, "run") ?? { message: "The engine is about to start it.", until: undefined };
+  return { code: "run_queued", message: `Its run has not started. ${message}`, ...(until !== undefined && { until }) };
 }
 
 function pending({ needs, join, heldBy }: TaskFacts): Reason {
@@ -129,10 +186,13 @@ function ready(facts: TaskFacts): Reason[] {
     const message = `The run was paused by ${run.pausedBy ?? "somebody"}; resume it to go on.`;
     return [{ code: "paused", message }];
   }
+  if (facts.budget) return [budgeted(facts.budget)];
   if (availableAt !== null && availableAt > now) {
     const message = `Attempt ${facts.attempt} failed; the next may start at ${new Date(availableAt).toISOString()}.`;
     return [{ code: "backing_off", message, until: availableAt }];
   }
+  const held = facts.limit && limited(facts.limit);
+  if (held) return [held];
   if (facts.routing && !isPublished) return [routed(facts, facts.routing)];
   if (offers.agents === 0) {
     const near = nearest(capability, facts.capabilities);
@@ -142,12 +202,65 @@ function ready(facts: TaskFacts): Reason[] {
   }
   if (offers.running >= offers.slots) {
     const message = `All ${count(offers.slots, "slot")} of the ${count(offers.agents, "live agent")} that offer ${capability} are taken; it waits for its turn.`;
-    return [{ code: "agents_busy", message }];
+    return [{ code: "agents_busy", message }, ...inLine(facts)];
   }
-  return isPublished
-    ? [{ code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }]
-    : [{ code: "to_be_published", message: "It is ready and about to be handed to an agent." }];
+  const about: Reason = isPublished
+    ? { code: "published", message: "Its hint is in the queue of its capability; an agent is about to claim it." }
+    : { code: "to_be_published", message: "It is ready and about to be handed to an agent." };
+  return [about, ...inLine(facts)];
 }
+
+/** What comes before it, and how often its turn comes; nothing of a task that is the next. */
+function inLine({ queue, capability }: TaskFacts): Reason[] {
+  if (!queue || queue.ahead === 0) return [];
+  const { priority, ahead, isMore, fairKey, sharers } = queue;
+  const before = `${isMore ? "More than " : ""}${count(ahead, "task")} of ${capability} ${ahead === 1 ? "comes" : "come"} before it`;
+  const whose = fairKey === null ? "Its run" : `Its fair_key, ${fairKey},`;
+  const turns =
+    sharers > 1 ? `${whose} gets one start in ${sharers}, since so many take turns` : `${whose} shares with nobody`;
+  return [{ code: "queued", message: `${before}. ${turns} at priority ${priority}.` }];
+}
+
+function limited({ block, heldBy, ahead }: LimitFacts, noun: "task" | "run" = "task"): Reason | undefined {
+  if (!block) return undefined;
+  const others = `${count(ahead, noun)} of the same limits ${ahead === 1 ? "is" : "are"} before it`;
+  const place = ahead === 0 ? "It is the next" : others;
+  if (block.kind === "rate") {
+    const { key, rate, until } = block;
+    const spent = `The rate of ${key}, ${rate.limit} in ${formatDuration(rate.perMs)}, is used up until ${new Date(until).toISOString()}`;
+    return { code: "rate_reached", message: `${spent}. ${place}.`, until };
+  }
+  const { key, limit, holders } = block;
+  const named = heldBy
+    .map(({ task, runId }) => (task === null ? `run ${runId}` : `${task} of run ${runId}`))
+    .join(", ");
+  const more = holders > heldBy.length ? ` and ${holders - heldBy.length} more` : "";
+  const message = `${key} is held by ${holders} of at most ${limit}: ${named}${more}. ${place}.`;
+  return { code: "limit_reached", message, tasks: heldBy.flatMap(({ task }) => task ?? []) };
+}
+
+function budgeted({ shortage, owner, onExhausted, isExhausted }: BudgetFacts): Reason {
+  if (!shortage)
+    return { code: "to_be_published", message: "It fits into its budget again and is about to be handed out." };
+  const text = shortageText(shortage, owner.task === null ? `run ${owner.runId}` : `task ${owner.task}`);
+  if (!isExhausted) {
+    const message = `${text}. It starts if what is running turns out to need less, or with a larger budget.`;
+    return { code: "budget_reserved", message };
+  }
+  const command = `skein runs budget ${owner.runId}${owner.task === null ? "" : ` --task ${owner.task}`}`;
+  const remedy =
+    onExhausted === "wait"
+      ? `Raise the budget to go on: ${command} --${flagFor[shortage.unit]}.`
+      : "It is about to fail.";
+  return { code: "budget_exhausted", message: `${text}. ${remedy}` };
+}
+
+const flagFor: Record<Shortage["unit"], string> = {
+  tokens: "tokens <most>",
+  cost: "cost <most>",
+  calls: "calls <most>",
+  wall_time: "wall-time <longest>",
+};
 
 function routed({ deadlineAt, now }: TaskFacts, { route, agents, round }: NonNullable<TaskFacts["routing"]>): Reason {
   const bidding = round && announced(round, now);
@@ -203,9 +316,13 @@ function superseded(round: number): Reason {
   return { code: "superseded", message };
 }
 
-function settled({ status, reason, error, needs }: TaskFacts): Reason {
+function settled({ status, reason, error, needs, cachedFrom }: TaskFacts): Reason {
   const code = "settled" as const;
   if (status === "failed") return { code, message: `It failed: ${error?.code}: ${error?.message}` };
+  if (cachedFrom) {
+    const message = `It has completed from the cache, with the output of task ${cachedFrom.key} of run ${cachedFrom.run_id}.`;
+    return { code, message };
+  }
   if (status === "completed") return { code, message: "It has completed." };
   if (reason === "condition_false") return { code, message: "It was skipped: its `when` is false." };
   if (reason === "need_not_completed") {

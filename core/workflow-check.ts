@@ -1,9 +1,11 @@
 /** What a shape cannot say about a workflow: sizes, names that must exist or be unique, circles, expressions. */
 import { checkTemplate } from "./binding.ts";
+import { wrongCache } from "./cache.ts";
 import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
+import { wrongLimit, wrongRunLimit } from "./flow-check.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
 import { wrongHumanTask } from "./human-task.ts";
 import { MAX_ISSUES } from "./issues.ts";
@@ -54,6 +56,9 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
   return [
     ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
     ...wrongDelays(value),
+    ...(isJsonObject(value) ? wrongBudget(value.budget, "/budget", "The workflow") : []),
+    ...wrongRunLimit(value),
+    ...wrongFairKey(value),
     ...issues,
     ...wrongOutputs(value, nodes),
     ...wrongGoal(value),
@@ -78,8 +83,8 @@ interface OuterScope {
 }
 
 const names: ExpressionScope["names"] = new Set(["inputs", "tasks", "run"]);
-/** An agent is chosen whatever the needs gave. */
-const stickyNames: ExpressionScope["names"] = new Set(["inputs", "run"]);
+/** For what is decided whatever the needs gave. */
+const beforehand: ExpressionScope = { taskIds: new Set(), needs: new Set(), names: new Set(["inputs", "run"]) };
 const topScope: Omit<OuterScope, "groups"> = { taskIds: new Set(), needs: new Set(), names };
 
 function checkTasks(
@@ -173,6 +178,11 @@ function wrongDelays(value: unknown): Issue[] {
     if (delaysInverted(shared, retryOf(task))) issues.push(invertedDelays(`${taskPointer(index)}/retry`));
   }
   return issues;
+}
+
+function wrongFairKey(value: unknown): Issue[] {
+  const key = isJsonObject(value) ? value.fair_key : undefined;
+  return typeof key === "string" ? checkTemplate(key, beforehand, "/fair_key") : [];
 }
 
 function retryOf(owner: unknown): Record<string, unknown> {
@@ -276,12 +286,16 @@ const onlyWith: Record<string, readonly string[]> = {
   heartbeat: ["capability"],
   schedule_timeout: ["capability"],
   compensate: ["capability", "workflow"],
+  cache: ["capability"],
   detached: ["workflow"],
   requires: ["capability"],
   labels: ["capability"],
   prefer: ["capability"],
   sticky: ["capability"],
   agent: ["capability"],
+  budget: ["capability", "loop", "workflow"],
+  estimate: ["capability"],
+  rate: ["capability"],
 };
 const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
 
@@ -317,10 +331,20 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
   }
   return [
     ...issues,
+    ...wrongLimit(raw, id, at, kind),
     ...wrongWait(raw.wait, invalid),
+    ...wrongBudget(raw.budget, pointerTo(at, "budget"), `Task "${id}"`),
+    ...wrongCache(raw, id, at),
     ...wrongHumanTask(raw, id, at),
     ...wrongConversation(raw, id, at),
   ];
+}
+
+/** One that limits nothing is most likely a mistake. */
+function wrongBudget(budget: unknown, pointer: string, owner: string): Issue[] {
+  if (!isJsonObject(budget) || Object.keys(budget).some((key) => key !== "on_exhausted")) return [];
+  const message = `${owner} has a \`budget\` that limits nothing; give it \`tokens\`, \`cost\` or \`calls\`, or remove it.`;
+  return [{ code: "WORKFLOW_INVALID", message, pointer }];
 }
 
 function isWholeExpression(value: unknown): boolean {
@@ -465,10 +489,16 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
       const template = raw[key] as Json | undefined;
       if (template !== undefined) issues.push(...checkTemplate(template, ofInstance, pointerTo(at, key)));
     }
-    if (typeof raw.sticky === "string") {
-      const inputsAlone = { taskIds: new Set<string>(), needs: new Set<string>(), names: stickyNames };
-      issues.push(...checkTemplate(raw.sticky, inputsAlone, pointerTo(at, "sticky")));
+    for (const key of ["concurrency", "rate"] as const) {
+      const limit = raw[key];
+      if (!isJsonObject(limit) || typeof limit.key !== "string") continue;
+      issues.push(...checkTemplate(limit.key, ofInstance, `${at}/${key}/key`));
     }
+    if (typeof raw.sticky === "string") {
+      issues.push(...checkTemplate(raw.sticky, beforehand, pointerTo(at, "sticky")));
+    }
+    const key = isJsonObject(raw.cache) ? raw.cache.key : undefined;
+    if (key !== undefined) issues.push(...checkTemplate(key, ofInstance, `${at}/cache/key`));
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {
       const itself = { has: (other: string) => other === id || needs.has(other) };

@@ -224,6 +224,15 @@ const flaws: Flaw[] = [
     "",
   ],
   [
+    "a budget of no time",
+    "name: w\nbudget: { wall_time: 0s }\ntasks: [{ id: a, capability: c }]",
+    "WORKFLOW_DURATION_INVALID",
+    "/budget/wall_time",
+    2,
+    22,
+    "0s",
+  ],
+  [
     "a label that is a number",
     "name: w\nlabels: { a: 1 }\ntasks: [{ id: a, capability: c }]",
     "WORKFLOW_INVALID",
@@ -256,7 +265,7 @@ const flaws: Flaw[] = [
 const taskFlaws: [title: string, more: string, code: ErrorCode, at: string, column: number, words: string][] = [
   ["a misspelt key", "capabilty: d", "WORKFLOW_KEY_UNKNOWN", "/capabilty", 1, 'Did you mean "capability"?'],
   ["a key in camel case", "dependsOn: [a]", "WORKFLOW_KEY_UNKNOWN", "/dependsOn", 1, 'Did you mean "depends_on"?'],
-  ["a key that comes later", "concurrency: x", "WORKFLOW_KEY_UNKNOWN", "/concurrency", 1, "max_concurrency"],
+  ["a key that comes later", "concurency: x", "WORKFLOW_KEY_UNKNOWN", "/concurency", 1, "concurrency"],
   [
     "a misspelt key of the retry",
     "retry: { maxAttempts: 3 }",
@@ -298,6 +307,23 @@ const taskFlaws: [title: string, more: string, code: ErrorCode, at: string, colu
   ["a year", "deadline: P1Y", "WORKFLOW_DURATION_INVALID", "/deadline", 11, "without years"],
   ["an eternity", "schedule_timeout: 99999d", "WORKFLOW_DURATION_INVALID", "/schedule_timeout", 19, "at most 3650d"],
   ["no time at all", "retry: { max_delay: 0s }", "WORKFLOW_DURATION_INVALID", "/retry/max_delay", 21, "not a duration"],
+  ["a negative budget", "budget: { tokens: -5 }", "WORKFLOW_INVALID", "/budget/tokens", 19, "at least 1"],
+  ["a budget of nothing", "budget: { cost: 0 }", "WORKFLOW_INVALID", "/budget/cost", 17, "at least 0.000001"],
+  ["a budget that is no number", "budget: { cost: .nan }", "JSON_UNSTORABLE", "/budget/cost", 17, "a number beyond"],
+  ["an endless budget", "budget: { cost: .inf }", "JSON_UNSTORABLE", "/budget/cost", 17, "a number beyond"],
+  ["a budget in words", "budget: { cost: much }", "WORKFLOW_INVALID", "/budget/cost", 17, "must be a number"],
+  ["half a call", "budget: { calls: 1.5 }", "WORKFLOW_INVALID", "/budget/calls", 18, "a whole number"],
+  ["a budget in an unknown unit", "budget: { euros: 5 }", "WORKFLOW_KEY_UNKNOWN", "/budget/euros", 11, "cost, calls"],
+  ["a budget without a limit", "budget: { on_exhausted: wait }", "WORKFLOW_INVALID", "/budget", 9, "limits nothing"],
+  [
+    "an unknown end of a budget",
+    "budget: { calls: 1, on_exhausted: stop }",
+    "WORKFLOW_INVALID",
+    "/budget/on_exhausted",
+    35,
+    "one of fail, wait, cheaper",
+  ],
+  ["a negative estimate", "estimate: { tokens: -1 }", "WORKFLOW_INVALID", "/estimate/tokens", 21, "at least 0"],
   ["priority 10", "priority: 10", "WORKFLOW_INVALID", "/priority", 11, "at most 9"],
   ["priority in words", "priority: high", "WORKFLOW_INVALID", "/priority", 11, "a whole number"],
   ["needs as a word", "needs: a", "WORKFLOW_INVALID", "/needs", 8, "must be a list"],
@@ -461,6 +487,13 @@ const kindFlaws: [string, Record<string, unknown>, string, string, string][] = [
     "EXPRESSION_UNKNOWN_NAME",
     "/for_each",
     "item",
+  ],
+  [
+    "that waits on a budget",
+    { wait: { for: "1s" }, budget: { calls: 1 } },
+    "WORKFLOW_INVALID",
+    "/budget",
+    "means nothing beside `wait`",
   ],
   ["that waits for nothing", { wait: {} }, "WORKFLOW_INVALID", "/wait", "one thing at a time"],
   [
@@ -808,7 +841,15 @@ describe("workflowSchema", () => {
   it("becomes a JSON Schema in which every key is described", () => {
     const schema = z.toJSONSchema(workflowSchema, { target: "draft-2020-12" });
     const definitions = Object.values(schema.$defs ?? {});
-    expect(Object.keys(schema.$defs ?? {}).sort()).toEqual(["RetryDefinition", "TaskDefinition", "Workflow"]);
+    expect(Object.keys(schema.$defs ?? {}).sort()).toEqual([
+      "ConcurrencyDefinition",
+      "RateDefinition",
+      "RetryDefinition",
+      "RunConcurrencyDefinition",
+      "RunRateDefinition",
+      "TaskDefinition",
+      "Workflow",
+    ]);
     for (const definition of definitions) {
       expect(definition.additionalProperties).toBe(false);
       for (const [key, property] of Object.entries(definition.properties ?? {})) {

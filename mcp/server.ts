@@ -39,6 +39,7 @@ import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
 import { planGet } from "./tools/plan-get.ts";
+import { runBudget, runBudgetChange, spendList } from "./tools/run-budget.ts";
 import { runCancel } from "./tools/run-cancel.ts";
 import { runGet } from "./tools/run-get.ts";
 import { runGraph } from "./tools/run-graph.ts";
@@ -50,6 +51,7 @@ import { runResult } from "./tools/run-result.ts";
 import { runSignal } from "./tools/run-signal.ts";
 import { runTasks } from "./tools/run-tasks.ts";
 import { runWatch } from "./tools/run-watch.ts";
+import { scheduleCreate, scheduleDelete, scheduleList, schedulePause, scheduleResume } from "./tools/schedule.ts";
 import { sharedDelete, sharedGet, sharedList, sharedSet } from "./tools/shared-memory.ts";
 import { taskAskUser } from "./tools/task-ask-user.ts";
 import { taskClaim } from "./tools/task-claim.ts";
@@ -78,6 +80,9 @@ const tools = [
   runGraph,
   runLogs,
   runSignal,
+  runBudget,
+  runBudgetChange,
+  spendList,
   runPause,
   runResume,
   runCancel,
@@ -95,6 +100,11 @@ const tools = [
   planGet,
   planAccept,
   planReject,
+  scheduleCreate,
+  scheduleList,
+  schedulePause,
+  scheduleResume,
+  scheduleDelete,
   capabilityList,
   agentList,
   agentRegister,
@@ -138,6 +148,7 @@ const instructions = `Skein runs workflows: DAGs of tasks, each performed by an 
 Where capabilities say what they consume and produce, plan_create finds the workflow for a goal; plan_accept runs it.
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped. run_retry runs
 again what did not complete, run_fork with other inputs or edited tasks. Files of a run: artifact_list, artifact_read, artifact_write.
+schedule_create runs a registered workflow at the times of a calendar.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
 memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
 conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;

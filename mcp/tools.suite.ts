@@ -46,14 +46,14 @@ const names = (text: string) => text.trim().split(/\s+/);
 
 const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
-  task_why plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
-  conversation_get conversation_list conversation_transcript conversation_graph artifact_list artifact_read`);
+  task_why run_budget spend_list plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
+  schedule_list conversation_get conversation_list conversation_transcript conversation_graph artifact_list artifact_read`);
 const changing = names(`
-  workflow_submit run_signal run_pause run_resume run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
+  workflow_submit run_signal run_pause run_resume run_budget_change run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
-  topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+  schedule_create schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
 const destroying = names(`
-  run_cancel agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
+  run_cancel schedule_delete agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
 
 /** The structured answer of a tool that must succeed. */
 export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {
@@ -208,6 +208,27 @@ export function describeTools(
       await call(client, "run_cancel", { run_id: run_id! });
     });
 
+    it("reads and raises what a run may spend, and sums what was spent", async () => {
+      const waiting = {
+        name: "thrifty",
+        tasks: [
+          { id: "a", capability: "core.echo" },
+          { id: "b", capability: "core.echo", needs: ["a"] },
+        ],
+      };
+      const budget = { calls: 1, on_exhausted: "wait" };
+      const { id: run_id } = await call(client, "workflow_submit", { definition: waiting, budget });
+      const read = async () => (await call(client, "run_budget", { run_id: run_id! })).budgets as JsonObject[];
+      await expect
+        .poll(read, { timeout: 30_000 })
+        .toMatchObject([{ spent: { calls: 1 }, exhausted: expect.any(String) }]);
+      const raised = await call(client, "run_budget_change", { run_id: run_id!, calls: 2 });
+      expect(raised.budgets).toMatchObject([{ limits: { calls: 2 } }]);
+      expect((await call(client, "run_result", { run_id: run_id!, wait_seconds: 30 })).status).toBe("completed");
+      const sums = (await call(client, "spend_list", {})).data as JsonObject[];
+      expect(sums.find(({ key }) => key === "thrifty")).toMatchObject({ calls: 2, attempts: 2 });
+    });
+
     it("runs again what did not complete, or from what a run has done with something changed", async () => {
       const broken = {
         name: "broken",
@@ -261,6 +282,23 @@ export function describeTools(
       expect((await refusal(client, "artifact_read", { run_id, path: "none" })).code).toBe("ARTIFACT_NOT_FOUND");
       expect((await refusal(client, "artifact_write", { run_id, path: "both" })).code).toBe("REQUEST_INVALID");
       await call(client, "run_cancel", { run_id });
+    });
+
+    it("keeps schedules", async () => {
+      await rest().workflows.register({ ...diamond, name: "yearly" });
+      const name = `mcp-${version}`;
+      const wish = { name, cron: "@yearly", workflow: "yearly", timezone: "Europe/Berlin" };
+      expect(await call(client, "schedule_create", wish)).toMatchObject({ ...wish, paused_by: null });
+      expect(await call(client, "schedule_pause", { name, reason: "lunch" })).toMatchObject({ pause_reason: "lunch" });
+      expect(await call(client, "schedule_list")).toMatchObject({
+        data: expect.arrayContaining([expect.objectContaining({ name })]),
+      });
+      expect((await call(client, "schedule_resume", { name })).paused_by).toBe(null);
+      expect(await refusal(client, "schedule_create", { ...wish, cron: "0 0 30 2 *" })).toMatchObject({
+        code: "SCHEDULE_NEVER_FIRES",
+        issues: [{ pointer: "/cron" }],
+      });
+      expect(await call(client, "schedule_delete", { name })).toEqual({ deleted: name });
     });
 
     it("refuses to cancel what has completed", async () => {

@@ -1,9 +1,15 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
+import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { FactLog, type StoreContext } from "./facts.ts";
+import { isClaimable, limitedAssigned, limitedWait, pickNamed, picksFor } from "./admission.ts";
+import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
+import { survey } from "./limited.ts";
+import { claimLimited, claimLimitedHints, type NoteBlocked } from "./limited-claims.ts";
+import { payFor } from "./paying.ts";
 import { asOneCell } from "./rows.ts";
+import type { Queryable, Transaction } from "./sql.ts";
 import type { ClaimedTask, ClaimRequest, LeaseStore } from "./store.ts";
 
 /**
@@ -23,57 +29,26 @@ interface ClaimedRow extends InputRow {
 }
 
 const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
-  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
-
-/**
- * Which ready rows a claim gets. Hints name theirs; other doors take the highest priority, then the oldest.
- * `is not false` says nothing new, but keeps the planner from looking through every open task beside the hinted ones.
- */
-const pickHinted = `
-  select t.id from task t
-  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3)
-    and (t.status = 'ready') is not false and not t.held and t.available_at <= now()
-    and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
-  order by t.id
-  limit $4
-  for no key update skip locked`;
-
-const readyFor = (namespace: string, capability: string, dispatched: string) => `
-  c.namespace = ${namespace} and c.capability = ${capability} and c.status = 'ready' and c.available_at <= now()
-  and ${dispatched}`;
-
-const pickReady = (dispatched: string, condition = "true") => `
-  select t.id
-  from unnest($3::text[]) as offered(capability) cross join lateral (
-    select c.id, c.priority, c.available_at from task c
-    where ${readyFor("$2", "offered.capability", dispatched)}
-    order by c.priority desc, c.available_at, c.id
-    limit $4
-    for no key update skip locked
-  ) t
-  where cardinality($1::uuid[]) = 0 and ${condition}
-  order by t.priority desc, t.available_at, t.id
-  limit $4`;
-
-/** A published hint is left to its queue this long before a long-poll may take the task instead. */
-const HINT_HEAD_START = "interval '100 milliseconds'";
+  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input, t.refs -> 'input' as input_refs`;
 
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
 
-const claimBy = (pick: string) => `
-  with picked as (${pick}
-  ), claimed as (
+/** Tasks with a budget are left for `claimPaid`; `paid`: what is picked comes with what it has set aside. */
+const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) => `
+  with waiting as materialized (select ${waiting} as limited
+  ), ${pick}, claimed as (
     update task t
     set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
       heartbeat_at = null, started_at = clock_timestamp(), dispatched_at = null, progress = null, error = null
+      ${paid ? ", tokens_reserved = picked.tokens, cost_reserved = picked.cost, calls_reserved = picked.calls" : ""}
     from picked
-    where t.id = picked.id
+    where t.id = picked.id ${paid ? "" : "and t.budget_id is null"}
     returning ${claimedColumns}
   ), requested as (
     insert into lease_request (agent_id, request_id, task_ids)
-    select $5, $7, array_agg(id) from claimed having count(*) > 0
+    select $5, $7, array_agg(id) from claimed having count(*) > 0 ${onRepeat}
   ), recorded as (
     insert into event (run_id, facts)
     select run_id, json_agg(json_build_object('type', 'task.claimed', 'task_id', id, 'key', key,
@@ -81,28 +56,41 @@ const claimBy = (pick: string) => `
     from claimed group by run_id
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
-    (${earlierClaim}) as earlier`;
+    (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier,
+    (select limited from waiting) as has_limited,
+    case when (select count(*) from claimed) < (select count(*) from picked) then (
+      select json_agg(id) from picked where id not in (select id from claimed)) end as unpaid`;
 
-/** What the router has assigned to this agent. */
-const pickAssigned = `
-  select t.id from task t
-  where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
-    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null
-  order by t.priority desc, t.available_at, t.id
-  limit $4
-  for no key update skip locked`;
+/** A request that took others before has these added to them. */
+const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
 
-const claimHinted = claimBy(pickHinted);
-const isUnpublished = "c.dispatched_at is null and not c.held and not c.is_routed";
-const isLeftByHints = `c.dispatched_at < now() - ${HINT_HEAD_START} and not c.is_routed`;
-const claimHandedOver = claimBy(pickReady(isUnpublished));
-/** The first of these of which there is any, in one statement: agents that wait look often, and mostly in vain. */
-const claimPolled = claimBy(`
-  with assigned as materialized (${pickAssigned}
-  ), unpublished as materialized (${pickReady(isUnpublished, "not exists (select from assigned)")}
-  ), published as materialized (${pickReady(isLeftByHints, "not exists (select from assigned) and not exists (select from unpublished)")}
-  )
-  select id from assigned union all select id from unpublished union all select id from published`);
+const limitedOffered = limitedWait("$2", "any($3::text[])");
+const statements: Record<ClaimDoor, string> = {
+  hint: claimBy(picksFor.hint),
+  poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
+  handoff: claimBy(picksFor.handoff, limitedOffered),
+};
+/** After what was decided about limited tasks. */
+const restStatements: Record<ClaimDoor, string> = {
+  hint: claimBy(picksFor.hint, "false", ADDED),
+  poll: claimBy(picksFor.poll, "false", ADDED),
+  handoff: claimBy(picksFor.handoff, "false", ADDED),
+};
+/**
+ * Those that have been chosen, which this transaction has locked. What they set aside is written along: a row that is updated
+ * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
+ */
+const claimChosen = claimBy(
+  `picked as (
+    select t.id, p.tokens, p.cost, p.calls
+    from task t left join json_to_recordset($9) as p(id uuid, tokens bigint, cost bigint, calls bigint) on p.id = t.id
+    where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
+    limit $4
+  ), rehinted as (select where false)`,
+  "false",
+  ADDED,
+  true,
+);
 
 /** What a long-poll would find, of all that wait. */
 export async function claimable(
@@ -112,22 +100,44 @@ export async function claimable(
 ): ReturnType<LeaseStore["claimable"]> {
   const [found] = await store.query<{
     capabilities: { namespace: string; capability: string }[] | null;
+    limited: { namespace: string; capability: string }[] | null;
     agents: string[] | null;
   }>(
     `select
        (select json_agg(w) from json_to_recordset($1) as w(namespace text, capability text)
-        where exists (select from task c where ${readyFor("w.namespace", "w.capability", isUnpublished)})
-          or exists (select from task c where ${readyFor("w.namespace", "w.capability", isLeftByHints)})) as capabilities,
+        where ${isClaimable("w.namespace", "w.capability")}) as capabilities,
+       (select json_agg(w) from json_to_recordset($1) as w(namespace text, capability text)
+        where ${limitedWait("w.namespace", "w.capability")}) as limited,
        (select json_agg(distinct t.assigned_to) from task t
         where t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.assigned_to = any($2)) as agents`,
     [JSON.stringify(capabilities), agentIds],
   );
-  return { capabilities: found!.capabilities ?? [], agentIds: found!.agents ?? [] };
+  const { open, ...rest } = await openAmong(store, found!.limited ?? []);
+  return { capabilities: [...(found!.capabilities ?? []), ...open], agentIds: found!.agents ?? [], ...rest };
 }
 
-export async function claim(store: StoreContext, request: ClaimRequest): Promise<ClaimedTask[]> {
+/** Of capabilities with limited tasks: those of which one may start. */
+async function openAmong(store: StoreContext, capabilities: { namespace: string; capability: string }[]) {
+  const open: { namespace: string; capability: string }[] = [];
+  let isBlocked = false;
+  let opensInMs = Number.POSITIVE_INFINITY;
+  for (const namespace of new Set(capabilities.map((one) => one.namespace))) {
+    const offered = capabilities.filter((one) => one.namespace === namespace).map(({ capability }) => capability);
+    const seen = await survey(store, namespace, offered);
+    for (const capability of new Set(seen.open.map((lane) => lane.capability))) open.push({ namespace, capability });
+    isBlocked ||= seen.isBlocked;
+    opensInMs = Math.min(opensInMs, seen.opensInMs ?? opensInMs);
+  }
+  return { open, isBlocked, ...(opensInMs < Number.POSITIVE_INFINITY && { opensInMs }) };
+}
+
+export async function claim(
+  store: StoreContext,
+  request: ClaimRequest,
+  noteBlocked: NoteBlocked,
+): Promise<ClaimedTask[]> {
   const { secret, digest } = newSecret();
-  const rows = await claimOrRepeat(store, request, digest);
+  const rows = await claimOrRepeat(store, request, digest, noteBlocked);
   if (rows.length === 0) return [];
   const inputs = await buildInputs(store, rows);
   return rows.map((row) => ({
@@ -144,23 +154,14 @@ export async function claim(store: StoreContext, request: ClaimRequest): Promise
   }));
 }
 
-async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretDigest: Buffer): Promise<ClaimedRow[]> {
-  const statement = request.taskIds.length > 0 ? claimHinted : request.door === "poll" ? claimPolled : claimHandedOver;
-  const params = [
-    request.taskIds,
-    request.namespace,
-    request.capabilities,
-    request.max,
-    request.agentId,
-    secretDigest,
-    request.requestId,
-    request.door,
-  ];
+async function claimOrRepeat(
+  store: StoreContext,
+  request: ClaimRequest,
+  secretDigest: Buffer,
+  noteBlocked: NoteBlocked,
+): Promise<ClaimedRow[]> {
   try {
-    const [answer] = await store.query<{ rows: ClaimedRow[] | null; earlier: string[] | null }>(statement, params);
-    const { rows, earlier } = answer!;
-    if (rows) announceClaim(store, request, rows);
-    return rows ?? (earlier ? repeatClaim(store, request, earlier, secretDigest) : []);
+    return await claimAnew(store, request, secretDigest, noteBlocked);
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
   }
@@ -170,6 +171,102 @@ async function claimOrRepeat(store: StoreContext, request: ClaimRequest, secretD
     [request.agentId, request.requestId],
   );
   return repeatClaim(store, request, answer?.task_ids ?? [], secretDigest);
+}
+
+interface ClaimAnswer {
+  rows: ClaimedRow[] | null;
+  earlier: string[] | null;
+  rehinted: number;
+  has_limited: boolean;
+  /** Ids of tasks that could be had and have a budget. */
+  unpaid: string[] | null;
+}
+
+/** Tasks that do not fit into their budgets are out of the way then, so others are looked for, but not for ever. */
+const MAX_ROUNDS = 8;
+
+async function claimAnew(
+  store: StoreContext,
+  request: ClaimRequest,
+  secretDigest: Buffer,
+  noteBlocked: NoteBlocked,
+): Promise<ClaimedRow[]> {
+  for (let round = 1; ; round++) {
+    const short: RunRef[] = [];
+    const rows = await claimRound(store, request, secretDigest, noteBlocked, short);
+    if (short.length === 0) return rows;
+    const log = new FactLog();
+    for (const run of short) log.needsUpkeep(run);
+    store.emit(log.committed);
+    if (rows.length > 0 || round === MAX_ROUNDS) return rows;
+  }
+}
+
+/** Adds the runs of tasks that do not fit into their budgets to `short`. */
+async function claimRound(
+  store: StoreContext,
+  request: ClaimRequest,
+  secretDigest: Buffer,
+  noteBlocked: NoteBlocked,
+  short: RunRef[],
+): Promise<ClaimedRow[]> {
+  const { door, max } = request;
+  const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
+    (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
+  const claimLocked = async (tx: Transaction, taskIds: string[]) => {
+    const payment = await payFor(tx, request, taskIds);
+    short.push(...payment.short);
+    if (payment.admitted.length === 0) return [];
+    const params = paramsOf({ ...request, taskIds: payment.admitted }, secretDigest);
+    const [answer] = await tx.query<ClaimAnswer>(claimChosen, [...params, JSON.stringify(payment.reserved)]);
+    return answer!.rows ?? [];
+  };
+  const claimPaid = (taskIds: string[]) =>
+    store.transaction(async (tx) => {
+      const params = paramsOf({ ...request, taskIds }, secretDigest).slice(0, 5);
+      const picked = await tx.query<{ id: string }>(pickNamed, params);
+      return claimLocked(
+        tx,
+        picked.map(({ id }) => id),
+      );
+    });
+  const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
+    if (rows) announceClaim(store, request, rows, rehinted > 0);
+    return rows ?? [];
+  };
+  const taken = async ({ rows, rehinted, unpaid }: ClaimAnswer) => {
+    const free = told({ rows, rehinted });
+    return unpaid ? [...free, ...told({ ...claimedRows(await claimPaid(unpaid)), rehinted })] : free;
+  };
+
+  const answer = await ask(store, statements[door]);
+  if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
+  const claimed = await taken(answer);
+  if (door === "hint") {
+    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
+    if (left.taskIds.length === 0 || left.max === 0) return claimed;
+    const limited = await claimLimitedHints(store, left, claimLocked);
+    return [...claimed, ...told(claimedRows(limited))];
+  }
+  if (!answer.has_limited || claimed.length > 0) return claimed;
+  const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
+  if (limited.length === max) return limited;
+  const rest = await ask(store, restStatements[door], { max: max - limited.length });
+  return [...limited, ...(await taken(rest))];
+}
+
+function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {
+  return { rows: rows.length > 0 ? rows : null, rehinted: 0 };
+}
+
+function paramsOf(request: ClaimRequest, secretDigest: Buffer): unknown[] {
+  const { taskIds, namespace, capabilities, max, agentId, requestId, door } = request;
+  return [taskIds, namespace, capabilities, max, agentId, secretDigest, requestId, door];
+}
+
+function without(taskIds: readonly string[], claimed: readonly ClaimedRow[]): string[] {
+  const had = new Set(claimed.map(({ id }) => id));
+  return taskIds.filter((id) => !had.has(id));
 }
 
 const UNIQUE_VIOLATION = "23505";
@@ -200,7 +297,7 @@ function repeatClaim(
   );
 }
 
-function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[]): void {
+function announceClaim(store: StoreContext, request: ClaimRequest, rows: ClaimedRow[], isRehinted: boolean): void {
   const log = new FactLog();
   for (const row of rows) {
     log.add(
@@ -215,5 +312,8 @@ function announceClaim(store: StoreContext, request: ClaimRequest, rows: Claimed
       },
     );
   }
-  store.emit(log.committed);
+  const { committed } = log;
+  // Marks that other doors move stand for hints that are out.
+  if (isRehinted && request.door === "hint") committed[0]!.hasUnpublished = true;
+  store.emit(committed);
 }

@@ -4,10 +4,12 @@
  * `join.ts` would say; whatever it does not take is left as it was, for the way through `core`.
  */
 import type { Fact } from "../core/event.ts";
-import { type DispatchedRow, outstandingIn, toDispatchedTask, undispatchedIn } from "./dispatched.ts";
+import { fairIdOf, outstandingIn, undispatchedIn } from "./admission.ts";
+import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import type { StoreContext } from "./facts.ts";
 import { asOneCell } from "./rows.ts";
 import type { CommittedFacts, DispatchedTask, Report } from "./store.ts";
+import { withTurns } from "./turns.ts";
 
 /** Dependants told by one statement: on the embedded database nothing else happens meanwhile. */
 const MAX_TOLD = 1_000;
@@ -27,7 +29,7 @@ const completePlain = `
       select t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, t.parent_id
       from task t
       where t.id = s.id and t.agent_id = s.agent_id and t.attempt = s.attempt and t.lease_token = decode(s.token, 'hex')
-        and (t.status = 'running') is not false and t.tells_plain
+        and (t.status = 'running') is not false and t.tells_plain and t.budget_id is null
         and (select count(*) from runs) > 0 -- locked by now
       for no key update
     ) t
@@ -47,7 +49,8 @@ const completePlain = `
     insert into task_log (run_id, task_id, attempt, lines)
     select run_id, id, attempt, logs from taken where logs is not null
   ), told as materialized (
-    select t.id, t.namespace, t.capability, t.priority, t.is_routed, t.needs_left - d.settled as needs_left,
+    select t.id, t.namespace, t.capability, t.priority, t.is_routed, t.is_limited, t.limit_keys as lane,
+      ${fairIdOf("t")} as fair_id, t.needs_left - d.settled as needs_left,
       t.run_id in (select id from runs where status = 'paused') as is_paused,
       t.status = 'pending' and t.needs_left = d.settled and t.needs_failed + t.needs_skipped = 0 as starts
     from (select x.id, count(*)::int as settled from taken cross join lateral unnest(dependants) as x(id) group by x.id) d
@@ -58,16 +61,18 @@ const completePlain = `
     select w.namespace, w.capability, w.max_outstanding - ${outstandingIn("w")} as free
     from json_to_recordset($3) as w(namespace text, capability text, max_outstanding int)
     where (w.namespace, w.capability) in (
-        select namespace, capability from told where starts and not is_paused and not is_routed)
+        select namespace, capability from told where starts and not is_paused and not is_routed and not is_limited)
       and not exists (${undispatchedIn("w")}) -- which came first
-  ), dependant as materialized (
-    select t.*, t.starts and not t.is_paused and not t.is_routed and t.place <= coalesce(
+  ), sent as materialized (
+    select t.*, t.starts and not t.is_paused and not t.is_routed and not t.is_limited and t.place <= coalesce(
       (select free from room where room.namespace = t.namespace and room.capability = t.capability), 0) as is_sent
     from (
       select told.*, row_number() over (
-        partition by namespace, capability, starts, is_paused, is_routed order by priority desc, id) as place
+        partition by namespace, capability, starts, is_paused, is_routed, is_limited order by priority desc, id) as place
       from told
     ) t
+  ), dependant as materialized (
+    ${withTurns("(select sent.*, starts and not is_sent and not is_paused and not is_routed as takes_turn from sent)")}
   ), counted as (
     update task t
     set needs_left = told.needs_left,
@@ -76,6 +81,7 @@ const completePlain = `
       dispatched_at = case when told.is_sent then clock_timestamp() else t.dispatched_at end,
       dispatch_count = t.dispatch_count + told.is_sent::int,
       available_at = case when told.starts then clock_timestamp() else t.available_at end,
+      turn = told.turn,
       ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
       deadline_at = case when told.starts then clock_timestamp() + t.deadline_ms * interval '1 millisecond'
                     else t.deadline_at end

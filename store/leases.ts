@@ -5,11 +5,14 @@
  * statement; claims.ts and reports.ts have the rest.
  */
 
+import { inTurn, limitedWait, outstandingIn, undispatchedIn } from "./admission.ts";
 import { announcementsFor, placeBids } from "./bids.ts";
 import { claim, claimable } from "./claims.ts";
-import { type DispatchedRow, outstandingIn, toDispatchedTask, undispatchedIn, windowRows } from "./dispatched.ts";
+import { type DispatchedRow, markPicked, toDispatchedTask, windowRows } from "./dispatched.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
 import { tokenHash } from "./lease-tokens.ts";
+import type { NoteBlocked } from "./limited-claims.ts";
+import { dispatchLimited } from "./limited-dispatch.ts";
 import { emit, release, report } from "./reports.ts";
 import { routedWait, routeTasks } from "./routing.ts";
 import { asOneCell } from "./rows.ts";
@@ -17,6 +20,12 @@ import type { Dispatch, DispatchWindow, Heartbeat, HeartbeatAnswer, LeaseStore }
 
 export function leaseStore(store: StoreContext): LeaseStore {
   let windows = windowRows([]);
+  let isBlocked = false;
+  let opensAt: number | undefined;
+  const note: NoteBlocked = (seen) => {
+    isBlocked = true;
+    opensAt = seen.opensInMs === undefined ? undefined : performance.now() + seen.opensInMs;
+  };
   return {
     dispatch: (windows, limit) => dispatch(store, windows, limit),
     route: (limit) => routeTasks(store, limit),
@@ -26,8 +35,17 @@ export function leaseStore(store: StoreContext): LeaseStore {
       windows = windowRows(offered);
     },
     undispatch: (tasks) => undispatch(store, tasks),
-    claim: (request) => claim(store, request),
-    claimable: (capabilities, agentIds) => claimable(store, capabilities, agentIds),
+    claim: (request) => claim(store, request, note),
+    claimable: async (capabilities, agentIds) => {
+      const found = await claimable(store, capabilities, agentIds);
+      note(found);
+      isBlocked = found.isBlocked;
+      return found;
+    },
+    limitWait: () => ({
+      isBlocked,
+      ...(opensAt !== undefined && { opensInMs: Math.max(0, opensAt - performance.now()) }),
+    }),
     heartbeat: (beats) => heartbeat(store, beats),
     report: (reports) => report(store, reports, windows),
     emit: (emission) => emit(store, emission),
@@ -37,41 +55,65 @@ export function leaseStore(store: StoreContext): LeaseStore {
 
 // --- dispatch
 
+/** `limited`: what capabilities with limited tasks have is left alone, and they are named. */
+const dispatchBy = (limited: string) => `
+  with offered as (
+    select w.*, ${limited} as limited
+    from json_to_recordset($1) as w(namespace text, capability text, max_outstanding int)
+  ), room as (
+    select w.namespace, w.capability, least($2, w.max_outstanding - ${outstandingIn("w")}) as free
+    from offered w
+    where not w.limited
+  ), picked as (
+    select p.id
+    from room cross join lateral (
+      ${undispatchedIn("room", "t.id")}
+      order by ${inTurn("t")}
+      limit greatest(room.free, 0)
+      for no key update skip locked
+    ) p
+    limit $2
+  ), ${markPicked}
+  select (${asOneCell("select m.*, r.traceparent from marked m join run r on r.id = m.run_id")}) as rows,
+    exists (select from room where room.free <= (
+      select count(*) from marked m where m.namespace = room.namespace and m.capability = room.capability)) as is_full,
+    exists (${routedWait}) as has_routed,
+    (${asOneCell("select namespace, capability, max_outstanding from offered where limited")}) as limited`;
+
+const dispatchUnlimited = dispatchBy(limitedWait("w.namespace", "w.capability", "t.dispatched_at is null"));
+/** After what was decided about limited tasks. */
+const dispatchRest = dispatchBy("false");
+
+interface DispatchAnswer {
+  rows: DispatchedRow[] | null;
+  is_full: boolean;
+  has_routed: boolean;
+  limited: { namespace: string; capability: string; max_outstanding: number }[] | null;
+}
+
 async function dispatch(store: StoreContext, windows: DispatchWindow[], limit: number): Promise<Dispatch> {
-  const [answer] = await store.query<{ rows: DispatchedRow[] | null; is_full: boolean; has_routed: boolean }>(
-    `with room as (
-       select w.namespace, w.capability, least($2, w.max_outstanding - ${outstandingIn("w")}) as free
-       from json_to_recordset($1) as w(namespace text, capability text, max_outstanding int)
-     ), picked as (
-       select p.id
-       from room cross join lateral (
-         ${undispatchedIn("room", "t.id")}
-         order by t.priority desc, t.available_at, t.id
-         limit greatest(room.free, 0)
-         for no key update skip locked
-       ) p
-       limit $2
-     ), marked as (
-       update task t
-       set dispatched_at = clock_timestamp(), dispatch_count = t.dispatch_count + 1
-       from picked
-       where t.id = picked.id
-       returning t.id, t.run_id, t.namespace, t.key, t.capability, t.attempt, t.dispatch_count
-     ), recorded as (
-       insert into event (run_id, facts)
-       select run_id, json_agg(json_build_object(
-         'type', 'task.published', 'task_id', id, 'key', key, 'attempt', attempt + 1) order by id)
-       from marked group by run_id
-     )
-     select (${asOneCell("select m.*, r.traceparent from marked m join run r on r.id = m.run_id")}) as rows,
-       exists (select from room where room.free <= (
-         select count(*) from marked m where m.namespace = room.namespace and m.capability = room.capability)) as is_full,
-       exists (${routedWait}) as has_routed`,
-    [windowRows(windows), limit],
-  );
-  const { rows, is_full, has_routed } = answer!;
-  if (rows) announceDispatch(store, rows);
-  return { tasks: (rows ?? []).map(toDispatchedTask), isFull: is_full, hasRouted: has_routed };
+  const ask = async (statement: string, rows: string, atMost: number) =>
+    (await store.query<DispatchAnswer>(statement, [rows, atMost]))[0]!;
+  const { rows, is_full, has_routed, limited } = await ask(dispatchUnlimited, windowRows(windows), limit);
+  const found = { rows: rows ?? [], isFull: is_full, isBlocked: false, opensInMs: Number.POSITIVE_INFINITY };
+  for (const window of limited ?? []) {
+    const left = limit - found.rows.length;
+    if (left === 0) break;
+    const admitted = await dispatchLimited(store, window, left);
+    const rest = await ask(dispatchRest, JSON.stringify([window]), left - admitted.rows.length);
+    found.rows.push(...admitted.rows, ...(rest.rows ?? []));
+    found.isFull ||= rest.is_full;
+    found.isBlocked ||= admitted.isBlocked;
+    found.opensInMs = Math.min(found.opensInMs, admitted.opensInMs ?? found.opensInMs);
+  }
+  if (found.rows.length > 0) announceDispatch(store, found.rows);
+  return {
+    tasks: found.rows.map(toDispatchedTask),
+    isFull: found.isFull,
+    hasRouted: has_routed,
+    isBlocked: found.isBlocked,
+    ...(found.opensInMs < Number.POSITIVE_INFINITY && { opensInMs: found.opensInMs }),
+  };
 }
 
 function announceDispatch(store: StoreContext, rows: DispatchedRow[]): void {

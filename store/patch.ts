@@ -1,6 +1,7 @@
 /** Writes a patch of a run's graph: rows that have not started are taken away and written anew. */
 import { rewritten } from "../core/patch.ts";
 import { isTerminalRun, isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { budgetOfRun } from "./budgets.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, dependantsOf, type NewTaskRow, newRows, startHeld } from "./new-tasks.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
@@ -44,8 +45,9 @@ export async function patchIn(tx: Transaction, log: FactLog, patching: Patching 
     hash: string;
     priority: number;
     ending: boolean;
+    awaits_start: boolean;
   }>(
-    `select status, revision, definition_hash as hash, priority, ending is not null as ending
+    `select status, revision, definition_hash as hash, priority, ending is not null as ending, awaits_start
        from run where namespace = $1 and id = $2 for update`,
     [namespace, runId],
   );
@@ -82,7 +84,8 @@ export async function patchIn(tx: Transaction, log: FactLog, patching: Patching 
     const { id, attempt } = byKey.get(key)!;
     log.add(ref, { type: "task.cancelled", task_id: id, key, attempt, reason: "removed_by_patch" });
   }
-  await startHeld(tx, log, fresh);
+  // A run that waits for its limits starts with all of its tasks.
+  if (!run.awaits_start) await startHeld(tx, log, fresh);
   log.mayBeFinished(ref);
   return { outcome: "patched", revision: revision + 1 };
 }
@@ -115,7 +118,7 @@ async function rewrite(
   const seeds = tasks.filter((task) => written.has(task.key));
   const fresh = newRows(
     seeds.map((seed) => ({ ...seed, needs: [] })),
-    { namespace, runId, priority },
+    { namespace, runId, priority, budget: await budgetOfRun(tx, runId) },
   );
   const ids = new Map([...byKey].map(([key, row]) => [key, row.id]));
   for (const row of fresh) ids.set(row.key, row.id);
@@ -142,6 +145,7 @@ async function rewrite(
     return isSame ? [] : [{ id: row.id, needs, dependants: told }];
   });
   await tx.query("delete from task where id = any($1::uuid[])", [[...gone]]);
+  tx.send("delete from budget where id = any($1::uuid[])", [[...gone]]);
   await inChunks(edges, (chunk) =>
     tx.query(
       `update task t set needs = u.needs, dependants = u.dependants, tells_plain = false

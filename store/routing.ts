@@ -2,7 +2,9 @@
 import { compileTemplate } from "../core/binding.ts";
 import type { Round } from "../core/contract-net.ts";
 import { failureKinds } from "../core/errors.ts";
+import { admit, type KeyLimit } from "../core/flow-limits.ts";
 import type { JsonObject } from "../core/json.ts";
+import type { Ref } from "../core/payload.ts";
 import {
   type Allocation,
   type AllocationPolicy,
@@ -14,18 +16,25 @@ import {
 } from "../core/routing.ts";
 import { isLive } from "./agents.ts";
 import { announce, award, lastRounds } from "./bids.ts";
+import { wholes } from "./blobs.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
+import { limitsWith, statesOf } from "./flow-keys.ts";
+import { withHintsOut } from "./limited.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { RoutedTask, Routing } from "./store.ts";
 import { lockRuns, lockTasks, settle } from "./transitions.ts";
 
 interface ReadyRow extends DispatchedRow {
   priority: number;
+  is_limited: boolean;
+  limit_keys: string[] | null;
+  limits: KeyLimit[] | null;
   route: RouteSpec | null;
   policy: AllocationPolicy | null;
   bid_window_ms: number | null;
   inputs: JsonObject;
+  inputs_refs: Ref[] | null;
   run_attempt: number;
   is_overdue: boolean;
 }
@@ -115,10 +124,11 @@ async function routeChunk(
   );
   const agents = await candidates(tx, [...new Set(rows.map((row) => row.namespace))]);
   const agentsFor = ({ namespace }: ReadyRow) => agents.filter((agent) => agent.namespace === namespace);
+  const startable = await mayStart(tx, rows);
   const allocations: Allocation[] = [];
   for (const namespace of new Set(rows.map((row) => row.namespace))) {
     const ready = rows.filter((row) => row.namespace === namespace);
-    const tasks = ready.map((row) => toRoute(row, rounds.get(row.id)));
+    const tasks = ready.filter(startable).map((row) => toRoute(row, rounds.get(row.id)));
     allocations.push(allocate(tasks, agentsFor(ready[0]!), allocations.at(-1)?.spokenFor ?? spokenFor));
   }
   const allocation = merged(allocations);
@@ -143,6 +153,21 @@ async function routeChunk(
     spokenFor: allocation.spokenFor,
     ...(rows.length === limit && { last: rows.at(-1)! }),
   };
+}
+
+/** Which of the rows their limits let start, as far as can be told beforehand. */
+async function mayStart(tx: Queryable, rows: readonly ReadyRow[]): Promise<(row: ReadyRow) => boolean> {
+  const limited = rows.filter((row) => row.is_limited);
+  const admitted = new Set<string>();
+  for (const namespace of new Set(limited.map((row) => row.namespace))) {
+    const applicants = limited
+      .filter((row) => row.namespace === namespace)
+      .map(({ id, limits, limit_keys }) => ({ id, limits: limitsWith(limits!, limit_keys!) }));
+    const keys = applicants.flatMap(({ limits }) => limits.map(({ key }) => key));
+    const { states, now } = await withHintsOut(tx, namespace, await statesOf(tx, namespace, keys));
+    for (const { id } of admit(applicants, states, { now, max: applicants.length }).admitted) admitted.add(id);
+  }
+  return ({ id, is_limited }) => !is_limited || admitted.has(id);
 }
 
 /** Of several namespaces, which have no task in common; each began where the one before ended. */
@@ -197,10 +222,11 @@ function complaint(near: ReturnType<typeof nearestMatch>): string {
   return `No live agent could run the task for the whole schedule_timeout: ${hint}.`;
 }
 
-function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Promise<ReadyRow[]> {
-  return tx.query<ReadyRow>(
+async function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Promise<ReadyRow[]> {
+  const rows = await tx.query<ReadyRow>(
     `select t.id, t.priority, t.run_id, t.namespace, t.key, t.capability, t.attempt, t.dispatch_count, r.traceparent,
-       t.spec -> 'route' as route, a.policy, a.bid_window_ms, r.inputs, r.attempt as run_attempt,
+       t.is_limited, to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits,
+       t.spec -> 'route' as route, a.policy, a.bid_window_ms, r.inputs, r.refs -> 'inputs' as inputs_refs, r.attempt as run_attempt,
        greatest(t.available_at, t.routable_at) + t.schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()
          as is_overdue
      from task t join run r on r.id = t.run_id
@@ -212,6 +238,14 @@ function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Pro
      for no key update of t skip locked`,
     [priority, id, limit],
   );
+  // Only who stays with an agent is asked for its run's inputs.
+  const sticky = rows.filter((row) => row.inputs_refs && row.route?.sticky !== undefined);
+  const inputs = await wholes(
+    tx,
+    sticky.map((row) => ({ value: row.inputs, refs: row.inputs_refs })),
+  );
+  for (const [n, row] of sticky.entries()) row.inputs = inputs[n] as JsonObject;
+  return rows;
 }
 
 /** Live agents; a slot is taken by what runs there and by what is on its way. */

@@ -1,10 +1,12 @@
 /** What is done to a run that goes on, by those who watch it: cancel, pause, resume. */
 import type { Fact } from "../core/event.ts";
 import { isTerminalRun, type RunEnding, type RunStatus } from "../core/run.ts";
+import { fairIdOf } from "./admission.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type { SteeringStore } from "./store.ts";
 import { lockTasks, settle } from "./transitions.ts";
+import { withTurns } from "./turns.ts";
 
 export function steeringStore(store: StoreContext): SteeringStore {
   return {
@@ -153,12 +155,14 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
     const below = await lockAwaited(tx, pausedAlong, run);
     const ids = [runId, ...below.map(({ id }) => id)];
     tx.send(
-      `update run set status = 'running', paused_by = null, paused_with_parent = false
+      `update run set status = case when awaits_start then 'pending' else 'running' end, paused_by = null,
+         paused_with_parent = false
        where id = any($1::uuid[]) and status = 'paused'`,
       [ids],
     );
+    log.needsUpkeep(run);
     const held = await tx.query<{ id: string; run_id: string }>(
-      "select id, run_id from task where run_id = any($1::uuid[]) and held order by id",
+      "select id, run_id from task where run_id = any($1::uuid[]) and held and short_of is null order by id",
       [ids],
     );
     const freed = await inChunks(
@@ -180,11 +184,13 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
 /** Gives held tasks back to dispatch and claims. `schedule_timeout` begins anew: what was waited before does not count. */
 function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capability: string }[]> {
   return tx.query(
-    `with locked as (
-       select id from task where id = any($1::uuid[]) and held order by id for no key update
+    `with locked as materialized (
+       select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.limit_keys as lane,
+         not t.is_routed and t.available_at <= now() as takes_turn
+       from task t where t.id = any($1::uuid[]) and t.held and t.short_of is null order by t.id for no key update
      ), freed as (
-       update task t set held = false, available_at = greatest(t.available_at, clock_timestamp())
-       from locked where t.id = locked.id
+       update task t set held = false, available_at = greatest(t.available_at, clock_timestamp()), turn = locked.turn
+       from (${withTurns("locked")}) locked where t.id = locked.id
        returning t.run_id, t.capability
      )
      select distinct run_id, capability from freed`,

@@ -5,6 +5,8 @@ import { agentCases } from "./suite/agents.ts";
 import { artifactCases } from "./suite/artifacts.ts";
 import { auditCases } from "./suite/audit.ts";
 import { bidCases } from "./suite/bids.ts";
+import { budgetCases } from "./suite/budgets.ts";
+import { cacheCases } from "./suite/cache.ts";
 import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
@@ -13,7 +15,9 @@ import { deadlineCases } from "./suite/deadlines.ts";
 import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
 import { eventCases } from "./suite/events.ts";
+import { fairnessCases } from "./suite/fairness.ts";
 import { finishCases } from "./suite/finish.ts";
+import { flowLimitCases } from "./suite/flow-limits.ts";
 import { goalPlanCases } from "./suite/goal-plans.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
 import { inputCases } from "./suite/inputs.ts";
@@ -26,12 +30,14 @@ import { misbehaviourCases } from "./suite/misbehaviour.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
+import { payloadCases } from "./suite/payloads.ts";
 import { registryCases } from "./suite/registry.ts";
 import { replanCases } from "./suite/replans.ts";
 import { reportCases } from "./suite/reports.ts";
 import { rerunCases } from "./suite/reruns.ts";
 import { retryCases } from "./suite/retries.ts";
 import { routingCases } from "./suite/routing.ts";
+import { scheduleCases } from "./suite/schedules.ts";
 import { sharedMemoryCases } from "./suite/shared-memory.ts";
 import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
@@ -44,11 +50,14 @@ export type OpenTeam = (capabilities?: string[]) => Promise<Team>;
 
 const cases: Record<string, (open: OpenTeam) => void> = {
   workflows: workflowCases,
+  schedules: scheduleCases,
   submit: submitCases,
   dispatch: dispatchCases,
   claim: claimCases,
+  "whose turn it is": fairnessCases,
   "a task for one agent": routingCases,
   "a task for the lowest bid": bidCases,
+  limits: flowLimitCases,
   "inputs of tasks": inputCases,
   heartbeat: heartbeatCases,
   report: reportCases,
@@ -58,6 +67,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a join": joinCases,
   "a task that the engine does itself": engineCases,
   pause: pauseCases,
+  budgets: budgetCases,
   "a patch of the graph": patchCases,
   "planning anew": replanCases,
   "a conversation": conversationCases,
@@ -69,6 +79,8 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "deadlines and unroutable tasks": deadlineCases,
   "redispatch and prune": upkeepCases,
   artifacts: artifactCases,
+  "large payloads": payloadCases,
+  "the cache of outputs": cacheCases,
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,
   messages: messageCases,

@@ -2,17 +2,22 @@
  * The port to Postgres, where every fact lives. One implementation (postgres.ts) runs on a PostgreSQL server and on the
  * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
  */
+import type { Amounts } from "../core/budget.ts";
 import type { Fact } from "../core/event.ts";
 import type { AgentDataStore, DeliveredMessage } from "./port/agent-data.ts";
 import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
+import type { BudgetStore } from "./port/budgets.ts";
+import type { CacheStore } from "./port/cache.ts";
 import type { ConversationStore } from "./port/conversations.ts";
 import type { EventStore } from "./port/events.ts";
+import type { FlowLimitStore } from "./port/flow-limits.ts";
 import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
 import type { ReplanStore } from "./port/replans.ts";
 import type { RunStore } from "./port/runs.ts";
+import type { ScheduleStore } from "./port/schedules.ts";
 import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
 import type { UpkeepStore } from "./port/upkeep.ts";
@@ -22,14 +27,19 @@ import type { WorkingStateStore } from "./port/working-state.ts";
 export type * from "./port/agent-data.ts";
 export type * from "./port/agents.ts";
 export type * from "./port/artifacts.ts";
+export type * from "./port/budgets.ts";
+export type * from "./port/cache.ts";
 export type * from "./port/conversations.ts";
 export type * from "./port/events.ts";
+export type * from "./port/flow-limits.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
+export type * from "./port/objects.ts";
 export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/replans.ts";
 export type * from "./port/runs.ts";
+export type * from "./port/schedules.ts";
 export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
 export type * from "./port/upkeep.ts";
@@ -40,6 +50,7 @@ export interface Store {
   workflows: WorkflowStore;
   runs: RunStore & SteeringStore & PatchStore & RerunStore & SignalStore;
   artifacts: ArtifactStore;
+  cache: CacheStore;
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
@@ -47,11 +58,14 @@ export interface Store {
   sharedMemory: SharedMemoryStore;
   working: WorkingStateStore;
   keys: KeyStore;
+  budgets: BudgetStore;
+  flowLimits: FlowLimitStore;
   conversations: ConversationStore;
   plans: PlanStore;
   replans: ReplanStore;
+  schedules: ScheduleStore;
   events: EventStore;
-  /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
+  /** The invariants I1–I7 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;
@@ -76,8 +90,12 @@ export interface CommittedFacts {
   needsUpkeep: boolean;
   /** A timer goes off after so many milliseconds: then it needs upkeep. */
   wakesInMs?: number;
+  /** What reports say has been spent. */
+  spent?: Amounts;
   /** Marked as dispatched along with what made them ready (`leases.dispatchAtOnce`): their hints are to be published. */
   dispatched?: DispatchedTask[];
+  /** A claim by hints took what no hint was out for, and left another task without one: dispatch. */
+  hasUnpublished?: boolean;
 }
 export type CommitListener = (committed: CommittedFacts[]) => void;
 /** A scope of shared memory has another revision, or the registry another event. */

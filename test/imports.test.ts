@@ -22,8 +22,11 @@ const allowedFolders: Record<string, string[]> = {
   "agents/testing_agent": ["core", "sdk", "agents", "version"],
 };
 
-/** Only core is limited in its packages: it stays free of I/O. Of node:crypto it uses hashes. */
-const corePackages = ["zod", "@marcbachmann/cel-js", "yaml", "ajv", "ajv-formats", "semver", "node:crypto"];
+/**
+ * Only core is limited in its packages: it stays free of I/O. Of node:crypto it uses hashes; of croner when a cron expression fires
+ * after a time that it is told, never its timers.
+ */
+const corePackages = ["zod", "@marcbachmann/cel-js", "yaml", "ajv", "ajv-formats", "semver", "croner", "node:crypto"];
 
 /** A file named like its folder is its port. The rest are adapters, and only those below choose one. */
 const ports = ["store", "transport", "memory"];

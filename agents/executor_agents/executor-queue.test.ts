@@ -133,6 +133,25 @@ describe("taking work by hints", () => {
     await eventually(() => expect(second.status).toBe("completed"));
   });
 
+  it("keeps a hint that brought another task in hand with that one, and forgets those that brought none", async () => {
+    const { server, connect, hint } = await world(["hold"]);
+    const { executor, started, finish } = holding();
+    const { carrier, acked } = watched(connect());
+    await bed.executor(server, [executor], { transport: carrier });
+    const urgent = server.add("hold");
+    const [first, taken] = [
+      server.add("hold", null, { instead: urgent }),
+      server.add("hold", null, { status: "completed" }),
+    ];
+    await hint([first, taken]);
+    await eventually(() => expect(started).toEqual([urgent.id]));
+    await eventually(() => expect(acked).toHaveLength(1));
+    finish();
+    await eventually(() => expect(urgent.status).toBe("completed"));
+    await eventually(() => expect(acked.toSorted()).toEqual([first.id, taken.id].toSorted()));
+    expect(first.status).toBe("ready");
+  });
+
   it("lets go of the hint of a long task after a minute", async () => {
     const { server, connect, hint } = await world(["hold"]);
     const { executor, started, finish } = holding();

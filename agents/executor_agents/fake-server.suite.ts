@@ -43,6 +43,8 @@ export interface FakeTask {
   emitted: Json[];
   /** Maps that it has closed. */
   closed: string[];
+  /** Given to whoever wishes for this one: it comes first. */
+  instead: FakeTask | undefined;
 }
 
 /** What happens to the next `times` requests whose path ends with `path`. */
@@ -103,6 +105,7 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
       progress: undefined,
       emitted: [],
       closed: [],
+      instead: undefined,
       ...more,
     };
     tasks.set(task.id, task);
@@ -150,7 +153,8 @@ export async function startFakeServer({ leaseMs = 30_000 }: { leaseMs?: number }
       return held.map((task) => lease(task, token));
     }
     const offered = wish.capabilities ?? agent.capabilities;
-    const from = wish.task_ids ? wish.task_ids.flatMap((id) => tasks.get(id) ?? []) : [...tasks.values()];
+    const wished = (id: string) => tasks.get(id)?.instead ?? tasks.get(id) ?? [];
+    const from = wish.task_ids ? wish.task_ids.flatMap(wished) : [...tasks.values()];
     const taken = from.filter((t) => t.status === "ready" && offered.includes(t.capability)).slice(0, wish.max);
     for (const task of taken) {
       Object.assign(task, { status: "running", attempt: task.attempt + 1, agentId: agent.id, claimedAt: Date.now() });

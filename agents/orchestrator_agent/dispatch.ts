@@ -12,6 +12,8 @@ export interface DispatchOptions {
   logger: Logger;
   /** Told when tasks wait that are for one agent. */
   wakeRouter: () => void;
+  /** Told when a rate lets the next task start, so that somebody dispatches. */
+  wake: () => void;
 }
 
 /** Hints in the queue for each live slot: enough that no slot waits for the next one, few enough to stay fair. */
@@ -28,14 +30,18 @@ export interface Dispatcher {
   publish(tasks: readonly DispatchedTask[]): void;
   /** The last look used a window up, so a claim makes room for more. */
   isFull(): boolean;
+  /** The last look left tasks that wait for their limits, so the end of an attempt may let one of them start. */
+  isBlocked(): boolean;
   /** Agents have come or gone, or hints will not be published any more. */
   forgetWindows(): void;
 }
 
-export function createDispatcher({ leases, agents, transport, logger, wakeRouter }: DispatchOptions): Dispatcher {
+export function createDispatcher({ leases, agents, transport, logger, wakeRouter, wake }: DispatchOptions): Dispatcher {
   let windows: DispatchWindow[] = [];
   let rememberedUntil = 0;
   let isFull = true;
+  let isBlocked = false;
+  let opening: NodeJS.Timeout | undefined;
 
   async function currentWindows(): Promise<DispatchWindow[]> {
     if (Date.now() < rememberedUntil) return windows;
@@ -65,6 +71,9 @@ export function createDispatcher({ leases, agents, transport, logger, wakeRouter
     }
     const { tasks, hasRouted, ...left } = await leases.dispatch(await currentWindows(), BATCH);
     isFull = left.isFull;
+    isBlocked = left.isBlocked;
+    clearTimeout(opening);
+    opening = left.opensInMs === undefined ? undefined : setTimeout(wake, left.opensInMs).unref();
     if (hasRouted) wakeRouter();
     if (tasks.length === 0) return false;
     publish(tasks);
@@ -76,7 +85,7 @@ export function createDispatcher({ leases, agents, transport, logger, wakeRouter
     leases.dispatchAtOnce([]);
   }
 
-  return { dispatch, publish, isFull: () => isFull, forgetWindows };
+  return { dispatch, publish, isFull: () => isFull, isBlocked: () => isBlocked, forgetWindows };
 }
 
 export function hintOf(task: DispatchedTask, queue: string): OutgoingHint {

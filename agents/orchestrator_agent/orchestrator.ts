@@ -12,6 +12,7 @@ import { createReaper } from "./reaper.ts";
 import { createReconciler } from "./reconcile.ts";
 import { createReplanner, type Replan } from "./replan.ts";
 import { createRouter } from "./route.ts";
+import { createScheduler, type SchedulerOptions } from "./schedules.ts";
 
 export interface OrchestratorOptions {
   store: Store;
@@ -19,6 +20,8 @@ export interface OrchestratorOptions {
   transport: Transport | undefined;
   /** Plans a run anew, within so long. */
   replan: { perform: Replan; roundMs: number };
+  /** Ticks of schedules, once they are decided; for the metrics. */
+  countTicks?: SchedulerOptions["count"];
   logger: Logger;
 }
 
@@ -27,6 +30,8 @@ export interface Orchestrator {
   agentsChanged(): void;
   /** Rounds have all their bids: award their tasks. */
   bidsDecided(): void;
+  /** A schedule has come, or goes on. */
+  schedulesChanged(): void;
   /** Idempotent; resolves when every loop has finished the piece in hand. */
   stop(): Promise<void>;
 }
@@ -39,7 +44,9 @@ const everyMs = {
   finish: 60_000,
   replan: 60_000,
   sweep: 5_000,
+  schedules: 5_000,
   reap: 1_000,
+  place: 1_000,
   expire: 1_000,
   unanswered: 1_000,
   presence: 1_000,
@@ -51,6 +58,7 @@ const everyMs = {
 /** Rows moved in one transaction of a cascade or an ending. */
 const UPKEEP_BATCH = 1_000;
 const EXPIRE_BATCH = 500;
+const PLACE_BATCH = 500;
 /** Each in a transaction of its own. */
 const CONVERSATIONS_PER_TICK = 50;
 const UNANSWERED_BATCH = 200;
@@ -62,6 +70,7 @@ export async function startOrchestrator({
   store,
   transport,
   replan,
+  countTicks,
   logger,
 }: OrchestratorOptions): Promise<Orchestrator> {
   const { upkeep, conversations } = store;
@@ -74,13 +83,23 @@ export async function startOrchestrator({
   const { leases, agents } = store;
   const router = createRouter({ leases, transport, logger });
   const route = loop("route", router.route);
-  const dispatcher = transport && createDispatcher({ leases, agents, transport, logger, wakeRouter: route.wake });
-  const dispatch = dispatcher && loop("dispatch", dispatcher.dispatch);
+  const dispatcher =
+    transport &&
+    createDispatcher({
+      leases,
+      agents,
+      transport,
+      logger,
+      wakeRouter: route.wake,
+      wake: () => dispatch?.wake(),
+    });
+  const dispatch: Loop | undefined = dispatcher && loop("dispatch", dispatcher.dispatch);
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
     const told = await upkeep.cascade(UPKEEP_BATCH);
+    const paid = await upkeep.tendBudgets(UPKEEP_BATCH);
     const talked = await conversations.tick(CONVERSATIONS_PER_TICK);
-    return ended + told + talked > 0;
+    return ended + told + paid + talked > 0;
   });
   const finish = loop("finish", async () => {
     const batch = [...maybeFinished].slice(0, FINISH_BATCH);
@@ -97,6 +116,13 @@ export async function startOrchestrator({
     wake: () => replans.wake(),
   });
   const replans = loop("replan", replanner.look);
+  const scheduler = createScheduler({
+    schedules: store.schedules,
+    logger,
+    wake: () => schedules.wake(),
+    ...(countTicks && { count: countTicks }),
+  });
+  const schedules = loop("schedules", scheduler.fire);
   const background = [
     loop("sweep", replanner.sweep),
     // Runs that a crash left between their last task and their end.
@@ -105,6 +131,7 @@ export async function startOrchestrator({
       return false;
     }),
     loop("reap", createReaper(upkeep)),
+    loop("place", async () => (await upkeep.placeReturned(PLACE_BATCH)) >= PLACE_BATCH),
     loop("expire", async () => (await upkeep.expire(EXPIRE_BATCH)) >= EXPIRE_BATCH),
     loop("unanswered", async () => (await upkeep.tellUnanswered(UNANSWERED_BATCH)) >= UNANSWERED_BATCH),
     loop("presence", async () => (await agents.watchPresence(PRESENCE_BATCH)) > 0),
@@ -125,6 +152,7 @@ export async function startOrchestrator({
 
   let lookingForSlot: NodeJS.Timeout | undefined;
   function afterAttempt(): void {
+    if (dispatcher?.isBlocked()) dispatch?.wake();
     const pauseMs = lookingForSlot ? undefined : router.pauseMs();
     // Longer pauses end when the loop looks anyway.
     if (pauseMs === undefined || pauseMs >= everyMs.route) return;
@@ -144,7 +172,8 @@ export async function startOrchestrator({
     if (dispatched.length > 0) dispatcher?.publish(dispatched);
     const published = new Set(dispatched.map(({ taskId }) => taskId));
     announcer?.announce(committed);
-    for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs } of committed) {
+    for (const { runId, facts, mayBeFinished, needsUpkeep, wakesInMs, hasUnpublished } of committed) {
+      if (hasUnpublished) dispatch?.wake();
       if (mayBeFinished) {
         maybeFinished.add(runId);
         finish.wake();
@@ -164,6 +193,7 @@ export async function startOrchestrator({
         else if (fact.type === "task.claimed") afterClaim();
         else if (makesReady.has(fact.type) && !(isTaskFact(fact) && published.has(fact.task_id))) handOut();
         if (endsAttempt.has(fact.type)) afterAttempt();
+        if (endsRun.has(fact.type)) scheduler.runEnded();
       }
     }
   }
@@ -186,7 +216,9 @@ export async function startOrchestrator({
     offState?.();
     await deadLetters?.cancel();
     dispatcher?.forgetWindows();
-    await Promise.all([dispatch, route, move, finish, replans, ...background].map((one) => one?.stop()));
+    scheduler.stop();
+    await Promise.all([dispatch, route, move, finish, replans, schedules, ...background].map((one) => one?.stop()));
+    scheduler.stop();
     await replanner.stop();
     unsubscribe();
     announcer?.close();
@@ -199,6 +231,7 @@ export async function startOrchestrator({
       route.wake();
     },
     bidsDecided: route.wake,
+    schedulesChanged: schedules.wake,
     stop: () => {
       stopping ??= stop();
       return stopping;
@@ -207,5 +240,6 @@ export async function startOrchestrator({
 }
 
 const endsAttempt = new Set(["task.completed", "task.failed", "task.retrying", "task.released", "task.cancelled"]);
+const endsRun = new Set(["run.completed", "run.failed", "run.cancelled"]);
 const mayNeedPlan = new Set(["task.failed", "run.resumed"]);
-const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed"]);
+const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed", "run.budget_freed"]);

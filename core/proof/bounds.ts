@@ -169,7 +169,8 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
     const contracts = contractsFor(world, task.capability!);
     const isSaid = contracts.some(({ durationMs }) => durationMs > 0);
     if (world && !isSaid) unknown.add(task.capability!);
-    const costs = contracts.map(({ cost }) => cost);
+    const own = task.estimate?.cost;
+    const costs = own === undefined ? contracts.map(({ cost }) => cost) : [own];
     const durations = contracts.map(({ durationMs }) => durationMs);
     const { maxAttempts } = retry;
     let delays = 0;
@@ -180,13 +181,11 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
     const most = maxAttempts * timeoutMs + delays;
     return {
       rows: exactly(1),
-      attempts: { least: 1, most: maxAttempts },
-      cost: {
-        least: Math.min(...costs, ...(costs.length === 0 ? [0] : [])),
-        most: Math.max(0, ...costs) * maxAttempts,
-      },
+      // What the cache answers takes no attempt.
+      attempts: { least: task.cache ? 0 : 1, most: maxAttempts },
+      cost: { least: task.cache ? 0 : leastOf(costs), most: Math.max(0, ...costs) * maxAttempts },
       least: 0,
-      expected: Math.min(...durations, ...(durations.length === 0 ? [0] : [])),
+      expected: leastOf(durations),
       most: deadlineMs === null ? most : Math.min(deadlineMs, most),
     };
   }
@@ -268,6 +267,10 @@ function graphOf(tasks: readonly TaskDefinition[]) {
 
 function exactly(count: number): Range {
   return { least: count, most: count };
+}
+
+function leastOf(values: readonly number[]): number {
+  return values.length === 0 ? 0 : Math.min(...values);
 }
 
 /** Of what may not start. */

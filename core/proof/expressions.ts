@@ -38,6 +38,10 @@ export function typeWorkflow(workflow: Workflow, outputOf: OutputOf, maxFlaws: n
     if (typed.flaws.length >= maxFlaws) return typed;
     typed.tasks.set(placed.at, typeTask(placed, { inputs, task: lookUp(placed) }, typed));
   }
+  const beforehand = { inputs, task: () => undefined };
+  const { fair_key, concurrency } = workflow;
+  if (fair_key !== undefined) typeTemplate(fair_key, "/fair_key", beforehand, typed);
+  if (concurrency?.key !== undefined) typeTemplate(concurrency.key, "/concurrency/key", beforehand, typed);
   if (workflow.outputs !== undefined) {
     const scope = { inputs, task: lookUp({ list: workflow.tasks, loops: [] }) };
     typeTemplate(workflow.outputs, "/outputs", scope, typed);
@@ -80,7 +84,7 @@ function typesOf(task: TaskDefinition, outputOf: OutputOf): TaskTypes {
 }
 
 function typeTask({ task, at, loops }: Placed, outer: Scope, typed: TypedWorkflow): TypedTask {
-  const { when, for_each, input, wait, terminate, compensate, loop } = task;
+  const { when, for_each, input, wait, terminate, compensate, loop, sticky } = task;
   const condition = (source: string, pointer: string, scope: Scope) => {
     const flaws: TypeFlaw[] = [];
     const constant = inferCondition(source, scope, flaws);
@@ -96,6 +100,11 @@ function typeTask({ task, at, loops }: Placed, outer: Scope, typed: TypedWorkflo
   const given = input === undefined ? undefined : template(input, "input", each);
   if (wait) template(wait as Json, "wait", each);
   if (isJsonObject(terminate)) template(terminate as Json, "terminate", each);
+  if (sticky !== undefined) template(sticky, "sticky", each);
+  for (const key of ["concurrency", "rate", "cache"] as const) {
+    const said = task[key]?.key;
+    if (said !== undefined) typeTemplate(said, `${at}/${key}/key`, each, typed);
+  }
   const undo = compensate?.input;
   // What an instance gave is not what its map gives.
   if (undo !== undefined) typeTemplate(undo, `${at}/compensate/input`, { ...each, output: anything }, typed);

@@ -14,6 +14,7 @@ export const findingTitles = {
   OUTPUT_UNUSED: "Nobody reads what the task gives",
   INPUT_UNUSED: "Nobody reads an input of the run",
   MAY_EXCEED_LIMIT: "The run may grow beyond a limit",
+  BUDGET_TOO_SMALL: "The budget does not suffice even when all goes well",
   DEADLINE_TOO_SHORT: "The deadline passes before the run can have completed",
 } as const;
 export type FindingCode = keyof typeof findingTitles | ErrorCode;

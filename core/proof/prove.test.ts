@@ -504,6 +504,15 @@ describe("bounds", () => {
     expect(found(workflowOf(many), ["MAY_EXCEED_LIMIT"])).toEqual([
       expect.stringContaining("A run may have 200,401 tasks; the limit is 100,000 tasks per run"),
     ]);
+    const costly = workflowOf({ a: {}, b: {} }, { budget: { calls: 1, cost: 3, wall_time: "1s" } });
+    expect(found(costly, ["BUDGET_TOO_SMALL"], { world })).toEqual([
+      "/budget/calls: A run needs at least 2 attempts, and its budget has `calls: 1`; raise that.",
+      "/budget/cost: A run needs at least 4, and its budget has `cost: 3`; raise that.",
+    ]);
+    const cached = { cache: { ttl: "1h" }, estimate: { cost: 9 } };
+    expect(
+      found(workflowOf({ a: cached, b: {} }, { budget: { calls: 1, cost: 3 } }), ["BUDGET_TOO_SMALL"], { world }),
+    ).toEqual([]);
     const slow = { a: { wait: { for: "2h" } } };
     expect(found(workflowOf(slow, { deadline: "1h" }), ["DEADLINE_TOO_SHORT"])).toHaveLength(1);
     expect(found(workflowOf({ ...slow, b: { cancel: "a" } }, { deadline: "1h" }), ["DEADLINE_TOO_SHORT"])).toEqual([]);

@@ -88,6 +88,20 @@ function doubtful({ flaws }: TypedWorkflow): Finding[] {
     .map(({ code, message, pointer }) => warning(code, message, pointer));
 }
 
+function beyondBudget({ budget }: Workflow, { attempts, cost, durationMs }: Bounds): Finding[] {
+  if (!budget) return [];
+  const needs: [key: keyof typeof budget, least: number, most: number | null | undefined, unit: string][] = [
+    ["calls", attempts.least, budget.calls, " attempts"],
+    ["cost", cost.least, budget.cost, ""],
+    ["wall_time", durationMs.least, optionalDuration(budget.wall_time), " ms"],
+  ];
+  return needs.flatMap(([key, least, most, unit]) => {
+    if (most === undefined || most === null || least <= most) return [];
+    const message = `A run needs at least ${formatCount(least)}${unit}, and its budget has \`${key}: ${budget[key]}\`; raise that.`;
+    return [warning("BUDGET_TOO_SMALL", message, `/budget/${key}`)];
+  });
+}
+
 /** Whether anything of it may be cancelled, or ends the run, so that what is waited for need not be. */
 function mayEndEarly({ tasks }: Workflow): boolean {
   return placedTasks(tasks).some(
@@ -99,14 +113,17 @@ function mayEndEarly({ tasks }: Workflow): boolean {
   );
 }
 
-function beyondLimits(workflow: Workflow, { tasks, durationMs }: Bounds, limits: Limits): Finding[] {
+function beyondLimits(workflow: Workflow, bounds: Bounds, limits: Limits): Finding[] {
+  const { tasks, durationMs } = bounds;
   const findings: Finding[] = [];
   if (tasks.most !== null && tasks.most > limits.tasksPerRun) {
     const message = `A run may have ${formatCount(tasks.most)} tasks; ${limitSentence("tasksPerRun", limits)}.`;
     findings.push(warning("MAY_EXCEED_LIMIT", message, "/tasks"));
   }
+  if (mayEndEarly(workflow)) return findings;
+  findings.push(...beyondBudget(workflow, bounds));
   const deadline = optionalDuration(workflow.deadline);
-  if (deadline !== null && durationMs.least > deadline && !mayEndEarly(workflow)) {
+  if (deadline !== null && durationMs.least > deadline) {
     const message = `The run waits for ${durationMs.least} ms by its definition, and its deadline is ${workflow.deadline}; raise that.`;
     findings.push(warning("DEADLINE_TOO_SHORT", message, "/deadline"));
   }

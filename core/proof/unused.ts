@@ -62,13 +62,14 @@ function readsOf(workflow: Workflow, placed: readonly Placed[]): Reads {
   for (const { task } of placed) {
     const { when, loop, for_each, input, wait, terminate, sticky, compensate, capability, workflow: child } = task;
     for (const source of [when, loop?.until]) if (source !== undefined) readExpression(source, reads);
-    readTemplate([for_each, input, wait, terminate, sticky, compensate?.input], reads);
+    const keys = [task.concurrency?.key, task.rate?.key, task.cache?.key, sticky];
+    readTemplate([for_each, input, wait, terminate, compensate?.input, ...keys], reads);
     const isDefault = input === undefined && (capability !== undefined || child !== undefined);
     if (!isDefault || capability === undefined) continue;
     reads.allInputs = true;
     for (const need of task.needs ?? []) reads.tasks.add(need);
   }
-  readTemplate(workflow.outputs, reads);
+  readTemplate([workflow.outputs, workflow.fair_key, workflow.concurrency?.key], reads);
   return reads;
 }
 

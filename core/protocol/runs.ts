@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
 import { runStatuses, taskStatuses } from "../run.ts";
+import { budget, submittedBudget } from "./budgets.ts";
 import { failure, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 import { onFailure, templateName } from "./plans.ts";
 
@@ -26,6 +27,7 @@ export const submitBody = z
     inputs: jsonObject.optional(),
     labels: labels.optional(),
     priority: z.number().int().min(0).max(9).optional(),
+    budget: submittedBudget.optional(),
   })
   .refine((body) => [body.workflow, body.definition, body.goal].filter((one) => one !== undefined).length === 1, {
     error:
@@ -52,15 +54,22 @@ export const run = z
     paused_by: z.string().nullable().meta({ description: "Who paused it, while it is paused" }),
     labels,
     priority: z.number().int(),
+    fair_key: z
+      .string()
+      .nullable()
+      .meta({ description: "Runs with the same key share their turns; null: it has its own" }),
     revision: z.number().int(),
     attempt: z.number().int().meta({ description: "Its place in the chain of retries and forks, from 1" }),
     retried_from: uuid.nullable().meta({ description: "The run that it retries, or is a fork of" }),
+    schedule: z.string().nullable().meta({ description: "The schedule that started it, or the run that it retries" }),
+    tick_at: timestamp.nullable().meta({ description: "The tick of that schedule" }),
     task_count: z.number().int(),
     counts: z.partialRecord(taskStatus, z.number().int()).meta({ description: "Tasks by status" }),
     created_at: timestamp,
     started_at: timestamp.nullable(),
     finished_at: timestamp.nullable(),
     deadline_at: timestamp.nullable(),
+    budget: budget.nullable().meta({ description: "Its own; null: it has none" }),
   })
   .meta({ id: "Run" });
 export type RunBody = z.infer<typeof run>;
@@ -70,6 +79,7 @@ const labelPair = z.string().regex(/^[^=]+=/, { error: "must be key=value" });
 export const runsQuery = pageQuery.extend({
   status: runStatus.optional(),
   workflow: name.optional(),
+  schedule: name.optional(),
   label: z
     .union([labelPair, z.array(labelPair)])
     .optional()
@@ -118,6 +128,10 @@ export const task = z
     superseded_in: z.number().int().nullable().meta({
       description: "The round of planning that put others in its place; null: it stands",
     }),
+    cached_from: z
+      .object({ run_id: uuid, task_id: uuid, key: z.string() })
+      .nullable()
+      .meta({ description: "The task whose output it took from the cache" }),
   })
   .meta({ id: "Task" });
 export type TaskBody = z.infer<typeof task>;

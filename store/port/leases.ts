@@ -76,7 +76,10 @@ export interface ClaimRequest {
   requestId: string;
   /** What the agent offers; a task of another capability is never answered. */
   capabilities: string[];
-  /** Hints in hand. Empty: whatever is ready, by priority and age. */
+  /**
+   * Hints in hand: each is good for one task of its capability, the one that it names unless another comes first. A task that no
+   * hint is out for is given to whoever names it. Empty: what comes first of all that is ready.
+   */
   taskIds: string[];
   max: number;
   door: ClaimDoor;
@@ -143,7 +146,15 @@ export type EmissionOutcome =
   | { outcome: "refused"; failure: Failure }
   | { outcome: "stale" };
 
-export interface Dispatch {
+/** How it stands with ready tasks that their limits keep from starting. */
+export interface LimitWait {
+  /** There are some: the end of an attempt may let one of them start. */
+  isBlocked: boolean;
+  /** In how many milliseconds a rate lets the next start; undefined: none of them waits for that alone. */
+  opensInMs?: number;
+}
+
+export interface Dispatch extends LimitWait {
   tasks: DispatchedTask[];
   /** A window is used up: a claim makes room in it, where more may be waiting. */
   isFull: boolean;
@@ -185,7 +196,9 @@ export interface LeaseStore {
   claimable(
     capabilities: { namespace: string; capability: string }[],
     agentIds: string[],
-  ): Promise<{ capabilities: { namespace: string; capability: string }[]; agentIds: string[] }>;
+  ): Promise<{ capabilities: { namespace: string; capability: string }[]; agentIds: string[] } & LimitWait>;
+  /** Whether claims of this process have seen tasks wait for their limits since `claimable` last said that none do. */
+  limitWait(): LimitWait;
   heartbeat(beats: Heartbeat[]): Promise<HeartbeatAnswer[]>;
   /** Applies each result in one transaction with all that follows from it; many results share one. */
   report(reports: Report[]): Promise<ReportAnswer[]>;

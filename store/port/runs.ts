@@ -1,12 +1,15 @@
 /** Runs and their tasks: submitted whole, read in pages. */
 import type { AllowedCapabilities } from "../../core/allowed-capabilities.ts";
+import type { BudgetSpec } from "../../core/budget.ts";
 import type { EngineSpec } from "../../core/engine-task.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { Join } from "../../core/join.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import type { CacheOrigin } from "../../core/lifecycle.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../../core/run.ts";
 import type { TaskFacts } from "../../core/why.ts";
 import type { Workflow } from "../../core/workflow.ts";
+import type { Budget, BudgetRef } from "./budgets.ts";
 import type { BidRound } from "./leases.ts";
 import type { Page, PageOf } from "./pages.ts";
 import type { ReplanPolicy } from "./replans.ts";
@@ -25,13 +28,19 @@ export interface Submission {
   deadlineMs: number | null;
   /** In topological order. */
   tasks: TaskSeed[];
+  /** Runs with the same key share their turns; default null: it has its own. Of one with a parent, that of the parent holds. */
+  fairKey?: string | null;
   /** What it may use, also of what it grows by; null: everything. */
   allowedCapabilities: AllowedCapabilities;
   /** It is planned anew when a task fails. */
   replan?: ReplanPolicy;
   /** The task of another run that this run is the work of. */
-  parent?: { taskId: string; isDetached: boolean; depth: number };
+  parent?: { taskId: string; isDetached: boolean; depth: number; budget: BudgetRef | null };
+  /** What it may spend. */
+  budget?: BudgetSpec;
   idempotency: { key: string; bodyHash: string } | null;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule?: { name: string; tickAt: Date } | null;
 }
 
 /** `replayed`: the Idempotency-Key had made this run before. `conflict`: it had, with another body; nothing was stored. */
@@ -56,6 +65,8 @@ export interface Run {
   revision: number;
   attempt: number;
   retriedFrom: string | null;
+  /** Shared with other runs, or with the run that began it; null: its own, or that of the run that began it. */
+  fairKey: string | null;
   taskCount: number;
   counts: Partial<Record<TaskStatus, number>>;
   traceparent: string | null;
@@ -65,11 +76,16 @@ export interface Run {
   deadlineAt: Date | null;
   /** What it may use; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** Its own; null: it has none. */
+  budget: Budget | null;
+  /** The tick that it is the run of, or a retry of that run. */
+  schedule: { name: string; tickAt: Date } | null;
 }
 
 export interface RunFilter extends Page {
   status?: RunStatus | undefined;
   workflow?: string | undefined;
+  schedule?: string | undefined;
   labels?: Record<string, string> | undefined;
 }
 
@@ -99,6 +115,8 @@ export interface TaskRecord {
   keptFrom: string | null;
   /** The round of planning that put others in its place; null: it stands. */
   supersededIn: number | null;
+  /** The task whose output it took from the cache. */
+  cachedFrom: CacheOrigin | null;
   createdAt: Date;
   readyAt: Date | null;
   availableAt: Date | null;

@@ -8,12 +8,16 @@ export interface UpkeepStore {
   cascade(limit: number): Promise<number>;
   /** Chunks of the work of ending runs that were cancelled or ran out of time. Answers how many tasks it moved. */
   endRuns(limit: number): Promise<number>;
+  /** Says what budgets are exhausted, ends what has to end by it, and frees tasks that fit again. Answers how many budgets it has done something about. */
+  tendBudgets(limit: number): Promise<number>;
   /** Ends runs that have no open task left, evaluating their outputs. Without ids: those a crash left behind. */
   finishRuns(runIds?: string[]): Promise<number>;
   /** Leases that ran out, and attempts that took longer than their timeout. */
   reap(limit: number): Promise<number>;
   /** Deadlines of tasks and runs, and tasks that nobody has offered to run for too long. */
   expire(limit: number): Promise<number>;
+  /** Gives retries whose delay is over their turn among what is ready. Answers how many. */
+  placeReturned(limit: number): Promise<number>;
   /** Tells those who await a reply that has not come in time, once each. Answers how many it looked at. */
   tellUnanswered(limit: number): Promise<number>;
   /** Hints that have brought no claim for `olderThanMs`, by capability, and how many of it are out in all. */

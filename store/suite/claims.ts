@@ -51,15 +51,25 @@ export function claimCases(open: OpenTeam): void {
     expect(batches.map((batch) => batch.map((task) => task.key))).toEqual([["urgent"], ["old"], ["young"]]);
   });
 
-  it("gives hinted tasks to whoever holds the hint, and other tasks to no hint", async () => {
+  it("gives the hinted task of a run, not one before it, and nothing for a hint of what never was", async () => {
     const team = await open();
     const runId = await team.submit({ a: {}, b: {} });
     const { id } = await team.task(runId, "b");
     await publish(team);
     const tasks = await team.claim({ taskIds: [id, uuidv7()], door: "hint" });
     expect(tasks.map((task) => task.key)).toEqual(["b"]);
-    expect(await team.claim({ taskIds: [id], door: "hint" })).toEqual([]);
+    expect(await team.claim({ taskIds: [uuidv7()], door: "hint" })).toEqual([]);
     expect((await team.events(runId)).at(-1)).toMatchObject({ type: "task.claimed", key: "b", via: "hint" });
+  });
+
+  it("gives another for a hint whose task has gone to somebody else", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: {}, b: {} });
+    const { id } = await team.task(runId, "b");
+    await publish(team);
+    const claimed = [];
+    for (let n = 0; n < 3; n++) claimed.push(await team.claim({ taskIds: [id], door: "hint" }));
+    expect(claimed.map((tasks) => tasks.map(({ key }) => key))).toEqual([["b"], ["a"], []]);
   });
 
   it("leaves what is published to its queue for a moment, then gives it to a long-poll", async () => {
@@ -180,18 +190,20 @@ export function claimCases(open: OpenTeam): void {
         [other.id, team.agent.id],
       );
     const work = { namespace: team.namespace, capability: "work" };
-    expect(await look()).toEqual({ capabilities: [work], agentIds: [team.agent.id] });
+    expect(await look()).toEqual({ capabilities: [work], agentIds: [team.agent.id], isBlocked: false });
     await team.age(hinted, ["dispatched_at"], 120);
     expect(await look()).toEqual({
       capabilities: [work, { ...work, capability: "hinted" }],
       agentIds: [team.agent.id],
+      isBlocked: false,
     });
     expect(await team.store.leases.claimable([{ namespace: "elsewhere", capability: "work" }], [])).toEqual({
       capabilities: [],
       agentIds: [],
+      isBlocked: false,
     });
     await team.work();
-    expect(await look()).toEqual({ capabilities: [], agentIds: [] });
+    expect(await look()).toEqual({ capabilities: [], agentIds: [], isBlocked: false });
   });
 
   it("tells listeners what it claimed, and a repeat tells nothing new", async () => {

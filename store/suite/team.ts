@@ -83,11 +83,13 @@ export async function newTeam({ store, sql }: TestStore, capabilities = ["work"]
     return tasks;
   }
 
-  /** Claims the one task, by its id, and answers it; throws when it cannot be had. */
+  /** Claims the one task, by its id, and answers it; throws when it cannot be had. It comes first of its priority. */
   async function take(runId: string, key: string): Promise<ClaimedTask> {
     const { id } = await task(runId, key);
+    await sql.query("update task set turn = '-infinity' where id = $1", [id]);
     const [taken] = await claim({ taskIds: [id], door: "hint" });
-    if (!taken) throw new Error(`Task ${key} is ${(await task(runId, key)).status} and could not be claimed`);
+    if (taken?.taskId !== id)
+      throw new Error(`Task ${key} is ${(await task(runId, key)).status} and could not be claimed`);
     return taken;
   }
 
@@ -124,8 +126,8 @@ export async function newTeam({ store, sql }: TestStore, capabilities = ["work"]
 
   /** What the orchestrator's loops would do next, until they have nothing to do. */
   async function settle(): Promise<void> {
-    const { cascade, endRuns, finishRuns } = store.upkeep;
-    while ((await cascade(1_000)) + (await endRuns(1_000)) + (await finishRuns()) > 0);
+    const { cascade, endRuns, finishRuns, tendBudgets } = store.upkeep;
+    while ((await cascade(1_000)) + (await endRuns(1_000)) + (await tendBudgets(1_000)) + (await finishRuns()) > 0);
   }
 
   async function run(runId: string): Promise<Run> {

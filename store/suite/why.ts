@@ -28,7 +28,25 @@ export function whyCases(open: OpenTeam): void {
     expect(await why("first")).toMatchObject({ code: "backing_off", until: expect.any(Number) });
     await team.store.runs.pause(team.namespace, runId, "ann");
     expect(await why("each[0]")).toMatchObject({ code: "paused", message: expect.stringContaining("ann") });
+    await team.store.runs.resume(team.namespace, runId, "ann");
     expect(await team.store.runs.why("elsewhere", runId, "first")).toBeUndefined();
     expect(await team.store.runs.why(team.namespace, runId, "absent")).toBeUndefined();
+  });
+
+  it("tells what comes before a ready task, and with whom it takes turns", async () => {
+    const team = await open();
+    const tasks = { a: {}, b: {}, c: {} };
+    const first = await team.submit(tasks);
+    const second = await team.submit(tasks, { fairKey: "acme" });
+    await team.submit(tasks, { priority: 1 });
+    await team.store.leases.dispatch([{ namespace: team.namespace, capability: "work", maxOutstanding: 4 }], 4);
+    const queue = async (runId: string, key: string) => (await team.store.runs.why(team.namespace, runId, key))!.queue;
+    const base = { priority: 0, isMore: false, sharers: 2 };
+    expect(await queue(first, "a")).toEqual({ ...base, ahead: 3, fairKey: null });
+    expect(await queue(second, "a")).toEqual({ ...base, ahead: 4, fairKey: "acme" });
+    expect(await queue(first, "c")).toEqual({ ...base, ahead: 7, fairKey: null });
+    await team.claim({ max: 5, door: "handoff" });
+    expect(await queue(first, "a")).toBeNull();
+    expect((await queue(second, "c"))!.ahead).toBe(3);
   });
 }

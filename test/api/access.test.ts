@@ -38,6 +38,7 @@ interface Resources {
   artifact: string;
   plan: string;
   conversation: string;
+  schedule: string;
   /** One that expects a reply. */
   message: string;
 }
@@ -77,7 +78,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     { id: "ask", wait: { approval: {} } },
     { id: "items", capability: "other", for_each: [], open: true },
   ];
-  const submitted = await own.submit(tasks, { inputs: { marker }, labels });
+  const submitted = await own.submit(tasks, { inputs: { marker }, labels, budget: { calls: 100 } });
   const [lease] = await agent.claim();
   const { body } = await own.call<{ data: TaskBody[] }>({ path: `/v1/runs/${submitted.id}/tasks` });
   const { id: ended } = await own.submit([{ id: marker, capability: "other" }], { inputs: { marker }, labels });
@@ -104,6 +105,10 @@ async function newResources(own: Namespace): Promise<Resources> {
     path: "/v1/conversations",
     body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
   });
+  await own.call({ method: "PUT", path: "/v1/limits/crm", body: { concurrency: 1 } });
+  await own.call({ path: "/v1/workflows", body: definition });
+  const schedule = `every-${marker}`;
+  await own.call({ path: "/v1/schedules", body: { name: schedule, cron: "@yearly", workflow: marker } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
   await own.call({ ...as, method: "PUT", path: `/v1/memory/plans/${key.body.id}`, body: { value: marker } });
   return {
@@ -118,6 +123,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     artifact: marker,
     plan: plan.body.id,
     conversation: conversation.body.id,
+    schedule,
     message: asked.body.messages[0]!.id,
   };
 }
@@ -139,6 +145,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postPlansPlanAccept: () => ({ reason: "test" }),
   postRunsRunCancel: () => ({ reason: "test" }),
   patchRunsRunGraph: ({ marker }) => ({ rewire: { [marker]: [] } }),
+  patchRunsRunBudget: () => ({ calls: 200 }),
   postRunsRunRetry: () => ({ from: [] }),
   postRunsRunFork: () => ({ inputs: {} }),
   postRunsRunPause: () => ({ reason: "test" }),
@@ -156,6 +163,11 @@ const bodies: Record<string, (resources: Resources) => object> = {
   putAgentsAgentWorkingState: ({ marker }) => ({ document: marker }),
   putMemoryScopeKey: () => ({ value: "of one's own" }),
   postAgentsAgentMemory: ({ marker }) => ({ entries: [{ type: "thought", content: marker }] }),
+  postSchedules: () => ({ name: `new-${randomUUID()}`, cron: "@yearly", workflow: definition.name }),
+  postSchedulesPreview: () => ({ cron: "@yearly" }),
+  postSchedulesSchedulePause: () => ({ reason: "test" }),
+  postSchedulesScheduleResume: () => ({}),
+  postSchedulesScheduleBackfill: () => ({ from: "2026-01-01T00:00:00Z" }),
   postMessages: ({ marker }) => ({ messages: [{ to: "somebody", body: marker }] }),
   postConversations: () => ({ protocol: "vote", topic: "one's own", members: ["tester"] }),
   postConversationsConversationMessages: ({ marker }) => ({ type: "reply", body: { content: marker } }),
@@ -163,11 +175,12 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postConversationsConversationLeave: () => ({}),
   postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
+  putLimitsLimit: () => ({ concurrency: 2 }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow, artifact, plan, message, conversation } = resources;
+  const { run, ended, task, agent, key, workflow, artifact, plan, message, conversation, schedule } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
@@ -178,10 +191,12 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     plan,
     message,
     conversation,
+    schedule,
     topic: "news",
     scope: "plans",
     capability: "work",
     type: "thought",
+    limit: "crm",
     code: "INTERNAL",
   };
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
@@ -282,6 +297,7 @@ describe("every operation", { timeout: 120_000 }, () => {
     for (const operation of operations.filter((one) => !isPublic(one))) {
       const resources = await newResources(mine);
       await foreign.join([plannable]);
+      await foreign.call({ path: "/v1/workflows", body: definition });
       const snapshot = () =>
         server.sql.query(
           `select row_to_json(r) as row from run r where id = $1
@@ -296,6 +312,8 @@ describe("every operation", { timeout: 120_000 }, () => {
          union all select row_to_json(h) from shared_memory h where namespace = $4
          union all select row_to_json(o) from working_state o where namespace = $4
          union all select row_to_json(w) from awaited_reply w where namespace = $4
+         union all select row_to_json(l) from flow_limit l where namespace = $4
+         union all select row_to_json(h) from schedule h where namespace = $4
          union all select row_to_json(p) from plan p where id = $5`,
           [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
         );
@@ -303,9 +321,9 @@ describe("every operation", { timeout: 120_000 }, () => {
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {
         const { status, body, text } = await server.call({ ...requestTo(operation, resources), key });
         const name = `${nameOf(operation)} → ${status} ${body?.code ?? ""}`;
-        // Names of capabilities and of shared keys are each namespace's own.
-        const isNamed = /\{(?!capability\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
-        const isOwn = status === 404 && body.code === "MEMORY_NOT_FOUND";
+        // Names of capabilities, limits and shared keys are each namespace's own.
+        const isNamed = /\{(?!capability\}|limit\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
+        const isOwn = status === 404 && /^(MEMORY|FLOW_LIMIT)_NOT_FOUND$/.test(body.code);
         const isStale = status === 409 && body.code === "LEASE_LOST";
         if (isNamed ? !(status === 404 && /NOT_FOUND$/.test(body.code)) : status >= 300 && !isStale && !isOwn)
           leaks.push(name);

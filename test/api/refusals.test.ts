@@ -40,6 +40,7 @@ beforeAll(async () => {
   // Nothing is asked of it but to be there when something is planned.
   await space.join([{ name: "read", consumes: { url: "web.url" }, produces: { text: "document.text" } }]);
   plan = (await space.call<{ id: string }>({ path: "/v1/plans", body: { goal } })).body.id;
+  await space.call({ path: "/v1/workflows", body: flow([task("a")]) });
   // Leases that outlive this file, however slow the machine.
   run = (await space.submit(["a", "b"].map((id) => ({ id, heartbeat: "1h" })))).id;
   lease = (await agent.claim({ max: 1 }))[0]!;
@@ -77,6 +78,8 @@ async function rows(): Promise<Record<string, number>> {
     "bid",
     "attempt",
     "artifact",
+    "schedule",
+    "schedule_tick",
   ];
   const counts = tables.map((table) => `(select count(*)::int from ${table}) as "${table}"`);
   return (await server.sql.query<Record<string, number>>(`select ${counts.join(", ")}`))[0]!;
@@ -670,7 +673,9 @@ describe("mutations of every request", () => {
       inputs: { x: 1 },
       labels: { l: "v" },
       priority: 1,
+      budget: { tokens: 1_000, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" },
     }),
+    patchRunsRunBudget: () => ({ tokens: 1, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" }),
     postRunsRunCancel: () => ({ reason: "x" }),
     postPlans: () => ({
       goal: { ...goal, prefer: "cheapest", must_use: ["read"], must_not_use: ["x"], budget: 5, deadline: "1m" },
@@ -681,10 +686,30 @@ describe("mutations of every request", () => {
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
+    putLimitsLimit: () => ({ concurrency: 1, rate: { limit: 1, per: "1m" } }),
     putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     putAgentsAgentWorkingState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     putMemoryScopeKey: () => ({ value: { x: 1 }, ttl: "1h", write_id: nowhere }),
     postAgentsAgentMemory: () => ({ entries: [{ type: "thought", content: "x", ttl: "1h" }] }),
+    postSchedules: () => ({
+      name: "nightly",
+      cron: "0 0 1 1 *",
+      workflow: "flow@1",
+      timezone: "Europe/Berlin",
+      inputs: { x: 1 },
+      tick_input: "at",
+      labels: { l: "v" },
+      priority: 1,
+      catch_up: "all",
+      catch_up_limit: 5,
+      overlap: "queue",
+      jitter: "5m",
+      description: "x",
+    }),
+    postSchedulesPreview: () => ({ cron: "0 0 1 1 *", timezone: "UTC", from: "2026-01-01T00:00:00Z", count: 3 }),
+    postSchedulesSchedulePause: () => ({ reason: "x" }),
+    postSchedulesScheduleResume: () => ({ reason: "x" }),
+    postSchedulesScheduleBackfill: () => ({ from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" }),
     postMessages: () => ({
       messages: [
         { to: "b", body: 1, type: "t", conversation: "c", reply_to: nowhere, key: "k", ttl: "1h", must_route: false },
@@ -879,11 +904,13 @@ describe("mutations of every request", () => {
       .replace("{task}", "a")
       .replace("{plan}", plan)
       .replace("{conversation}", nowhere)
+      .replace("{schedule}", "nightly")
       .replace("{agent}", agent.id)
       .replace("{key}", nowhere)
       .replace("{name}", "flow")
       .replace("{path}", "report.md")
       .replace("{type}", "thought")
+      .replace("{limit}", "crm")
       .replace("{capability}", "work");
 
   // Some thousands of requests, one after the other.

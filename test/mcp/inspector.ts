@@ -130,6 +130,12 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("shared_delete", shared);
   await call("topic_subscribe", { ...own, topic: "geese" });
   await call("topic_unsubscribe", { ...own, topic: "geese" });
+  const schedule = { name: "inspected" };
+  await call("schedule_create", { ...schedule, cron: "@yearly", workflow: "inspected" });
+  await call("schedule_list");
+  await call("schedule_pause", schedule);
+  await call("schedule_resume", schedule);
+  await call("schedule_delete", schedule);
   const question = { to: agent, body: "Which way?", expects_reply: "1m" };
   const asked = await call<{ messages: { id: string }[] }>("message_send", { messages: [question] });
   await call("message_reply", { message_id: asked.messages[0]!.id, wait_seconds: 0 });

@@ -53,15 +53,16 @@ export class Attempts {
 
   /**
    * Begins what was claimed, in `reserved` slots, and returns how many of them were not needed. `hints` are those by
-   * which tasks were wished for; the ones that found their task are taken out.
+   * which tasks were wished for; the ones that found a task, their own or one that came first, are taken out.
    */
   begin(session: Session, { leases, leasedAt }: Claimed, reserved: number, hints?: Map<string, HeldHint>): number {
     const { heartbeat, release } = this.#options;
     const attempts: Attempt[] = [];
     const unwanted: LeaseBody[] = [];
+    const spare = spareHints(leases, hints);
     for (const lease of leases) {
       if (this.#renewToken(session, lease, leasedAt)) continue;
-      const attempt = attempts.length < reserved ? this.#admit(session, lease, hints) : undefined;
+      const attempt = attempts.length < reserved ? this.#admit(session, lease, hints, spare) : undefined;
       if (attempt) attempts.push(attempt);
       else unwanted.push(lease);
     }
@@ -124,12 +125,19 @@ export class Attempts {
     }
   }
 
-  #admit(session: Session, lease: LeaseBody, hints: Map<string, HeldHint> | undefined): Attempt | undefined {
+  #admit(
+    session: Session,
+    lease: LeaseBody,
+    hints: Map<string, HeldHint> | undefined,
+    spare: readonly string[],
+  ): Attempt | undefined {
     const { executors, log } = this.#options;
     const executor = executors.get(lease.capability);
     if (!executor || this.#isDraining) return undefined;
-    const hint = hints?.get(lease.task_id);
-    hints?.delete(lease.task_id);
+    const isOurs = (id: string) => hints?.get(id)?.source.capability === lease.capability;
+    const hinted = hints?.has(lease.task_id) ? lease.task_id : spare.find(isOurs);
+    const hint = hinted === undefined ? undefined : hints?.get(hinted);
+    if (hinted !== undefined) hints?.delete(hinted);
     this.#lastId += 1;
     const attempt = newAttempt({ id: this.#lastId, session, executor, lease, hint, log });
     this.#running.set(attempt.id, attempt);
@@ -245,6 +253,13 @@ export function noteOf(progress: Json): { json: string } | { flaw: string } {
   const json = JSON.stringify(progress);
   if (json.length > MAX_PROGRESS_CHARS) return { flaw: `is longer than ${MAX_PROGRESS_CHARS} characters` };
   return { json };
+}
+
+/** Task ids of hints that brought another task instead of their own. */
+function spareHints(leases: readonly LeaseBody[], hints: ReadonlyMap<string, HeldHint> | undefined): string[] {
+  if (!hints) return [];
+  const found = new Set(leases.map((lease) => lease.task_id));
+  return [...hints.keys()].filter((id) => !found.has(id));
 }
 
 function ackHint(attempt: Attempt): void {

@@ -1,0 +1,100 @@
+/** Claims of tasks that keep to limits: who comes first of all that is ready, and whether the limits let it start. */
+
+import type { ClaimDoor } from "../core/event.ts";
+import { candidateColumns, limitedFor, unlimitedOffered } from "./admission.ts";
+import type { StoreContext } from "./facts.ts";
+import { lockKeys } from "./flow-keys.ts";
+import { admitUnderLock, type CandidateRow, candidatesIn, inOrder, survey } from "./limited.ts";
+import type { Queryable, Transaction } from "./sql.ts";
+import type { ClaimRequest } from "./store.ts";
+
+/** Told when limited tasks wait for their keys. */
+export type NoteBlocked = (seen: { opensInMs?: number }) => void;
+
+/** Claims tasks that the transaction has locked. */
+export type ClaimLocked<R> = (tx: Transaction, taskIds: string[]) => Promise<R[]>;
+
+const candidateHints = `
+  select ${candidateColumns} from task t
+  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and t.is_limited
+    and (t.status = 'ready') is not false and not t.held and t.available_at <= now()
+    and (not t.is_routed or (t.assigned_to = $4 and t.dispatched_at is not null))
+  order by t.id`;
+const candidatesAssigned = `
+  select ${candidateColumns} from task t
+  where cardinality($1::uuid[]) = 0 and t.namespace = $2 and t.capability = any($3) and t.assigned_to = $4
+    and t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.is_limited
+  order by t.id`;
+const LOCKED = " for no key update of t skip locked";
+
+/**
+ * The limited ones among the first that are ready, as far as the limits allow; the rest of what the request may have is for the
+ * statement of its door.
+ */
+export async function claimLimited<R>(
+  store: StoreContext,
+  request: ClaimRequest & { door: Exclude<ClaimDoor, "hint"> },
+  claimLocked: ClaimLocked<R>,
+  noteBlocked: NoteBlocked,
+): Promise<R[]> {
+  const { namespace, capabilities, max, door } = request;
+  const { open, ...seen } = await survey(store, namespace, capabilities);
+  if (seen.isBlocked) noteBlocked(seen);
+  const assigned = door === "poll" ? await namedCandidates(store, request, candidatesAssigned) : [];
+  if (open.length === 0 && assigned.length === 0) return [];
+  return store.transaction(async (tx) => {
+    await lockKeys(tx, namespace, [...open.flatMap(({ keys }) => keys), ...keysOf(assigned)]);
+    const inLanes = await candidatesIn(tx, namespace, { lanes: open, condition: limitedFor[door], max });
+    const own = await namedCandidates(tx, request, candidatesAssigned + LOCKED, assigned);
+    const others = await tx.query<CandidateRow>(unlimitedOffered, [namespace, capabilities, max]);
+    const first = await admitUnderLock(tx, namespace, inOrder([...inLanes, ...own, ...others]), max);
+    const limited = first.filter(({ limits }) => limits.length > 0);
+    return limited.length === 0
+      ? []
+      : claimLocked(
+          tx,
+          limited.map(({ id }) => id),
+        );
+  });
+}
+
+/** Hinted tasks that keep to limits. What may not start now loses its mark, so that it is published when it may. */
+export async function claimLimitedHints<R>(
+  store: StoreContext,
+  request: ClaimRequest,
+  claimLocked: ClaimLocked<R>,
+): Promise<R[]> {
+  const hinted = await namedCandidates(store, request, candidateHints);
+  if (hinted.length === 0) return [];
+  return store.transaction(async (tx) => {
+    await lockKeys(tx, request.namespace, keysOf(hinted));
+    const candidates = inOrder(await namedCandidates(tx, request, candidateHints + LOCKED, hinted));
+    const chosen = await admitUnderLock(tx, request.namespace, candidates, request.max);
+    const refused = candidates.filter((candidate) => !chosen.includes(candidate));
+    if (refused.length > 0) {
+      tx.send("update task set dispatched_at = null where id = any($1::uuid[])", [refused.map(({ id }) => id)]);
+    }
+    return chosen.length === 0
+      ? []
+      : claimLocked(
+          tx,
+          chosen.map(({ id }) => id),
+        );
+  });
+}
+
+/** By their ids, or by whom they are assigned to; of `among`, if given: the keys of those are locked. */
+async function namedCandidates(
+  db: Queryable,
+  { taskIds, namespace, capabilities, agentId }: ClaimRequest,
+  statement: string,
+  among?: readonly CandidateRow[],
+): Promise<CandidateRow[]> {
+  if (among?.length === 0) return [];
+  const rows = await db.query<CandidateRow>(statement, [taskIds, namespace, capabilities, agentId]);
+  return among ? rows.filter(({ id }) => among.some((one) => one.id === id)) : rows;
+}
+
+function keysOf(rows: readonly CandidateRow[]): string[] {
+  return rows.flatMap(({ limit_keys }) => limit_keys ?? []);
+}
