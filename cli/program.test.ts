@@ -594,7 +594,13 @@ describe("skein workflow", () => {
     const good = await echo("valid");
     const bad = await file("invalid.yaml", "name: w\ntasks: []\n");
     const { code, stdout, stderr } = await invoke(["workflow", "validate", good, bad]);
-    expect([code, stdout]).toEqual([2, `✔ ${good}: valid, 2 tasks\n`]);
+    expect(code).toBe(2);
+    expect(stdout.split("\n")).toEqual([
+      `✔ ${good}: valid, 2 tasks`,
+      "  A run has 2 tasks, 2 to 6 attempts.",
+      expect.stringMatching(/^ {2}It takes at most 1h00m, besides waiting for agents; the longest chain is .* → .*\.$/),
+      "",
+    ]);
     expect(stderr).toMatch(/invalid\.yaml:2:8 .*\[WORKFLOW_INVALID\]/);
     const asJson = await invoke(["workflow", "validate", bad, "--json"]);
     expect(JSON.parse(asJson.stdout)).toMatchObject({
@@ -602,6 +608,29 @@ describe("skein workflow", () => {
       errors: [{ pointer: "/tasks", line: 2, column: 8 }],
     });
     expect(asJson).toMatchObject({ code: 2, stderr: "" });
+  });
+
+  it("validate says what is odd about a file, more of it where a server knows the agents, and fails for it when it is strict", async () => {
+    const odd = join(import.meta.dirname, "../examples/validate/odd.yaml");
+    const alone = await invoke(["workflow", "validate", odd]);
+    expect(alone.code).toBe(0);
+    expect(alone.stdout).toMatch(/odd\.yaml:16:5 warning Task "skim" can never start: .* \[TASK_NEVER_STARTS\]/);
+    expect(alone.stdout).not.toContain("CAPABILITY_NOT_OFFERED");
+    const asked = await skein(["workflow", "validate", odd]);
+    expect(asked.stdout).toMatch(
+      /odd\.yaml:32:17 warning .* The nearest that is offered is core\.echo\. \[CAPABILITY_NOT/,
+    );
+    expect(await skein(["workflow", "validate", odd, "--offline"])).toMatchObject({ stdout: alone.stdout });
+    expect(await invoke(["workflow", "validate", odd, "--strict"])).toMatchObject({ code: 2 });
+    const plain = join(import.meta.dirname, "../examples/validate/plain.yaml");
+    expect(await skein(["workflow", "validate", plain, "--strict"])).toMatchObject({ code: 0, stderr: "" });
+    const { stdout } = await skein(["workflow", "validate", odd, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      file: odd,
+      valid: true,
+      findings: expect.arrayContaining([expect.objectContaining({ severity: "info", code: "INPUT_UNUSED", line: 8 })]),
+      bounds: { tasks: { least: 5, most: 25 } },
+    });
   });
 
   it("save-from-run keeps what a run is a run of under a name, and runs it again", async () => {

@@ -334,7 +334,9 @@ function addWorkflow(program: Command, does: Does): void {
   const load = () => import("./workflow.ts");
   workflow
     .command("validate <files...>")
-    .description("say everything that is wrong with a file, with line and column; needs no server")
+    .description("say all that is wrong with a file, what in it is odd, and how large, dear and long a run can become")
+    .option("--strict", "fail for warnings, too")
+    .option("--offline", "ask no server, even where one is named: then nothing is said of the agents there are")
     .action(does(async () => (await load()).validate));
   workflow
     .command("register <file>")

@@ -33,6 +33,7 @@ export const errorTitles = {
   WORKFLOW_CANCEL_UNKNOWN: "A task cancels what is neither a task nor a group",
   WORKFLOW_HAS_CYCLE: "The tasks need each other in a circle",
   WORKFLOW_LIMIT_EXCEEDED: "The workflow is larger than the limits allow",
+  WORKFLOW_JOIN_UNSATISFIABLE: "However its needs end, a task can never start",
   WORKFLOW_DURATION_INVALID: "A duration is not one of the accepted forms",
   WORKFLOW_SCHEMA_INVALID: "The inputs schema is not a usable JSON Schema 2020-12",
   WORKFLOW_LIMIT_DEADLOCK: "The workflow could wait for ever for its own limits",

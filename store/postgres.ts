@@ -24,6 +24,7 @@ import { recalling } from "./recalling.ts";
 import { repair } from "./repair.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
+import { candidatesIn } from "./routing.ts";
 import { runStore } from "./runs.ts";
 import { scheduleStore } from "./schedules.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
@@ -150,7 +151,7 @@ export function storeOver(
     storage: storageStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
-    agents: agentStore(context),
+    agents: { ...agentStore(context), candidates: (namespace) => candidatesIn(context, namespace) },
     agentData: agentDataStore(context),
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
