@@ -56,30 +56,30 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
     (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier,
     (select limited from waiting) as has_limited`;
 
-/** A request that took others before has these added to them. */
-const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
-
 const limitedOffered = limitedWait("$2", "any($3::text[])");
 const statements: Record<ClaimDoor, string> = {
   hint: claimBy(picksFor.hint),
   poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
   handoff: claimBy(picksFor.handoff, limitedOffered),
 };
-/** After what was decided about limited tasks. */
-const restStatements: Record<ClaimDoor, string> = {
-  hint: claimBy(picksFor.hint, "false", ADDED),
-  poll: claimBy(picksFor.poll, "false", ADDED),
-  handoff: claimBy(picksFor.handoff, "false", ADDED),
-};
 /** Those that have been chosen, which this transaction has locked. */
-const claimChosen = claimBy(
-  `picked as (
+const chosen = `picked as (
     select t.id from task t
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
     limit $4
-  ), rehinted as (select where false)`,
-  "false",
-  ADDED,
+  ), rehinted as (select where false)`;
+
+type Step = ClaimDoor | "chosen";
+const stepsBy = (onRepeat = ""): Record<Step, string> => ({
+  hint: claimBy(picksFor.hint, "false", onRepeat),
+  poll: claimBy(picksFor.poll, "false", onRepeat),
+  handoff: claimBy(picksFor.handoff, "false", onRepeat),
+  chosen: claimBy(chosen, "false", onRepeat),
+});
+/** Where limited tasks wait a claim takes several steps, and those after the first add to what it has taken. */
+const firstStep = stepsBy();
+const nextStep = stepsBy(
+  "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids",
 );
 
 /** What a long-poll would find, of all that wait. */
@@ -179,8 +179,10 @@ async function claimAnew(
   const { door, max } = request;
   const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
     (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
-  const claimLocked = async (tx: Transaction, taskIds: string[]) =>
-    (await ask(tx, claimChosen, { taskIds })).rows ?? [];
+  const claimLocked = async (tx: Transaction, taskIds: string[]) => {
+    const step = claimed.length === 0 ? firstStep : nextStep;
+    return (await ask(tx, step.chosen, { taskIds })).rows ?? [];
+  };
 
   const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
     if (rows) announceClaim(store, request, rows, rehinted > 0);
@@ -199,7 +201,8 @@ async function claimAnew(
   if (!answer.has_limited || claimed.length > 0) return claimed;
   const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
-  return [...limited, ...told(await ask(store, restStatements[door], { max: max - limited.length }))];
+  const step = limited.length === 0 ? firstStep : nextStep;
+  return [...limited, ...told(await ask(store, step[door], { max: max - limited.length }))];
 }
 
 function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {
