@@ -26,6 +26,7 @@ import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
+import { settleConflicts } from "./task-conflicts.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
 import { placeReturned } from "./turns.ts";
 import { pruneWorkingState } from "./working-state.ts";
@@ -49,6 +50,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
 async function cascade(store: StoreContext, limit: number): Promise<number> {
   const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.limits);
   let moved = await startRuns(store, RUNS_PER_CALL);
+  moved += await settleConflicts(store, RUNS_PER_CALL);
   moved += await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);

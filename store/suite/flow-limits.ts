@@ -257,6 +257,27 @@ export function flowLimitCases(open: OpenTeam): void {
     expect((await look()).capabilities).toHaveLength(1);
   });
 
+  it("cancels what runs for what is new, where a task says so, or what is new itself", async () => {
+    const team = await open();
+    const by = (on_conflict: "cancel_running" | "cancel_new", key: string): Partial<TaskDefinition> => ({
+      concurrency: { key, limit: 1, on_conflict },
+    });
+    const old = await team.submit({ a: by("cancel_running", "draft"), b: by("cancel_new", "import") });
+    expect(await team.claim()).toHaveLength(2);
+    const fresh = await team.submit({ a: by("cancel_running", "draft"), b: by("cancel_new", "import") });
+    await team.settle();
+    expect(await team.statuses(old)).toEqual({ a: "cancelled", b: "running" });
+    expect(await team.statuses(fresh)).toEqual({ a: "ready", b: "cancelled" });
+    expect((await team.task(fresh, "b")).reason).toBe("concurrency_limit import");
+    const [a] = await team.claim();
+    expect(a).toMatchObject({ key: "a", runId: fresh });
+    // Nothing is cancelled for what finds a place.
+    await team.complete(a!);
+    const last = await team.submit({ a: by("cancel_running", "draft") });
+    await team.settle();
+    expect(await team.statuses(last)).toEqual({ a: "ready" });
+  });
+
   it("fails a limited task that nobody offers, as any other", async () => {
     const team = await open();
     const runId = await team.submit({ a: { ...limited(1), capability: "nobody", schedule_timeout: "1s" } });
