@@ -63,7 +63,7 @@ function newBed() {
       agents: [],
       scopes: [],
       registry: false,
-      attemptEnded: false,
+      freed: false,
       ...news,
     });
   return {

@@ -40,8 +40,8 @@ export function createClaimWaits(
     for (const waiter of waiters) waiter.wake?.();
   });
 
-  function hear({ namespace, capabilities, assigned, attemptEnded }: News): void {
-    if (attemptEnded && waiters.size > 0 && leases.limitWait().isBlocked) void lookForAll();
+  function hear({ namespace, capabilities, assigned, freed }: News): void {
+    if (freed && waiters.size > 0 && leases.limitWait().isBlocked) void lookForAll();
     for (const capability of capabilities) nudgeSome(keyOf(namespace, capability));
     if (assigned.length > 0) nudgeAgents(assigned);
   }

@@ -22,6 +22,7 @@ const tags = [
   { name: "conversations", description: "What agents say to each other under a protocol: votes, debates, auctions" },
   { name: "messages", description: "What agents tell each other: inboxes, topics, replies" },
   { name: "keys", description: "API keys with their namespace and scopes" },
+  { name: "limits", description: "How much may run at once, and how often, by key" },
   { name: "system", description: "Health, metrics and error codes, outside `/v1` and without a key" },
 ];
 

@@ -14,6 +14,7 @@ import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -109,6 +110,7 @@ const v1Routes = [
   registryRoutes,
   bidRoutes,
   keyRoutes,
+  flowLimitRoutes,
 ];
 
 /**

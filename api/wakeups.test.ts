@@ -12,7 +12,7 @@ const news: News = {
   conversations: [],
   scopes: [],
   registry: false,
-  attemptEnded: false,
+  freed: false,
 };
 const anything = () => true;
 const never = new AbortController().signal;

@@ -23,8 +23,8 @@ export interface News {
   scopes: string[];
   /** Agents have come, left, been lost or returned. */
   registry: boolean;
-  /** An attempt has ended, so what it held may be had by another. */
-  attemptEnded: boolean;
+  /** An attempt has ended, or a limit was changed: what waits for its limits may start. */
+  freed: boolean;
 }
 
 export interface Wakeups {
@@ -148,7 +148,7 @@ export function newsOf({ namespace, runId, facts }: Pick<CommittedFacts, "namesp
     conversations: [],
     scopes: [],
     registry: false,
-    attemptEnded: facts.some(({ type }) => endsAttempt.has(type)),
+    freed: facts.some(({ type }) => endsAttempt.has(type)),
   };
 }
 
@@ -163,7 +163,7 @@ const endsAttempt = new Set<Fact["type"]>([
 /** News of something else than a run. */
 export function newsFor(
   namespace: string,
-  about: Partial<Pick<News, "agents" | "inboxes" | "conversations" | "scopes" | "registry">>,
+  about: Partial<Pick<News, "agents" | "inboxes" | "conversations" | "scopes" | "registry" | "freed">>,
 ): News {
   return { ...newsOf({ namespace, runId: "", facts: [] }), ...about };
 }

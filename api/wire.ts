@@ -1,7 +1,7 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { Writer } from "../core/agent-data.ts";
-import { parseDuration } from "../core/duration.ts";
+import { formatDuration, parseDuration } from "../core/duration.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type {
   AgentStateBody,
@@ -14,6 +14,7 @@ import type { AgentBody, CapabilityBody, RegistryEventBody } from "../core/proto
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { ConversationBody } from "../core/protocol/conversations.ts";
+import type { FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
@@ -32,6 +33,7 @@ import type {
   CapabilityOffer,
   ClaimedTask,
   Conversation,
+  FlowLimit,
   MemoryEntry,
   Message,
   PageOf,
@@ -315,6 +317,16 @@ export function artifactBody(artifact: Artifact): ArtifactBody {
     attempt: artifact.writer?.attempt ?? null,
     created_at: time(artifact.createdAt),
     updated_at: time(artifact.updatedAt),
+  };
+}
+
+export function flowLimitRecord({ key, concurrency, rate, holders, updatedAt }: FlowLimit): FlowLimitRecord {
+  return {
+    key,
+    concurrency,
+    rate: rate && { limit: rate.limit, per: formatDuration(rate.perMs) },
+    holders,
+    updated_at: time(updatedAt),
   };
 }
 

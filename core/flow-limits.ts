@@ -22,6 +22,8 @@ export interface KeyLimit {
 }
 
 export const MAX_FLOW_KEY_LENGTH = 256;
+/** No control characters, no halves of characters: it is stored, shown and part of a URL. */
+export const flowKeyPattern = /^\P{C}+$/u;
 
 /** A `rate` as it is written. */
 interface RateDefinition {
@@ -59,33 +61,39 @@ export function flowKeys(limits: readonly KeyLimit[], context: ExpressionContext
   return limits.map(({ key }) => {
     const value = compileTemplate(key).evaluate(context);
     const text = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
-    if (typeof text === "string" && text !== "" && text.length <= MAX_FLOW_KEY_LENGTH) return text;
+    if (typeof text === "string" && flowKeyPattern.test(text) && text.length <= MAX_FLOW_KEY_LENGTH) return text;
     const shown = JSON.stringify(value)?.slice(0, 64);
-    const message = `The key ${JSON.stringify(key)} of a limit has come to ${shown}; it has to be a text of 1 to ${MAX_FLOW_KEY_LENGTH} characters.`;
+    const message = `The key ${JSON.stringify(key)} of a limit has come to ${shown}; it has to be a text of 1 to ${MAX_FLOW_KEY_LENGTH} characters, none of them a control character.`;
     throw new SkeinError("FLOW_KEY_INVALID", message);
   });
 }
 
 // --- rates: GCRA, which keeps one time a key
 
-/** Starts that were not used are kept for this share of the period, but no longer than that: then they may come at once. */
-const BURST_SHARE = 0.1;
-const MAX_BURST_MS = 1_000;
+/**
+ * So long, and for this share of the period, starts that were not used are kept, and may then come at once: whoever asks a
+ * little late loses none, and in any minute there are less than 1 % and one more than the limit.
+ */
+const MAX_KEPT_MS = 500;
+const KEPT_SHARE = 0.1;
 
-/** How many starts may come at once after a rest. In any period there are at most so many more than the limit. */
-export function burstOf({ limit, perMs }: Rate): number {
-  const keptMs = Math.min(perMs * BURST_SHARE, MAX_BURST_MS);
-  return Math.max(1, Math.floor((keptMs * limit) / perMs));
+function keptMs({ perMs }: Rate): number {
+  return Math.min(MAX_KEPT_MS, perMs * KEPT_SHARE);
 }
 
 function intervalMs({ limit, perMs }: Rate): number {
   return perMs / limit;
 }
 
+/** How many starts may come at once after a rest. */
+export function burstOf(rate: Rate): number {
+  return 1 + Math.floor(keptMs(rate) / intervalMs(rate));
+}
+
 /** When `count` starts are free together, given the time that the key has been used up to; null: never used. */
 export function freeAt(rate: Rate, usedUntil: number | null, count = 1): number {
   if (usedUntil === null) return Number.NEGATIVE_INFINITY;
-  return usedUntil - (burstOf(rate) - count) * intervalMs(rate);
+  return usedUntil - keptMs(rate) + (count - 1) * intervalMs(rate);
 }
 
 /** The time that the key is used up to after a start. */

@@ -256,7 +256,7 @@ const flaws: Flaw[] = [
 const taskFlaws: [title: string, more: string, code: ErrorCode, at: string, column: number, words: string][] = [
   ["a misspelt key", "capabilty: d", "WORKFLOW_KEY_UNKNOWN", "/capabilty", 1, 'Did you mean "capability"?'],
   ["a key in camel case", "dependsOn: [a]", "WORKFLOW_KEY_UNKNOWN", "/dependsOn", 1, 'Did you mean "depends_on"?'],
-  ["a key that comes later", "concurrency: x", "WORKFLOW_KEY_UNKNOWN", "/concurrency", 1, "max_concurrency"],
+  ["a key that comes later", "concurency: x", "WORKFLOW_KEY_UNKNOWN", "/concurency", 1, "concurrency"],
   [
     "a misspelt key of the retry",
     "retry: { maxAttempts: 3 }",
@@ -808,7 +808,15 @@ describe("workflowSchema", () => {
   it("becomes a JSON Schema in which every key is described", () => {
     const schema = z.toJSONSchema(workflowSchema, { target: "draft-2020-12" });
     const definitions = Object.values(schema.$defs ?? {});
-    expect(Object.keys(schema.$defs ?? {}).sort()).toEqual(["RetryDefinition", "TaskDefinition", "Workflow"]);
+    expect(Object.keys(schema.$defs ?? {}).sort()).toEqual([
+      "ConcurrencyDefinition",
+      "RateDefinition",
+      "RetryDefinition",
+      "RunConcurrencyDefinition",
+      "RunRateDefinition",
+      "TaskDefinition",
+      "Workflow",
+    ]);
     for (const definition of definitions) {
       expect(definition.additionalProperties).toBe(false);
       for (const [key, property] of Object.entries(definition.properties ?? {})) {

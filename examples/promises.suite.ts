@@ -133,6 +133,29 @@ export const promises: Record<string, Promised> = {
     },
   },
 
+  "limit-interleaved": {
+    outputs: "filed",
+    // Both wait for one key, and who is ready first has it first.
+    order: [
+      [
+        "open completed",
+        "sign ready",
+        "sign claimed",
+        "sign completed",
+        "stamp claimed",
+        "stamp completed",
+        "file claimed",
+      ],
+    ],
+  },
+  "limit-tenants": { outputs: ["north 1", "north 2", "north 3", "south 1"] },
+  "limit-rate": { outputs: ["fetched lake", "fetched field", "fetched marsh", "fetched dune", "fetched shore"] },
+  "limit-runs": {
+    inputs: () => ({ customer: "ann" }),
+    outputs: "synchronised ann",
+    order: [["run submitted", "run started", "sync ready", "sync completed", "run completed"]],
+  },
+
   sequence: {
     outputs: "an article on geese, in print",
     order: [["research completed", "write ready", "write completed", "print ready", "print completed"]],

@@ -14,6 +14,7 @@ import type {
 } from "../core/protocol/agents.ts";
 import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
+import type { FlowLimitBody, FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
 import type {
@@ -201,6 +202,15 @@ export function createClient(options: ClientOptions) {
       create: (body: CreateKeyBody) => http.post<CreatedKey>("/v1/keys", body),
       list: (page: PageOptions = {}) => http.get<PageOf<KeyBody>>("/v1/keys", page),
       revoke: (id: string) => http.delete(`/v1/keys/${encodeURIComponent(id)}`),
+    },
+    /** What the namespace sets for the keys that tasks and workflows name in `concurrency` and `rate`. */
+    limits: {
+      list: (page: PageOptions = {}) => http.get<PageOf<FlowLimitRecord>>("/v1/limits", page),
+      get: (key: string) => http.get<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}`),
+      /** In place of what definitions say, from the next claim. */
+      set: (key: string, body: FlowLimitBody) =>
+        http.put<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}`, body),
+      remove: (key: string) => http.delete(`/v1/limits/${encodeURIComponent(key)}`),
     },
     /** Resolves when the server is ready to serve; rejects with what is not. */
     ready: () => http.get<JsonObject>("/readyz"),

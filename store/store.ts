@@ -57,7 +57,7 @@ export interface Store {
   replans: ReplanStore;
   schedules: ScheduleStore;
   events: EventStore;
-  /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
+  /** The invariants I1–I7 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;

@@ -78,6 +78,28 @@ const damages: Damage[] = [
       where run_id = $1 and key = 'c'`,
   },
   {
+    finds: "a limited task that waits though nothing holds its key",
+    invariant: /^I6: what keeps to limits/,
+    sql: `update task set is_limited = true, limit_keys = '{k}', available_at = now() - interval '1 hour'
+          where run_id = $1 and key = 'c'`,
+  },
+  {
+    finds: "a run that waits to start though nothing holds its key",
+    invariant: /^I6: what keeps to limits/,
+    sql: `update run set awaits_start = true, status = 'pending', created_at = now() - interval '1 hour',
+            limits = '[{"key": "k", "concurrency": 1}]', limit_keys = '{k}', on_conflict = 'queue'
+          where id = $1`,
+  },
+  {
+    finds: "a key that more hold than its limit allows",
+    invariant: /^I7/,
+    sql: `update task set is_limited = true, limit_keys = '{k}', status = 'running', attempt = 1, agent_id = b.agent_id,
+            lease_token = b.lease_token, lease_expires_at = b.lease_expires_at, started_at = now(), ready_at = now(),
+            available_at = now(), needs_left = 0, spec = '{"limits": [{"key": "k", "concurrency": 1}]}'
+          from (select agent_id, lease_token, lease_expires_at from task where run_id = $1 and key = 'b') b
+          where run_id = $1 and key in ('b', 'c')`,
+  },
+  {
     finds: "a held task whose run is not paused",
     invariant: /^I6: what is ready is held/,
     sql: "update task set held = true where run_id = $1 and key = 'c'",

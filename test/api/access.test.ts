@@ -105,6 +105,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     path: "/v1/conversations",
     body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
   });
+  await own.call({ method: "PUT", path: "/v1/limits/crm", body: { concurrency: 1 } });
   await own.call({ path: "/v1/workflows", body: definition });
   const schedule = `every-${marker}`;
   await own.call({ path: "/v1/schedules", body: { name: schedule, cron: "@yearly", workflow: marker } });
@@ -173,6 +174,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postConversationsConversationLeave: () => ({}),
   postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
+  putLimitsLimit: () => ({ concurrency: 2 }),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
@@ -193,6 +195,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     scope: "plans",
     capability: "work",
     type: "thought",
+    limit: "crm",
     code: "INTERNAL",
   };
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
@@ -308,6 +311,7 @@ describe("every operation", { timeout: 120_000 }, () => {
          union all select row_to_json(h) from shared_memory h where namespace = $4
          union all select row_to_json(o) from working_state o where namespace = $4
          union all select row_to_json(w) from awaited_reply w where namespace = $4
+         union all select row_to_json(l) from flow_limit l where namespace = $4
          union all select row_to_json(h) from schedule h where namespace = $4
          union all select row_to_json(p) from plan p where id = $5`,
           [resources.run, resources.agent.id, resources.key, mine.name, resources.plan],
@@ -316,9 +320,9 @@ describe("every operation", { timeout: 120_000 }, () => {
       for (const key of scopeOf(operation) ? [foreign.key] : [foreignAgent]) {
         const { status, body, text } = await server.call({ ...requestTo(operation, resources), key });
         const name = `${nameOf(operation)} → ${status} ${body?.code ?? ""}`;
-        // Names of capabilities and of shared keys are each namespace's own.
-        const isNamed = /\{(?!capability\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
-        const isOwn = status === 404 && body.code === "MEMORY_NOT_FOUND";
+        // Names of capabilities, limits and shared keys are each namespace's own.
+        const isNamed = /\{(?!capability\}|limit\})/.test(operation.path) && !operation.path.startsWith("/v1/memory/");
+        const isOwn = status === 404 && /^(MEMORY|FLOW_LIMIT)_NOT_FOUND$/.test(body.code);
         const isStale = status === 409 && body.code === "LEASE_LOST";
         if (isNamed ? !(status === 404 && /NOT_FOUND$/.test(body.code)) : status >= 300 && !isStale && !isOwn)
           leaks.push(name);

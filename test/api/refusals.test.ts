@@ -684,6 +684,7 @@ describe("mutations of every request", () => {
     patchAgentsAgent: () => ({ cordoned: false, draining: false }),
     postAgentsAgentBids: () => ({ bids: [{ task_id: nowhere, round: 1, bid: 2.5 }] }),
     putCapabilitiesCapabilityAllocation: () => ({ policy: "push" }),
+    putLimitsLimit: () => ({ concurrency: 1, rate: { limit: 1, per: "1m" } }),
     putAgentsAgentState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     putAgentsAgentWorkingState: () => ({ document: { x: 1 }, ttl: "1h", write_id: nowhere }),
     putMemoryScopeKey: () => ({ value: { x: 1 }, ttl: "1h", write_id: nowhere }),
@@ -907,6 +908,7 @@ describe("mutations of every request", () => {
       .replace("{name}", "flow")
       .replace("{path}", "report.md")
       .replace("{type}", "thought")
+      .replace("{limit}", "crm")
       .replace("{capability}", "work");
 
   // Some thousands of requests, one after the other.
