@@ -122,6 +122,17 @@ export const promises: Record<string, Promised> = {
     order: [["oracle failed", "guess ready"]],
   },
 
+  fair: {
+    inputs: () => ({ tenant: "acme" }),
+    outputs: { cover: "cover of acme", pages: ["page 1", "page 2", "page 3"] },
+    during: async (client, runId) => {
+      const { fair_key } = await client.runs.get(runId);
+      if (fair_key !== "acme") throw new Error(`the key is ${fair_key}`);
+      const { priority } = await client.runs.task(runId, "cover");
+      if (priority !== 9) throw new Error(`the priority is ${priority}`);
+    },
+  },
+
   "limit-interleaved": {
     outputs: "filed",
     // Both wait for one key, and who is ready first has it first.

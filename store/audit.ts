@@ -1,4 +1,5 @@
 /** The invariants I1–I7 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
+import { isWaiting } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import type { Sql } from "./sql.ts";
 import type { Violation } from "./store.ts";
@@ -85,6 +86,12 @@ export const checks: Check[] = [
             where a.namespace = t.namespace and a.capabilities @> array[t.capability]
               and ${isLive}
               and a.slots > (select count(*) from task h where h.status = 'running' and h.agent_id = a.id))`,
+  },
+  {
+    invariant: "I6: a retry whose delay is over has its turn",
+    sql: `select t.id::text as subject, 'could have been tried again since ' || t.available_at as detail
+          from task t
+          where ${isWaiting("t")} and t.turn is null and t.attempt > 0 and t.available_at < now() - ${GRACE}`,
   },
   {
     invariant: "I6: what keeps to limits waits for nothing else",

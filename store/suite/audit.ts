@@ -71,6 +71,13 @@ const damages: Damage[] = [
     sql: "update task set available_at = now() - interval '1 hour' where run_id = $1 and key = 'c'",
   },
   {
+    finds: "a retry that has been given no turn",
+    invariant: /^I6: a retry/,
+    // Of a capability that nobody offers, so that nothing else is amiss.
+    sql: `update task set attempt = 1, turn = null, capability = 'nobody', available_at = now() - interval '1 hour'
+      where run_id = $1 and key = 'c'`,
+  },
+  {
     finds: "a limited task that waits though nothing holds its key",
     invariant: /^I6: what keeps to limits/,
     sql: `update task set is_limited = true, limit_keys = '{k}', available_at = now() - interval '1 hour'
