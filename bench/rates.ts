@@ -1,9 +1,11 @@
 /**
  * How exactly rates are kept: tasks of several rates at once, more than may start, for somewhat more than a minute; and how many
- * of them started in every minute that there was, by the clock of the database. `npm run bench:rates [seconds]`.
+ * of them started in every minute that there was, by the clock of the database. `npm run bench:rates [seconds] [rate …]`, such
+ * as `75 600/1m`.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
+import { parseDuration } from "../core/duration.ts";
 import type { TaskDefinition } from "../core/workflow.ts";
 import { table } from "./report.ts";
 import { build, type SystemOptions, startDurableServices, startSystem } from "./system.ts";
@@ -14,13 +16,12 @@ const STEP_S = 0.5;
 const SLOTS = 32;
 const MAX_ERROR = 0.02;
 
-const rates = [
-  { limit: 60, per: "1m" },
-  { limit: 600, per: "1m" },
-  { limit: 50, per: "1s" },
-  { limit: 6_000, per: "1m" },
-];
-const perMinute = ({ limit, per }: { limit: number; per: string }) => (per === "1s" ? limit * 60 : limit);
+const asked = process.argv.slice(3);
+const rates = (asked.length > 0 ? asked : ["60/1m", "600/1m", "50/1s", "6000/1m"]).map((text) => {
+  const [limit, per] = text.split("/") as [string, string];
+  return { limit: Number(limit), per };
+});
+const perMinute = ({ limit, per }: { limit: number; per: string }) => (limit * 60_000) / parseDuration(per);
 
 const doors: Record<string, Pick<SystemOptions, "mode" | "handOff">> = {
   hints: { mode: "queue", handOff: false },
@@ -57,7 +58,9 @@ async function measure(door: string, options: Pick<SystemOptions, "mode" | "hand
       }),
     );
     await delay(seconds * 1_000);
-    return await Promise.all(rates.map((rate, n) => judge(db, runs[n]!, door, rate)));
+    const rows: string[][] = [];
+    for (const [n, rate] of rates.entries()) rows.push(await judge(db, runs[n]!, door, rate));
+    return rows;
   } finally {
     await db.end();
     await system.stop();

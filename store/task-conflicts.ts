@@ -23,7 +23,8 @@ interface ReadyRow {
   on_conflict: OnConflict;
 }
 
-const mayConflict = "t.status = 'ready' and t.on_conflict is not null and not t.held";
+/** Of a task `t`. */
+export const mayConflict = "t.status = 'ready' and t.on_conflict is not null and not t.held";
 
 /** Looks at the tasks of at most `limit` lanes. Answers how many it cancelled. */
 export async function settleConflicts(store: StoreContext, limit: number): Promise<number> {
