@@ -109,7 +109,7 @@ const isStillReady = (task: string) => `
  */
 const pickHinted = `
   hinted as materialized (
-    select ${standingOf("t")}, t.is_routed, t.dispatched_at is not null and not t.is_routed as is_ticket
+    select ${standingOf("t")}, t.dispatched_at is not null and not t.is_routed as is_ticket
     from task t
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and ${isStillReady("t")}
       and not t.is_limited and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
@@ -117,21 +117,33 @@ const pickHinted = `
     for no key update skip locked
   ), latest as materialized (${latestOf("hinted", "is_ticket")}
   ), ticket as materialized (
-    select n.capability, n.hints - f.wished as hints, f.found, f.lowest, f.latest
+    select capability, sum(found + gone)::int as hints, sum(found)::int as found, min(lowest) as lowest, max(latest) as latest
     from (
-      select t.capability, count(*) as hints from task t
-      where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and not t.is_routed
-        and not t.is_limited
+      select capability, count(*) as found, 0 as gone, min(priority) as lowest, max(turn) as latest
+      from hinted where is_ticket
+      group by capability
+      union all
+      select t.capability, 0, count(*), null, null from task t
+      where (select count(*) from hinted) < cardinality($1::uuid[]) and t.id = any($1::uuid[])
+        and t.id not in (select id from hinted)
+        and t.namespace = $2 and t.capability = any($3) and not t.is_routed and not t.is_limited
       group by t.capability
-    ) n cross join lateral (
-      select count(*) filter (where h.is_ticket) as found, count(*) filter (where not h.is_ticket and not h.is_routed) as wished,
-        min(h.priority) filter (where h.is_ticket) as lowest, max(h.turn) filter (where h.is_ticket) as latest
-      from hinted h where h.capability = n.capability
-    ) f
+    ) k
+    group by capability
   ), rival as materialized (
     select r.*
     from ticket k cross join lateral (
-      (${firstOf(`${standingOf("c")}, false as is_published`, "k.capability", isUnpublished, "2 * k.hints")})
+      (${firstOf(
+        `${standingOf("c")}, false as is_published`,
+        "k.capability",
+        isUnpublished,
+        `case when k.found = k.hints and not (${firstOf(
+          `c.priority > k.lowest or ${turnOf("c")} < k.latest`,
+          "k.capability",
+          isUnpublished,
+          "1",
+        )}) then 0 else 2 * k.hints end`,
+      )})
       union all
       (${firstOf(`${standingOf("c")}, true as is_published`, "k.capability", isPublished, "2 * k.hints")})
     ) r join task t on t.id = r.id
