@@ -1,7 +1,7 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { isClaimable, limitedAssigned, limitedWait, picksFor } from "./admission.ts";
+import { isClaimable, limitedAssigned, limitedWait, picksFor, pickUncontested } from "./admission.ts";
 import { FactLog, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -65,6 +65,9 @@ const statements: Record<ClaimDoor, string> = {
   poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
   handoff: claimBy(picksFor.handoff, limitedOffered),
 };
+const claimUncontested = claimBy(pickUncontested);
+/** More hints at once are not worth a try of their own. */
+const FEW_HINTS = 8;
 /** After what was decided about limited tasks. */
 const restStatements: Record<ClaimDoor, string> = {
   hint: claimBy(picksFor.hint, "false", ADDED),
@@ -187,7 +190,9 @@ async function claimAnew(
     return rows ?? [];
   };
 
-  const answer = await ask(store, statements[door]);
+  const isShort = door === "hint" && request.taskIds.length <= FEW_HINTS;
+  let answer = await ask(store, isShort ? claimUncontested : statements[door]);
+  if (isShort && !answer.rows && !answer.earlier) answer = await ask(store, statements.hint);
   if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
   const claimed = told(answer);
   if (door === "hint") {
