@@ -1,7 +1,15 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { isClaimable, limitedAssigned, limitedWait, pickNamed, picksFor } from "./admission.ts";
+import {
+  isClaimable,
+  limitedAssigned,
+  limitedHinted,
+  limitedWait,
+  pickNamed,
+  picksFor,
+  pickUncontested,
+} from "./admission.ts";
 import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -63,10 +71,13 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) =
 
 const limitedOffered = limitedWait("$2", "any($3::text[])");
 const statements: Record<ClaimDoor, string> = {
-  hint: claimBy(picksFor.hint),
+  hint: claimBy(picksFor.hint, limitedHinted),
   poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
   handoff: claimBy(picksFor.handoff, limitedOffered),
 };
+const claimUncontested = claimBy(pickUncontested, limitedHinted);
+/** More hints at once are not worth a try of their own. */
+const FEW_HINTS = 8;
 /**
  * Those that have been chosen, which this transaction has locked. What they set aside is written along: a row that is updated
  * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
@@ -241,15 +252,27 @@ async function claimRound(
     return unpaid ? [...free, ...told({ ...claimedRows(await claimPaid(unpaid)), rehinted })] : free;
   };
 
+  async function claimHints(): Promise<ClaimedRow[]> {
+    const isShort = request.taskIds.length <= FEW_HINTS;
+    const first = await ask(store, isShort ? claimUncontested : statements.hint);
+    if (!first.rows && first.earlier) return repeatClaim(store, request, first.earlier, secretDigest);
+    const claimed = await taken(first);
+    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
+    if (first.has_limited && left.max > 0) {
+      const limited = await claimLimitedHints(store, left, claimLocked);
+      claimed.push(...told(claimedRows(limited.rows)));
+      left.taskIds = left.taskIds.filter((id) => !limited.looked.has(id));
+      left.max -= limited.rows.length;
+    }
+    const isContested = isShort && !first.rows && !first.unpaid;
+    if (!isContested || left.taskIds.length === 0 || left.max === 0) return claimed;
+    return [...claimed, ...(await taken(await ask(store, step.hint, left)))];
+  }
+
+  if (door === "hint") return claimHints();
   const answer = await ask(store, statements[door]);
   if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
   const claimed = await taken(answer);
-  if (door === "hint") {
-    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
-    if (left.taskIds.length === 0 || left.max === 0) return claimed;
-    const limited = await claimLimitedHints(store, left, claimLocked);
-    return [...claimed, ...told(claimedRows(limited))];
-  }
   if (!answer.has_limited || claimed.length > 0) return claimed;
   const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;

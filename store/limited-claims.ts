@@ -66,16 +66,20 @@ function claimAll<R>(tx: Transaction, chosen: readonly Candidate[], claimLocked:
   return ids.length === 0 ? Promise.resolve([]) : claimLocked(tx, ids);
 }
 
-/** Hinted tasks that keep to limits. What may not start now loses its mark, so that it is published when it may. */
+/**
+ * Hinted tasks that keep to limits, and all of them that were looked at. What may not start now loses its mark, so that it is
+ * published when it may.
+ */
 export async function claimLimitedHints<R>(
   store: StoreContext,
   request: ClaimRequest,
   claimLocked: ClaimLocked<R>,
-): Promise<R[]> {
+): Promise<{ rows: R[]; looked: ReadonlySet<string> }> {
   const hinted = await namedCandidates(store, request, candidateHints);
-  if (hinted.length === 0) return [];
+  const looked = new Set(hinted.map(({ id }) => id));
+  if (hinted.length === 0) return { rows: [], looked };
   const keys = keysOf(hinted);
-  return store.transaction(async (tx) => {
+  const claimed = await store.transaction(async (tx) => {
     await lockKeys(tx, request.namespace, keys);
     const [rows, standing] = await Promise.all([
       namedCandidates(tx, request, candidateHints + LOCKED, hinted),
@@ -89,6 +93,7 @@ export async function claimLimitedHints<R>(
     }
     return claimAll(tx, chosen, claimLocked);
   });
+  return { rows: claimed, looked };
 }
 
 /** By their ids, or by whom they are assigned to; of `among`, if given: the keys of those are locked. */
