@@ -862,6 +862,24 @@ describe("skein agents, capabilities and keys", () => {
     expect(await skein(["keys", "revoke", id])).toMatchObject({ code: 0 });
     expect(await skein(["keys", "create", "x", "--scope", "everything"])).toMatchObject({ code: 2 });
   });
+
+  it("limits are set, listed, read and removed, and refused with a remedy", async () => {
+    expect(await skein(["limits", "set", "crm acme", "--concurrency", "3", "--rate", "600/60s"])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^KEY +AT ONCE +RATE +HELD BY +CHANGED\ncrm acme +3 +600\/1m +0 +\S+\n$/),
+    });
+    const listed = JSON.parse((await skein(["limits", "list", "--json"])).stdout) as { key: string }[];
+    expect(listed).toContainEqual(expect.objectContaining({ key: "crm acme", concurrency: 3 }));
+    expect((await skein(["limits", "get", "crm acme"])).stdout).toContain("600/1m");
+    expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({ code: 0 });
+    expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("FLOW_LIMIT_NOT_FOUND"),
+    });
+    for (const wrong of [["--concurrency", "0"], ["--rate", "fast"], ["--rate", "0/1m"], ["--rate", "5/moon"], []]) {
+      expect(await skein(["limits", "set", "crm", ...wrong])).toMatchObject({ code: 2, stdout: "" });
+    }
+  });
 });
 
 describe("skein import wfcommons", () => {

@@ -56,6 +56,8 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   if (route) spec.route = route;
   const limits = engine ? [] : keyLimits(task.concurrency, task.rate);
   if (limits.length > 0) spec.limits = limits;
+  const conflict = task.concurrency?.on_conflict ?? "queue";
+  if (limits.length > 0 && conflict !== "queue") spec.onConflict = conflict;
   return {
     key: task.id,
     capability: task.capability === undefined ? kindOf(task) : wanted(task.capability).name,

@@ -155,6 +155,7 @@ describe("a run", () => {
       counts: { ready: 1 },
       attempt: 1,
       retried_from: null,
+      fair_key: null,
       error: null,
       finished_at: null,
     });
