@@ -1,5 +1,6 @@
 /** Prometheus metrics: what was committed, how long requests took, what waits, and the process itself. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { written } from "../core/budget.ts";
 import type { CommittedFacts, Fired, Store } from "../store/store.ts";
 import type { App } from "./context.ts";
 
@@ -53,6 +54,12 @@ export function createMetrics(store: Store): Metrics {
       for (const { namespace, capability, slots } of offers) this.set({ namespace, capability }, slots);
     },
   });
+  const spent = new Counter({
+    name: "skein_spent_total",
+    help: "What reports said was spent, by unit: tokens, cost, calls",
+    labelNames: ["namespace", "unit"],
+    registers: [registry],
+  });
   return {
     count: (committed) => {
       const counts = new Map<string, number>();
@@ -60,6 +67,10 @@ export function createMetrics(store: Store): Metrics {
         for (const { type } of entry.facts) counts.set(type, (counts.get(type) ?? 0) + 1);
       }
       for (const [type, count] of counts) facts.inc({ type }, count);
+      for (const { namespace, spent: amounts } of committed) {
+        if (!amounts) continue;
+        for (const [unit, amount] of Object.entries(written(amounts))) spent.inc({ namespace, unit }, amount);
+      }
     },
     countTicks: (decided) => {
       for (const { outcome } of decided) ticks.inc({ outcome });

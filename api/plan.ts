@@ -152,7 +152,7 @@ function plannable(offer: CapabilityOffer): PlannableCapability {
 /** The body that submits the plan's run. Inputs that come with the request go before values in the goal. */
 export function planSubmitBody(
   { id, goal, workflow }: Pick<NewPlan, "id" | "goal" | "workflow">,
-  { inputs, labels, priority, replan }: PlanSubmission,
+  { inputs, labels, priority, budget, replan }: PlanSubmission,
 ): SubmitBody {
   const values = Object.entries(goal.have).filter(([, { value }]) => value !== undefined);
   const own = Object.fromEntries(values.map(([name, { value }]) => [name, value])) as JsonObject;
@@ -164,6 +164,7 @@ export function planSubmitBody(
     inputs: { ...own, ...inputs },
     labels: { ...labels, [PLAN_LABEL]: id },
     ...(priority !== undefined && { priority }),
+    ...(budget && { budget }),
   };
 }
 
@@ -186,13 +187,15 @@ export function submissionOf({
   inputs,
   labels,
   priority,
+  budget,
   on_failure,
-}: Pick<SubmitBody, "inputs" | "labels" | "priority" | "on_failure">): PlanSubmission {
+}: Pick<SubmitBody, "inputs" | "labels" | "priority" | "budget" | "on_failure">): PlanSubmission {
   const replan = replanWish(on_failure);
   return {
     ...(replan && { replan }),
     ...(inputs && { inputs }),
     ...(labels && { labels }),
     ...(priority !== undefined && { priority }),
+    ...(budget && { budget }),
   };
 }

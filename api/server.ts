@@ -12,6 +12,8 @@ import { agentDataRoutes } from "./routes/agent-data.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
+import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { flowLimitRoutes } from "./routes/flow-limits.ts";
@@ -93,6 +95,7 @@ const v1Routes = [
   workflowRoutes,
   runRoutes,
   rerunRoutes,
+  budgetRoutes,
   savedRunRoutes,
   signalRoutes,
   graphPatchRoutes,
@@ -102,6 +105,7 @@ const v1Routes = [
   pictureRoutes,
   eventRoutes,
   artifactRoutes,
+  cacheRoutes,
   taskRoutes,
   agentRoutes,
   agentDataRoutes,

@@ -3,6 +3,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
+import { budgetSpec } from "../core/budget.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { SkeinError } from "../core/errors.ts";
 import { fairKeyOf } from "../core/fair-key.ts";
@@ -60,10 +61,16 @@ export async function prepareSubmission(context: SubmitContext, request: SubmitR
     traceparent: traceparentOf(traceparent),
     deadlineMs: optionalDuration(workflow.deadline),
     tasks,
+    ...budgetOf(workflow, body),
     allowedCapabilities: request.allowed,
     idempotency:
       idempotencyKey === undefined ? null : { key: idempotencyKey, bodyHash: request.bodyHash ?? hashOf(body, hash) },
   };
+}
+
+/** Key by key what the submit says, else what the workflow does. */
+function budgetOf({ budget }: Workflow, body: SubmitBody): Pick<Submission, "budget"> {
+  return budget || body.budget ? { budget: budgetSpec({ ...budget, ...body.budget }) } : {};
 }
 
 async function resolveWorkflow(

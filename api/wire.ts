@@ -1,6 +1,7 @@
 /** Records of the store as they go over the wire: snake_case, times in RFC 3339. */
 
 import type { Writer } from "../core/agent-data.ts";
+import { type Amounts, leftUnder, shortageText, written, writtenLimits } from "../core/budget.ts";
 import { formatDuration, parseDuration } from "../core/duration.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import type {
@@ -13,6 +14,7 @@ import type {
 import type { AgentBody, CapabilityBody, RegistryEventBody } from "../core/protocol/agents.ts";
 import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
+import type { BudgetBody, BudgetsBody, SpendBody } from "../core/protocol/budgets.ts";
 import type { ConversationBody } from "../core/protocol/conversations.ts";
 import type { FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
@@ -30,6 +32,7 @@ import type {
   ApiKey,
   Artifact,
   BidRound,
+  Budget,
   CapabilityOffer,
   ClaimedTask,
   Conversation,
@@ -43,6 +46,7 @@ import type {
   Schedule,
   SharedChange,
   SharedEntry,
+  Spend,
   StoredWorkflow,
   Subscription,
   TaskDetail,
@@ -84,7 +88,31 @@ export function runBody(run: Run): RunBody {
     started_at: time(run.startedAt),
     finished_at: time(run.finishedAt),
     deadline_at: time(run.deadlineAt),
+    budget: run.budget && budgetBody(run.budget),
   };
+}
+
+function budgetBody(one: Budget): BudgetBody {
+  const { runId, task, limits, spent, reserved, endsAt, onExhausted, shortage } = one;
+  return {
+    run_id: runId,
+    task,
+    limits: writtenLimits(limits),
+    spent: written(spent),
+    reserved: written(reserved),
+    left: writtenLimits(leftUnder([one])),
+    ends_at: endsAt === null ? null : time(new Date(endsAt)),
+    on_exhausted: onExhausted,
+    exhausted: shortage && shortageText(shortage, task === null ? "the run" : `task ${task}`),
+  };
+}
+
+export function budgetsBody({ budgets, spent }: { budgets: Budget[]; spent: Amounts }): BudgetsBody {
+  return { budgets: budgets.map(budgetBody), spent: written(spent) };
+}
+
+export function spendBody(spend: Spend[]): SpendBody {
+  return { data: spend.map(({ key, amounts, attempts }) => ({ key, ...written(amounts), attempts })) };
 }
 
 export function taskBody(task: TaskRecord, runId: string): TaskBody {
@@ -111,6 +139,7 @@ export function taskBody(task: TaskRecord, runId: string): TaskBody {
     finished_at: time(task.finishedAt),
     kept_from: task.keptFrom,
     superseded_in: task.supersededIn,
+    cached_from: task.cachedFrom,
   };
 }
 
@@ -220,6 +249,8 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
     consumes: { ...offer.consumes },
     produces: { ...offer.produces },
     cost: offer.cost ?? 0,
+    tokens: offer.tokens ?? null,
+    calls: offer.calls ?? 1,
     duration_ms: offer.durationMs ?? 0,
     reliability: offer.reliability ?? 1,
     agents: offer.agents,

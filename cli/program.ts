@@ -1,5 +1,6 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { exhaustionPolicies, MAX_CALLS, MAX_TOKENS, spendGroups } from "../core/budget.ts";
 import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
 import { allocationPolicies } from "../core/routing.ts";
@@ -156,6 +157,7 @@ function addRun(program: Command, does: Does): void {
     .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin)")
     .option("--label <key=value>", "a label; repeatable", collect)
     .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .option("--budget <unit=most>", "the most it may spend, such as tokens=1000 or cost=0.5; repeatable", collect)
     .option("--idempotency-key <key>", "the same key is the same run")
     .addOption(new Option("--watch", "follow the run to its end (the default)").conflicts("detach"))
     .option("--detach", "print the run's id and do not wait")
@@ -246,6 +248,20 @@ function addRuns(program: Command, does: Does): void {
     .description("go on with a paused run")
     .option("--reason <text>", "kept in its events")
     .action(does(async () => (await load()).resume));
+  runs
+    .command("budget <run>")
+    .description("what it may spend and has spent; with limits, changes them first")
+    .option("--task <key>", "change the budget of this task, not of the run")
+    .option("--tokens <most>", "tokens of models, in all", wholeNumber(1, MAX_TOKENS))
+    .option("--cost <most>", "money, in all", notNegative)
+    .option("--calls <most>", "attempts of tasks, in all", wholeNumber(1, MAX_CALLS))
+    .option("--wall-time <longest>", "from its submit, such as 2h")
+    .addOption(
+      new Option("--on-exhausted <policy>", "what happens when the next attempt does not fit").choices(
+        exhaustionPolicies,
+      ),
+    )
+    .action(does(async () => (await import("./budgets.ts")).budget));
   runs
     .command("signal <run> <name>")
     .description("send a signal, which ends one wait for its name, now or later")
@@ -495,8 +511,17 @@ function addRest(program: Command, does: Does): void {
   addSchedules(program, does);
   addMessages(program, does);
   addMemory(program, does);
+  addCache(program, does);
   addKeys(program, does);
   addLimits(program, does);
+  program
+    .command("spend")
+    .description("sum what attempts have spent, the dearest first")
+    .addOption(new Option("--by <group>", "what is summed").choices(spendGroups).default("workflow"))
+    .option("--since <time>", "reported from then on, RFC 3339")
+    .option("--until <time>", "and before then")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LIMIT_DEFAULT)
+    .action(does(async () => (await import("./budgets.ts")).spend));
   program
     .command("import")
     .description("turn what others recorded into workflows")
@@ -633,6 +658,21 @@ function addMemory(program: Command, does: Does): void {
     .command("delete <scope> <key>")
     .description("take a key away")
     .action(does(async () => (await load()).deleteShared));
+}
+
+function addCache(program: Command, does: Does): void {
+  const cache = program.command("cache").description("outputs that answer for equal tasks; see docs/cache.md");
+  const load = () => import("./cache.ts");
+  cache
+    .command("stats")
+    .description("what is stored, and how many tasks took it, by capability")
+    .action(does(async () => (await load()).cacheStats));
+  cache
+    .command("clear")
+    .description("forget what is stored, so that equal tasks run again")
+    .option("--capability <name[@version]>", "only outputs of this capability, or of one version of it")
+    .option("--run <id>", "only of the tasks of this run")
+    .action(does(async () => (await load()).clearCache));
 }
 
 function addKeys(program: Command, does: Does): void {

@@ -80,6 +80,9 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.patched":
     case "run.replanning":
     case "run.compensating":
+    case "run.budget_exhausted": // the run waits, or its end follows
+    case "run.budget_changed":
+    case "run.budget_freed":
       return;
     case "run.paused":
       progress.status = "paused";
@@ -134,6 +137,7 @@ function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
     case "task.announced":
     case "task.awarded":
     case "task.published":
+    case "task.cached":
     case "task.repeated":
     case "task.report_stale":
       return undefined;

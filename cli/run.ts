@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { SkeinError } from "../core/errors.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import type { Client } from "../sdk/client.ts";
+import { budgetIn } from "./budgets.ts";
 import type { Context } from "./context.ts";
 import { followRun } from "./follow.ts";
 import { readInputs } from "./inputs.ts";
@@ -18,6 +19,8 @@ export interface RunOptions {
   inputs?: string;
   label?: string[];
   priority?: number;
+  /** `unit=most` pairs. */
+  budget?: string[];
   idempotencyKey?: string;
   watch?: boolean;
   detach?: boolean;
@@ -55,6 +58,7 @@ async function submission(context: Context, target: string, options: RunOptions)
     ...(inputs && { inputs }),
     ...(options.label && { labels: Object.fromEntries(options.label.map(labelOf)) }),
     ...(options.priority !== undefined && { priority: options.priority }),
+    ...(options.budget && { budget: budgetIn(options.budget) }),
   };
 }
 

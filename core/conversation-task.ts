@@ -36,6 +36,9 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "budget",
+  "estimate",
+  "cache",
   "concurrency",
   "rate",
 ];

@@ -63,6 +63,7 @@ export const errorTitles = {
   TASK_NOT_WAITING: "The task does not wait for this",
   TASK_ALREADY_DECIDED: "The task has been decided, or has settled",
   ANSWER_INVALID: "The answer does not fit the form",
+  BUDGET_NOT_FOUND: "The run or task has no budget",
   LEASE_LOST: "The lease is not held",
   FLOW_KEY_INVALID: "The key of a limit has not come to a usable text",
   FLOW_LIMIT_NOT_FOUND: "The namespace has set no such limit",
@@ -151,6 +152,7 @@ export const errorTitles = {
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",
+  BLOB_STORE_UNAVAILABLE: "The object store of large contents cannot be used",
   EMBEDDINGS_FAILED: "The endpoint for embeddings did not answer as it should",
   SERVER_UNREACHABLE: "The Skein server cannot be reached",
   SANDBOX_UNAVAILABLE: "This machine cannot sandbox programs",
@@ -222,6 +224,7 @@ export const failureKinds = {
   spawnInvalid: "spawn_invalid",
   spawnTooDeep: "spawn_too_deep",
   terminated: "terminated",
+  budgetExhausted: "BUDGET_EXHAUSTED",
   concurrencyLimit: "concurrency_limit",
   /** For handlers that verify: what they were given is wrong, while they have done what they should. */
   verificationFailed: "VERIFICATION_FAILED",

@@ -23,6 +23,9 @@ const agentKeys = [
   "sticky",
   "agent",
   "compensate",
+  "budget",
+  "estimate",
+  "cache",
   "concurrency",
   "rate",
 ];

@@ -30,22 +30,28 @@ const runSteps = {
   "run.replan_failed": "plan",
   "run.paused": "pause",
   "run.resumed": "resume",
+  "run.budget_exhausted": "wait",
+  "run.budget_changed": "decide",
+  "run.budget_freed": "ready",
 } as const;
 
 const levels: Partial<Record<Fact["type"], LogLineBody["level"]>> = {
   "run.failed": "error",
   "run.replan_failed": "warn",
+  "run.budget_exhausted": "warn",
 };
 
 function runLine(event: LoggedEvent): LogLineBody {
   const { type, run_id, at } = event;
-  const { tasks, retried_from, schedule, tick, reason, error, signal, by, round, plan, changes } = event as RunFact;
+  const { tasks, retried_from, schedule, tick, reason, error, signal, by, round, plan, changes, task } =
+    event as RunFact;
   const fields = {
     ...(tasks !== undefined && { tasks }),
     ...(retried_from !== undefined && { retried_from }),
     ...(schedule !== undefined && { schedule, tick: tick ?? null }),
     ...(signal !== undefined && { signal }),
     ...(by !== undefined && { by }),
+    ...(task !== undefined && { task }),
     ...(reason && { reason }),
     ...(round !== undefined && { round }),
     ...(plan !== undefined && { plan }),
@@ -92,6 +98,8 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
           `task kept: it had ${event.status === "skipped" ? "been skipped" : "completed"} before`,
         ),
       ];
+    case "task.cached":
+      return [line("orchestrator", "keep", "task answered from the cache", { fields: { ...event.cached_from } })];
     case "task.ready":
       return [line("orchestrator", "ready", `task ready for ${event.capability}`)];
     case "task.announced":

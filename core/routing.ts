@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { coerce, satisfies } from "semver";
+import { budgetUnits, estimateOf, type WrittenAmounts, writtenCost } from "./budget.ts";
 import {
   type Bid,
   type Bidder,
@@ -44,6 +45,8 @@ export interface RouteSpec {
   sticky?: string;
   /** The id or the name of the only agent that will do. */
   agent?: string;
+  /** What an attempt may need at most, as the agent declares it: what is left of the task's budgets. */
+  within?: WrittenAmounts;
 }
 
 /** A live agent, as the registry has it. */
@@ -64,6 +67,9 @@ export interface OfferedCapability {
   version: string;
   /** What one task costs, in a unit that the agents of a capability share. Default 0. */
   cost?: number;
+  /** Tokens of models that one task needs, and calls. */
+  tokens?: number;
+  calls?: number;
   /** It answers announcements; who does not is in each round with its cost. */
   bids?: boolean;
 }
@@ -83,7 +89,20 @@ export function misfits(route: RouteSpec, agent: Candidate): string[] {
     flaws.push(`is not ${route.agent}`);
   }
   if (agent.isCordoned) flaws.push("is cordoned");
+  if (route.within) flaws.push(...dearness(route, agent));
   return flaws;
+}
+
+function dearness(route: RouteSpec, agent: Candidate): string[] {
+  const offered = estimateOf(undefined, offerFor(route, agent));
+  return budgetUnits.flatMap((unit) => {
+    const most = route.within?.[unit];
+    if (most === undefined) return [];
+    const needed = offered[unit];
+    if (needed === null) return [`does not say what it needs of ${unit}, of which the budget has ${most} left`];
+    const amount = unit === "cost" ? writtenCost(needed) : needed;
+    return amount <= most ? [] : [`needs ${unit} of ${amount}, of which the budget has ${most} left`];
+  });
 }
 
 function capabilityFlaw({ name, range }: WantedCapability, offered: readonly OfferedCapability[]): string | undefined {

@@ -1,6 +1,8 @@
 /** From a checked workflow to the tasks of a run: defaults filled in, durations in milliseconds, in topological order. */
 
 import { compileTemplate } from "./binding.ts";
+import { budgetSpec } from "./budget.ts";
+import type { CacheSpec } from "./cache.ts";
 import { protocolOf } from "./conversation-task.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
@@ -43,9 +45,12 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   if (task.when !== undefined) spec.when = task.when;
   // Of a map its instances are undone.
   if (task.compensate && task.for_each === undefined) spec.compensate = task.compensate;
+  if (task.budget) spec.budget = budgetSpec(task.budget);
   const { input, engine } = work(task, join, defaults);
+  if (task.estimate && !engine) spec.estimate = task.estimate;
   if (input !== undefined) spec.input = input;
   if (engine) spec.engine = engine;
+  if (task.cache && !engine) spec.cache = cacheOf(task.cache);
   const route = engine ? undefined : routeOf(task);
   if (route) spec.route = route;
   const limits = engine ? [] : keyLimits(task.concurrency, task.rate);
@@ -87,8 +92,12 @@ function wanted(capability: string): WantedCapability {
   return range === undefined ? { name } : { name, range };
 }
 
-function isPlain({ join, when, engine, input, limits }: TaskSpec): boolean {
-  if (join || when !== undefined || engine || (limits && !areConstant(limits))) return false;
+function cacheOf({ key, ttl }: NonNullable<TaskDefinition["cache"]>): CacheSpec {
+  return { ...(key !== undefined && { key }), ttlMs: parseDuration(ttl) };
+}
+
+function isPlain({ join, when, engine, input, cache, limits }: TaskSpec): boolean {
+  if (join || when !== undefined || engine || cache || (limits && !areConstant(limits))) return false;
   return input === undefined || compileTemplate(input).isConstant;
 }
 
@@ -134,7 +143,9 @@ function work(task: TaskDefinition, join: Join | undefined, defaults: NonNullabl
     return { engine: { kind: "cancel", targets: typeof task.cancel === "string" ? [task.cancel] : task.cancel } };
   }
   // What the needs have is not final when a joined task starts, so it is written down then, for this attempt and the next.
-  return withInput(task, join ? inputOfNeeds(task.needs ?? []) : undefined);
+  // So it is where the input is what says whether the cache has an answer.
+  const isAsked = task.cache !== undefined && task.cache.key === undefined;
+  return withInput(task, join || isAsked ? inputOfNeeds(task.needs ?? []) : undefined);
 }
 
 function withInput({ input }: TaskDefinition, otherwise: Json | undefined): Work {
@@ -153,7 +164,7 @@ function workflowSpec({ workflow, detached }: TaskDefinition): EngineSpec {
 }
 
 function mapSpec(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): MapSpec {
-  const { for_each: _, needs: __, when: ___, join: ____, trigger_rule: _____, ...instance } = task;
+  const { for_each: _, needs: __, when: ___, join: ____, trigger_rule: _____, budget: ______, ...instance } = task;
   const isHandled = task.capability !== undefined && task.input === undefined;
   const { key, needs, ...each } = seedTask(isHandled ? { ...instance, input: inputOfItem } : instance, defaults);
   const spec: MapSpec = { kind: "map", each };

@@ -11,6 +11,7 @@ const facts: TaskFacts = {
   reason: null,
   error: null,
   supersededIn: null,
+  cachedFrom: null,
   run: { status: "running", pausedBy: null, isEnding: false },
   needs: [],
   join: null,
@@ -20,6 +21,7 @@ const facts: TaskFacts = {
   childRun: null,
   heldBy: null,
   routing: null,
+  budget: null,
   limit: null,
   runLimit: null,
   queue: null,
@@ -52,6 +54,21 @@ const needs = [
   { key: "c", status: "pending" as const },
 ];
 
+const shortage = {
+  budgetId: "b",
+  unit: "tokens" as const,
+  limit: 100,
+  spent: 90,
+  reserved: 0,
+  needed: 20,
+};
+const budget = {
+  shortage,
+  owner: { runId: "r1", task: null },
+  onExhausted: "wait" as const,
+  isExhausted: true,
+};
+
 const cases: [string, Partial<TaskFacts>, string, RegExp][] = [
   [
     "open needs",
@@ -60,6 +77,25 @@ const cases: [string, Partial<TaskFacts>, string, RegExp][] = [
     /all_success of 3 needs; still open: b \(running\), c \(pending\)/,
   ],
   ["open needs of a join", { status: "pending", needs, join: { atLeast: 2 } }, "needs_open", /2 of 3/],
+  [
+    "a budget that is exhausted",
+    { budget },
+    "budget_exhausted",
+    /Of 100 tokens that run r1 may spend, 90 tokens are spent, and the task needs 20 tokens: 10 tokens too many\. .* skein runs budget r1 --tokens/,
+  ],
+  [
+    "a task's budget that fails",
+    { budget: { ...budget, owner: { runId: "r1", task: "map" }, onExhausted: "fail" } },
+    "budget_exhausted",
+    /that task map may spend.* about to fail/,
+  ],
+  [
+    "a budget that others have reserved",
+    { budget: { ...budget, shortage: { ...shortage, spent: 50, reserved: 40 }, isExhausted: false } },
+    "budget_reserved",
+    /40 tokens set aside for what is running.* It starts if/,
+  ],
+  ["a budget that has been raised", { budget: { ...budget, shortage: null } }, "to_be_published", /fits .* again/],
   ["needs that have settled", { status: "pending", needs: needs.slice(0, 1) }, "being_told", /about to decide/],
   ["a map that is full", { status: "pending", heldBy: "each" }, "held_by_map", /max_concurrency/],
   ["a pause", { run: { status: "paused", pausedBy: "ann", isEnding: false } }, "paused", /paused by ann/],

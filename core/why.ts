@@ -1,11 +1,13 @@
 /** Why is a task where it is, and what would get it further? Answers from facts alone, for people and programs. */
 
+import { type ExhaustionPolicy, type Shortage, shortageText } from "./budget.ts";
 import { formatDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
 import type { Block } from "./flow-limits.ts";
 import { defaultJoin, describeJoin, type Join } from "./join.ts";
 import type { Json } from "./json.ts";
+import type { CacheOrigin } from "./lifecycle.ts";
 import { settledIn, type Tally } from "./map.ts";
 import { nearest } from "./near-miss.ts";
 import { type Candidate, misfits, nearestMatch, type RouteSpec } from "./routing.ts";
@@ -19,6 +21,8 @@ export interface TaskFacts {
   status: TaskStatus;
   reason: string | null;
   error: Failure | null;
+  /** The task whose output it took from the cache. */
+  cachedFrom: CacheOrigin | null;
   /** The round of planning that put others in its place. */
   supersededIn: number | null;
   run: { status: RunStatus; pausedBy: string | null; isEnding: boolean };
@@ -46,11 +50,23 @@ export interface TaskFacts {
   capabilities: string[];
   /** Of a task that is matched to agents one by one: what it asks for, and the live agents. */
   routing: { route: RouteSpec; agents: Candidate[]; round: RoundFacts | null } | null;
+  /** Of a task that did not fit into a budget. */
+  budget: BudgetFacts | null;
   /** Of a ready task that keeps to limits: which of them it waits for, and who is before it. */
   limit: LimitFacts | null;
   /** Of a ready task that waits in the queue of its capability. */
   queue: QueueFacts | null;
   now: number;
+}
+
+export interface BudgetFacts {
+  /** What is missing now; null: it fits again. */
+  shortage: Shortage | null;
+  /** Whose budget it is. */
+  owner: { runId: string; task: string | null };
+  onExhausted: ExhaustionPolicy;
+  /** It does not fit whatever running attempts come to. */
+  isExhausted: boolean;
 }
 
 /** Where it stands among all that wait for its capability. */
@@ -89,6 +105,8 @@ export type ReasonCode =
   | "being_told"
   | "paused"
   | "backing_off"
+  | "budget_exhausted"
+  | "budget_reserved"
   | "no_agent"
   | "agents_busy"
   | "announced"
@@ -168,6 +186,7 @@ function ready(facts: TaskFacts): Reason[] {
     const message = `The run was paused by ${run.pausedBy ?? "somebody"}; resume it to go on.`;
     return [{ code: "paused", message }];
   }
+  if (facts.budget) return [budgeted(facts.budget)];
   if (availableAt !== null && availableAt > now) {
     const message = `Attempt ${facts.attempt} failed; the next may start at ${new Date(availableAt).toISOString()}.`;
     return [{ code: "backing_off", message, until: availableAt }];
@@ -219,6 +238,29 @@ function limited({ block, heldBy, ahead }: LimitFacts, noun: "task" | "run" = "t
   const message = `${key} is held by ${holders} of at most ${limit}: ${named}${more}. ${place}.`;
   return { code: "limit_reached", message, tasks: heldBy.flatMap(({ task }) => task ?? []) };
 }
+
+function budgeted({ shortage, owner, onExhausted, isExhausted }: BudgetFacts): Reason {
+  if (!shortage)
+    return { code: "to_be_published", message: "It fits into its budget again and is about to be handed out." };
+  const text = shortageText(shortage, owner.task === null ? `run ${owner.runId}` : `task ${owner.task}`);
+  if (!isExhausted) {
+    const message = `${text}. It starts if what is running turns out to need less, or with a larger budget.`;
+    return { code: "budget_reserved", message };
+  }
+  const command = `skein runs budget ${owner.runId}${owner.task === null ? "" : ` --task ${owner.task}`}`;
+  const remedy =
+    onExhausted === "wait"
+      ? `Raise the budget to go on: ${command} --${flagFor[shortage.unit]}.`
+      : "It is about to fail.";
+  return { code: "budget_exhausted", message: `${text}. ${remedy}` };
+}
+
+const flagFor: Record<Shortage["unit"], string> = {
+  tokens: "tokens <most>",
+  cost: "cost <most>",
+  calls: "calls <most>",
+  wall_time: "wall-time <longest>",
+};
 
 function routed({ deadlineAt, now }: TaskFacts, { route, agents, round }: NonNullable<TaskFacts["routing"]>): Reason {
   const bidding = round && announced(round, now);
@@ -274,9 +316,13 @@ function superseded(round: number): Reason {
   return { code: "superseded", message };
 }
 
-function settled({ status, reason, error, needs }: TaskFacts): Reason {
+function settled({ status, reason, error, needs, cachedFrom }: TaskFacts): Reason {
   const code = "settled" as const;
   if (status === "failed") return { code, message: `It failed: ${error?.code}: ${error?.message}` };
+  if (cachedFrom) {
+    const message = `It has completed from the cache, with the output of task ${cachedFrom.key} of run ${cachedFrom.run_id}.`;
+    return { code, message };
+  }
   if (status === "completed") return { code, message: "It has completed." };
   if (reason === "condition_false") return { code, message: "It was skipped: its `when` is false." };
   if (reason === "need_not_completed") {

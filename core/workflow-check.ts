@@ -1,5 +1,6 @@
 /** What a shape cannot say about a workflow: sizes, names that must exist or be unique, circles, expressions. */
 import { checkTemplate } from "./binding.ts";
+import { wrongCache } from "./cache.ts";
 import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
@@ -55,6 +56,7 @@ export function checkMeaning(value: unknown, limits: Limits): Issue[] {
   return [
     ...(isJsonObject(inputs) ? checkSchema(inputs, "/inputs") : []),
     ...wrongDelays(value),
+    ...(isJsonObject(value) ? wrongBudget(value.budget, "/budget", "The workflow") : []),
     ...wrongRunLimit(value),
     ...wrongFairKey(value),
     ...issues,
@@ -284,12 +286,15 @@ const onlyWith: Record<string, readonly string[]> = {
   heartbeat: ["capability"],
   schedule_timeout: ["capability"],
   compensate: ["capability", "workflow"],
+  cache: ["capability"],
   detached: ["workflow"],
   requires: ["capability"],
   labels: ["capability"],
   prefer: ["capability"],
   sticky: ["capability"],
   agent: ["capability"],
+  budget: ["capability", "loop", "workflow"],
+  estimate: ["capability"],
   rate: ["capability"],
 };
 const mapKeys = ["max_concurrency", "tolerate_failures", "until", "open"] as const;
@@ -328,9 +333,18 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
     ...issues,
     ...wrongLimit(raw, id, at, kind),
     ...wrongWait(raw.wait, invalid),
+    ...wrongBudget(raw.budget, pointerTo(at, "budget"), `Task "${id}"`),
+    ...wrongCache(raw, id, at),
     ...wrongHumanTask(raw, id, at),
     ...wrongConversation(raw, id, at),
   ];
+}
+
+/** One that limits nothing is most likely a mistake. */
+function wrongBudget(budget: unknown, pointer: string, owner: string): Issue[] {
+  if (!isJsonObject(budget) || Object.keys(budget).some((key) => key !== "on_exhausted")) return [];
+  const message = `${owner} has a \`budget\` that limits nothing; give it \`tokens\`, \`cost\` or \`calls\`, or remove it.`;
+  return [{ code: "WORKFLOW_INVALID", message, pointer }];
 }
 
 function isWholeExpression(value: unknown): boolean {
@@ -483,6 +497,8 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
     if (typeof raw.sticky === "string") {
       issues.push(...checkTemplate(raw.sticky, beforehand, pointerTo(at, "sticky")));
     }
+    const key = isJsonObject(raw.cache) ? raw.cache.key : undefined;
+    if (key !== undefined) issues.push(...checkTemplate(key, ofInstance, `${at}/cache/key`));
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {
       const itself = { has: (other: string) => other === id || needs.has(other) };

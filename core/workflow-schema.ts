@@ -1,5 +1,6 @@
 /** The shape of a workflow file. The OpenAPI document, the editor schema and the error messages all read it from here. */
 import { z } from "zod";
+import { exhaustionPolicies, MAX_CALLS, MAX_COST, MAX_TOKENS, MIN_COST } from "./budget.ts";
 import { durationPattern, isDuration } from "./duration.ts";
 import { triggerRules } from "./join.ts";
 import type { Json } from "./json.ts";
@@ -47,10 +48,14 @@ const labelTests = z.record(
 );
 
 /** Takes any value, so that `timeout: 30` is told to be no duration rather than no string. */
-function duration(description: string) {
+function requiredDuration(description: string) {
   const text = z.unknown().refine(isDuration, { params: { code: "WORKFLOW_DURATION_INVALID" } }) as z.ZodType<string>;
   const examples = ["30s", "PT5M"];
-  return optional(text.meta({ type: "string", pattern: durationPattern.source, examples, description }));
+  return text.meta({ type: "string", pattern: durationPattern.source, examples, description });
+}
+
+function duration(description: string) {
+  return optional(requiredDuration(description));
 }
 
 export const retrySchema = z
@@ -73,6 +78,17 @@ export const retrySchema = z
     ),
   })
   .meta({ id: "RetryDefinition", description: "When a failed task is tried again." });
+
+export const cacheSchema = z
+  .strictObject({
+    key: optional(
+      json.describe(
+        "What makes two tasks the same instead of their whole input, with `{{ expressions }}` in strings, such as `{{ inputs.url }}`.",
+      ),
+    ),
+    ttl: requiredDuration("How long an output answers for the tasks that ask the same, such as `1h`."),
+  })
+  .describe("The output of an equal task is taken instead of running the task: `{ ttl: 1h }`.");
 
 const times = {
   timeout: duration("The longest an attempt may take, from claim to report; default 10m."),
@@ -143,6 +159,47 @@ export const loopSchema = z
   })
   .describe("Runs its body again and again until a condition holds.");
 
+const budgetLimits = {
+  tokens: optional(z.int().min(1).max(MAX_TOKENS).describe("The most tokens of models; a whole number from 1.")),
+  cost: optional(
+    z
+      .number()
+      .min(MIN_COST)
+      .max(MAX_COST)
+      .describe("The most money, in the unit of the capabilities' `cost`; a number of at least 0.000001."),
+  ),
+  calls: optional(
+    z.int().min(1).max(MAX_CALLS).describe("The most attempts of tasks that agents may make; a whole number from 1."),
+  ),
+};
+const onExhausted = optional(
+  z
+    .enum(exhaustionPolicies)
+    .describe(
+      "What happens when the next attempt does not fit: `fail` (default), `wait` for a larger budget, or look for a `cheaper` agent.",
+    ),
+);
+
+/** Of a whole run. */
+export const budgetSchema = z
+  .strictObject({
+    ...budgetLimits,
+    wall_time: duration("The longest that the run may take, from its submit."),
+    on_exhausted: onExhausted,
+  })
+  .describe("What the run may spend, with all that it begins: `{ tokens: 200000, cost: 5 }`.");
+
+const taskBudgetSchema = z
+  .strictObject({ ...budgetLimits, on_exhausted: onExhausted })
+  .describe("What the task may spend, over all its attempts and all that it begins: `{ cost: 0.5 }`.");
+
+const estimateSchema = z
+  .strictObject({
+    tokens: optional(z.int().min(0).max(MAX_TOKENS).describe("Tokens of models; a whole number from 0.")),
+    cost: optional(z.number().min(0).max(MAX_COST).describe("Money, in the unit of budgets; a number of at least 0.")),
+    calls: optional(z.int().min(0).max(MAX_CALLS).describe("Calls; a whole number from 0, default 1.")),
+  })
+  .describe("What one attempt needs of its budgets, where that is not what its agent has declared.");
 const flowKey = z
   .string()
   .min(1)
@@ -294,8 +351,11 @@ export const taskSchema = z
         })
         .describe("What undoes the task, in reverse order of completion, when the run fails after the task completed."),
     ),
+    cache: optional(cacheSchema),
     retry: optional(retrySchema),
     ...times,
+    budget: optional(taskBudgetSchema),
+    estimate: optional(estimateSchema),
     concurrency: optional(concurrencySchema),
     rate: optional(rateSchema),
     priority: optional(z.int().min(0).max(9).describe("From 0, last, to 9, first.")),
@@ -314,6 +374,7 @@ export const workflowSchema = z
         .describe("What holds for every task that does not say otherwise."),
     ),
     deadline: duration("The longest from the submit until the run has ended; default none."),
+    budget: optional(budgetSchema),
     concurrency: optional(runConcurrencySchema),
     rate: optional(runRateSchema),
     labels: optional(

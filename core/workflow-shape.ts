@@ -95,7 +95,7 @@ function sentence(issue: z.core.$ZodIssue, path: Path, root: unknown): string {
     return `${subject(path.slice(0, -1), root)} has no \`${String(path.at(-1))}\`; add it. ${meaning}`;
   }
   const guess = issue.code === "invalid_value" ? didYouMean(String(value), issue.values.map(String)) : "";
-  return `${about} is ${show(value)}, but must be ${expected(issue)}.${guess} ${meaning}`.trimEnd();
+  return `${about} is ${show(value)}, but must be ${expected(issue, schemaAt(path))}.${guess} ${meaning}`.trimEnd();
 }
 
 const typeNames: Record<string, string> = {
@@ -108,7 +108,10 @@ const typeNames: Record<string, string> = {
   boolean: "true or false",
 };
 
-function expected(issue: z.core.$ZodIssue): string {
+function expected(issue: z.core.$ZodIssue, schema?: z.ZodType): string {
+  if (schema instanceof z.ZodNumber && !(schema instanceof z.ZodNumberFormat) && issue.code === "invalid_type") {
+    return "a number";
+  }
   if (issue.code === "invalid_type") return typeNames[issue.expected] ?? issue.expected;
   if (issue.code === "invalid_value") {
     return issue.values.length === 1 ? `"${String(issue.values[0])}"` : `one of ${issue.values.join(", ")}`;

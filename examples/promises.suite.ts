@@ -116,6 +116,12 @@ export const promises: Record<string, Promised> = {
     outputs: { body: { name: "skein", stars: 12 } },
     attempts: { call: 3 },
   },
+  "large-payloads": { outputs: { first: "goose", characters: 300_000 } },
+  cache: {
+    outputs: "geese",
+    attempts: { first: 1, again: 0 },
+    order: [["first completed", "again cached", "again completed"]],
+  },
   timeout: {
     outputs: "timeout, so 42",
     attempts: { oracle: 1 },

@@ -39,6 +39,7 @@ import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
 import { planGet } from "./tools/plan-get.ts";
+import { runBudget, runBudgetChange, spendList } from "./tools/run-budget.ts";
 import { runCancel } from "./tools/run-cancel.ts";
 import { runGet } from "./tools/run-get.ts";
 import { runGraph } from "./tools/run-graph.ts";
@@ -79,6 +80,9 @@ const tools = [
   runGraph,
   runLogs,
   runSignal,
+  runBudget,
+  runBudgetChange,
+  spendList,
   runPause,
   runResume,
   runCancel,

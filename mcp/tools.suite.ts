@@ -46,10 +46,10 @@ const names = (text: string) => text.trim().split(/\s+/);
 
 const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
-  task_why plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
+  task_why run_budget spend_list plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
   schedule_list conversation_get conversation_list conversation_transcript conversation_graph artifact_list artifact_read`);
 const changing = names(`
-  workflow_submit run_signal run_pause run_resume run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
+  workflow_submit run_signal run_pause run_resume run_budget_change run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
   schedule_create schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
 const destroying = names(`
@@ -206,6 +206,27 @@ export function describeTools(
         expect((await call(client, "run_resume", { run_id: run_id! })).status).toBe("running");
       }
       await call(client, "run_cancel", { run_id: run_id! });
+    });
+
+    it("reads and raises what a run may spend, and sums what was spent", async () => {
+      const waiting = {
+        name: "thrifty",
+        tasks: [
+          { id: "a", capability: "core.echo" },
+          { id: "b", capability: "core.echo", needs: ["a"] },
+        ],
+      };
+      const budget = { calls: 1, on_exhausted: "wait" };
+      const { id: run_id } = await call(client, "workflow_submit", { definition: waiting, budget });
+      const read = async () => (await call(client, "run_budget", { run_id: run_id! })).budgets as JsonObject[];
+      await expect
+        .poll(read, { timeout: 30_000 })
+        .toMatchObject([{ spent: { calls: 1 }, exhausted: expect.any(String) }]);
+      const raised = await call(client, "run_budget_change", { run_id: run_id!, calls: 2 });
+      expect(raised.budgets).toMatchObject([{ limits: { calls: 2 } }]);
+      expect((await call(client, "run_result", { run_id: run_id!, wait_seconds: 30 })).status).toBe("completed");
+      const sums = (await call(client, "spend_list", {})).data as JsonObject[];
+      expect(sums.find(({ key }) => key === "thrifty")).toMatchObject({ calls: 2, attempts: 2 });
     });
 
     it("runs again what did not complete, or from what a run has done with something changed", async () => {

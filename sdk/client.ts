@@ -14,6 +14,8 @@ import type {
 } from "../core/protocol/agents.ts";
 import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
+import type { BudgetsBody, ChangeBudgetBody, SpendBody, SpendQuery } from "../core/protocol/budgets.ts";
+import type { CacheClearedBody, CacheFilterQuery, CacheStatsBody } from "../core/protocol/cache.ts";
 import type { FlowLimitBody, FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
@@ -97,6 +99,8 @@ export function createClient(options: ClientOptions) {
       /** Registers what a run is a run of, with all patches, under a name. */
       saveFromRun: (id: string, body: SaveRunBody) => http.post<WorkflowRecord>(`${run(id)}/workflow`, body),
     },
+    /** What was spent, summed by workflow (default), agent, run, capability or namespace, the dearest first. */
+    spend: (query: SpendQuery = {}) => http.get<SpendBody>("/v1/spend", query),
     runs: {
       submit: (body: Omit<SubmitBody, "plan_review">, submit: SubmitOptions = {}) =>
         http.post<RunBody>("/v1/runs", body, submitHeaders(submit)),
@@ -109,15 +113,19 @@ export function createClient(options: ClientOptions) {
       task: (id: string, task: string) => http.get<TaskDetailBody>(`${run(id)}/tasks/${encodeURIComponent(task)}`),
       /** Why a task is where it is, the decisive reason first. */
       why: (id: string, task: string) => http.get<WhyBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/why`),
-      /** Who bid what for a task that is allocated by `contract-net`, the newest round first. */
       /** Work that several of its tasks did: the same capability on the same input. */
       repeats: (id: string) => http.get<RepeatsBody>(`${run(id)}/repeats`),
+      /** Who bid what for a task that is allocated by `contract-net`, the newest round first. */
       bids: (id: string, task: string) => http.get<BidRoundsBody>(`${run(id)}/tasks/${encodeURIComponent(task)}/bids`),
       logs: (id: string, page: PageOptions = {}) => http.get<PageOf<LogLineBody>>(`${run(id)}/logs`, page),
       graph: (id: string, format: GraphFormat) => http.text(`${run(id)}/graph`, { format }),
       timeline: (id: string, format: TimelineFormat) => http.text(`${run(id)}/timeline`, { format }),
       cancel: (id: string, reason?: string, options: Omit<NonNullable<CancelBody>, "reason"> = {}) =>
         http.post<RunBody>(`${run(id)}/cancel`, { ...options, ...(reason && { reason }) }),
+      /** What it may spend, and has. */
+      budget: (id: string) => http.get<BudgetsBody>(`${run(id)}/budget`),
+      /** New limits, of the run or of a task; what waited for them goes on. */
+      changeBudget: (id: string, change: ChangeBudgetBody) => http.patch<BudgetsBody>(`${run(id)}/budget`, change),
       pause: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/pause`, reason ? { reason } : {}),
       resume: (id: string, reason?: string) => http.post<RunBody>(`${run(id)}/resume`, reason ? { reason } : {}),
       /** Changes the graph, if it is still at `revision`. */
@@ -194,6 +202,12 @@ export function createClient(options: ClientOptions) {
       request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     },
     conversations: conversationsOf(http),
+    /** Outputs that answer for equal tasks. */
+    cache: {
+      stats: () => http.get<CacheStatsBody>("/v1/cache"),
+      /** All of the namespace, or what fits the filter. */
+      clear: (filter: CacheFilterQuery = {}) => http.delete<CacheClearedBody>("/v1/cache", filter),
+    },
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
     allocate: (capability: string, policy: AllocationBody["policy"], options: Omit<AllocationBody, "policy"> = {}) =>

@@ -33,6 +33,10 @@ export interface ExecutorDefinition<
   description?: string;
   /** What one task costs here, in a unit that the agents of the capability share, for `cheapest-fit`. Default 0. */
   cost?: number;
+  /** What one task needs of tokens of models, at most, for budgets. By default nobody knows. */
+  tokens?: number;
+  /** What one task counts as in budgets of calls. Default 1. */
+  calls?: number;
   /**
    * Bids for tasks that are allocated by `contract-net`: the lowest wins; null, or an error, declines. Called at once for
    * each task that is announced, so it should answer fast. Without it, `cost` is what is bid.
@@ -224,7 +228,7 @@ export interface EmitOptions {
 
 /** A task as in a workflow. */
 export type SpawnedTask = TaskDefinition;
-/** Amounts by name, such as `input_tokens` or `cost_usd`. */
+/** Amounts by name. `tokens` (or `input_tokens` and `output_tokens`), `cost` (or `cost_usd`) and `calls` count for budgets. */
 export type Usage = Record<string, number>;
 
 /** Lines are stored with the attempt and written to the process log. */
@@ -244,6 +248,8 @@ export interface Executor<Input = unknown, Output = unknown> {
   readonly version: string;
   readonly description: string;
   readonly cost?: number;
+  readonly tokens?: number;
+  readonly calls?: number;
   readonly planning?: Planning;
   readonly inputSchema?: JsonObject;
   readonly outputSchema?: JsonObject;
@@ -278,6 +284,8 @@ export function defineExecutor<
     version,
     description,
     ...(definition.cost !== undefined && { cost: definition.cost }),
+    ...(definition.tokens !== undefined && { tokens: definition.tokens }),
+    ...(definition.calls !== undefined && { calls: definition.calls }),
     ...planningOf(definition, { inputSchema: input?.jsonSchema, outputSchema: output?.jsonSchema }),
     ...(input && { inputSchema: input.jsonSchema }),
     ...(output && { outputSchema: output.jsonSchema }),

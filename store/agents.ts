@@ -204,15 +204,16 @@ async function register(tx: Transaction, registration: AgentRegistration, tokenH
   );
   await tx.query(
     `insert into capability (namespace, name, version, description, input_schema, output_schema,
-       consumes, produces, cost, duration_ms, reliability)
-     select $1, name, version, description, input_schema, output_schema, consumes, produces, cost, duration_ms, reliability
+       consumes, produces, cost, tokens, calls, duration_ms, reliability)
+     select $1, name, version, description, input_schema, output_schema, consumes, produces, cost, tokens, calls,
+       duration_ms, reliability
      from json_to_recordset($2) as c(name text, version text, description text, input_schema json, output_schema json,
-       consumes json, produces json, cost float8, duration_ms float8, reliability float8)
+       consumes json, produces json, cost float8, tokens float8, calls float8, duration_ms float8, reliability float8)
      order by name, version
      on conflict (namespace, name, version) do update
      set description = excluded.description, input_schema = excluded.input_schema,
        output_schema = excluded.output_schema, consumes = excluded.consumes, produces = excluded.produces,
-       cost = excluded.cost, duration_ms = excluded.duration_ms, reliability = excluded.reliability, updated_at = now()`,
+       cost = excluded.cost, tokens = excluded.tokens, calls = excluded.calls, duration_ms = excluded.duration_ms, reliability = excluded.reliability, updated_at = now()`,
     [
       namespace,
       JSON.stringify(
@@ -225,6 +226,8 @@ async function register(tx: Transaction, registration: AgentRegistration, tokenH
           consumes: capability.consumes,
           produces: capability.produces,
           cost: capability.cost,
+          tokens: capability.tokens,
+          calls: capability.calls,
           duration_ms: capability.durationMs,
           reliability: capability.reliability,
         })),
@@ -255,8 +258,16 @@ const DEFAULT_CAPABILITY_VERSION = "1";
 /** The shared queue. */
 const DEFAULT_POLICY: AllocationPolicy = "push";
 
-function offerOf({ name, version = DEFAULT_CAPABILITY_VERSION, cost, bids }: CapabilityContract): OfferedCapability {
-  return { name, version, ...(cost !== undefined && { cost }), ...(bids && { bids }) };
+function offerOf(contract: CapabilityContract): OfferedCapability {
+  const { name, version = DEFAULT_CAPABILITY_VERSION, cost, tokens, calls, bids } = contract;
+  return {
+    name,
+    version,
+    ...(cost !== undefined && { cost }),
+    ...(tokens !== undefined && { tokens }),
+    ...(calls !== undefined && { calls }),
+    ...(bids && { bids }),
+  };
 }
 
 /** Being seen is a side effect of any authenticated call, so that a busy agent needs no heartbeat of its own. */
@@ -309,6 +320,8 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     consumes: FieldTypes | null;
     produces: FieldTypes | null;
     cost: number | null;
+    tokens: number | null;
+    calls: number | null;
     duration_ms: number | null;
     reliability: number | null;
     agents: number;
@@ -317,7 +330,7 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     bid_window_ms: number | null;
   }>(
     `select c.name, c.version, c.description, c.input_schema, c.output_schema, c.consumes, c.produces, c.cost,
-       c.duration_ms, c.reliability, o.agents, o.slots, l.policy, l.bid_window_ms
+       c.tokens, c.calls, c.duration_ms, c.reliability, o.agents, o.slots, l.policy, l.bid_window_ms
      from capability c left join allocation l on l.namespace = c.namespace and l.capability = c.name
      cross join lateral (
        select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
@@ -338,6 +351,8 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     ...(row.consumes && { consumes: row.consumes }),
     ...(row.produces && { produces: row.produces }),
     ...(row.cost !== null && { cost: row.cost }),
+    ...(row.tokens !== null && { tokens: row.tokens }),
+    ...(row.calls !== null && { calls: row.calls }),
     ...(row.duration_ms !== null && { durationMs: row.duration_ms }),
     ...(row.reliability !== null && { reliability: row.reliability }),
     agents: row.agents,

@@ -139,8 +139,25 @@ export const checks: Check[] = [
     invariant: "I6: what is ready is held exactly while its run is paused",
     sql: `select t.id::text as subject, 'is ' || case when t.held then '' else 'not ' end || 'held in a run that is ' || r.status as detail
           from task t join run r on r.id = t.run_id
-          where t.status = 'ready' and t.held <> (r.status = 'paused')
+          where t.status = 'ready' and t.short_of is null and t.held <> (r.status = 'paused')
             and (r.ending is null or r.status = 'paused')`,
+  },
+  {
+    invariant: "I7: a budget counts what the attempts under it have spent, and what runs has set something aside",
+    sql: `select b.id::text as subject, 'counts ' || b.tokens_spent || ', ' || b.cost_spent || ', ' || b.calls_spent
+            || ', reported were ' || s.tokens || ', ' || s.cost || ', ' || s.calls as detail
+          from budget b left join (
+            select p.id, sum(s.tokens) as tokens, sum(s.cost) as cost, sum(s.calls) as calls
+            from spend s join task t on t.id = s.task_id join budget d on d.id = t.budget_id
+            cross join lateral unnest(d.path) as p(id)
+            group by p.id
+          ) s on s.id = b.id
+          where (b.tokens_spent, b.cost_spent, b.calls_spent)
+            <> (coalesce(s.tokens, 0), coalesce(s.cost, 0), coalesce(s.calls, 0))
+          union all
+          select t.id::text, 'waits for budget ' || t.short_of || ', which is not around it'
+          from task t join budget d on d.id = t.budget_id
+          where t.short_of is not null and t.short_of <> all(d.path)`,
   },
   {
     invariant: "I6: every tick of a schedule is decided when it is due",
@@ -161,6 +178,38 @@ export const checks: Check[] = [
     invariant: "I6: every expired lease is taken back",
     sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
           from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,
+  },
+  {
+    invariant: "I7: what stands apart is there, for whoever refers to it",
+    sql: `select r.subject, 'refers to ' || encode(r.hash, 'hex') || ', which is ' ||
+            case when b.hash is null then 'gone' else 'not stored' end as detail
+          from (
+            select id::text as subject, unnest(blobs) as hash from task where blobs is not null
+            union all
+            select id::text, unnest(blobs) from run where blobs is not null
+            union all
+            select task_id::text, unnest(blobs) from cached_output where blobs is not null
+            union all
+            select run_id || '/' || path, sha256 from artifact where content is null
+          ) r left join blob b on b.hash = r.hash
+          where b.hash is null or not b.is_stored`,
+  },
+  {
+    invariant: "I7: a row has the blobs of all its holes",
+    sql: `select r.subject, 'lists no blob ' || (hole ->> 1) as detail
+          from (
+            select id::text as subject, refs, blobs from task where refs is not null
+            union all
+            select id::text, refs, blobs from run where refs is not null
+            union all
+            select task_id::text, refs, blobs from cached_output where refs is not null
+          ) r cross join lateral jsonb_each(r.refs) c(name, holes) cross join lateral jsonb_array_elements(c.holes) as h(hole)
+          where not coalesce(r.blobs @> array[decode(hole ->> 1, 'hex')], false)`,
+  },
+  {
+    invariant: "I7: a content is what its hash says",
+    sql: `select encode(hash, 'hex') as subject, 'its content has another hash or size' as detail
+          from blob where content is not null and (sha256(content) <> hash or octet_length(content) <> size)`,
   },
 ];
 

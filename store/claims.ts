@@ -1,12 +1,13 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { isClaimable, limitedAssigned, limitedWait, picksFor, pickUncontested } from "./admission.ts";
-import { FactLog, type StoreContext } from "./facts.ts";
+import { isClaimable, limitedAssigned, limitedWait, pickNamed, picksFor, pickUncontested } from "./admission.ts";
+import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
 import { survey } from "./limited.ts";
 import { claimLimited, claimLimitedHints, type NoteBlocked } from "./limited-claims.ts";
+import { payFor } from "./paying.ts";
 import { asOneCell } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { ClaimedTask, ClaimRequest, LeaseStore } from "./store.ts";
@@ -28,20 +29,22 @@ interface ClaimedRow extends InputRow {
 }
 
 const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
-  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
+  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input, t.refs -> 'input' as input_refs`;
 
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
 
-const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
+/** Tasks with a budget are left for `claimPaid`; `paid`: what is picked comes with what it has set aside. */
+const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) => `
   with waiting as materialized (select ${waiting} as limited
   ), ${pick}, claimed as (
     update task t
     set status = 'running', attempt = t.attempt + 1, agent_id = $5, lease_token = ${tokenHashOf("$6")},
       lease_expires_at = clock_timestamp() + t.lease_ms * ${FIRST_LEASE_SHARE} * interval '1 millisecond',
       heartbeat_at = null, started_at = clock_timestamp(), dispatched_at = null, progress = null, error = null
+      ${paid ? ", tokens_reserved = picked.tokens, cost_reserved = picked.cost, calls_reserved = picked.calls" : ""}
     from picked
-    where t.id = picked.id
+    where t.id = picked.id ${paid ? "" : "and t.budget_id is null"}
     returning ${claimedColumns}
   ), requested as (
     insert into lease_request (agent_id, request_id, task_ids)
@@ -54,7 +57,9 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "") => `
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
     (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier,
-    (select limited from waiting) as has_limited`;
+    (select limited from waiting) as has_limited,
+    case when (select count(*) from claimed) < (select count(*) from picked) then (
+      select json_agg(id) from picked where id not in (select id from claimed)) end as unpaid`;
 
 /** A request that took others before has these added to them. */
 const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
@@ -74,15 +79,20 @@ const restStatements: Record<ClaimDoor, string> = {
   poll: claimBy(picksFor.poll, "false", ADDED),
   handoff: claimBy(picksFor.handoff, "false", ADDED),
 };
-/** Those that have been chosen, which this transaction has locked. */
+/**
+ * Those that have been chosen, which this transaction has locked. What they set aside is written along: a row that is updated
+ * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
+ */
 const claimChosen = claimBy(
   `picked as (
-    select t.id from task t
+    select t.id, p.tokens, p.cost, p.calls
+    from task t left join json_to_recordset($9) as p(id uuid, tokens bigint, cost bigint, calls bigint) on p.id = t.id
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
     limit $4
   ), rehinted as (select where false)`,
   "false",
   ADDED,
+  true,
 );
 
 /** What a long-poll would find, of all that wait. */
@@ -171,7 +181,12 @@ interface ClaimAnswer {
   earlier: string[] | null;
   rehinted: number;
   has_limited: boolean;
+  /** Ids of tasks that could be had and have a budget. */
+  unpaid: string[] | null;
 }
+
+/** Tasks that do not fit into their budgets are out of the way then, so others are looked for, but not for ever. */
+const MAX_ROUNDS = 8;
 
 async function claimAnew(
   store: StoreContext,
@@ -179,22 +194,59 @@ async function claimAnew(
   secretDigest: Buffer,
   noteBlocked: NoteBlocked,
 ): Promise<ClaimedRow[]> {
+  for (let round = 1; ; round++) {
+    const short: RunRef[] = [];
+    const rows = await claimRound(store, request, secretDigest, noteBlocked, short);
+    if (short.length === 0) return rows;
+    const log = new FactLog();
+    for (const run of short) log.needsUpkeep(run);
+    store.emit(log.committed);
+    if (rows.length > 0 || round === MAX_ROUNDS) return rows;
+  }
+}
+
+/** Adds the runs of tasks that do not fit into their budgets to `short`. */
+async function claimRound(
+  store: StoreContext,
+  request: ClaimRequest,
+  secretDigest: Buffer,
+  noteBlocked: NoteBlocked,
+  short: RunRef[],
+): Promise<ClaimedRow[]> {
   const { door, max } = request;
   const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
     (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
-  const claimLocked = async (tx: Transaction, taskIds: string[]) =>
-    (await ask(tx, claimChosen, { taskIds })).rows ?? [];
-
+  const claimLocked = async (tx: Transaction, taskIds: string[]) => {
+    const payment = await payFor(tx, request, taskIds);
+    short.push(...payment.short);
+    if (payment.admitted.length === 0) return [];
+    const params = paramsOf({ ...request, taskIds: payment.admitted }, secretDigest);
+    const [answer] = await tx.query<ClaimAnswer>(claimChosen, [...params, JSON.stringify(payment.reserved)]);
+    return answer!.rows ?? [];
+  };
+  const claimPaid = (taskIds: string[]) =>
+    store.transaction(async (tx) => {
+      const params = paramsOf({ ...request, taskIds }, secretDigest).slice(0, 5);
+      const picked = await tx.query<{ id: string }>(pickNamed, params);
+      return claimLocked(
+        tx,
+        picked.map(({ id }) => id),
+      );
+    });
   const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
     if (rows) announceClaim(store, request, rows, rehinted > 0);
     return rows ?? [];
   };
+  const taken = async ({ rows, rehinted, unpaid }: ClaimAnswer) => {
+    const free = told({ rows, rehinted });
+    return unpaid ? [...free, ...told({ ...claimedRows(await claimPaid(unpaid)), rehinted })] : free;
+  };
 
   const isShort = door === "hint" && request.taskIds.length <= FEW_HINTS;
   let answer = await ask(store, isShort ? claimUncontested : statements[door]);
-  if (isShort && !answer.rows && !answer.earlier) answer = await ask(store, statements.hint);
+  if (isShort && !answer.rows && !answer.unpaid && !answer.earlier) answer = await ask(store, statements.hint);
   if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
-  const claimed = told(answer);
+  const claimed = await taken(answer);
   if (door === "hint") {
     const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
     if (left.taskIds.length === 0 || left.max === 0) return claimed;
@@ -204,7 +256,8 @@ async function claimAnew(
   if (!answer.has_limited || claimed.length > 0) return claimed;
   const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
-  return [...limited, ...told(await ask(store, restStatements[door], { max: max - limited.length }))];
+  const rest = await ask(store, restStatements[door], { max: max - limited.length });
+  return [...limited, ...(await taken(rest))];
 }
 
 function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {

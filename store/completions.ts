@@ -29,7 +29,7 @@ const completePlain = `
       select t.id, t.run_id, t.key, t.attempt, t.agent_id, t.dependants, t.parent_id
       from task t
       where t.id = s.id and t.agent_id = s.agent_id and t.attempt = s.attempt and t.lease_token = decode(s.token, 'hex')
-        and (t.status = 'running') is not false and t.tells_plain
+        and (t.status = 'running') is not false and t.tells_plain and t.budget_id is null
         and (select count(*) from runs) > 0 -- locked by now
       for no key update
     ) t

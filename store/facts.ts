@@ -1,5 +1,6 @@
 /** Facts are written by the transaction that makes them true, one row per run, and told to listeners once it has committed. */
 
+import { type Amounts, nothing } from "../core/budget.ts";
 import type { Fact } from "../core/event.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Sql, Transaction } from "./sql.ts";
@@ -32,6 +33,17 @@ export class FactLog {
   wakesIn(run: RunRef, ms: number): void {
     const entry = this.#entry(run);
     entry.wakesInMs = Math.min(entry.wakesInMs ?? ms, ms);
+  }
+
+  /** Reports of the run say that so much was spent. */
+  spent(run: RunRef, amounts: Amounts): void {
+    const entry = this.#entry(run);
+    const before = entry.spent ?? nothing;
+    entry.spent = {
+      tokens: before.tokens + amounts.tokens,
+      cost: before.cost + amounts.cost,
+      calls: before.calls + amounts.calls,
+    };
   }
 
   /** For `restore`, when what is done from here on is rolled back. */

@@ -76,7 +76,7 @@ function refused(message: string): Failure {
 export async function spawnTasks(
   tx: Transaction,
   log: FactLog,
-  from: Pick<LoadedTask, "id" | "runId" | "namespace" | "key">,
+  from: Pick<LoadedTask, "id" | "runId" | "namespace" | "key" | "budget">,
   tasks: Json[],
   limits: Limits,
 ): Promise<NewTaskRow[] | Failure> {
@@ -86,7 +86,7 @@ export async function spawnTasks(
   if ("code" in seeds) return seeds;
   const excess = tooMany(run, seeds.length) ?? (await unfit(tx, from.namespace, seeds));
   if (excess) return excess;
-  const rows = newRows(seeds, { ...ref, priority: run.priority, scope: `${from.key}/` });
+  const rows = newRows(seeds, { ...ref, priority: run.priority, scope: `${from.key}/`, budget: from.budget });
   for (const [index, row] of rows.entries()) row.work_hash = workHash(seeds[index]!);
   const repeats = await repeatsIn(tx, run.runId, rows);
   await addTasks(tx, log, [], rows);

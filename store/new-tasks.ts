@@ -5,8 +5,10 @@ import type { Json } from "../core/json.ts";
 import type { Transition } from "../core/lifecycle.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
 import type { TaskSeed, TaskStatus } from "../core/run.ts";
+import { insertBudgets, type NewBudget } from "./budgets.ts";
 import type { FactLog } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
+import type { BudgetRef } from "./store.ts";
 import { decide, moveOn, type StoredSpec, writeDecided } from "./transitions.ts";
 import { withTurns } from "./turns.ts";
 
@@ -45,6 +47,11 @@ export interface NewTaskRow {
   compensates: string | null;
   /** Of a spawned task (core/repeats.ts). */
   work_hash: string | null;
+  /** Undefined: what it spends counts for no budget. */
+  budget_id: string | undefined;
+  budget_root: string | undefined;
+  /** Of a task with a budget of its own: the one around it. */
+  budget_parent: string | undefined;
 }
 
 /** Where new tasks belong. */
@@ -59,6 +66,8 @@ export interface Place {
   parentId?: string;
   ordinal?: number;
   item?: Json;
+  /** What their spending counts for; theirs are within it. */
+  budget?: BudgetRef | null | undefined;
 }
 
 /** Rows of tasks given in topological order: ids ascend in it, which is what makes locking by id lock upwards. */
@@ -68,9 +77,8 @@ export function newRows(tasks: readonly TaskSeed[], place: Place): NewTaskRow[] 
   const dependants = dependantsOf(tasks, ids);
   const needingDecisions = new Set(tasks.flatMap((task) => (task.isPlain ? [] : task.needs)));
   return tasks.map((task) => ({
-    ...newRow(task, place, scope + task.key),
-    id: ids.get(task.key)!,
-    tells_plain: !needingDecisions.has(task.key),
+    ...newRow(task, place, scope + task.key, ids.get(task.key)!),
+    tells_plain: !needingDecisions.has(task.key) && !task.spec.cache,
     needs: task.needs.map((need) => ids.get(need)!),
     dependants: dependants.get(task.key) ?? [],
     need_count: task.needs.length,
@@ -95,18 +103,23 @@ export function dependantsOf(
 }
 
 /** A row of a task that needs none and that none needs. */
-export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key: string): NewTaskRow {
+export function newRow(
+  task: Omit<TaskSeed, "key" | "needs">,
+  place: Place,
+  key: string,
+  id: string = uuidv7(),
+): NewTaskRow {
   const { limits } = task.spec;
   return {
     namespace: place.namespace,
-    id: uuidv7(),
+    id,
     run_id: place.runId,
     key,
     capability: task.capability,
     group_name: task.group ?? null,
     status: "pending",
     is_plain: task.isPlain,
-    tells_plain: true,
+    tells_plain: !task.spec.cache,
     priority: Math.max(task.priority, place.priority),
     needs: [],
     dependants: [],
@@ -129,6 +142,9 @@ export function newRow(task: Omit<TaskSeed, "key" | "needs">, place: Place, key:
     item_key: null,
     compensates: null,
     work_hash: null,
+    budget_id: task.spec.budget ? id : place.budget?.id,
+    budget_root: place.budget?.root ?? (task.spec.budget && id),
+    budget_parent: task.spec.budget && place.budget?.id,
   };
 }
 
@@ -151,6 +167,7 @@ export async function addTasks(
   for (const row of rows) if (row.is_plain && row.needs_left + unmet(row) === 0) row.status = "ready";
   const roots = rows.filter((row) => row.status === "pending" && row.needs_left === 0);
   const started = await decide(tx, roots);
+  insertBudgets(tx, [...rows, ...held].flatMap(ownBudget));
   await inChunks([...startedRows(rows, started), ...held], (chunk) => insertTasks(tx, chunk));
   for (const { status, id, run_id, namespace, key, capability } of rows) {
     if (status === "ready")
@@ -160,6 +177,10 @@ export async function addTasks(
   const joined = rows.filter((row) => row.needs_left > 0 && (row.spec.join || unmet(row) > 0));
   await writeDecided(tx, log, started.filter(isApplied), roots);
   await moveOn(tx, log, joined);
+}
+
+function ownBudget({ id, run_id, budget_parent, spec }: NewTaskRow): NewBudget[] {
+  return spec.budget ? [{ id, runId: run_id, parent: budget_parent, spec: spec.budget }] : [];
 }
 
 /** Starts rows that were inserted as held. */
@@ -189,8 +210,8 @@ function startedRows(rows: NewTaskRow[], started: Transition[]): NewTaskRow[] {
   return rows;
 }
 
-function isApplied({ status, cancelsRest }: Transition): boolean {
-  return status !== "ready" || cancelsRest;
+function isApplied({ status, cancelsRest, cacheKey, inputRefs }: Transition): boolean {
+  return status !== "ready" || cancelsRest || cacheKey !== undefined || inputRefs !== undefined;
 }
 
 const inserted = `(
@@ -202,18 +223,19 @@ const inserted = `(
       status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
-      compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[])
+      compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], budget_id uuid, budget_root uuid)
   ) routed)`;
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, fair_id, turn, ends_turns, is_routed, held,
-       available_at, ready_at, deadline_at)
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, budget_id, budget_root, fair_id, turn,
+       ends_turns, is_routed, held, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, run_fair_id, turn, ends_turns, is_routed,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, budget_id, budget_root, run_fair_id,
+       turn, ends_turns, is_routed,
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,

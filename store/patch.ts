@@ -1,6 +1,7 @@
 /** Writes a patch of a run's graph: rows that have not started are taken away and written anew. */
 import { rewritten } from "../core/patch.ts";
 import { isTerminalRun, isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
+import { budgetOfRun } from "./budgets.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, dependantsOf, type NewTaskRow, newRows, startHeld } from "./new-tasks.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
@@ -117,7 +118,7 @@ async function rewrite(
   const seeds = tasks.filter((task) => written.has(task.key));
   const fresh = newRows(
     seeds.map((seed) => ({ ...seed, needs: [] })),
-    { namespace, runId, priority },
+    { namespace, runId, priority, budget: await budgetOfRun(tx, runId) },
   );
   const ids = new Map([...byKey].map(([key, row]) => [key, row.id]));
   for (const row of fresh) ids.set(row.key, row.id);
@@ -144,6 +145,7 @@ async function rewrite(
     return isSame ? [] : [{ id: row.id, needs, dependants: told }];
   });
   await tx.query("delete from task where id = any($1::uuid[])", [[...gone]]);
+  tx.send("delete from budget where id = any($1::uuid[])", [[...gone]]);
   await inChunks(edges, (chunk) =>
     tx.query(
       `update task t set needs = u.needs, dependants = u.dependants, tells_plain = false

@@ -162,7 +162,7 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
     );
     log.needsUpkeep(run);
     const held = await tx.query<{ id: string; run_id: string }>(
-      "select id, run_id from task where run_id = any($1::uuid[]) and held order by id",
+      "select id, run_id from task where run_id = any($1::uuid[]) and held and short_of is null order by id",
       [ids],
     );
     const freed = await inChunks(
@@ -187,7 +187,7 @@ function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capab
     `with locked as materialized (
        select t.id, t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.limit_keys as lane,
          not t.is_routed and t.available_at <= now() as takes_turn
-       from task t where t.id = any($1::uuid[]) and t.held order by t.id for no key update
+       from task t where t.id = any($1::uuid[]) and t.held and t.short_of is null order by t.id for no key update
      ), freed as (
        update task t
        set held = false, available_at = greatest(t.available_at, clock_timestamp()), turn = locked.turn,

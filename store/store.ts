@@ -2,10 +2,13 @@
  * The port to Postgres, where every fact lives. One implementation (postgres.ts) runs on a PostgreSQL server and on the
  * embedded PGlite; store.suite.ts says what it means. Everything on a hot path takes and answers many items at once.
  */
+import type { Amounts } from "../core/budget.ts";
 import type { Fact } from "../core/event.ts";
 import type { AgentDataStore, DeliveredMessage } from "./port/agent-data.ts";
 import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
+import type { BudgetStore } from "./port/budgets.ts";
+import type { CacheStore } from "./port/cache.ts";
 import type { ConversationStore } from "./port/conversations.ts";
 import type { EventStore } from "./port/events.ts";
 import type { FlowLimitStore } from "./port/flow-limits.ts";
@@ -24,11 +27,14 @@ import type { WorkingStateStore } from "./port/working-state.ts";
 export type * from "./port/agent-data.ts";
 export type * from "./port/agents.ts";
 export type * from "./port/artifacts.ts";
+export type * from "./port/budgets.ts";
+export type * from "./port/cache.ts";
 export type * from "./port/conversations.ts";
 export type * from "./port/events.ts";
 export type * from "./port/flow-limits.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
+export type * from "./port/objects.ts";
 export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/replans.ts";
@@ -44,6 +50,7 @@ export interface Store {
   workflows: WorkflowStore;
   runs: RunStore & SteeringStore & PatchStore & RerunStore & SignalStore;
   artifacts: ArtifactStore;
+  cache: CacheStore;
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
@@ -51,6 +58,7 @@ export interface Store {
   sharedMemory: SharedMemoryStore;
   working: WorkingStateStore;
   keys: KeyStore;
+  budgets: BudgetStore;
   flowLimits: FlowLimitStore;
   conversations: ConversationStore;
   plans: PlanStore;
@@ -82,6 +90,8 @@ export interface CommittedFacts {
   needsUpkeep: boolean;
   /** A timer goes off after so many milliseconds: then it needs upkeep. */
   wakesInMs?: number;
+  /** What reports say has been spent. */
+  spent?: Amounts;
   /** Marked as dispatched along with what made them ready (`leases.dispatchAtOnce`): their hints are to be published. */
   dispatched?: DispatchedTask[];
   /** A claim by hints took what no hint was out for, and left another task without one: dispatch. */

@@ -1,16 +1,19 @@
 /** Gathers what `core/why.ts` explains a task from. */
+import { admitUnder, type Estimate } from "../core/budget.ts";
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
 import { blockOf, type KeyLimit } from "../core/flow-limits.ts";
 import type { Join } from "../core/join.ts";
 import type { Json } from "../core/json.ts";
+import type { CacheOrigin } from "../core/lifecycle.ts";
 import type { Tally } from "../core/map.ts";
 import type { RouteSpec } from "../core/routing.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
-import type { LimitFacts, TaskFacts } from "../core/why.ts";
+import type { BudgetFacts, LimitFacts, TaskFacts } from "../core/why.ts";
 import { inTurn } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import { openRound } from "./bids.ts";
+import { loadBudgets } from "./budgets.ts";
 import { limitsWith, statesOf } from "./flow-keys.ts";
 import { queuePlace } from "./queue-place.ts";
 import { candidatesIn } from "./routing.ts";
@@ -24,6 +27,7 @@ interface Row {
   status: TaskStatus;
   reason: string | null;
   superseded_in: number | null;
+  cached_from: CacheOrigin | null;
   error: Failure | null;
   run_status: RunStatus;
   paused_by: string | null;
@@ -54,6 +58,8 @@ interface Row {
   limit_keys: string[] | null;
   limits: KeyLimit[] | null;
   route: RouteSpec | null;
+  short_of: string | null;
+  needed: Estimate;
   now_ms: number;
 }
 
@@ -73,7 +79,7 @@ export async function factsOf(
        from agent a
        where a.namespace = $1 and ${isLive}
      )
-     select t.id, t.key, t.capability, t.status, t.reason, t.error, t.superseded_in, r.status as run_status, r.paused_by,
+     select t.id, t.key, t.capability, t.status, t.reason, t.error, t.superseded_in, t.cached_from, r.status as run_status, r.paused_by,
        r.ending is not null as is_ending,
        (select json_agg(json_build_object('key', n.key, 'status', n.status) order by n.id)
         from task n where n.id = any(t.needs)) as needs,
@@ -85,6 +91,7 @@ export async function factsOf(
        t.dispatched_at is not null as is_published, t.attempt,
        (select json_build_object('id', a.id, 'name', a.name) from agent a where a.id = t.agent_id) as agent,
        o.agents, o.slots, o.running, t.is_routed, t.spec -> 'route' as route,
+       t.short_of, json_build_object('tokens', t.tokens_reserved, 'cost', t.cost_reserved, 'calls', t.calls_reserved) as needed,
        r.awaits_start, to_json(r.limit_keys) as run_keys, r.limits as run_limits, r.priority as run_priority,
        t.is_limited, to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits,
        (select array_agg(distinct c.name) from live l cross join lateral unnest(l.capabilities) as c(name)) as capabilities,
@@ -105,12 +112,28 @@ export async function factsOf(
   };
   const limit = row.is_limited && row.status === "ready" ? await limitFacts(db, namespace, row) : null;
   const runLimit = row.awaits_start ? await runLimitFacts(db, namespace, runId, row) : null;
-  const isQueued = row.status === "ready" && !row.is_routed && !row.is_limited;
+  const isQueued = row.status === "ready" && !row.is_routed && !row.is_limited && row.short_of === null;
   const queue = (isQueued && (await queuePlace(db, row.id))) || null;
-  return toFacts(row, { routing: routing || null, limit, runLimit, queue });
+  const budget = row.short_of === null ? null : await budgetFacts(db, row.short_of, row.needed);
+  return toFacts(row, { routing: routing || null, limit, runLimit, queue, budget });
 }
 
-function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit" | "queue">): TaskFacts {
+/** Null: it was removed just now. */
+async function budgetFacts(db: Queryable, id: string, needed: Estimate): Promise<BudgetFacts | null> {
+  const { budgets, now } = await loadBudgets(db, [id]);
+  const budget = budgets.get(id);
+  if (!budget) return null;
+  const [owner] = await db.query<{ key: string }>("select key from task where id = $1", [id]);
+  const verdict = admitUnder([budget], needed, now);
+  return {
+    shortage: verdict.type === "admitted" ? null : verdict.shortage,
+    owner: { runId: budget.runId, task: owner?.key ?? null },
+    onExhausted: budget.onExhausted,
+    isExhausted: verdict.type === "exhausted",
+  };
+}
+
+function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit" | "queue" | "budget">): TaskFacts {
   const { key, capability, status, reason, error, join, engine, definition, tally, attempt, agent } = row;
   const isUnstarted = status === "pending" && (row.needs ?? []).length === 0;
   return {
@@ -119,6 +142,7 @@ function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit
     status,
     reason,
     supersededIn: row.superseded_in,
+    cachedFrom: row.cached_from,
     error,
     run: { status: row.run_status, pausedBy: row.paused_by, isEnding: row.is_ending },
     needs: row.needs ?? [],

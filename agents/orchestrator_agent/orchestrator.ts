@@ -97,8 +97,9 @@ export async function startOrchestrator({
   const move = loop("upkeep", async () => {
     const ended = await upkeep.endRuns(UPKEEP_BATCH);
     const told = await upkeep.cascade(UPKEEP_BATCH);
+    const paid = await upkeep.tendBudgets(UPKEEP_BATCH);
     const talked = await conversations.tick(CONVERSATIONS_PER_TICK);
-    return ended + told + talked > 0;
+    return ended + told + paid + talked > 0;
   });
   const finish = loop("finish", async () => {
     const batch = [...maybeFinished].slice(0, FINISH_BATCH);
@@ -241,4 +242,4 @@ export async function startOrchestrator({
 const endsAttempt = new Set(["task.completed", "task.failed", "task.retrying", "task.released", "task.cancelled"]);
 const endsRun = new Set(["run.completed", "run.failed", "run.cancelled"]);
 const mayNeedPlan = new Set(["task.failed", "run.resumed"]);
-const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed"]);
+const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed", "run.budget_freed"]);

@@ -273,11 +273,13 @@ export async function agentRoutes(app: App, context: ApiContext): Promise<void> 
 
 function contractOf(offered: z.output<typeof registerAgentBody>["capabilities"][number]): CapabilityContract {
   if (typeof offered === "string") return { name: offered };
-  const { version, description, cost, bids, input_schema, output_schema } = offered;
+  const { version, description, cost, tokens, calls, bids, input_schema, output_schema } = offered;
   const { consumes, produces, duration_ms, reliability } = offered;
   return {
     name: offered.name,
     ...(cost !== undefined && { cost }),
+    ...(tokens !== undefined && { tokens }),
+    ...(calls !== undefined && { calls }),
     ...(bids !== undefined && { bids }),
     ...(version !== undefined && { version }),
     ...(description !== undefined && { description }),

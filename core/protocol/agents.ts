@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MAX_CALLS, MAX_COST, MAX_TOKENS } from "../budget.ts";
 import { bidWindowMs, DEFAULT_BID_WINDOW_MS } from "../contract-net.ts";
 import { plannableShape } from "../planner/capability.ts";
 import { allocationPolicies } from "../routing.ts";
@@ -12,11 +13,24 @@ export const capabilityContract = z
       .regex(/^\d+(\.\d+){0,2}$/, { error: "must be a version such as 2, 2.1 or 2.1.0" })
       .optional(),
     description: z.string().max(4096).optional(),
-    cost: z
+    cost: z.number().min(0).max(MAX_COST).optional().meta({
+      description:
+        "What one task costs, in a unit that the agents of the capability share; default 0. Budgets set it aside; without it they do not know the cost",
+    }),
+    tokens: z
       .number()
+      .int()
       .min(0)
+      .max(MAX_TOKENS)
       .optional()
-      .meta({ description: "What one task costs, in a unit that the agents of the capability share; default 0" }),
+      .meta({ description: "Tokens of models that one task needs, for budgets; by default nobody knows" }),
+    calls: z
+      .number()
+      .int()
+      .min(0)
+      .max(MAX_CALLS)
+      .optional()
+      .meta({ description: "Calls that one task counts as in budgets; default 1" }),
     bids: z.boolean().optional().meta({
       description: "The agent answers announcements of its tasks; default false: it is bid for with its cost",
     }),
@@ -170,6 +184,8 @@ export const capability = z
     consumes: types.meta({ description: "The semantic types of the fields of the input, as planners read them" }),
     produces: types.meta({ description: "The semantic types of the fields of the output" }),
     cost: z.number().meta({ description: "What a task costs, as the agent said that registered last" }),
+    tokens: z.number().nullable().meta({ description: "What it needs of tokens; null: nobody has said" }),
+    calls: z.number().meta({ description: "What it counts as in budgets" }),
     duration_ms: z.number().meta({ description: "How long a task takes, about" }),
     reliability: z.number().meta({ description: "The share of tasks that complete" }),
     agents: z.number().int().meta({ description: "Live agents that offer it" }),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
 import { runStatuses, taskStatuses } from "../run.ts";
+import { budget, submittedBudget } from "./budgets.ts";
 import { failure, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 import { onFailure, templateName } from "./plans.ts";
 
@@ -26,6 +27,7 @@ export const submitBody = z
     inputs: jsonObject.optional(),
     labels: labels.optional(),
     priority: z.number().int().min(0).max(9).optional(),
+    budget: submittedBudget.optional(),
   })
   .refine((body) => [body.workflow, body.definition, body.goal].filter((one) => one !== undefined).length === 1, {
     error:
@@ -67,6 +69,7 @@ export const run = z
     started_at: timestamp.nullable(),
     finished_at: timestamp.nullable(),
     deadline_at: timestamp.nullable(),
+    budget: budget.nullable().meta({ description: "Its own; null: it has none" }),
   })
   .meta({ id: "Run" });
 export type RunBody = z.infer<typeof run>;
@@ -125,6 +128,10 @@ export const task = z
     superseded_in: z.number().int().nullable().meta({
       description: "The round of planning that put others in its place; null: it stands",
     }),
+    cached_from: z
+      .object({ run_id: uuid, task_id: uuid, key: z.string() })
+      .nullable()
+      .meta({ description: "The task whose output it took from the cache" }),
   })
   .meta({ id: "Task" });
 export type TaskBody = z.infer<typeof task>;

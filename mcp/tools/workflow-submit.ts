@@ -17,6 +17,7 @@ export const workflowSubmit = defineTool({
     inputs: jsonObject.optional().describe("The run's inputs, as the workflow's `inputs` schema asks"),
     labels: submitBody.shape.labels.describe("Texts to find the run by, such as { team: 'search' }"),
     priority: submitBody.shape.priority.describe("From 0 (default, last) to 9 (first)"),
+    budget: submitBody.shape.budget.describe("What the run may spend, such as { cost: 2, on_exhausted: 'wait' }"),
     idempotency_key: z.string().min(1).max(255).optional().describe("Repeating it answers with the same run"),
   }),
   output: startedRun,

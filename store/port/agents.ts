@@ -23,6 +23,9 @@ export interface CapabilityContract {
   description?: string;
   /** What one task costs, in a unit that its agents share. */
   cost?: number;
+  /** What one task needs of tokens of models, and of calls, for budgets. */
+  tokens?: number;
+  calls?: number;
   /** The agent answers announcements of its tasks. */
   bids?: boolean;
   inputSchema?: JsonObject;

@@ -1,4 +1,5 @@
 /** Plans: workflows for goals, that nobody has accepted yet or that have become runs. */
+import type { BudgetDefinition } from "../../core/budget.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Goal } from "../../core/planner/goal.ts";
 import type { Plan } from "../../core/planner/planner.ts";
@@ -9,6 +10,7 @@ export interface PlanSubmission {
   inputs?: JsonObject;
   labels?: Record<string, string>;
   priority?: number;
+  budget?: BudgetDefinition;
   /** It is planned anew when a task fails, or when nobody has offered a capability for so long (a duration). */
   replan?: { rounds: number; missingAfter: string };
 }

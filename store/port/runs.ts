@@ -1,12 +1,15 @@
 /** Runs and their tasks: submitted whole, read in pages. */
 import type { AllowedCapabilities } from "../../core/allowed-capabilities.ts";
+import type { BudgetSpec } from "../../core/budget.ts";
 import type { EngineSpec } from "../../core/engine-task.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { Join } from "../../core/join.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import type { CacheOrigin } from "../../core/lifecycle.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../../core/run.ts";
 import type { TaskFacts } from "../../core/why.ts";
 import type { Workflow } from "../../core/workflow.ts";
+import type { Budget, BudgetRef } from "./budgets.ts";
 import type { BidRound } from "./leases.ts";
 import type { Page, PageOf } from "./pages.ts";
 import type { ReplanPolicy } from "./replans.ts";
@@ -32,7 +35,9 @@ export interface Submission {
   /** It is planned anew when a task fails. */
   replan?: ReplanPolicy;
   /** The task of another run that this run is the work of. */
-  parent?: { taskId: string; isDetached: boolean; depth: number };
+  parent?: { taskId: string; isDetached: boolean; depth: number; budget: BudgetRef | null };
+  /** What it may spend. */
+  budget?: BudgetSpec;
   idempotency: { key: string; bodyHash: string } | null;
   /** The tick that it is the run of, or a retry of that run. */
   schedule?: { name: string; tickAt: Date } | null;
@@ -71,6 +76,8 @@ export interface Run {
   deadlineAt: Date | null;
   /** What it may use; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** Its own; null: it has none. */
+  budget: Budget | null;
   /** The tick that it is the run of, or a retry of that run. */
   schedule: { name: string; tickAt: Date } | null;
 }
@@ -108,6 +115,8 @@ export interface TaskRecord {
   keptFrom: string | null;
   /** The round of planning that put others in its place; null: it stands. */
   supersededIn: number | null;
+  /** The task whose output it took from the cache. */
+  cachedFrom: CacheOrigin | null;
   createdAt: Date;
   readyAt: Date | null;
   availableAt: Date | null;

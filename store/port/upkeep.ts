@@ -8,6 +8,8 @@ export interface UpkeepStore {
   cascade(limit: number): Promise<number>;
   /** Chunks of the work of ending runs that were cancelled or ran out of time. Answers how many tasks it moved. */
   endRuns(limit: number): Promise<number>;
+  /** Says what budgets are exhausted, ends what has to end by it, and frees tasks that fit again. Answers how many budgets it has done something about. */
+  tendBudgets(limit: number): Promise<number>;
   /** Ends runs that have no open task left, evaluating their outputs. Without ids: those a crash left behind. */
   finishRuns(runIds?: string[]): Promise<number>;
   /** Leases that ran out, and attempts that took longer than their timeout. */

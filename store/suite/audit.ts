@@ -114,6 +114,27 @@ const damages: Damage[] = [
     invariant: /^I6: every expired/,
     sql: "update task set lease_expires_at = now() - interval '1 hour' where run_id = $1 and key = 'b'",
   },
+  {
+    finds: "a hole whose content is gone",
+    invariant: /^I7: what stands apart/,
+    sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "a run whose inputs were never stored",
+    invariant: /^I7: what stands apart/,
+    sql: `with unstored as (insert into blob (hash, size, is_stored) values ('\\x00', 1, false))
+          update run set refs = '{"inputs": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where id = $1`,
+  },
+  {
+    finds: "a hole that its row does not list",
+    invariant: /^I7: a row has/,
+    sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array[]::bytea[] where run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "a content that is not what its hash says",
+    invariant: /^I7: a content is/,
+    sql: `insert into blob (hash, size, content, is_stored) select '\\x00', 1, 'a', true from run where id = $1`,
+  },
 ];
 
 export function auditCases(open: OpenTeam): void {
@@ -145,12 +166,13 @@ export function auditCases(open: OpenTeam): void {
         const violations = await team.store.audit();
         expect(violations.map((violation) => violation.invariant)).toContainEqual(expect.stringMatching(invariant));
         expect(violations[0]).toMatchObject({
-          subject: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          subject: expect.stringMatching(/^([0-9a-f-]{36}|00)$/),
           detail: expect.any(String),
         });
       } finally {
         await team.sql.query("delete from event where run_id = $1", [runId]);
         await team.sql.query("delete from run where id = $1", [runId]);
+        await team.sql.query("delete from blob where hash = '\\x00'");
         if (restore) await team.sql.query(restore);
       }
     });

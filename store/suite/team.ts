@@ -126,8 +126,8 @@ export async function newTeam({ store, sql }: TestStore, capabilities = ["work"]
 
   /** What the orchestrator's loops would do next, until they have nothing to do. */
   async function settle(): Promise<void> {
-    const { cascade, endRuns, finishRuns } = store.upkeep;
-    while ((await cascade(1_000)) + (await endRuns(1_000)) + (await finishRuns()) > 0);
+    const { cascade, endRuns, finishRuns, tendBudgets } = store.upkeep;
+    while ((await cascade(1_000)) + (await endRuns(1_000)) + (await tendBudgets(1_000)) + (await finishRuns()) > 0);
   }
 
   async function run(runId: string): Promise<Run> {

@@ -78,7 +78,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     { id: "ask", wait: { approval: {} } },
     { id: "items", capability: "other", for_each: [], open: true },
   ];
-  const submitted = await own.submit(tasks, { inputs: { marker }, labels });
+  const submitted = await own.submit(tasks, { inputs: { marker }, labels, budget: { calls: 100 } });
   const [lease] = await agent.claim();
   const { body } = await own.call<{ data: TaskBody[] }>({ path: `/v1/runs/${submitted.id}/tasks` });
   const { id: ended } = await own.submit([{ id: marker, capability: "other" }], { inputs: { marker }, labels });
@@ -145,6 +145,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postPlansPlanAccept: () => ({ reason: "test" }),
   postRunsRunCancel: () => ({ reason: "test" }),
   patchRunsRunGraph: ({ marker }) => ({ rewire: { [marker]: [] } }),
+  patchRunsRunBudget: () => ({ calls: 200 }),
   postRunsRunRetry: () => ({ from: [] }),
   postRunsRunFork: () => ({ inputs: {} }),
   postRunsRunPause: () => ({ reason: "test" }),

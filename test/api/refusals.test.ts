@@ -673,7 +673,9 @@ describe("mutations of every request", () => {
       inputs: { x: 1 },
       labels: { l: "v" },
       priority: 1,
+      budget: { tokens: 1_000, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" },
     }),
+    patchRunsRunBudget: () => ({ tokens: 1, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" }),
     postRunsRunCancel: () => ({ reason: "x" }),
     postPlans: () => ({
       goal: { ...goal, prefer: "cheapest", must_use: ["read"], must_not_use: ["x"], budget: 5, deadline: "1m" },

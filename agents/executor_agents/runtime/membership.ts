@@ -116,12 +116,25 @@ export function contractsOf(executors: Iterable<Executor>): RegisterAgentBody["c
 }
 
 function contractOf(executor: Executor): RegisterAgentBody["capabilities"][number] {
-  const { capability, version, description, cost, bid, inputSchema, outputSchema, planning = {} } = executor;
+  const {
+    capability,
+    version,
+    description,
+    cost,
+    tokens,
+    calls,
+    bid,
+    inputSchema,
+    outputSchema,
+    planning = {},
+  } = executor;
   const { consumes, produces, durationMs, reliability } = planning;
   return {
     name: capability,
     version,
     ...(cost !== undefined && { cost }),
+    ...(tokens !== undefined && { tokens }),
+    ...(calls !== undefined && { calls }),
     ...(bid && { bids: true }),
     ...(description !== "" && { description }),
     ...(inputSchema && { input_schema: inputSchema }),
