@@ -16,6 +16,7 @@ import { budgetRoutes } from "./routes/budgets.ts";
 import { bulkRunRoutes } from "./routes/bulk-runs.ts";
 import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
+import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
@@ -104,6 +105,7 @@ const v1Routes = [
   graphPatchRoutes,
   planRoutes,
   scheduleRoutes,
+  deadLetterRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,

@@ -503,6 +503,36 @@ describe("skein runs", () => {
   });
 });
 
+describe("skein dead-letters", () => {
+  it("are listed, shown, redriven and discarded, one and many", async () => {
+    const path = await failing();
+    const runs = [await detached(path), await detached(path), await detached(path), await detached(path)];
+    for (const id of runs) await skein(["runs", "watch", id]);
+    const find = async () => {
+      const { stdout } = await skein(["dead-letters", "list", "--workflow", "failing", "--json"]);
+      return JSON.parse(stdout) as { id: string; run_id: string }[];
+    };
+    const ofRun = async (run: string) => (await find()).find(({ run_id }) => run_id === run)!.id;
+    const [one, two, three] = await Promise.all(runs.map(ofRun));
+    const table = (await skein(["dead-letters", "list", "--capability", "code.javascript"])).stdout;
+    expect(table).toMatch(new RegExp(`${one} .*failing +bad +code.javascript +1 +.*no good`));
+    const shown = await skein(["dead-letters", "get", one!]);
+    expect(shown.stdout).toContain(`task bad of run ${runs[0]}`);
+    expect(shown.stdout).toMatch(/1 +failed +[0-9a-f-]{36} .*no good/);
+    expect((await skein(["dead-letters", "redrive", one!])).stdout).toMatch(/^Run [0-9a-f-]{36} does its work again/);
+    expect((await skein(["dead-letters", "discard", two!, "--reason", "a test"])).stdout).toContain("is discarded");
+    const refused = await skein(["dead-letters", "redrive", two!]);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("DEAD_LETTER_SETTLED")]);
+    const many = await skein(["dead-letters", "redrive", "--run", runs[2]!]);
+    expect(many.stdout).toMatch(new RegExp(`^Run [0-9a-f-]{36} retries ${runs[2]}: 1 dead letter\\.\n$`));
+    expect(many.code).toBe(0);
+    expect((await find()).map(({ id }) => id)).not.toContain(three);
+    expect((await skein(["dead-letters", "discard", "--run", runs[3]!])).stdout).toBe("1 dead letter discarded.\n");
+    const all = await skein(["dead-letters", "discard"]);
+    expect([all.code, all.stderr]).toEqual([2, expect.stringContaining("--workflow")]);
+  });
+});
+
 describe("skein schedules", () => {
   it("are created, listed, shown, paused, backfilled and deleted", async () => {
     await skein(["workflow", "register", await echo("calendar")]);
@@ -564,7 +594,13 @@ describe("skein workflow", () => {
     const good = await echo("valid");
     const bad = await file("invalid.yaml", "name: w\ntasks: []\n");
     const { code, stdout, stderr } = await invoke(["workflow", "validate", good, bad]);
-    expect([code, stdout]).toEqual([2, `✔ ${good}: valid, 2 tasks\n`]);
+    expect(code).toBe(2);
+    expect(stdout.split("\n")).toEqual([
+      `✔ ${good}: valid, 2 tasks`,
+      "  A run has 2 tasks, 2 to 6 attempts.",
+      expect.stringMatching(/^ {2}It takes at most 1h00m, besides waiting for agents; the longest chain is .* → .*\.$/),
+      "",
+    ]);
     expect(stderr).toMatch(/invalid\.yaml:2:8 .*\[WORKFLOW_INVALID\]/);
     const asJson = await invoke(["workflow", "validate", bad, "--json"]);
     expect(JSON.parse(asJson.stdout)).toMatchObject({
@@ -572,6 +608,29 @@ describe("skein workflow", () => {
       errors: [{ pointer: "/tasks", line: 2, column: 8 }],
     });
     expect(asJson).toMatchObject({ code: 2, stderr: "" });
+  });
+
+  it("validate says what is odd about a file, more of it where a server knows the agents, and fails for it when it is strict", async () => {
+    const odd = join(import.meta.dirname, "../examples/validate/odd.yaml");
+    const alone = await invoke(["workflow", "validate", odd]);
+    expect(alone.code).toBe(0);
+    expect(alone.stdout).toMatch(/odd\.yaml:16:5 warning Task "skim" can never start: .* \[TASK_NEVER_STARTS\]/);
+    expect(alone.stdout).not.toContain("CAPABILITY_NOT_OFFERED");
+    const asked = await skein(["workflow", "validate", odd]);
+    expect(asked.stdout).toMatch(
+      /odd\.yaml:32:17 warning .* The nearest that is offered is core\.echo\. \[CAPABILITY_NOT/,
+    );
+    expect(await skein(["workflow", "validate", odd, "--offline"])).toMatchObject({ stdout: alone.stdout });
+    expect(await invoke(["workflow", "validate", odd, "--strict"])).toMatchObject({ code: 2 });
+    const plain = join(import.meta.dirname, "../examples/validate/plain.yaml");
+    expect(await skein(["workflow", "validate", plain, "--strict"])).toMatchObject({ code: 0, stderr: "" });
+    const { stdout } = await skein(["workflow", "validate", odd, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      file: odd,
+      valid: true,
+      findings: expect.arrayContaining([expect.objectContaining({ severity: "info", code: "INPUT_UNUSED", line: 8 })]),
+      bounds: { tasks: { least: 5, most: 25 } },
+    });
   });
 
   it("save-from-run keeps what a run is a run of under a name, and runs it again", async () => {
@@ -802,6 +861,24 @@ describe("skein agents, capabilities and keys", () => {
     expect((await skein(["keys", "list"])).stdout).not.toContain(key);
     expect(await skein(["keys", "revoke", id])).toMatchObject({ code: 0 });
     expect(await skein(["keys", "create", "x", "--scope", "everything"])).toMatchObject({ code: 2 });
+  });
+
+  it("limits are set, listed, read and removed, and refused with a remedy", async () => {
+    expect(await skein(["limits", "set", "crm acme", "--concurrency", "3", "--rate", "600/60s"])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^KEY +AT ONCE +RATE +HELD BY +CHANGED\ncrm acme +3 +600\/1m +0 +\S+\n$/),
+    });
+    const listed = JSON.parse((await skein(["limits", "list", "--json"])).stdout) as { key: string }[];
+    expect(listed).toContainEqual(expect.objectContaining({ key: "crm acme", concurrency: 3 }));
+    expect((await skein(["limits", "get", "crm acme"])).stdout).toContain("600/1m");
+    expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({ code: 0 });
+    expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("FLOW_LIMIT_NOT_FOUND"),
+    });
+    for (const wrong of [["--concurrency", "0"], ["--rate", "fast"], ["--rate", "0/1m"], ["--rate", "5/moon"], []]) {
+      expect(await skein(["limits", "set", "crm", ...wrong])).toMatchObject({ code: 2, stdout: "" });
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { exhaustionPolicies, MAX_CALLS, MAX_TOKENS, spendGroups } from "../core/budget.ts";
+import { letterStates } from "../core/dead-letter.ts";
 import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
 import { bulkActions } from "../core/protocol/runs.ts";
@@ -88,6 +89,7 @@ function requireRunId(text: string): void {
 const port = wholeNumber(0, 65_535);
 const limit = wholeNumber(1, 100_000);
 const LIMIT_DEFAULT = 50;
+const LETTERS_DEFAULT = 100;
 
 function notNegative(text: string): number {
   const number = Number(text);
@@ -332,7 +334,9 @@ function addWorkflow(program: Command, does: Does): void {
   const load = () => import("./workflow.ts");
   workflow
     .command("validate <files...>")
-    .description("say everything that is wrong with a file, with line and column; needs no server")
+    .description("say all that is wrong with a file, what in it is odd, and how large, dear and long a run can become")
+    .option("--strict", "fail for warnings, too")
+    .option("--offline", "ask no server, even where one is named: then nothing is said of the agents there are")
     .action(does(async () => (await load()).validate));
   workflow
     .command("register <file>")
@@ -497,6 +501,38 @@ function addSchedules(program: Command, does: Does): void {
     .action(does(async () => (await load()).deleteSchedule));
 }
 
+function addDeadLetters(program: Command, does: Does): void {
+  const load = () => import("./dead-letters.ts");
+  const letters = program
+    .command("dead-letters")
+    .description("tasks that failed for good though an agent was at them; see docs/dead-letters.md");
+  const many = (command: Command) =>
+    command
+      .option("--workflow <name>", "those of this workflow")
+      .option("--capability <name>", "those of this capability")
+      .option("--code <code>", "those with this error, such as executor_crash_loop")
+      .option("--run <run>", "those of this run")
+      .option("--since <time>", "failed then or later; RFC 3339");
+  many(letters.command("list"))
+    .description("newest first")
+    .addOption(new Option("--state <state>", "default: open").choices(letterStates))
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listLetters));
+  letters
+    .command("get <letter>")
+    .description("one, with its attempts")
+    .action(does(async () => (await load()).getLetter));
+  many(letters.command("redrive [letter]"))
+    .description("run one again, or many by filter: their runs are retried")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LETTERS_DEFAULT)
+    .action(does(async () => (await load()).redriveLetters));
+  many(letters.command("discard [letter]"))
+    .description("let one be, or many by filter")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LETTERS_DEFAULT)
+    .option("--reason <text>", "kept with it")
+    .action(does(async () => (await load()).discardLetters));
+}
+
 function addExperiments(program: Command, does: Does): void {
   const experiment = program
     .command("experiment")
@@ -532,6 +568,7 @@ function addRest(program: Command, does: Does): void {
   addAgents(program, does);
   addConversations(program, does);
   addSchedules(program, does);
+  addDeadLetters(program, does);
   addMessages(program, does);
   addMemory(program, does);
   addCache(program, does);

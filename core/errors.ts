@@ -33,6 +33,7 @@ export const errorTitles = {
   WORKFLOW_CANCEL_UNKNOWN: "A task cancels what is neither a task nor a group",
   WORKFLOW_HAS_CYCLE: "The tasks need each other in a circle",
   WORKFLOW_LIMIT_EXCEEDED: "The workflow is larger than the limits allow",
+  WORKFLOW_JOIN_UNSATISFIABLE: "However its needs end, a task can never start",
   WORKFLOW_DURATION_INVALID: "A duration is not one of the accepted forms",
   WORKFLOW_SCHEMA_INVALID: "The inputs schema is not a usable JSON Schema 2020-12",
   WORKFLOW_LIMIT_DEADLOCK: "The workflow could wait for ever for its own limits",
@@ -87,6 +88,10 @@ export const errorTitles = {
   SCHEDULE_NOT_FOUND: "There is no such schedule",
   SCHEDULE_EXISTS: "There is another schedule of this name",
   SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
+
+  // Dead letters
+  DEAD_LETTER_NOT_FOUND: "There is no such dead letter",
+  DEAD_LETTER_SETTLED: "The dead letter has been redriven or discarded",
 
   // Plans
   GOAL_INVALID: "The goal is not valid",

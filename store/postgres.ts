@@ -9,6 +9,7 @@ import { audit } from "./audit.ts";
 import { budgetStore } from "./budgets.ts";
 import { cacheStore } from "./cache.ts";
 import { conversationStore } from "./conversations.ts";
+import { deadLetterStore } from "./dead-letters.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
 import { flowLimitStore } from "./flow-limits.ts";
@@ -23,6 +24,7 @@ import { recalling } from "./recalling.ts";
 import { repair } from "./repair.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
+import { candidatesIn } from "./routing.ts";
 import { runStore } from "./runs.ts";
 import { scheduleStore } from "./schedules.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
@@ -149,7 +151,7 @@ export function storeOver(
     storage: storageStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
-    agents: agentStore(context),
+    agents: { ...agentStore(context), candidates: (namespace) => candidatesIn(context, namespace) },
     agentData: agentDataStore(context),
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
@@ -159,6 +161,7 @@ export function storeOver(
     plans: planStore(context),
     replans: replanStore(context),
     schedules: scheduleStore(context),
+    deadLetters: deadLetterStore(context),
     audit: () => audit(context),
     repair: (options) => repair(context, options),
     retryCounts,

@@ -219,7 +219,9 @@ function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capab
          not t.is_routed and t.available_at <= now() as takes_turn
        from task t where t.id = any($1::uuid[]) and t.held and t.short_of is null order by t.id for no key update
      ), freed as (
-       update task t set held = false, available_at = greatest(t.available_at, clock_timestamp()), turn = locked.turn
+       update task t
+       set held = false, available_at = greatest(t.available_at, clock_timestamp()), turn = locked.turn,
+         ends_turns = locked.ends_turns
        from (${withTurns("locked")}) locked where t.id = locked.id
        returning t.run_id, t.capability
      )
