@@ -296,7 +296,7 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
        and ($3::text is null or r.status = $3)
        and ($4::text is null or r.workflow_name = $4)
        and r.labels @> $5::jsonb
-       and ($7::text is null or r.schedule = $7)
+       and ${filter.schedule === undefined ? "$7::text is null" : "r.schedule = $7"}
      order by r.id desc
      limit $6`,
     [
