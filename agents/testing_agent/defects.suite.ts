@@ -176,6 +176,7 @@ export const defects: readonly SeededDefect[] = [
         "planned-goal",
         "replanned-goal",
         "retried-run",
+        "cached-task",
         "dead-letter",
         "own-executor",
         "cancel-running",
