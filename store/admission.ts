@@ -196,11 +196,12 @@ const pickHinted = `
   ), rehinted as (
     update task t set dispatched_at = null
     from (
-      select l.id, row_number() over (partition by l.capability order by l.place desc) as nth, (
+      -- For each that was taken without a mark one loses its own; a hint whose task had gone stood for any of those left.
+      select l.id, row_number() over (partition by l.capability order by l.is_rival, l.place desc) as nth, (
         select count(*) from standing w
         where w.capability = l.capability and w.place <= w.hints and w.is_rival and not w.is_published) as moved
       from standing l
-      where not l.is_rival and l.place > l.hints
+      where l.is_published and l.place > l.hints
     ) l
     where t.id = l.id and l.nth <= l.moved
     returning t.id

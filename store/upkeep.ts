@@ -108,7 +108,8 @@ async function forEachRun(store: StoreContext, query: string, limit: number, wor
 
 const runsToCascade = `
   select r.id, r.namespace
-  from (select distinct run_id from task where untold limit $1) u join run r on r.id = u.run_id`;
+  from (select distinct run_id from task where untold limit $1) u
+  cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
 
 /** Layers told in one transaction; a deep graph goes on in the next one. 50 keep an embedded database some 150 ms. */
 const LAYERS_PER_TRANSACTION = 50;
@@ -128,7 +129,8 @@ async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: num
 
 const runsWithRest = `
   select r.id, r.namespace
-  from (select distinct run_id from task where cancels_rest or drops_children limit $1) u join run r on r.id = u.run_id`;
+  from (select distinct run_id from task where cancels_rest or drops_children limit $1) u
+  cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
 
 /**
  * Joins with `cancel_rest` that have started: what is still open and only led to them is cancelled. Maps, loops and
@@ -274,7 +276,7 @@ interface OpenRun {
  * In a transaction of its own, after the commit that may have settled the last task. Which runs are settled is found out
  * before this transaction has an id: then all other events of those runs have older ids, and their end comes last.
  */
-async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
+export async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
   const settled = await settledRuns(store, runIds);
   if (settled.length === 0) return 0;
   const versions = new Map(settled.map((run) => [run.id, run.row_version]));
@@ -480,6 +482,13 @@ async function reap(store: StoreContext, limit: number): Promise<number> {
     if (task.timedOut) return { type: "timed_out", timeoutMs: task.timeoutMs };
     return task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined;
   });
+}
+
+/** Leases that have run out, of these tasks. */
+export async function takeBack(tx: Transaction, log: FactLog, taskIds: string[]): Promise<void> {
+  await settle(tx, log, await lockTasks(tx, taskIds), (task) =>
+    task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined,
+  );
 }
 
 async function settleDue(
