@@ -13,8 +13,10 @@ import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { bulkRunRoutes } from "./routes/bulk-runs.ts";
 import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
+import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
@@ -24,6 +26,7 @@ import { pictureRoutes } from "./routes/pictures.ts";
 import { planRoutes } from "./routes/plans.ts";
 import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
+import { retentionRoutes } from "./routes/retention.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
 import { scheduleRoutes } from "./routes/schedules.ts";
@@ -94,6 +97,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
 const v1Routes = [
   workflowRoutes,
   runRoutes,
+  bulkRunRoutes,
   rerunRoutes,
   budgetRoutes,
   savedRunRoutes,
@@ -101,6 +105,7 @@ const v1Routes = [
   graphPatchRoutes,
   planRoutes,
   scheduleRoutes,
+  deadLetterRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,
@@ -114,6 +119,7 @@ const v1Routes = [
   registryRoutes,
   bidRoutes,
   keyRoutes,
+  retentionRoutes,
   flowLimitRoutes,
 ];
 

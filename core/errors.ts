@@ -33,6 +33,7 @@ export const errorTitles = {
   WORKFLOW_CANCEL_UNKNOWN: "A task cancels what is neither a task nor a group",
   WORKFLOW_HAS_CYCLE: "The tasks need each other in a circle",
   WORKFLOW_LIMIT_EXCEEDED: "The workflow is larger than the limits allow",
+  WORKFLOW_JOIN_UNSATISFIABLE: "However its needs end, a task can never start",
   WORKFLOW_DURATION_INVALID: "A duration is not one of the accepted forms",
   WORKFLOW_SCHEMA_INVALID: "The inputs schema is not a usable JSON Schema 2020-12",
   WORKFLOW_LIMIT_DEADLOCK: "The workflow could wait for ever for its own limits",
@@ -53,6 +54,10 @@ export const errorTitles = {
   RUN_NOT_FINISHED: "The run has not finished",
   RUN_INPUTS_INVALID: "The inputs do not satisfy the workflow's schema",
   RUN_ALREADY_FINISHED: "The run has already finished",
+  RETENTION_NOT_FOUND: "There is no retention policy",
+  RUN_FORGOTTEN: "The run has been forgotten, as the retention policy says",
+  BULK_NOT_CONFIRMED: "The request does not say how many runs it is about",
+  BULK_COUNT_DIFFERS: "The filter is about another number of runs",
   NOTHING_TO_RETRY: "The run completed, so there is nothing to retry",
   TASK_NOT_FOUND: "There is no such task",
   REVISION_STALE: "The graph has changed since",
@@ -83,6 +88,10 @@ export const errorTitles = {
   SCHEDULE_NOT_FOUND: "There is no such schedule",
   SCHEDULE_EXISTS: "There is another schedule of this name",
   SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
+
+  // Dead letters
+  DEAD_LETTER_NOT_FOUND: "There is no such dead letter",
+  DEAD_LETTER_SETTLED: "The dead letter has been redriven or discarded",
 
   // Plans
   GOAL_INVALID: "The goal is not valid",
@@ -149,6 +158,7 @@ export const errorTitles = {
   // Running the system
   CONFIG_INVALID: "The configuration is not valid",
   DATA_DIR_LOCKED: "Another process is using the data directory",
+  SCHEMA_TOO_NEW: "The database is of a newer version",
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",

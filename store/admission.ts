@@ -318,6 +318,10 @@ export const limitedAssigned = `exists (
   where t.assigned_to = $5 and t.namespace = $2 and t.capability = any($3)
     and t.status = 'ready' and t.is_routed and t.dispatched_at is not null and t.is_limited)`;
 
+/** Of the hinted ones, likewise. */
+export const limitedHinted = `exists (
+  select from task t where t.id = any($1::uuid[]) and t.is_limited and (t.status = 'ready') is not false)`;
+
 /** By door: which limited tasks it may have, given that their limits allow it. */
 export const limitedFor = {
   poll: `(t.dispatched_at is null or t.dispatched_at < now() - ${HINT_HEAD_START})`,

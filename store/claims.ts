@@ -1,7 +1,15 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { isClaimable, limitedAssigned, limitedWait, pickNamed, picksFor, pickUncontested } from "./admission.ts";
+import {
+  isClaimable,
+  limitedAssigned,
+  limitedHinted,
+  limitedWait,
+  pickNamed,
+  picksFor,
+  pickUncontested,
+} from "./admission.ts";
 import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -61,38 +69,37 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) =
     case when (select count(*) from claimed) < (select count(*) from picked) then (
       select json_agg(id) from picked where id not in (select id from claimed)) end as unpaid`;
 
-/** A request that took others before has these added to them. */
-const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
-
 const limitedOffered = limitedWait("$2", "any($3::text[])");
 const statements: Record<ClaimDoor, string> = {
-  hint: claimBy(picksFor.hint),
+  hint: claimBy(picksFor.hint, limitedHinted),
   poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
   handoff: claimBy(picksFor.handoff, limitedOffered),
 };
-const claimUncontested = claimBy(pickUncontested);
+const claimUncontested = claimBy(pickUncontested, limitedHinted);
 /** More hints at once are not worth a try of their own. */
 const FEW_HINTS = 8;
-/** After what was decided about limited tasks. */
-const restStatements: Record<ClaimDoor, string> = {
-  hint: claimBy(picksFor.hint, "false", ADDED),
-  poll: claimBy(picksFor.poll, "false", ADDED),
-  handoff: claimBy(picksFor.handoff, "false", ADDED),
-};
 /**
  * Those that have been chosen, which this transaction has locked. What they set aside is written along: a row that is updated
  * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
  */
-const claimChosen = claimBy(
-  `picked as (
+const chosen = `picked as (
     select t.id, p.tokens, p.cost, p.calls
     from task t left join json_to_recordset($9) as p(id uuid, tokens bigint, cost bigint, calls bigint) on p.id = t.id
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
     limit $4
-  ), rehinted as (select where false)`,
-  "false",
-  ADDED,
-  true,
+  ), rehinted as (select where false)`;
+
+type Step = ClaimDoor | "chosen";
+const stepsBy = (onRepeat = ""): Record<Step, string> => ({
+  hint: claimBy(picksFor.hint, "false", onRepeat),
+  poll: claimBy(picksFor.poll, "false", onRepeat),
+  handoff: claimBy(picksFor.handoff, "false", onRepeat),
+  chosen: claimBy(chosen, "false", onRepeat, true),
+});
+/** With limits and budgets a claim takes several steps, and once one of them has taken something the others add to that. */
+const firstStep = stepsBy();
+const nextStep = stepsBy(
+  "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids",
 );
 
 /** What a long-poll would find, of all that wait. */
@@ -214,6 +221,7 @@ async function claimRound(
   short: RunRef[],
 ): Promise<ClaimedRow[]> {
   const { door, max } = request;
+  let step = firstStep;
   const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
     (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
   const claimLocked = async (tx: Transaction, taskIds: string[]) => {
@@ -221,7 +229,7 @@ async function claimRound(
     short.push(...payment.short);
     if (payment.admitted.length === 0) return [];
     const params = paramsOf({ ...request, taskIds: payment.admitted }, secretDigest);
-    const [answer] = await tx.query<ClaimAnswer>(claimChosen, [...params, JSON.stringify(payment.reserved)]);
+    const [answer] = await tx.query<ClaimAnswer>(step.chosen, [...params, JSON.stringify(payment.reserved)]);
     return answer!.rows ?? [];
   };
   const claimPaid = (taskIds: string[]) =>
@@ -234,29 +242,41 @@ async function claimRound(
       );
     });
   const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
-    if (rows) announceClaim(store, request, rows, rehinted > 0);
-    return rows ?? [];
+    if (!rows) return [];
+    step = nextStep;
+    announceClaim(store, request, rows, rehinted > 0);
+    return rows;
   };
   const taken = async ({ rows, rehinted, unpaid }: ClaimAnswer) => {
     const free = told({ rows, rehinted });
     return unpaid ? [...free, ...told({ ...claimedRows(await claimPaid(unpaid)), rehinted })] : free;
   };
 
-  const isShort = door === "hint" && request.taskIds.length <= FEW_HINTS;
-  let answer = await ask(store, isShort ? claimUncontested : statements[door]);
-  if (isShort && !answer.rows && !answer.unpaid && !answer.earlier) answer = await ask(store, statements.hint);
+  async function claimHints(): Promise<ClaimedRow[]> {
+    const isShort = request.taskIds.length <= FEW_HINTS;
+    const first = await ask(store, isShort ? claimUncontested : statements.hint);
+    if (!first.rows && first.earlier) return repeatClaim(store, request, first.earlier, secretDigest);
+    const claimed = await taken(first);
+    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
+    if (first.has_limited && left.max > 0) {
+      const limited = await claimLimitedHints(store, left, claimLocked);
+      claimed.push(...told(claimedRows(limited.rows)));
+      left.taskIds = left.taskIds.filter((id) => !limited.looked.has(id));
+      left.max -= limited.rows.length;
+    }
+    const isContested = isShort && !first.rows && !first.unpaid;
+    if (!isContested || left.taskIds.length === 0 || left.max === 0) return claimed;
+    return [...claimed, ...(await taken(await ask(store, step.hint, left)))];
+  }
+
+  if (door === "hint") return claimHints();
+  const answer = await ask(store, statements[door]);
   if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
   const claimed = await taken(answer);
-  if (door === "hint") {
-    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
-    if (left.taskIds.length === 0 || left.max === 0) return claimed;
-    const limited = await claimLimitedHints(store, left, claimLocked);
-    return [...claimed, ...told(claimedRows(limited))];
-  }
   if (!answer.has_limited || claimed.length > 0) return claimed;
   const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
-  const rest = await ask(store, restStatements[door], { max: max - limited.length });
+  const rest = await ask(store, step[door], { max: max - limited.length });
   return [...limited, ...(await taken(rest))];
 }
 

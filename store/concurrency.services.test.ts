@@ -1,8 +1,11 @@
 /** What happens when several replicas and agents do things at the same moment, or lose their connection while they do. */
-import { randomBytes, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { RunEvent } from "../core/event.ts";
+import type { Json } from "../core/json.ts";
+import { LARGE_BYTES } from "../core/payload.ts";
 import { freshDatabase } from "../test/services.ts";
 import { openPostgres } from "./postgres.ts";
 import { retryCounts, type Sql, sqlOver } from "./sql.ts";
@@ -60,6 +63,10 @@ describe("the store on PostgreSQL, when things happen at once", () => {
     }
   }
 
+  async function waitUntil(holds: () => Promise<boolean>): Promise<void> {
+    while (!(await holds())) await sleep(5);
+  }
+
   const replicas = (n: number) => (n % 2 === 0 ? store : replica);
 
   function claimFrom(
@@ -84,6 +91,72 @@ describe("the store on PostgreSQL, when things happen at once", () => {
   }
 
   const count = (types: string[], type: string) => types.filter((other) => other === type).length;
+
+  describe("large payloads", () => {
+    let made = 0;
+    const big = () => `${++made} `.padEnd(LARGE_BYTES + 1, "x");
+    const hashOf = (value: Json) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+    /** Runs of one task each, completed with these outputs. */
+    const runsWith = async (outputs: Json[]): Promise<{ taskId: string; runId: string; output: Json }[]> => {
+      await store.runs.submit(outputs.map(() => team.submission({ a: {} })));
+      const tasks = await team.claim();
+      await Promise.all(
+        tasks.map((task, n) =>
+          replicas(n).leases.report([
+            team.completion(task, outputs[n]!),
+            team.completion(tasks.at(-1 - n)!, outputs.at(-1 - n)!),
+          ]),
+        ),
+      );
+      return tasks.map(({ taskId, runId }, n) => ({ taskId, runId, output: outputs[n]! }));
+    };
+    const orphan = async (text: Json) => {
+      const { runId } = (await runsWith([text]))[0]!;
+      await sql.query("delete from run where id = $1", [runId]);
+      await sql.query("update blob set touched_at = now() - interval '2 hours' where hash = decode($1, 'hex')", [
+        hashOf(text),
+      ]);
+    };
+
+    it("of the same content are stored once, whoever stores them at the same moment", async () => {
+      await begin();
+      const [one, two, three] = [big(), big(), big()];
+      const outputs = times(30, (n) => [one, two, three][n % 3]!);
+      const done = await runsWith(outputs);
+      await Promise.all([store.upkeep.prune(), replica.upkeep.prune()]);
+      for (const { runId, output } of done) expect((await team.task(runId, "a")).output).toBe(output);
+      const stored = await sql.query("select from blob where hash = any($1)", [
+        [one, two, three].map((text) => Buffer.from(hashOf(text), "hex")),
+      ]);
+      expect(stored).toHaveLength(3);
+    });
+
+    it("are written anew by who comes while they are collected, and left alone by who collects while they are written", async () => {
+      await begin();
+      const [text, other] = [big(), big()];
+      for (const each of [text, other]) await orphan(each);
+      const client = new pg.Client({ connectionString: databaseUrl });
+      await client.connect();
+      const row = (each: Json) => [Buffer.from(hashOf(each), "hex")];
+      // A collector has deleted the row, and not committed yet.
+      await client.query("begin");
+      await client.query("delete from blob where hash = $1", row(text));
+      const writing = runsWith([text]);
+      await waitUntil(async () => (await sql.query("select from pg_locks where not granted")).length > 0);
+      await client.query("commit");
+      const { runId } = (await writing)[0]!;
+      // A writer has written into the row, and not committed yet.
+      await client.query("begin");
+      await client.query("update blob set touched_at = now() where hash = $1", row(other));
+      await store.upkeep.prune();
+      await client.query("commit");
+      await client.end();
+      expect(await sql.query("select content is not null as is_there from blob where hash = $1", row(other))).toEqual([
+        { is_there: true },
+      ]);
+      expect((await team.task(runId, "a")).output).toBe(text);
+    });
+  });
 
   describe("claim", () => {
     it("gives each task to one of twenty pollers, once", async () => {
@@ -761,6 +834,106 @@ describe("the store on PostgreSQL, when things happen at once", () => {
       expect(new Set(read.map((event) => event.id)).size).toBe(read.length);
       expect(read.filter((event) => event.type === "task.completed")).toHaveLength(201);
       expect([read[0]!.type, read.at(-1)!.type]).toEqual(["run.submitted", "run.completed"]);
+    });
+  });
+
+  describe("a limit", () => {
+    /** Tasks of one key and the most attempts of them that ran at a time, by the database's clock. */
+    async function mostAtOnce(runId: string): Promise<number> {
+      const [row] = await sql.query<{ most: number }>(
+        `with change as (
+           select started_at as at, 1 as by from task where run_id = $1 and attempt > 0
+           union all select finished_at, -1 from task where run_id = $1 and attempt > 0
+         )
+         select max(running)::int as most from (
+           select sum(by) over (order by at, by rows unbounded preceding) as running from change
+         ) r`,
+        [runId],
+      );
+      return row!.most;
+    }
+
+    it.each([[1], [3], [7]])("of %i is kept by twenty who claim at two replicas by every door", async (limit) => {
+      await begin();
+      const runId = await team.submit(
+        Object.fromEntries(times(80, (n) => [`t${n}`, { concurrency: { key: "k", limit } }])),
+      );
+      let left = 80;
+      await Promise.all(
+        times(20, async (n) => {
+          const from = replicas(n);
+          while (left > 0) {
+            const hints =
+              n % 3 === 0
+                ? (
+                    await from.leases.dispatch(
+                      [{ namespace: team.namespace, capability: "work", maxOutstanding: 20 }],
+                      20,
+                    )
+                  ).tasks
+                : [];
+            const got =
+              n % 3 === 0
+                ? hints.length === 0
+                  ? []
+                  : await claimFrom(from, { taskIds: hints.map(({ taskId }) => taskId) })
+                : await from.leases.claim({
+                    namespace: team.namespace,
+                    agentId: team.agent.id,
+                    requestId: randomUUID(),
+                    capabilities: ["work"],
+                    taskIds: [],
+                    max: 4,
+                    door: n % 3 === 1 ? "poll" : "handoff",
+                  });
+            for (const task of got) {
+              left -= 1;
+              await from.leases.report([team.completion(task)]);
+            }
+          }
+        }),
+      );
+      expect(Object.values(await team.statuses(runId))).toEqual(Array(80).fill("completed"));
+      expect(await mostAtOnce(runId)).toBeLessThanOrEqual(limit);
+    });
+
+    it("is taken once by one request_id that arrives ten times at once", async () => {
+      await begin();
+      await team.submit(Object.fromEntries(times(50, (n) => [`t${n}`, { concurrency: { key: "k", limit: 40 } }])));
+      const requestId = randomUUID();
+      const answers = await Promise.all(times(10, (n) => claimFrom(replicas(n), { requestId, max: 5 })));
+      expect(new Set(answers.flat().map((task) => task.taskId)).size).toBe(5);
+      expect(await claimFrom(store, { requestId, max: 5 })).toHaveLength(5);
+    });
+
+    it("of runs is kept by two replicas that start them, and a cancel that comes in between", async () => {
+      await begin();
+      const workflow = { ...newWorkflow({ a: {} }), concurrency: { limit: 2 } };
+      const ids = runIds(
+        await store.runs.submit(times(12, () => ({ ...team.submission({ a: {} }), workflow, hash: "limited-runs" }))),
+      );
+      for (let open = 12; open > 0; ) {
+        await Promise.all([
+          store.upkeep.cascade(100),
+          replica.upkeep.cascade(100),
+          store.runs.cancel(team.namespace, ids[11]!, "x"),
+        ]);
+        const [row] = await sql.query<{ going: number }>(
+          "select count(*)::int as going from run where id = any($1) and not awaits_start and finished_at is null",
+          [ids],
+        );
+        expect(row!.going).toBeLessThanOrEqual(2);
+        await store.leases.report((await team.claim()).map((task) => team.completion(task)));
+        await Promise.all([team.settle(), replica.upkeep.finishRuns(ids)]);
+        const [rest] = await sql.query<{ open: number }>(
+          "select count(*)::int as open from run where id = any($1) and finished_at is null",
+          [ids],
+        );
+        open = rest!.open;
+      }
+      const ended = await Promise.all(ids.map(async (id) => (await team.run(id)).status));
+      expect(ended.slice(0, 11)).toEqual(Array(11).fill("completed"));
+      expect(ended[11]).toBe("cancelled");
     });
   });
 });

@@ -4,8 +4,9 @@ import { SkeinError } from "../core/errors.ts";
 import { keepsParts, type OldRun, type OldTask, tasksToKeep } from "../core/rerun.ts";
 import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
-import { touchBlobsOf } from "./blobs.ts";
+import { holdContentsOf } from "./blobs.ts";
 import { copyBudget } from "./budgets.ts";
+import { redriveLetters } from "./dead-letters.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { copyPolicy } from "./replans.ts";
@@ -35,6 +36,7 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   }
   await insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   copyPolicy(tx, of.runId, runId);
+  if (kind === "retry") redriveLetters(tx, { of: of.runId, in: runId });
   const budget = await copyBudget(tx, of.runId, runId);
   const rows = newRows(tasks, { namespace, runId, priority, budget });
   const keys = tasksToKeep(tasks, old, from);
@@ -73,14 +75,17 @@ interface SettledTask extends OldTask {
   original: string;
 }
 
-/** Not locked: what has settled stays as it is. What followed from a task is read after the task. */
+/** Of a run that has moved to history or been forgotten since it was looked for. */
+export class RunGone extends Error {}
+
+/** Kept from moving to history; its tasks are not locked, because what has settled stays as it is. What followed from a task is read after the task. */
 async function loadRun(tx: Queryable, namespace: string, { runId, hash }: Rerun["of"]): Promise<LoadedRun> {
   const [run] = await tx.query<{ attempt: number; hash: string; is_finished: boolean }>(
     `select attempt, definition_hash as hash, finished_at is not null as is_finished
-     from run where namespace = $1 and id = $2`,
+     from run where namespace = $1 and id = $2 for key share`,
     [namespace, runId],
   );
-  if (!run) throw new Error(`Run ${runId} was removed while it was being run again`);
+  if (!run) throw new RunGone(`Run ${runId} was removed while it was being run again`);
   if (run.hash !== hash) {
     throw new SkeinError("REVISION_STALE", `The graph of run ${runId} was patched just now; send the request again.`);
   }
@@ -135,7 +140,7 @@ async function partsOf(tx: Queryable, kept: readonly Kept[], tasks: readonly Tas
 
 /** Copies the settled tasks inside the database: no output travels. What a fork keeps is not for it to undo. */
 async function keep(tx: Transaction, log: FactLog, run: RunRef, kept: Kept[], kind: Rerun["kind"]): Promise<void> {
-  touchBlobsOf(
+  holdContentsOf(
     tx,
     kept.map(({ task }) => task.id),
   );

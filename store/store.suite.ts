@@ -11,6 +11,7 @@ import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
 import { conversationCases } from "./suite/conversations.ts";
+import { deadLetterCases } from "./suite/dead-letters.ts";
 import { deadlineCases } from "./suite/deadlines.ts";
 import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
@@ -20,6 +21,7 @@ import { finishCases } from "./suite/finish.ts";
 import { flowLimitCases } from "./suite/flow-limits.ts";
 import { goalPlanCases } from "./suite/goal-plans.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
+import { historyCases } from "./suite/history.ts";
 import { inputCases } from "./suite/inputs.ts";
 import { joinCases } from "./suite/joins.ts";
 import { keyCases } from "./suite/keys.ts";
@@ -51,6 +53,7 @@ export type OpenTeam = (capabilities?: string[]) => Promise<Team>;
 const cases: Record<string, (open: OpenTeam) => void> = {
   workflows: workflowCases,
   schedules: scheduleCases,
+  "dead letters": deadLetterCases,
   submit: submitCases,
   dispatch: dispatchCases,
   claim: claimCases,
@@ -90,6 +93,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "plans for goals": goalPlanCases,
   events: eventCases,
   listings: listingCases,
+  history: historyCases,
   namespaces: namespaceCases,
   audit: auditCases,
 };

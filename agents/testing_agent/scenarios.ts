@@ -7,9 +7,11 @@ import { approval } from "./scenarios/approval.ts";
 import { artifacts } from "./scenarios/artifacts.ts";
 import { badInput } from "./scenarios/bad-input.ts";
 import { blackboard } from "./scenarios/blackboard.ts";
+import { cachedTask } from "./scenarios/cached-task.ts";
 import { cancelRunning } from "./scenarios/cancel-running.ts";
 import { conversation } from "./scenarios/conversation.ts";
 import { conversationTask } from "./scenarios/conversation-task.ts";
+import { deadLetter } from "./scenarios/dead-letter.ts";
 import { eventsResumed } from "./scenarios/events-resumed.ts";
 import { expressions } from "./scenarios/expressions.ts";
 import { failureExplained } from "./scenarios/failure-explained.ts";
@@ -35,6 +37,7 @@ import { replannedGoal } from "./scenarios/replanned-goal.ts";
 import { reportEffects } from "./scenarios/report-effects.ts";
 import { requestReply } from "./scenarios/request-reply.ts";
 import { retriedRun } from "./scenarios/retried-run.ts";
+import { schedule } from "./scenarios/schedule.ts";
 import { signal } from "./scenarios/signal.ts";
 import { subWorkflow } from "./scenarios/sub-workflow.ts";
 
@@ -56,6 +59,9 @@ export const scenarios: readonly Scenario[] = [
   approval,
   pausedRun,
   retriedRun,
+  cachedTask,
+  deadLetter,
+  schedule,
   artifacts,
   eventsResumed,
   plannedGoal,

@@ -675,6 +675,23 @@ describe("mutations of every request", () => {
       priority: 1,
       budget: { tokens: 1_000, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" },
     }),
+    // It is about no run at all.
+    postRunsBulk: () => ({
+      action: "cancel",
+      filter: {
+        status: ["running"],
+        workflow: "of-nobody",
+        name_contains: "x",
+        labels: { a: "b" },
+        created_after: "2026-01-31T12:00:00Z",
+        finished_before: "2026-01-31T12:00:00Z",
+      },
+      expected: 0,
+      dry_run: false,
+      reason: "x",
+      compensate: false,
+    }),
+    putRetention: () => ({ move_after: "1d", keep: { completed: "30d", failed: "P90D", cancelled: "1d" } }),
     patchRunsRunBudget: () => ({ tokens: 1, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" }),
     postRunsRunCancel: () => ({ reason: "x" }),
     postPlans: () => ({
@@ -710,6 +727,10 @@ describe("mutations of every request", () => {
     postSchedulesSchedulePause: () => ({ reason: "x" }),
     postSchedulesScheduleResume: () => ({ reason: "x" }),
     postSchedulesScheduleBackfill: () => ({ from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" }),
+    postDeadLettersLetterRedrive: () => ({}),
+    postDeadLettersLetterDiscard: () => ({ reason: "x" }),
+    postDeadLettersRedrive: () => ({ workflow: "flow", capability: "work", code: "x", run, limit: 5 }),
+    postDeadLettersDiscard: () => ({ since: "2026-01-01T00:00:00Z", code: "none", limit: 5, reason: "x" }),
     postMessages: () => ({
       messages: [
         { to: "b", body: 1, type: "t", conversation: "c", reply_to: nowhere, key: "k", ttl: "1h", must_route: false },
@@ -905,6 +926,7 @@ describe("mutations of every request", () => {
       .replace("{plan}", plan)
       .replace("{conversation}", nowhere)
       .replace("{schedule}", "nightly")
+      .replace("{letter}", nowhere)
       .replace("{agent}", agent.id)
       .replace("{key}", nowhere)
       .replace("{name}", "flow")
