@@ -120,7 +120,7 @@ const dueRuns = `
       and not exists (select from task t where t.run_id = run.id and t.untold)
       and not exists (select from task t where t.run_id = run.id and t.parent_untold)
       and not exists (select from task t where t.run_id = run.id and (t.cancels_rest or t.drops_children))
-      and (parent_task_id is null or not exists (select from task t where t.id = run.parent_task_id))
+      and (parent_task_id is null or (select true from task t where t.id = run.parent_task_id limit 1) is null)
       and (${expiry("run")} < clock_timestamp() or not exists (
         select from task t
         where t.run_id = run.id and t.status = 'failed' and t.attempt > 0 and t.superseded_in is null and t.letter is null))
