@@ -1,4 +1,5 @@
 /** What namespaces set for the keys of limits. */
+import { flowKeyPattern } from "../core/flow-limits.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
 import type { Queryable, Sql } from "./sql.ts";
 import type { FlowLimit, FlowLimitSetting, FlowLimitStore } from "./store.ts";
@@ -20,7 +21,7 @@ export function flowLimitStore(sql: Sql): FlowLimitStore {
          where f.namespace = $1 and f.key > $2
          order by f.key
          limit $3`,
-        [namespace, decodeCursor(page.cursor, anyKey) ?? "", limit + 1],
+        [namespace, decodeCursor(page.cursor, flowKeyPattern) ?? "", limit + 1],
       );
       return pageFrom(rows, limit, ({ key }) => key, toLimit);
     },
@@ -35,8 +36,6 @@ export function flowLimitStore(sql: Sql): FlowLimitStore {
     },
   };
 }
-
-const anyKey = /^[\s\S]+$/;
 
 interface Row {
   key: string;

@@ -25,7 +25,7 @@ interface LaneRow {
   limits: KeyLimit[];
 }
 
-/** Found by steps from one lane to the next in the index, however long they are. `isOut`: also tasks whose hint is out. */
+/** Found by steps from one lane to the next in the index, however long they are. */
 async function lanesOf(db: Queryable, namespace: string, capabilities: readonly string[]): Promise<Lane[]> {
   const first = (beyond: string) => `
     (select t.limit_keys from task t
