@@ -105,7 +105,8 @@ const expiry = (run: string) =>
 
 /**
  * What still has something to tell stays: tasks that have not told their dependants, or have left something to be cancelled; runs
- * whose parent has not been told, or is hot and may ask for what they came to, or have what they spent in its budget.
+ * whose parent has not been told, or is hot and may ask for what they came to, or have what they spent in its budget; runs
+ * with a dead letter that nobody has looked at, until they are to be forgotten.
  */
 const dueRuns = `
   select r.id, r.task_count, ${expiry("r")}::text as expires_at, ${expiry("r")} < clock_timestamp() as is_expired,
@@ -119,7 +120,10 @@ const dueRuns = `
       and not exists (select from task t where t.run_id = run.id and t.untold)
       and not exists (select from task t where t.run_id = run.id and t.parent_untold)
       and not exists (select from task t where t.run_id = run.id and (t.cancels_rest or t.drops_children))
-      and (parent_task_id is null or not exists (select from task t where t.id = run.parent_task_id))
+      and (parent_task_id is null or (select true from task t where t.id = run.parent_task_id limit 1) is null)
+      and (${expiry("run")} < clock_timestamp() or not exists (
+        select from task t
+        where t.run_id = run.id and t.status = 'failed' and t.attempt > 0 and t.superseded_in is null and t.letter is null))
     order by finished_at
     limit $1
   ) r

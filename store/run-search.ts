@@ -14,7 +14,7 @@ export async function listRuns(db: Queryable, namespace: string, filter: RunFilt
   const cursor = decodeCursor(filter.cursor, uuidShape);
   const asked = askedFor(namespace, await rarestFirst(db, namespace, filter), cursor);
   const most = asked.param(limit + 1);
-  const page = (source: Source) => `${asked.from(source)} order by k.id desc limit ${most}`;
+  const page = (source: Source) => `${asked.from(source)} order by ${asked.order} limit ${most}`;
   const rows = await db.query<RunRow>(
     `(select ${hotRunColumns} from (${page(hot)}) p join run r on r.id = p.id)
      union all
@@ -42,7 +42,7 @@ export async function findHotRuns(
   { after, limit }: { after?: string | undefined; limit: number },
 ): Promise<string[]> {
   const asked = askedFor(namespace, await rarestFirst(db, namespace, conditions), after ?? null);
-  const text = `${asked.from(hot)} order by k.id desc limit ${asked.param(limit)}`;
+  const text = `${asked.from(hot)} order by ${asked.order} limit ${asked.param(limit)}`;
   return (await db.query<{ id: string }>(text, asked.params)).map(({ id }) => id);
 }
 
@@ -94,7 +94,6 @@ const historic: Source = {
   where: " and k.expires_at > clock_timestamp()",
 };
 
-/** In the indexes of those that are few, so they are named in the text. */
 const openStatuses: readonly RunStatus[] = ["pending", "running", "paused"];
 const unusualStatuses: readonly RunStatus[] = ["failed", "cancelled", "paused"];
 
@@ -120,15 +119,7 @@ function askedFor(namespace: string, filter: RunConditions, cursor: string | nul
   const add = (value: unknown, condition: (parameter: string) => string) => {
     if (value !== undefined) conditions.push(condition(param(value)));
   };
-  const statuses = [filter.status ?? []].flat();
-  for (const few of [openStatuses, unusualStatuses]) {
-    if (statuses.length === 0 || statuses.some((status) => !few.includes(status))) continue;
-    conditions.push(`k.status in (${few.map((status) => `'${status}'`).join(", ")})`);
-    if (few === openStatuses) conditions.push("k.finished_at is null");
-  }
-  if (statuses.length > 0 && statuses.every(isTerminalRun)) conditions.push("k.finished_at is not null");
-  if (statuses.length === 1) add(statuses[0], (p) => `k.status = ${p}`);
-  else if (statuses.length > 1) add(statuses, (p) => `k.status = any(${p}::text[])`);
+  conditions.push(...statusConditions([filter.status ?? []].flat(), param));
   add(filter.workflow, (p) => `k.workflow_name = ${p}`);
   add(filter.schedule, (p) => `k.schedule = ${p}`);
   add(nameContains, (p) => `position(lower(${p}) in lower(k.workflow_name)) > 0`);
@@ -147,20 +138,37 @@ function askedFor(namespace: string, filter: RunConditions, cursor: string | nul
   const from = (source: Source) => {
     const { runs, labels: table, key, join, where } = source;
     const further = others
-      .map((isLabel) => ` and exists (select from ${table} x where ${isLabel("x")} and x.run_id = k.id)`)
+      .map((isLabel) => ` and (select true from ${table} x where ${isLabel("x")} and x.run_id = k.id limit 1)`)
       .join("");
     const among = (ids: string) => [`k.namespace = $1 and ${ids}`, ...conditions].join(" and ") + further + where;
     const all = among("k.id < $2::uuid and k.id > $3::uuid");
     // By the one index that is in order of ids and has few others.
     if (first) {
-      return `select ${key} from ${table} l join ${runs} k on k.id = l.run_id${join} where ${first("l")} and l.run_id < $2::uuid and l.run_id > $3::uuid and ${all}`;
+      // Run by run: without statistics another join has read all open runs for each.
+      return `select ${key} from ${table} l
+        cross join lateral (select * from ${runs} k where k.id = l.run_id${join} limit 1) k
+        where ${first("l")} and l.run_id < $2::uuid and l.run_id > $3::uuid and ${among("true")}`;
     }
     if (!finishedAfter) return `select ${key} from ${runs} k where ${all}`;
     // Going by ids would have no end: who has finished of late may be of any age. Those who have are taken first.
     const recent = among("(k.id < $2::uuid and k.id > $3::uuid) is not false");
     return `select ${key} from (select * from ${runs} k where ${recent} offset 0) k`;
   };
-  return { params, param, from };
+  return { params, param, from, order: first ? "l.run_id desc" : "k.id desc" };
+}
+
+/** Named in the text, so that they fit the partial indexes of the few. */
+function statusConditions(statuses: readonly RunStatus[], param: (value: unknown) => string): string[] {
+  if (statuses.length === 0) return [];
+  const areAll = (few: readonly RunStatus[]) => statuses.every((status) => few.includes(status));
+  const named = [openStatuses, unusualStatuses]
+    .filter(areAll)
+    .map((few) => `k.status in (${few.map((status) => `'${status}'`).join(", ")})`);
+  if (areAll(openStatuses)) named.push("k.finished_at is null");
+  if (statuses.every(isTerminalRun)) named.push("k.finished_at is not null");
+  const [only, ...others] = statuses;
+  const exact = others.length === 0 ? `k.status = ${param(only)}` : `k.status = any(${param(statuses)}::text[])`;
+  return [...named, exact];
 }
 
 function earliest(...dates: (Date | undefined)[]): Date | undefined {

@@ -222,9 +222,13 @@ async function restOf(tx: Queryable, needs: string[]): Promise<Set<string>> {
 
 // --- endings
 
+/** Not those that only undo what they did: that many of them would keep others waiting. */
 const runsToEnd = `
   select r.id, r.namespace from run r
   where r.finished_at is null and r.status in ('pending', 'running', 'paused') and r.ending is not null
+    and (not r.compensated or exists (
+      select from task t
+      where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting') and t.compensates is null))
   order by r.id
   limit $1`;
 

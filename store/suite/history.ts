@@ -45,7 +45,17 @@ export function historyCases(open: OpenTeam): void {
     await team.fail(await team.take(runId, "late"), { retryable: false });
     await team.settle();
     expect((await team.run(runId)).status).toBe("failed");
+    await discardLetters(team, runId);
     return runId;
+  }
+
+  /** Somebody has looked at what failed. */
+  async function discardLetters(team: Team, runId: string): Promise<void> {
+    await team.sql.query(
+      `update task set letter = '{"state": "discarded", "by": "me", "at": "2026-01-31T12:00:00Z"}'
+       where run_id = $1 and status = 'failed'`,
+      [runId],
+    );
   }
 
   async function finishedRun(team: Team, labels: Record<string, string> = {}): Promise<string> {
@@ -271,6 +281,25 @@ export function historyCases(open: OpenTeam): void {
     await age(team, 2, parent);
     await moveAll(team);
     expect([await isHot(team, parent), await isHot(team, child)]).toEqual([false, false]);
+  });
+
+  it("leaves a run with a dead letter that nobody has looked at, until it is to be forgotten", async () => {
+    const team = await open();
+    const failedRun = async () => {
+      const runId = await team.submit({ a: {} });
+      await team.fail(await team.take(runId, "a"), { retryable: false });
+      await team.settle();
+      return runId;
+    };
+    const [seen, unseen] = [await failedRun(), await failedRun()];
+    await discardLetters(team, seen);
+    await age(team, 2);
+    await keep(team);
+    await moveAll(team);
+    expect([await isHot(team, seen), await isHot(team, unseen)]).toEqual([false, true]);
+    await keep(team, { failed: 1.5 * DAY_MS });
+    await moveAll(team);
+    expect(await team.store.runs.find(team.namespace, unseen)).toBeUndefined();
   });
 
   it("keeps by status, does not find what is past its time, and drops the week that is over", async () => {
