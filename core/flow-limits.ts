@@ -195,7 +195,7 @@ export function admit<T extends Applicant>(
 }
 
 /** Of what may come at once so much is waited for: a fast rate is not looked at once for every start. */
-const WORTH_A_LOOK = 0.1;
+const WORTH_A_LOOK = 0.25;
 
 export function worthALook({ key, rate }: Block & { kind: "rate" }, states: ReadonlyMap<string, KeyState>): number {
   return freeAt(rate, states.get(key)!.usedUntil, Math.max(1, Math.floor(burstOf(rate) * WORTH_A_LOOK)));
