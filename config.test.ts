@@ -24,6 +24,7 @@ describe("loadConfig", () => {
       dataDir: ".skein",
       allowedHosts: [],
       databaseConnections: 10,
+      blobs: undefined,
       maxStreams: 1_000,
       executor: {
         slots: 16,
@@ -104,6 +105,24 @@ describe("loadConfig", () => {
 
   it("refuses a mail server without a sender", () => {
     expect(flawsOf({ SKEIN_SMTP_URL: "smtp://h" })).toEqual([expect.stringMatching("^SKEIN_SMTP_FROM must be set")]);
+  });
+
+  it("reads where large contents go, and with which key", () => {
+    const keyed = { SKEIN_BLOBS_KEY_ID: "id", SKEIN_BLOBS_SECRET: "secret" };
+    const url = "https://s3.example.org/skein/large";
+    expect(loadConfig({ SKEIN_BLOBS_URL: url, ...keyed }).blobs).toEqual({
+      url,
+      accessKeyId: "id",
+      secretAccessKey: "secret",
+      region: "us-east-1",
+    });
+    expect(loadConfig({ ...keyed }).blobs).toBeUndefined();
+    expect(flawsOf({ SKEIN_BLOBS_URL: url, SKEIN_BLOBS_KEY_ID: "id" })).toEqual([
+      expect.stringMatching("^SKEIN_BLOBS_SECRET must be set"),
+    ]);
+    expect(flawsOf({ SKEIN_BLOBS_URL: "s3://skein", ...keyed })).toEqual([
+      expect.stringMatching("^SKEIN_BLOBS_URL must be a URL"),
+    ]);
   });
 
   it("reads where texts are made vectors, whole or not at all", () => {

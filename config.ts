@@ -127,6 +127,10 @@ const environment = z.object({
   SKEIN_DATA_DIR: z.string().min(1).default(".skein"),
   SKEIN_ALLOWED_HOSTS: list.default([]),
   SKEIN_DATABASE_CONNECTIONS: wholeNumber(1, 1_000).default(10),
+  SKEIN_BLOBS_URL: endpoint.optional(),
+  SKEIN_BLOBS_KEY_ID: z.string().min(1).optional(),
+  SKEIN_BLOBS_SECRET: z.string().min(1).optional(),
+  SKEIN_BLOBS_REGION: z.string().min(1).default("us-east-1"),
   SKEIN_MAX_STREAMS: wholeNumber(1, 1_000_000).default(1_000),
   SKEIN_SLOTS: wholeNumber(1, 100_000).default(16),
   SKEIN_CAPABILITIES: list.optional(),
@@ -187,6 +191,8 @@ export interface Config {
   /** Names this server answers to, beside loopback ones. */
   allowedHosts: string[];
   databaseConnections: number;
+  /** An S3-compatible store for large contents. Undefined: they are in the database. */
+  blobs: { url: string; accessKeyId: string; secretAccessKey: string; region: string } | undefined;
   /** Event streams one server serves at a time; each may hold a database query now and then. */
   maxStreams: number;
   executor: {
@@ -262,6 +268,11 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     throw invalid([{ code: "custom", path: [missing], message, input: undefined }]);
   }
   const values = parsed.data as z.infer<typeof environment> & Record<string, unknown>;
+  const keyless = (["SKEIN_BLOBS_KEY_ID", "SKEIN_BLOBS_SECRET"] as const).filter((name) => values[name] === undefined);
+  if (values.SKEIN_BLOBS_URL !== undefined && keyless.length > 0) {
+    const message = "must be set, too, where SKEIN_BLOBS_URL is";
+    throw invalid(keyless.map((name) => ({ code: "custom", path: [name], message, input: undefined })));
+  }
   return {
     databaseUrl: values.DATABASE_URL,
     amqpUrl: values.AMQP_URL,
@@ -275,6 +286,15 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     dataDir: values.SKEIN_DATA_DIR,
     allowedHosts: values.SKEIN_ALLOWED_HOSTS,
     databaseConnections: values.SKEIN_DATABASE_CONNECTIONS,
+    blobs:
+      values.SKEIN_BLOBS_URL === undefined
+        ? undefined
+        : {
+            url: values.SKEIN_BLOBS_URL,
+            accessKeyId: values.SKEIN_BLOBS_KEY_ID!,
+            secretAccessKey: values.SKEIN_BLOBS_SECRET!,
+            region: values.SKEIN_BLOBS_REGION,
+          },
     maxStreams: values.SKEIN_MAX_STREAMS,
     executor: {
       name: values.SKEIN_AGENT_NAME,

@@ -13,6 +13,7 @@ import { connectRedis } from "./memory/redis.ts";
 import type { Executor } from "./sdk/executor.ts";
 import { openPglite } from "./store/pglite.ts";
 import { openPostgres } from "./store/postgres.ts";
+import { s3Objects } from "./store/s3.ts";
 import type { Store } from "./store/store.ts";
 import { memoryBroker } from "./transport/memory.ts";
 import { connectRabbitMq } from "./transport/rabbitmq.ts";
@@ -86,13 +87,17 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   }
 }
 
-function openStore(config: Config, logger: Logger, inMemory = false): Promise<Store> {
+async function openStore(config: Config, logger: Logger, inMemory = false): Promise<Store> {
+  const { limits } = config;
+  const objects = config.blobs && s3Objects(config.blobs);
+  await objects?.check();
   if (inMemory || !config.databaseUrl) {
-    return openPglite(inMemory ? undefined : config.dataDir, { limits: config.limits });
+    return openPglite(inMemory ? undefined : config.dataDir, { limits, objects });
   }
   return openPostgres(config.databaseUrl, {
     connections: config.databaseConnections,
-    limits: config.limits,
+    limits,
+    objects,
     onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
   });
 }

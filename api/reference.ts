@@ -15,6 +15,7 @@ const tags = [
   { name: "schedules", description: "Workflows that are run at the times of a calendar" },
   { name: "plans", description: "Goals, planned as workflows: review, accept, reject" },
   { name: "artifacts", description: "The files of a run" },
+  { name: "cache", description: "Outputs that answer for equal tasks" },
   { name: "work", description: "What executors say: claim, heartbeat, report, release" },
   { name: "agents", description: "Who takes part, and what they offer" },
   { name: "agent data", description: "What agents keep: state and memory" },

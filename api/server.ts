@@ -13,6 +13,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { flowLimitRoutes } from "./routes/flow-limits.ts";
@@ -104,6 +105,7 @@ const v1Routes = [
   pictureRoutes,
   eventRoutes,
   artifactRoutes,
+  cacheRoutes,
   taskRoutes,
   agentRoutes,
   agentDataRoutes,

@@ -139,6 +139,7 @@ export function taskBody(task: TaskRecord, runId: string): TaskBody {
     finished_at: time(task.finishedAt),
     kept_from: task.keptFrom,
     superseded_in: task.supersededIn,
+    cached_from: task.cachedFrom,
   };
 }
 

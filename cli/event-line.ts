@@ -14,6 +14,7 @@ export function eventLine(event: RunEvent, progress: Progress): string {
         ...(event.type === "task.completed" && { took: tookOf(progress, event.key) }),
         ...(event.delay_ms !== undefined && { retry_in: formatMs(event.delay_ms) }),
         of: event.of,
+        cached_from: event.cached_from && `${event.cached_from.run_id}/${event.cached_from.key}`,
         by: event.by,
         reason: event.reason,
         error: event.error && `${event.error.code}: ${event.error.message}`,

@@ -735,6 +735,23 @@ describe("skein agents, capabilities and keys", () => {
     expect((await watching).stdout).toMatch(/^\S+Z left passer-by \S+$/m);
   });
 
+  it("the cache of outputs is counted and cleared", async () => {
+    const cached = await file(
+      "cached.yaml",
+      "name: cached\ntasks: [{ id: a, capability: core.echo, input: 1, cache: { ttl: 1h } }]",
+    );
+    for (let n = 0; n < 2; n++)
+      expect(await skein(["run", cached])).toMatchObject({ code: 0, stdout: expect.stringMatching(/1/) });
+    expect((await skein(["cache", "stats"])).stdout).toMatch(/core\.echo +\S+ +1 +1 +1 /);
+    expect(await skein(["cache", "clear", "--capability", "core.echo@99"])).toMatchObject({
+      stdout: "0 outputs forgotten\n",
+    });
+    expect(await skein(["cache", "clear", "--capability", "core.echo"])).toMatchObject({
+      stdout: "1 output forgotten\n",
+    });
+    expect(JSON.parse((await skein(["cache", "stats", "--json"])).stdout)).toEqual([]);
+  });
+
   it("keys are created, listed, used and revoked", async () => {
     const created = await skein(["keys", "create", "ci", "--scope", "runs:read"]);
     const key = created.stdout.trim();

@@ -511,6 +511,7 @@ function addRest(program: Command, does: Does): void {
   addSchedules(program, does);
   addMessages(program, does);
   addMemory(program, does);
+  addCache(program, does);
   addKeys(program, does);
   addLimits(program, does);
   program
@@ -657,6 +658,21 @@ function addMemory(program: Command, does: Does): void {
     .command("delete <scope> <key>")
     .description("take a key away")
     .action(does(async () => (await load()).deleteShared));
+}
+
+function addCache(program: Command, does: Does): void {
+  const cache = program.command("cache").description("outputs that answer for equal tasks; see docs/cache.md");
+  const load = () => import("./cache.ts");
+  cache
+    .command("stats")
+    .description("what is stored, and how many tasks took it, by capability")
+    .action(does(async () => (await load()).cacheStats));
+  cache
+    .command("clear")
+    .description("forget what is stored, so that equal tasks run again")
+    .option("--capability <name[@version]>", "only outputs of this capability, or of one version of it")
+    .option("--run <id>", "only of the tasks of this run")
+    .action(does(async () => (await load()).clearCache));
 }
 
 function addKeys(program: Command, does: Does): void {

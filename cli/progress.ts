@@ -137,6 +137,7 @@ function statusAfter(type: TaskFact["type"]): TaskStatus | undefined {
     case "task.announced":
     case "task.awarded":
     case "task.published":
+    case "task.cached":
     case "task.repeated":
     case "task.report_stale":
       return undefined;

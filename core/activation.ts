@@ -1,4 +1,4 @@
-/** The step from "its needs have settled" to "it may start": the condition, then the input. */
+/** The step from "its needs have settled" to "it may start": the condition, then the input, then what the cache knows it by. */
 import { type CompiledTemplate, compileTemplate } from "./binding.ts";
 import { type ErrorCode, SkeinError } from "./errors.ts";
 import { type CompiledExpression, compileExpression, type ExpressionContext, evaluateCondition } from "./expression.ts";
@@ -23,16 +23,28 @@ export function prepareActivation(spec: TaskSpec): Activation {
   const cancelsRest = spec.join !== undefined && "cancelRest" in spec.join && spec.join.cancelRest === true;
   const condition = spec.when === undefined ? undefined : compileExpression(spec.when);
   const input = spec.input === undefined ? undefined : compileTemplate(spec.input);
+  const key = spec.cache?.key === undefined ? undefined : compileTemplate(spec.cache.key);
   const limits = spec.limits && !areConstant(spec.limits) ? spec.limits : undefined;
-  const keys = compileTemplate(limits?.map(({ key }) => key) ?? []);
-  const parts = [condition, input, keys];
+  const limitKeys = compileTemplate(limits?.map((limit) => limit.key) ?? []);
+  const parts = [condition, input, key, limitKeys];
+  const identify = ({ input: found, inputRefs }: TaskEvent & { type: "started" }, context: ExpressionContext): Json => {
+    if (key) return key.evaluate(context);
+    if (found === undefined) return constantInput(spec.input!);
+    return inputRefs ? { value: found, refs: inputRefs } : found;
+  };
   return {
     tasks: new Set(parts.flatMap((part) => [...(part?.references.tasks ?? [])])),
     readsPrevious: parts.some((part) => part?.references.names.has("previous")),
-    decide: (context) => {
-      const event = decide({ condition, input, limits }, context);
-      return cancelsRest && event.type === "started" ? { ...event, cancelsRest } : event;
-    },
+    decide: (context) =>
+      orDoomed(() => {
+        const event = decide({ condition, input, limits }, context);
+        if (event.type !== "started") return event;
+        return {
+          ...event,
+          ...(cancelsRest && { cancelsRest }),
+          ...(spec.cache && { identity: identify(event, context) }),
+        };
+      }),
   };
 }
 
@@ -55,13 +67,19 @@ interface Parts {
 }
 
 function decide({ condition, input, limits }: Parts, context: ExpressionContext): TaskEvent {
+  if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
+  const evaluated = input && !input.isConstant ? input.evaluateLazily(context) : undefined;
+  return {
+    type: "started",
+    ...(evaluated && { input: evaluated.value }),
+    ...(evaluated?.refs && { inputRefs: evaluated.refs }),
+    ...(limits && { limitKeys: flowKeys(limits, context) }),
+  };
+}
+
+function orDoomed(work: () => TaskEvent): TaskEvent {
   try {
-    if (condition && !evaluateCondition(condition, context)) return { type: "skipped", reason: "condition_false" };
-    return {
-      type: "started",
-      ...(input && !input.isConstant && { input: input.evaluate(context) }),
-      ...(limits && { limitKeys: flowKeys(limits, context) }),
-    };
+    return work();
   } catch (error) {
     if (!(error instanceof SkeinError)) throw error;
     return {

@@ -18,6 +18,7 @@ import {
 } from "./expression.ts";
 import { type Json, MAX_JSON_DEPTH, pointerTo } from "./json.ts";
 import { buildJson } from "./json-build.ts";
+import { type Payload, payloadBehind, payloadBytes, type Ref, refsAt } from "./payload.ts";
 import { scanTemplate } from "./template-scan.ts";
 
 export interface CompiledTemplate {
@@ -29,6 +30,8 @@ export interface CompiledTemplate {
    * what expressions throw, with the JSON pointer of the string in the message and in `issues`.
    */
   evaluate(context: ExpressionContext): Json;
+  /** As `evaluate`, but passes large payloads on as holes where an expression is nothing but the name of one. */
+  evaluateLazily(context: ExpressionContext): Payload;
 }
 
 /** Compiles a template, or throws a SkeinError with every flaw in its `issues`. Without a scope, names are not checked. */
@@ -42,6 +45,21 @@ export function compileTemplate(value: Json, scope?: ExpressionScope): CompiledT
     evaluate(context) {
       const meter = newMeter();
       return buildJson(tree, (node) => (holes.has(node as Hole) ? fill(node as Hole, context, meter) : node));
+    },
+    evaluateLazily(context) {
+      const meter = newMeter();
+      const refs: Ref[] = [];
+      const value = buildJson(tree, (node) => {
+        if (!holes.has(node as Hole)) return node;
+        const payload = unreadPayload(node as Hole, context);
+        if (!payload) return fill(node as Hole, context, meter);
+        refs.push(...refsAt((node as Hole).pointer, payload.refs));
+        return payload.value;
+      });
+      if (refs.length === 0) return { value };
+      const bytes = payloadBytes({ value, refs });
+      if (bytes > MAX_OUTPUT_BYTES) throw textTooLong(bytes);
+      return { value, refs };
     },
   };
 }
@@ -104,6 +122,15 @@ function compileTree(root: Json, scope: ExpressionScope | undefined, rootPointer
     holes.add(hole);
     return hole;
   }
+}
+
+/** What the hole passes on without reading it. */
+function unreadPayload({ parts }: Hole, context: ExpressionContext): Payload | undefined {
+  const [only] = parts;
+  if (parts.length !== 1 || typeof only !== "object" || !only.payload) return undefined;
+  return only.payload === "inputs"
+    ? payloadBehind(context, "inputs")
+    : payloadBehind(context.tasks?.[only.payload.task], "output");
 }
 
 function fill({ pointer, parts }: Hole, context: ExpressionContext, meter: Meter): Value {

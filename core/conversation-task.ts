@@ -38,6 +38,7 @@ const agentKeys = [
   "compensate",
   "budget",
   "estimate",
+  "cache",
   "concurrency",
   "rate",
 ];

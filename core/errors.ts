@@ -152,6 +152,7 @@ export const errorTitles = {
   DATABASE_UNAVAILABLE: "The database cannot be reached",
   BROKER_UNAVAILABLE: "The message broker cannot be reached",
   MEMORY_UNAVAILABLE: "Redis cannot be reached",
+  BLOB_STORE_UNAVAILABLE: "The object store of large contents cannot be used",
   EMBEDDINGS_FAILED: "The endpoint for embeddings did not answer as it should",
   SERVER_UNREACHABLE: "The Skein server cannot be reached",
   SANDBOX_UNAVAILABLE: "This machine cannot sandbox programs",

@@ -1,5 +1,6 @@
 /** The immutable facts about a run, as stored, streamed and logged. Inputs, outputs and keys never stand in them. */
 import type { Failure } from "./errors.ts";
+import type { CacheOrigin } from "./lifecycle.ts";
 import type { GraphDiff } from "./patch.ts";
 import type { TerminalTaskStatus } from "./run.ts";
 
@@ -51,6 +52,7 @@ export interface RunFact {
 export interface TaskFact {
   type:
     | "task.kept"
+    | "task.cached"
     | "task.ready"
     | "task.waiting"
     | "task.approved"
@@ -73,6 +75,8 @@ export interface TaskFact {
   /** On `task.kept`: as what it was taken over, and from which task of an older run. */
   status?: TerminalTaskStatus;
   kept_from?: string;
+  /** On `task.cached`: the task, and its run, whose output it completes with; `task.completed` follows. */
+  cached_from?: CacheOrigin;
   /** On `task.ready`: who wants work may want to look. On `task.announced`: who bids for it may. */
   capability?: string;
   /** On `task.report_stale`: who reported the attempt without holding its lease; it is told of each once. */

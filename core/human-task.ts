@@ -25,6 +25,7 @@ const agentKeys = [
   "compensate",
   "budget",
   "estimate",
+  "cache",
   "concurrency",
   "rate",
 ];

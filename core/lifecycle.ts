@@ -7,6 +7,7 @@
  *      │        │ │        │ └───▶ cancelled
  *      │        └─┼── retry, release, lost lease
  *      ├─▶ waiting (what the engine does itself) ─▶ completed, failed, cancelled
+ *      ├─▶ completed (from the cache)
  *      └─▶ skipped, failed, cancelled
  *
  * Two moves carry no decision and are made set-based in SQL, by compare-and-set: ready → running (claim), and
@@ -16,15 +17,39 @@ import { hasChildren } from "./engine-task.ts";
 import { type Failure, failureKinds } from "./errors.ts";
 import type { TaskFact } from "./event.ts";
 import type { Json } from "./json.ts";
+import type { Ref } from "./payload.ts";
 import { decideRetry } from "./retry.ts";
 import { type AttemptOutcome, isTerminalTask, type RunEnding, type TaskState, type TaskStatus } from "./run.ts";
 
 export type TaskEvent =
-  /** The join says start; `input` is the evaluated template, absent when it is built at claim. Keys are absent when constant. */
-  | { type: "started"; input?: Json; limitKeys?: string[]; cancelsRest?: boolean }
+  /**
+   * The join says start; `input` is the evaluated template, absent when it is built at claim. Limit keys are absent when
+   * constant. `identity` is what the task is to be known by in the cache, where it has one, and `cacheKey` is made of it.
+   */
+  | {
+      type: "started";
+      input?: Json;
+      inputRefs?: Ref[];
+      limitKeys?: string[];
+      cancelsRest?: boolean;
+      identity?: Json;
+      cacheKey?: string;
+    }
+  /** As `started`, but an equal task has completed before. */
+  | {
+      type: "cached";
+      output: Json;
+      outputRefs?: Ref[];
+      from: CacheOrigin;
+      input?: Json;
+      inputRefs?: Ref[];
+      limitKeys?: string[];
+      cancelsRest?: boolean;
+    }
   /** The join or the condition says no. */
   | { type: "skipped"; reason: SkipReason }
-  | { type: "completed"; output: Json }
+  /** `outputRefs`, like `inputRefs`: what is large stands apart (payload.ts). */
+  | { type: "completed"; output: Json; outputRefs?: Ref[] }
   | { type: "failed"; failure: Failure & { retryAfterMs?: number } }
   /** The lease ran out. `everBeat` is false when the claim was never followed by a heartbeat. */
   | { type: "lease_expired"; everBeat: boolean }
@@ -35,6 +60,13 @@ export type TaskEvent =
   /** Final, whatever attempts are left: a binding that fails, no agent, the task's deadline. */
   | { type: "doomed"; failure: Failure }
   | { type: "cancelled"; reason: string };
+
+/** The task whose output answers for others. */
+export interface CacheOrigin {
+  run_id: string;
+  task_id: string;
+  key: string;
+}
 
 export type SkipReason = "need_not_completed" | "condition_false";
 
@@ -58,8 +90,15 @@ export interface Transition {
   /** The keys of its limits, as texts. */
   limitKeys?: string[];
   output?: Json;
+  /** The holes in them. */
+  inputRefs?: Ref[];
+  outputRefs?: Ref[];
   error?: Failure;
   reason?: string;
+  /** What the cache will know its output by, once it has one. */
+  cacheKey?: string;
+  /** Set when nobody did it: whose output it took. */
+  cachedFrom?: CacheOrigin;
   /** Set when a running attempt ends here. */
   endedAttempt?: { outcome: AttemptOutcome; error?: Failure };
   fact: TaskFact;
@@ -80,11 +119,14 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
   switch (event.type) {
     case "started":
       return afterStart(task, event);
+    case "cached":
+      return afterHit(task, event);
     case "skipped":
       return move(task, "skipped", "task.skipped", { reason: event.reason });
     case "completed":
       return move(task, "completed", "task.completed", {
         output: event.output,
+        ...(event.outputRefs && { outputRefs: event.outputRefs }),
         ...ended(task, "completed"),
       });
     case "failed":
@@ -104,6 +146,7 @@ export function transition(task: TaskState, event: TaskEvent, random: number): T
 
 const legalFrom: Record<TaskEvent["type"], readonly TaskStatus[]> = {
   started: ["pending"],
+  cached: ["pending"],
   skipped: ["pending"],
   completed: ["running", "waiting"],
   failed: ["running"],
@@ -118,10 +161,22 @@ function isLegal(status: TaskStatus, type: TaskEvent["type"]): boolean {
   return legalFrom[type].includes(status);
 }
 
-function afterStart(task: TaskState, started: TaskEvent & { type: "started" }): Transition {
-  const { input, limitKeys, cancelsRest = false } = started;
-  const change = { cancelsRest, ...(input !== undefined && { input }), ...(limitKeys && { limitKeys }) };
+function afterStart(task: TaskState, event: TaskEvent & { type: "started" }): Transition {
+  const { input, inputRefs, limitKeys, cancelsRest = false, cacheKey } = event;
+  const change = {
+    cancelsRest,
+    ...(input !== undefined && { input }),
+    ...(inputRefs && { inputRefs }),
+    ...(limitKeys && { limitKeys }),
+    ...(cacheKey !== undefined && { cacheKey }),
+  };
   return task.spec.engine ? move(task, "waiting", "task.waiting", change) : move(task, "ready", "task.ready", change);
+}
+
+function afterHit(task: TaskState, event: TaskEvent & { type: "cached" }): Transition {
+  const { type: _, from, cancelsRest = false, ...payloads } = event;
+  const change = { ...payloads, cancelsRest, cachedFrom: from };
+  return move(task, "completed", "task.completed", change);
 }
 
 function afterFailure(
@@ -175,9 +230,13 @@ type Change = Partial<
     | "input"
     | "limitKeys"
     | "output"
+    | "inputRefs"
+    | "outputRefs"
     | "error"
     | "reason"
     | "endedAttempt"
+    | "cacheKey"
+    | "cachedFrom"
   >
 >;
 

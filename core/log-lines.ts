@@ -98,6 +98,8 @@ function taskLines(event: TaskFact & Told): LogLineBody[] {
           `task kept: it had ${event.status === "skipped" ? "been skipped" : "completed"} before`,
         ),
       ];
+    case "task.cached":
+      return [line("orchestrator", "keep", "task answered from the cache", { fields: { ...event.cached_from } })];
     case "task.ready":
       return [line("orchestrator", "ready", `task ready for ${event.capability}`)];
     case "task.announced":

@@ -1,5 +1,6 @@
 /** Runs, tasks and attempts: the states they can be in and the facts a decision needs to know about them. */
 import type { BudgetSpec, WrittenAmounts } from "./budget.ts";
+import type { CacheSpec } from "./cache.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
 import type { KeyLimit } from "./flow-limits.ts";
@@ -51,6 +52,8 @@ export interface TaskSpec {
   budget?: BudgetSpec;
   /** What an attempt needs of its budgets; absent: what its agent declares. */
   estimate?: WrittenAmounts;
+  /** Where an equal task has completed before, its output is taken. */
+  cache?: CacheSpec;
   /** What it keeps to while an agent runs it, by key. */
   limits?: KeyLimit[];
   retry: RetryPolicy;
@@ -64,7 +67,7 @@ export interface TaskSeed {
   group?: string;
   needs: string[];
   spec: TaskSpec;
-  /** True when nothing has to be decided before it can start: no condition, no template in its input, the default join. */
+  /** True when nothing has to be decided before it can start: no condition, no template in its input, the default join, no cache. */
   isPlain: boolean;
   priority: number;
   leaseMs: number;

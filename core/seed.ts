@@ -2,6 +2,7 @@
 
 import { compileTemplate } from "./binding.ts";
 import { budgetSpec } from "./budget.ts";
+import type { CacheSpec } from "./cache.ts";
 import { protocolOf } from "./conversation-task.ts";
 import { optionalDuration, parseDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
@@ -49,6 +50,7 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   if (task.estimate && !engine) spec.estimate = task.estimate;
   if (input !== undefined) spec.input = input;
   if (engine) spec.engine = engine;
+  if (task.cache && !engine) spec.cache = cacheOf(task.cache);
   const route = engine ? undefined : routeOf(task);
   if (route) spec.route = route;
   const limits = engine ? [] : keyLimits(task.concurrency, task.rate);
@@ -90,8 +92,12 @@ function wanted(capability: string): WantedCapability {
   return range === undefined ? { name } : { name, range };
 }
 
-function isPlain({ join, when, engine, input, limits }: TaskSpec): boolean {
-  if (join || when !== undefined || engine || (limits && !areConstant(limits))) return false;
+function cacheOf({ key, ttl }: NonNullable<TaskDefinition["cache"]>): CacheSpec {
+  return { ...(key !== undefined && { key }), ttlMs: parseDuration(ttl) };
+}
+
+function isPlain({ join, when, engine, input, cache, limits }: TaskSpec): boolean {
+  if (join || when !== undefined || engine || cache || (limits && !areConstant(limits))) return false;
   return input === undefined || compileTemplate(input).isConstant;
 }
 
@@ -137,7 +143,9 @@ function work(task: TaskDefinition, join: Join | undefined, defaults: NonNullabl
     return { engine: { kind: "cancel", targets: typeof task.cancel === "string" ? [task.cancel] : task.cancel } };
   }
   // What the needs have is not final when a joined task starts, so it is written down then, for this attempt and the next.
-  return withInput(task, join ? inputOfNeeds(task.needs ?? []) : undefined);
+  // So it is where the input is what says whether the cache has an answer.
+  const isAsked = task.cache !== undefined && task.cache.key === undefined;
+  return withInput(task, join || isAsked ? inputOfNeeds(task.needs ?? []) : undefined);
 }
 
 function withInput({ input }: TaskDefinition, otherwise: Json | undefined): Work {

@@ -11,6 +11,7 @@ const facts: TaskFacts = {
   reason: null,
   error: null,
   supersededIn: null,
+  cachedFrom: null,
   run: { status: "running", pausedBy: null, isEnding: false },
   needs: [],
   join: null,

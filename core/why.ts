@@ -7,6 +7,7 @@ import type { Failure } from "./errors.ts";
 import type { Block } from "./flow-limits.ts";
 import { defaultJoin, describeJoin, type Join } from "./join.ts";
 import type { Json } from "./json.ts";
+import type { CacheOrigin } from "./lifecycle.ts";
 import { settledIn, type Tally } from "./map.ts";
 import { nearest } from "./near-miss.ts";
 import { type Candidate, misfits, nearestMatch, type RouteSpec } from "./routing.ts";
@@ -20,6 +21,8 @@ export interface TaskFacts {
   status: TaskStatus;
   reason: string | null;
   error: Failure | null;
+  /** The task whose output it took from the cache. */
+  cachedFrom: CacheOrigin | null;
   /** The round of planning that put others in its place. */
   supersededIn: number | null;
   run: { status: RunStatus; pausedBy: string | null; isEnding: boolean };
@@ -313,9 +316,13 @@ function superseded(round: number): Reason {
   return { code: "superseded", message };
 }
 
-function settled({ status, reason, error, needs }: TaskFacts): Reason {
+function settled({ status, reason, error, needs, cachedFrom }: TaskFacts): Reason {
   const code = "settled" as const;
   if (status === "failed") return { code, message: `It failed: ${error?.code}: ${error?.message}` };
+  if (cachedFrom) {
+    const message = `It has completed from the cache, with the output of task ${cachedFrom.key} of run ${cachedFrom.run_id}.`;
+    return { code, message };
+  }
   if (status === "completed") return { code, message: "It has completed." };
   if (reason === "condition_false") return { code, message: "It was skipped: its `when` is false." };
   if (reason === "need_not_completed") {

@@ -1,5 +1,6 @@
 /** What a shape cannot say about a workflow: sizes, names that must exist or be unique, circles, expressions. */
 import { checkTemplate } from "./binding.ts";
+import { wrongCache } from "./cache.ts";
 import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
@@ -285,6 +286,7 @@ const onlyWith: Record<string, readonly string[]> = {
   heartbeat: ["capability"],
   schedule_timeout: ["capability"],
   compensate: ["capability", "workflow"],
+  cache: ["capability"],
   detached: ["workflow"],
   requires: ["capability"],
   labels: ["capability"],
@@ -332,6 +334,7 @@ function wrongKind({ id, at, raw }: Task): Issue[] {
     ...wrongLimit(raw, id, at, kind),
     ...wrongWait(raw.wait, invalid),
     ...wrongBudget(raw.budget, pointerTo(at, "budget"), `Task "${id}"`),
+    ...wrongCache(raw, id, at),
     ...wrongHumanTask(raw, id, at),
     ...wrongConversation(raw, id, at),
   ];
@@ -494,6 +497,8 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
     if (typeof raw.sticky === "string") {
       issues.push(...checkTemplate(raw.sticky, beforehand, pointerTo(at, "sticky")));
     }
+    const key = isJsonObject(raw.cache) ? raw.cache.key : undefined;
+    if (key !== undefined) issues.push(...checkTemplate(key, ofInstance, `${at}/cache/key`));
     const undo = isJsonObject(raw.compensate) ? raw.compensate.input : undefined;
     if (undo !== undefined) {
       const itself = { has: (other: string) => other === id || needs.has(other) };

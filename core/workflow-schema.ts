@@ -48,10 +48,14 @@ const labelTests = z.record(
 );
 
 /** Takes any value, so that `timeout: 30` is told to be no duration rather than no string. */
-function duration(description: string) {
+function requiredDuration(description: string) {
   const text = z.unknown().refine(isDuration, { params: { code: "WORKFLOW_DURATION_INVALID" } }) as z.ZodType<string>;
   const examples = ["30s", "PT5M"];
-  return optional(text.meta({ type: "string", pattern: durationPattern.source, examples, description }));
+  return text.meta({ type: "string", pattern: durationPattern.source, examples, description });
+}
+
+function duration(description: string) {
+  return optional(requiredDuration(description));
 }
 
 export const retrySchema = z
@@ -74,6 +78,17 @@ export const retrySchema = z
     ),
   })
   .meta({ id: "RetryDefinition", description: "When a failed task is tried again." });
+
+export const cacheSchema = z
+  .strictObject({
+    key: optional(
+      json.describe(
+        "What makes two tasks the same instead of their whole input, with `{{ expressions }}` in strings, such as `{{ inputs.url }}`.",
+      ),
+    ),
+    ttl: requiredDuration("How long an output answers for the tasks that ask the same, such as `1h`."),
+  })
+  .describe("The output of an equal task is taken instead of running the task: `{ ttl: 1h }`.");
 
 const times = {
   timeout: duration("The longest an attempt may take, from claim to report; default 10m."),
@@ -336,6 +351,7 @@ export const taskSchema = z
         })
         .describe("What undoes the task, in reverse order of completion, when the run fails after the task completed."),
     ),
+    cache: optional(cacheSchema),
     retry: optional(retrySchema),
     ...times,
     budget: optional(taskBudgetSchema),

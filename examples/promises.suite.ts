@@ -116,10 +116,50 @@ export const promises: Record<string, Promised> = {
     outputs: { body: { name: "skein", stars: 12 } },
     attempts: { call: 3 },
   },
+  "large-payloads": { outputs: { first: "goose", characters: 300_000 } },
+  cache: {
+    outputs: "geese",
+    attempts: { first: 1, again: 0 },
+    order: [["first completed", "again cached", "again completed"]],
+  },
   timeout: {
     outputs: "timeout, so 42",
     attempts: { oracle: 1 },
     order: [["oracle failed", "guess ready"]],
+  },
+
+  fair: {
+    inputs: () => ({ tenant: "acme" }),
+    outputs: { cover: "cover of acme", pages: ["page 1", "page 2", "page 3"] },
+    during: async (client, runId) => {
+      const { fair_key } = await client.runs.get(runId);
+      if (fair_key !== "acme") throw new Error(`the key is ${fair_key}`);
+      const { priority } = await client.runs.task(runId, "cover");
+      if (priority !== 9) throw new Error(`the priority is ${priority}`);
+    },
+  },
+
+  "limit-interleaved": {
+    outputs: "filed",
+    // Both wait for one key, and who is ready first has it first.
+    order: [
+      [
+        "open completed",
+        "sign ready",
+        "sign claimed",
+        "sign completed",
+        "stamp claimed",
+        "stamp completed",
+        "file claimed",
+      ],
+    ],
+  },
+  "limit-tenants": { outputs: ["north 1", "north 2", "north 3", "south 1"] },
+  "limit-rate": { outputs: ["fetched lake", "fetched field", "fetched marsh", "fetched dune", "fetched shore"] },
+  "limit-runs": {
+    inputs: () => ({ customer: "ann" }),
+    outputs: "synchronised ann",
+    order: [["run submitted", "run started", "sync ready", "sync completed", "run completed"]],
   },
 
   sequence: {

@@ -15,6 +15,7 @@ import type {
 import { LEASE_HEADER } from "../core/protocol/artifacts.ts";
 import type { AnnouncementsAnswer, BidRoundsBody, BidsAnswer, BidsBody } from "../core/protocol/bids.ts";
 import type { BudgetsBody, ChangeBudgetBody, SpendBody, SpendQuery } from "../core/protocol/budgets.ts";
+import type { CacheClearedBody, CacheFilterQuery, CacheStatsBody } from "../core/protocol/cache.ts";
 import type { FlowLimitBody, FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
@@ -201,6 +202,12 @@ export function createClient(options: ClientOptions) {
       request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     },
     conversations: conversationsOf(http),
+    /** Outputs that answer for equal tasks. */
+    cache: {
+      stats: () => http.get<CacheStatsBody>("/v1/cache"),
+      /** All of the namespace, or what fits the filter. */
+      clear: (filter: CacheFilterQuery = {}) => http.delete<CacheClearedBody>("/v1/cache", filter),
+    },
     capabilities: () => http.get<{ data: CapabilityBody[] }>("/v1/capabilities"),
     /** How agents are chosen for tasks of the capability that are added from now on. */
     allocate: (capability: string, policy: AllocationBody["policy"], options: Omit<AllocationBody, "policy"> = {}) =>

@@ -102,29 +102,31 @@ const isStillReady = (task: string) => `
   (${task}.status = 'ready') is not false and not ${task}.held and ${isDue(task)}`;
 
 /**
- * Hints whose task has gone to somebody else are tickets as good as others. Rivals are looked at first and locked only
+ * Hints whose task has gone to somebody else are tickets as good as others. What no hint is out for has been chosen by its id,
+ * and what is routed is for this agent: they are given as they were wished for. Rivals are looked at first and locked only
  * where they come before what is hinted, or nothing is. Twice as many as there are hints, since each key that is hinted may
  * have one of the turn being served, which does not come before.
  */
 const pickHinted = `
   hinted as materialized (
-    select ${standingOf("t")}, t.is_routed, t.dispatched_at is not null as is_published
+    select ${standingOf("t")}, t.is_routed, t.dispatched_at is not null and not t.is_routed as is_ticket
     from task t
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and ${isStillReady("t")}
       and not t.is_limited and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
     order by t.id
     for no key update skip locked
-  ), latest as materialized (${latestOf("hinted", "not is_routed")}
+  ), latest as materialized (${latestOf("hinted", "is_ticket")}
   ), ticket as materialized (
-    select n.*, f.*
+    select n.capability, n.hints - f.wished as hints, f.found, f.lowest, f.latest
     from (
       select t.capability, count(*) as hints from task t
       where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and not t.is_routed
         and not t.is_limited
       group by t.capability
     ) n cross join lateral (
-      select count(*) as found, min(h.priority) as lowest, max(h.turn) as latest
-      from hinted h where h.capability = n.capability and not h.is_routed
+      select count(*) filter (where h.is_ticket) as found, count(*) filter (where not h.is_ticket and not h.is_routed) as wished,
+        min(h.priority) filter (where h.is_ticket) as lowest, max(h.turn) filter (where h.is_ticket) as latest
+      from hinted h where h.capability = n.capability
     ) f
   ), rival as materialized (
     select r.*
@@ -141,14 +143,14 @@ const pickHinted = `
     from (
       select c.*, row_number() over (partition by capability order by ${inOrder}) as place
       from (
-        select id, capability, priority, turn, false as is_rival, is_published from hinted where not is_routed
+        select id, capability, priority, turn, false as is_rival, true as is_published from hinted where is_ticket
         union all
         select id, capability, priority, turn, true, is_published from rival
       ) c
     ) s join ticket k on k.capability = s.capability
   ), picked as materialized (
     select id from (
-      select id, priority, turn, false as is_rival from hinted where is_routed
+      select id, priority, turn, false as is_rival from hinted where not is_ticket
       union all
       select id, priority, turn, is_rival from standing where place <= hints
     ) p
@@ -161,7 +163,7 @@ const pickHinted = `
         select count(*) from standing w
         where w.capability = l.capability and w.place <= w.hints and w.is_rival and not w.is_published) as moved
       from standing l
-      where not l.is_rival and l.is_published and l.place > l.hints
+      where not l.is_rival and l.place > l.hints
     ) l
     where t.id = l.id and l.nth <= l.moved
     returning t.id

@@ -1,6 +1,8 @@
 /** The files of runs: rows like any other, which go with their run. */
 import { createHash } from "node:crypto";
 import { type ArtifactWriter, decideArtifact } from "../core/artifact.ts";
+import { LARGE_BYTES } from "../core/payload.ts";
+import { readContents, storeContents } from "./blobs.ts";
 import type { StoreContext } from "./facts.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
@@ -48,6 +50,9 @@ async function write(
   { path, contentType, content, condition }: ArtifactWrite,
 ): Promise<ArtifactWritten> {
   const digest = createHash("sha256").update(content).digest();
+  const isApart = content.length > LARGE_BYTES;
+  // Before anything is locked; where the write comes to nothing, nothing refers to it.
+  if (isApart) await storeContents(store, [{ hash: digest.toString("hex"), bytes: content }]);
   const writer = lease ? { taskId: lease.taskId, attempt: lease.attempt } : null;
   return store.transaction(async (tx) => {
     const [run] = await tx.query<{ is_finished: boolean }>(
@@ -82,7 +87,7 @@ async function write(
          content = excluded.content, task_id = excluded.task_id, attempt = excluded.attempt,
          updated_at = clock_timestamp()
        returning ${columns}`,
-      [runId, path, contentType, digest, content.length, content, writer?.taskId, writer?.attempt],
+      [runId, path, contentType, digest, content.length, isApart ? null : content, writer?.taskId, writer?.attempt],
     );
     return { outcome: "written", artifact: toArtifact(row!) };
   });
@@ -95,11 +100,13 @@ async function read(
 ): Promise<{ artifact: Artifact; content: Buffer } | "no_artifact" | ArtifactRefusal> {
   const refusal = await refusalOf(store, access);
   if (refusal) return refusal;
-  const [row] = await store.query<ArtifactRow & { content: Buffer }>(
+  const [row] = await store.query<ArtifactRow & { content: Buffer | null }>(
     `select ${columns}, content from artifact where run_id = $1 and path = $2`,
     [access.runId, path],
   );
-  return row ? { artifact: toArtifact(row), content: row.content } : "no_artifact";
+  if (!row) return "no_artifact";
+  const content = row.content ?? (await readContents(store, [row.sha256])).get(row.sha256)!;
+  return { artifact: toArtifact(row), content };
 }
 
 async function list(
@@ -144,6 +151,11 @@ function leaseParams(runId: string, { taskId, agentId, attempt, leaseToken }: Le
  * be an instance within a map or loop that is kept: `line` leads from it to those around it.
  */
 export function keepArtifacts(tx: Transaction, runs: { from: string; to: string }, keptTaskIds: string[]): void {
+  tx.send(
+    `update blob set touched_at = clock_timestamp()
+     where hash = any(array(select sha256 from artifact where run_id = $1 and content is null))`,
+    [runs.from],
+  );
   tx.send(
     `with recursive line as (
        select a.path, t.id, t.parent_id from artifact a join task t on t.id = a.task_id where a.run_id = $1

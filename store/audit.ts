@@ -1,4 +1,5 @@
-/** The invariants I1–I6 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
+/** The invariants I1–I7 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
+import { isWaiting } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import type { Sql } from "./sql.ts";
 import type { Violation } from "./store.ts";
@@ -87,6 +88,54 @@ export const checks: Check[] = [
               and a.slots > (select count(*) from task h where h.status = 'running' and h.agent_id = a.id))`,
   },
   {
+    invariant: "I6: a retry whose delay is over has its turn",
+    sql: `select t.id::text as subject, 'could have been tried again since ' || t.available_at as detail
+          from task t
+          where ${isWaiting("t")} and t.turn is null and t.attempt > 0 and t.available_at < now() - ${GRACE}`,
+  },
+  {
+    invariant: "I6: what keeps to limits waits for nothing else",
+    sql: `select t.id::text as subject, 'has been ready since ' || t.available_at || ' though nothing holds ' || t.limit_keys::text as detail
+          from task t
+          where t.status = 'ready' and t.is_limited and not t.held and not t.is_routed and t.available_at < now() - ${GRACE}
+            and not exists (
+              select from task h
+              where h.namespace = t.namespace and h.status = 'running' and h.is_limited and h.limit_keys && t.limit_keys)
+            and not exists (
+              select from flow_limit f
+              where f.namespace = t.namespace and f.key = any(t.limit_keys) and f.used_until > now() - ${GRACE})
+            and exists (
+              select from agent a
+              where a.namespace = t.namespace and a.capabilities @> array[t.capability]
+                and ${isLive}
+                and a.slots > (select count(*) from task h where h.status = 'running' and h.agent_id = a.id))
+          union all
+          select r.id::text, 'has been waiting to start since ' || r.created_at || ' though nothing holds ' || r.limit_keys::text
+          from run r
+          where r.awaits_start and r.status = 'pending' and r.created_at < now() - ${GRACE}
+            and not exists (
+              select from run h
+              where h.namespace = r.namespace and h.limit_keys && r.limit_keys and not h.awaits_start
+                and (h.finished_at is null or h.finished_at > now() - ${GRACE}))
+            and not exists (
+              select from flow_limit f
+              where f.namespace = r.namespace and f.key = any(r.limit_keys) and f.used_until > now() - ${GRACE})`,
+  },
+  {
+    // What has started before a limit was lowered goes on. Where a holder says nothing, it may be one more.
+    invariant: "I7: no key is held by more than its limit",
+    sql: `select min(h.id::text) as subject, 'and ' || count(distinct h.id) - 1 || ' others hold ' || h.key as detail
+          from (
+            select t.namespace, t.id, t.started_at, k.key,
+              (t.spec -> 'limits' -> (k.n - 1)::int ->> 'concurrency')::int as own
+            from task t cross join lateral unnest(t.limit_keys) with ordinality as k(key, n)
+            where t.status = 'running' and t.is_limited
+          ) h left join flow_limit f on f.namespace = h.namespace and f.key = h.key
+          where h.started_at > coalesce(f.updated_at, '-infinity')
+          group by h.namespace, h.key, f.concurrency
+          having count(distinct h.id) > coalesce(f.concurrency, case when bool_and(h.own is not null) then max(h.own) end)`,
+  },
+  {
     invariant: "I6: what is ready is held exactly while its run is paused",
     sql: `select t.id::text as subject, 'is ' || case when t.held then '' else 'not ' end || 'held in a run that is ' || r.status as detail
           from task t join run r on r.id = t.run_id
@@ -129,6 +178,38 @@ export const checks: Check[] = [
     invariant: "I6: every expired lease is taken back",
     sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
           from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,
+  },
+  {
+    invariant: "I7: what stands apart is there, for whoever refers to it",
+    sql: `select r.subject, 'refers to ' || encode(r.hash, 'hex') || ', which is ' ||
+            case when b.hash is null then 'gone' else 'not stored' end as detail
+          from (
+            select id::text as subject, unnest(blobs) as hash from task where blobs is not null
+            union all
+            select id::text, unnest(blobs) from run where blobs is not null
+            union all
+            select task_id::text, unnest(blobs) from cached_output where blobs is not null
+            union all
+            select run_id || '/' || path, sha256 from artifact where content is null
+          ) r left join blob b on b.hash = r.hash
+          where b.hash is null or not b.is_stored`,
+  },
+  {
+    invariant: "I7: a row has the blobs of all its holes",
+    sql: `select r.subject, 'lists no blob ' || (hole ->> 1) as detail
+          from (
+            select id::text as subject, refs, blobs from task where refs is not null
+            union all
+            select id::text, refs, blobs from run where refs is not null
+            union all
+            select task_id::text, refs, blobs from cached_output where refs is not null
+          ) r cross join lateral jsonb_each(r.refs) c(name, holes) cross join lateral jsonb_array_elements(c.holes) as h(hole)
+          where not coalesce(r.blobs @> array[decode(hole ->> 1, 'hex')], false)`,
+  },
+  {
+    invariant: "I7: a content is what its hash says",
+    sql: `select encode(hash, 'hex') as subject, 'its content has another hash or size' as detail
+          from blob where content is not null and (sha256(content) <> hash or octet_length(content) <> size)`,
   },
 ];
 

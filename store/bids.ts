@@ -157,7 +157,7 @@ interface AnnouncedRow extends InputRow {
 /** Announcements that the agent has not answered, those that close first before others. */
 export async function announcementsFor(db: Queryable, agentId: string, limit: number): Promise<Announcement[]> {
   const rows = await db.query<AnnouncedRow>(
-    `select t.id, t.run_id, t.key, t.capability, b.attempt, to_json(t.needs) as needs, t.spec, t.input, b.round,
+    `select t.id, t.run_id, t.key, t.capability, b.attempt, to_json(t.needs) as needs, t.spec, t.input, t.refs -> 'input' as input_refs, b.round,
        greatest(0, floor(extract(epoch from b.closes_at - now()) * 1000))::int as window_left_ms
      from bid b join task t on t.id = b.task_id
      where b.agent_id = $1 and b.answered_at is null and b.closes_at > now() and b.closed_at is null and ${wantsBids}

@@ -6,6 +6,7 @@ import { optionalDuration } from "../core/duration.ts";
 import { MAX_RUN_DEPTH, type WorkflowSpec } from "../core/engine-task.ts";
 import { type Failure, failureKinds, SkeinError } from "../core/errors.ts";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { Ref } from "../core/payload.ts";
 import type { RunStatus } from "../core/run.ts";
 import { runLimits } from "../core/run-admission.ts";
 import { compileSchema, validate } from "../core/schema.ts";
@@ -22,17 +23,20 @@ interface ChildRun {
   status: RunStatus;
   finished: boolean;
   outputs: Json;
+  refs: Ref[] | null;
   error: Failure | null;
 }
 
 export async function stepWorkflow(tx: Transaction, log: FactLog, step: Step, spec: WorkflowSpec): Promise<StepResult> {
   const [child] = await tx.query<ChildRun>(
-    `select id, status, finished_at is not null as finished, outputs, error from run where parent_task_id = $1`,
+    `select id, status, finished_at is not null as finished, outputs, refs -> 'outputs' as refs, error from run where parent_task_id = $1`,
     [step.task.id],
   );
   if (!child) return submitChild(tx, log, step, spec);
   if (!child.finished) return { progress: { run_id: child.id } };
-  if (child.status === "completed") return { event: { type: "completed", output: child.outputs } };
+  if (child.status === "completed") {
+    return { event: { type: "completed", output: child.outputs, ...(child.refs && { outputRefs: child.refs }) } };
+  }
   const message = `Run ${child.id} of ${spec.name} ${child.status}: ${child.error?.message ?? "no reason was given"}`;
   return doomed(failureKinds.subworkflowFailed, message);
 }

@@ -29,7 +29,7 @@ interface ClaimedRow extends InputRow {
 }
 
 const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.attempt,
-  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input`;
+  t.lease_ms, t.timeout_ms, to_json(t.needs) as needs, t.spec, t.input, t.refs -> 'input' as input_refs`;
 
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";

@@ -2,8 +2,10 @@
 import { type Compensable, compensationInput, compensationOrder, compensationReads } from "../core/compensation.ts";
 import { SkeinError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
+import { type Ref, withNames } from "../core/payload.ts";
 import type { RunEnding, TaskSeed, TaskSpec } from "../core/run.ts";
 import { seedTask } from "../core/seed.ts";
+import { evaluating, whole } from "./blobs.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import type { Transaction } from "./sql.ts";
@@ -16,6 +18,7 @@ interface CompletedRow {
   ordinal: number | null;
   item: Json;
   output: Json;
+  refs: Ref[] | null;
   finished_ms: number;
   compensate: NonNullable<TaskSpec["compensate"]>;
 }
@@ -31,7 +34,7 @@ export async function beginCompensation(
   ending: RunEnding,
 ): Promise<boolean> {
   const rows = await tx.query<CompletedRow>(
-    `select t.id, t.key, t.scope, t.ordinal, t.item, t.output, t.spec -> 'compensate' as compensate,
+    `select t.id, t.key, t.scope, t.ordinal, t.item, t.output, t.refs -> 'output' as refs, t.spec -> 'compensate' as compensate,
        (extract(epoch from coalesce(o.finished_at, t.finished_at)) * 1000)::float8 as finished_ms
      from task t left join task o on o.id = t.kept_from
      where t.run_id = $1 and t.status = 'completed' and t.spec -> 'compensate' is not null
@@ -83,14 +86,12 @@ async function fillIn(tx: Transaction, run: RunRef, order: (Compensable & Comple
   for (const [n, task] of order.entries()) {
     const row = rows[n]!;
     row.compensates = task.id;
-    const { output, item, ordinal } = task;
+    const { item, ordinal } = task;
+    const output = await whole(tx, { value: task.output, refs: task.refs });
+    const { context, contents } = contexts[n]!;
+    const named = withNames(context, { output, item, ...(ordinal !== null && { index: ordinal }) });
     try {
-      row.input = compensationInput(task, {
-        ...contexts[n]!,
-        output,
-        item,
-        ...(ordinal !== null && { index: ordinal }),
-      });
+      row.input = await evaluating(tx, contents, () => compensationInput(task, named));
     } catch (error) {
       if (!(error instanceof SkeinError)) throw error;
       flawed.set(row.id, { type: "doomed", failure: { code: error.code, message: error.message, retryable: false } });

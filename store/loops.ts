@@ -1,15 +1,17 @@
 /** The steps of loops: one iteration after the other, as rows of its own. */
 import type { Failure } from "../core/errors.ts";
 import { firstUnhandled } from "../core/handled.ts";
-import type { Json } from "../core/json.ts";
+import { type Json, pointerTo } from "../core/json.ts";
 import { decideLoop, type LoopSpec, readByUntil } from "../core/loop.ts";
 import { emptyTally, settledIn } from "../core/map.ts";
+import { type Ref, refsAt, withNames } from "../core/payload.ts";
 import type { TaskStatus } from "../core/run.ts";
+import { apart, evaluating } from "./blobs.ts";
 import type { FactLog } from "./facts.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import type { Transaction } from "./sql.ts";
 import { type Step, type StepResult, tooMany } from "./step.ts";
-import { outputsById, readScopes } from "./transitions.ts";
+import { idInBody, outputsById, readScopes } from "./transitions.ts";
 
 export async function stepLoop(tx: Transaction, log: FactLog, step: Step, spec: LoopSpec): Promise<StepResult> {
   const { task: loop, row } = step;
@@ -19,19 +21,25 @@ export async function stepLoop(tx: Transaction, log: FactLog, step: Step, spec: 
   if (settledIn(tally) < tally.total) return { tally };
   const scope = `${loop.key}[${iteration}]/`;
   const tasks = await tx.query<BodyRow>(
-    `select id, key, status, reason, error, output, to_json(dependants) as dependants
+    `select id, key, status, reason, error, output, refs -> 'output' as refs, to_json(dependants) as dependants
      from task where parent_id = $1 and ordinal = $2 order by finished_at, id`,
     [loop.id, iteration],
   );
   const first = firstUnhandled(tasks.filter((task) => task.status !== "completed"));
   const failure = first && { ...first.error!, task: first.key, retryable: false };
-  const [context] = await readScopes(tx, [
+  const [scoped] = await readScopes(tx, [
     { runId: step.run.runId, scope, tasks: readByUntil(spec), readsPrevious: true },
   ]);
-  const verdict = decideLoop(spec, iteration, failure, { ...context!, index: iteration, item: row.item });
+  const context = withNames(scoped!.context, { index: iteration, item: row.item });
+  const verdict = await evaluating(tx, scoped!.contents, () => decideLoop(spec, iteration, failure, context));
   if (verdict.type === "again") return iterate(tx, log, step, spec, iteration + 1);
   if (verdict.type === "failed") return { event: { type: "doomed", failure: verdict.failure } };
-  return { event: { type: "completed", output: { iterations: iteration + 1, outputs: outputsById(tasks) } } };
+  const value: Json = { iterations: iteration + 1, outputs: outputsById(tasks) };
+  const refs = tasks.flatMap((one) => refsAt(pointerTo("/outputs", idInBody(one.key)), one.refs));
+  const [stored] = await apart(tx, [{ value, refs }]);
+  return {
+    event: { type: "completed", output: stored!.value, ...(stored!.refs?.length && { outputRefs: stored!.refs }) },
+  };
 }
 
 interface BodyRow {
@@ -41,6 +49,7 @@ interface BodyRow {
   reason: string | null;
   error: Failure | null;
   output: Json;
+  refs: Ref[] | null;
   dependants: string[];
 }
 

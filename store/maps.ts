@@ -12,6 +12,8 @@ import {
   settledIn,
   type Tally,
 } from "../core/map.ts";
+import { payloadBytes, type Ref, refsAt } from "../core/payload.ts";
+import { apart } from "./blobs.ts";
 import type { FactLog } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRow } from "./new-tasks.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -80,13 +82,18 @@ async function countActive(tx: Queryable, mapId: string): Promise<number> {
   return row!.active;
 }
 
-async function mapCompleted(tx: Queryable, { task, run }: Step): Promise<TaskEvent> {
-  const results = await tx.query<InstanceResult>(
-    `select ordinal as index, status, output, error from task where parent_id = $1 order by ordinal`,
+async function mapCompleted(tx: Transaction, { task, run }: Step): Promise<TaskEvent> {
+  const results = await tx.query<InstanceResult & { refs: Ref[] | null }>(
+    `select ordinal as index, status, output, error, refs -> 'output' as refs from task where parent_id = $1 order by ordinal`,
     [task.id],
   );
-  const output = mapOutput(results);
-  if (JSON.stringify(output).length <= run.limits.outputBytes) return { type: "completed", output };
+  // What is large in an item's output is large in the map's, and stands apart already.
+  const refs = results.flatMap((result, n) => refsAt(`/items/${n}/output`, result.refs));
+  const payload = { value: mapOutput(results) as Json, refs };
+  if (payloadBytes(payload) <= run.limits.outputBytes) {
+    const [stored] = await apart(tx, [payload]);
+    return { type: "completed", output: stored!.value, ...(stored!.refs?.length && { outputRefs: stored!.refs }) };
+  }
   const message = `The outputs of all items together are too large; ${limitSentence("outputBytes", run.limits)}. Let each store its result elsewhere and return where.`;
   return { type: "doomed", failure: { code: failureKinds.outputTooLarge, message, retryable: false } };
 }

@@ -78,7 +78,7 @@ export function newRows(tasks: readonly TaskSeed[], place: Place): NewTaskRow[] 
   const needingDecisions = new Set(tasks.flatMap((task) => (task.isPlain ? [] : task.needs)));
   return tasks.map((task) => ({
     ...newRow(task, place, scope + task.key, ids.get(task.key)!),
-    tells_plain: !needingDecisions.has(task.key),
+    tells_plain: !needingDecisions.has(task.key) && !task.spec.cache,
     needs: task.needs.map((need) => ids.get(need)!),
     dependants: dependants.get(task.key) ?? [],
     need_count: task.needs.length,
@@ -119,7 +119,7 @@ export function newRow(
     group_name: task.group ?? null,
     status: "pending",
     is_plain: task.isPlain,
-    tells_plain: true,
+    tells_plain: !task.spec.cache,
     priority: Math.max(task.priority, place.priority),
     needs: [],
     dependants: [],
@@ -210,8 +210,8 @@ function startedRows(rows: NewTaskRow[], started: Transition[]): NewTaskRow[] {
   return rows;
 }
 
-function isApplied({ status, cancelsRest }: Transition): boolean {
-  return status !== "ready" || cancelsRest;
+function isApplied({ status, cancelsRest, cacheKey, inputRefs }: Transition): boolean {
+  return status !== "ready" || cancelsRest || cacheKey !== undefined || inputRefs !== undefined;
 }
 
 const inserted = `(

@@ -7,6 +7,7 @@ import { agentStore } from "./agents.ts";
 import { artifactStore } from "./artifacts.ts";
 import { audit } from "./audit.ts";
 import { budgetStore } from "./budgets.ts";
+import { cacheStore } from "./cache.ts";
 import { conversationStore } from "./conversations.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
@@ -16,6 +17,7 @@ import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
+import type { ObjectStore } from "./port/objects.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
 import { runStore } from "./runs.ts";
@@ -32,6 +34,8 @@ import { workingStateStore } from "./working-state.ts";
 export interface StoreOptions {
   /** Default `defaultLimits`. */
   limits?: Limits;
+  /** Where large contents go; default: into the database. */
+  objects?: ObjectStore | undefined;
 }
 
 export interface PostgresOptions extends StoreOptions {
@@ -98,12 +102,16 @@ function describe(url: string): string {
 /** The store over any pool that speaks to a migrated database. `afterClose` runs once the pool has ended. */
 export function storeOver(
   pool: pg.Pool,
-  { limits = defaultLimits, afterClose = async () => {} }: StoreOptions & { afterClose?: () => Promise<void> } = {},
+  {
+    limits = defaultLimits,
+    objects,
+    afterClose = async () => {},
+  }: StoreOptions & { afterClose?: () => Promise<void> } = {},
 ): Store {
   const listeners = new Set<CommitListener>();
   const messageListeners = new Set<MessageListener>();
   const changeListeners = new Set<ChangeListener>();
-  const sql = sqlOver(pool);
+  const sql = sqlOver(pool, objects);
   const context: StoreContext = {
     ...sql,
     limits,
@@ -128,6 +136,7 @@ export function storeOver(
       ...patchStore(context),
     },
     artifacts: artifactStore(context),
+    cache: cacheStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
     agents: agentStore(context),

@@ -4,7 +4,10 @@ import { mayPass, type Refusal } from "../core/agent-data.ts";
 import type { Failure } from "../core/errors.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import type { Limits } from "../core/limits.ts";
+import { largeContent, type Ref, referTo } from "../core/payload.ts";
 import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
+import { storeContents } from "./blobs.ts";
+import { keepUncached, storeOutputs } from "./cache.ts";
 import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
@@ -22,8 +25,9 @@ import {
   tellDependants,
 } from "./transitions.ts";
 
-export async function report(store: StoreContext, reports: Report[], windows: string): Promise<ReportAnswer[]> {
-  if (reports.length === 0) return [];
+export async function report(store: StoreContext, given: Report[], windows: string): Promise<ReportAnswer[]> {
+  if (given.length === 0) return [];
+  const reports = await storeLarge(store, given);
   const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(isSimple), windows);
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";
@@ -32,6 +36,23 @@ export async function report(store: StoreContext, reports: Report[], windows: st
   if (unheld.length > 0) await recordStale(store, unheld);
   return answers.map((answer) => answer ?? decided.shift()!);
 }
+
+/** Outputs that are large stand apart before their reports are judged: nothing is locked while they are written. */
+async function storeLarge(store: StoreContext, reports: Report[]): Promise<StoredReport[]> {
+  const large = reports.map(({ outcome }) => (outcome.type === "completed" ? largeContent(outcome.output) : undefined));
+  const contents = large.flatMap((content) => content ?? []);
+  if (contents.length === 0) return reports;
+  await storeContents(store, contents);
+  return reports.map((report, n): StoredReport => {
+    const content = large[n];
+    if (!content) return report;
+    const { value, refs } = referTo(content);
+    return { ...report, outcome: { type: "completed", output: value }, outputRefs: refs };
+  });
+}
+
+/** A report whose output may stand apart. */
+type StoredReport = Report & { outputRefs?: Ref[] };
 
 /** Of several reports on one task the later ones are for the other way, which knows a duplicate. */
 function firstCompletions(reports: Report[]): Completion[] {
@@ -69,6 +90,12 @@ async function reportThroughCore(store: StoreContext, reports: Report[]): Promis
       settled.map((entry) => entry.transition),
     );
     storeReported(tx, accepted);
+    await storeOutputs(
+      tx,
+      settled.flatMap(({ report, task, transition }) =>
+        transition.status === "completed" && !mayGrow(report) && !report.data ? task : [],
+      ),
+    );
     recordErrors(
       tx,
       settled.flatMap(({ task, event }) => (event.type === "failed" ? { task, code: event.failure.code } : [])),
@@ -190,18 +217,19 @@ async function emitAll(
 
 /** It settles its task and tells its dependants, and nothing else. */
 function isSimple({ report }: Completion): boolean {
-  return !mayGrow(report) && !report.data && !tellsSpend(report);
+  return !mayGrow(report) && !report.data && !tellsSpend(report) && !(report as StoredReport).outputRefs;
 }
 
 function mayGrow({ spawn, emit }: Report): boolean {
   return (spawn?.length ?? 0) + (emit?.length ?? 0) > 0;
 }
 
-function reportEvent(report: Report, failure: Failure | undefined): TaskEvent {
+function reportEvent(report: StoredReport, failure: Failure | undefined): TaskEvent {
   if (failure) return { type: "failed", failure };
-  return report.outcome.type === "completed"
-    ? { type: "completed", output: report.outcome.output }
-    : { type: "failed", failure: report.outcome.failure };
+  const { outcome, outputRefs } = report;
+  return outcome.type === "completed"
+    ? { type: "completed", output: outcome.output, ...(outputRefs && { outputRefs }) }
+    : { type: "failed", failure: outcome.failure };
 }
 
 function addTimes(transition: Transition, report: Report): void {
@@ -393,6 +421,7 @@ export async function emit(store: StoreContext, emission: Emission): Promise<Emi
     lockRuns(tx, [emission.taskId], "update");
     const [task] = await lockTasks(tx, [emission.taskId]);
     if (task?.status !== "running" || !proves(emission, task)) return { outcome: "stale" };
+    if (task.spec.cache) keepUncached(tx, task.id);
     const result = await emitItems(tx, log, task, emission, store.limits);
     return "code" in result ? { outcome: "refused", failure: result } : { outcome: "accepted", ...result };
   });

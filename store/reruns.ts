@@ -4,6 +4,7 @@ import { SkeinError } from "../core/errors.ts";
 import { keepsParts, type OldRun, type OldTask, tasksToKeep } from "../core/rerun.ts";
 import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
+import { touchBlobsOf } from "./blobs.ts";
 import { copyBudget } from "./budgets.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
@@ -32,7 +33,7 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
     const { version: _, ...body } = submission.workflow;
     storeDefinitions(tx, [{ namespace, hash, body }]);
   }
-  insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
+  await insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   copyPolicy(tx, of.runId, runId);
   const budget = await copyBudget(tx, of.runId, runId);
   const rows = newRows(tasks, { namespace, runId, priority, budget });
@@ -134,14 +135,20 @@ async function partsOf(tx: Queryable, kept: readonly Kept[], tasks: readonly Tas
 
 /** Copies the settled tasks inside the database: no output travels. What a fork keeps is not for it to undo. */
 async function keep(tx: Transaction, log: FactLog, run: RunRef, kept: Kept[], kind: Rerun["kind"]): Promise<void> {
+  touchBlobsOf(
+    tx,
+    kept.map(({ task }) => task.id),
+  );
   const written = await inChunks(kept, (chunk) =>
     tx.query(
       `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority,
-         needs, dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, output, error,
+         needs, dependants, needs_left, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms, spec, output, refs, blobs, error,
          reason, parent_id, scope, ordinal, item, item_key, kept_from, finished_at)
        select o.namespace, k.id, $2, o.key, o.capability, o.group_name, o.status, o.is_plain, k.tells_plain, o.priority,
          k.needs, k.dependants, 0, o.lease_ms, o.timeout_ms, o.schedule_timeout_ms, o.deadline_ms,
-         case when $3 then (o.spec::jsonb - 'compensate')::json else o.spec end, o.output, o.error, o.reason,
+         case when $3 then (o.spec::jsonb - 'compensate')::json else o.spec end, o.output,
+         case when o.refs ? 'output' then jsonb_build_object('output', o.refs -> 'output') end,
+         case when o.refs ? 'output' then o.blobs end, o.error, o.reason,
          k.parent_id, o.scope, o.ordinal, o.item, o.item_key, k.original, clock_timestamp()
        from json_to_recordset($1) as k(id uuid, old_id uuid, original uuid, status text, tells_plain boolean,
          needs uuid[], dependants uuid[], parent_id uuid)

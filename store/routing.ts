@@ -4,6 +4,7 @@ import type { Round } from "../core/contract-net.ts";
 import { failureKinds } from "../core/errors.ts";
 import { admit, type KeyLimit } from "../core/flow-limits.ts";
 import type { JsonObject } from "../core/json.ts";
+import type { Ref } from "../core/payload.ts";
 import {
   type Allocation,
   type AllocationPolicy,
@@ -15,6 +16,7 @@ import {
 } from "../core/routing.ts";
 import { isLive } from "./agents.ts";
 import { announce, award, lastRounds } from "./bids.ts";
+import { wholes } from "./blobs.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { limitsWith, statesOf } from "./flow-keys.ts";
@@ -32,6 +34,7 @@ interface ReadyRow extends DispatchedRow {
   policy: AllocationPolicy | null;
   bid_window_ms: number | null;
   inputs: JsonObject;
+  inputs_refs: Ref[] | null;
   run_attempt: number;
   is_overdue: boolean;
 }
@@ -219,11 +222,11 @@ function complaint(near: ReturnType<typeof nearestMatch>): string {
   return `No live agent could run the task for the whole schedule_timeout: ${hint}.`;
 }
 
-function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Promise<ReadyRow[]> {
-  return tx.query<ReadyRow>(
+async function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Promise<ReadyRow[]> {
+  const rows = await tx.query<ReadyRow>(
     `select t.id, t.priority, t.run_id, t.namespace, t.key, t.capability, t.attempt, t.dispatch_count, r.traceparent,
        t.is_limited, to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits,
-       t.spec -> 'route' as route, a.policy, a.bid_window_ms, r.inputs, r.attempt as run_attempt,
+       t.spec -> 'route' as route, a.policy, a.bid_window_ms, r.inputs, r.refs -> 'inputs' as inputs_refs, r.attempt as run_attempt,
        greatest(t.available_at, t.routable_at) + t.schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()
          as is_overdue
      from task t join run r on r.id = t.run_id
@@ -235,6 +238,14 @@ function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number): Pro
      for no key update of t skip locked`,
     [priority, id, limit],
   );
+  // Only who stays with an agent is asked for its run's inputs.
+  const sticky = rows.filter((row) => row.inputs_refs && row.route?.sticky !== undefined);
+  const inputs = await wholes(
+    tx,
+    sticky.map((row) => ({ value: row.inputs, refs: row.inputs_refs })),
+  );
+  for (const [n, row] of sticky.entries()) row.inputs = inputs[n] as JsonObject;
+  return rows;
 }
 
 /** Live agents; a slot is taken by what runs there and by what is on its way. */

@@ -4,9 +4,12 @@ import type { Failure } from "../core/errors.ts";
 import { fairIdOf } from "../core/fair-key.ts";
 import type { Join } from "../core/join.ts";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { CacheOrigin } from "../core/lifecycle.ts";
+import type { Ref } from "../core/payload.ts";
 import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
 import { runLimits } from "../core/run-admission.ts";
 import { roundsOf } from "./bids.ts";
+import { addRefs, apart, refColumns, wholes } from "./blobs.ts";
 import { budgetsOfRuns, insertBudgets } from "./budgets.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { buildInputs } from "./inputs.ts";
@@ -123,7 +126,7 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       .filter((submission) => submission.version === null) // the others are registered, so they are stored
       .map(({ namespace, hash, workflow: { version: _, ...body } }) => ({ namespace, hash, body })),
   );
-  insertRunRows(tx, submissions);
+  await insertRunRows(tx, submissions);
   insertPolicies(tx, submissions);
   insertBudgets(
     tx,
@@ -163,10 +166,14 @@ const ofParent = (column: string) =>
   `select ${column} from task c join run p on p.id = c.run_id where c.id = r.parent_task_id`;
 
 /** The runs themselves, without their tasks. */
-export function insertRunRows(
+export async function insertRunRows(
   tx: Transaction,
   submissions: readonly (Submission & { attempt?: number; retriedFrom?: string })[],
-): void {
+): Promise<void> {
+  const inputs = await apart(
+    tx,
+    submissions.map((submission) => ({ value: submission.inputs })),
+  );
   tx.send(
     `insert into run (namespace, id, workflow_name, workflow_version, definition_hash, inputs, labels, priority,
        task_count, traceparent, deadline_at, parent_task_id, is_detached, depth, attempt, retried_from,
@@ -186,13 +193,14 @@ export function insertRunRows(
        on_conflict text, awaits_start boolean, schedule text, tick_at timestamptz, budget_id uuid)`,
     [
       JSON.stringify(
-        submissions.map((s) => ({
+        submissions.map((s, n) => ({
           namespace: s.namespace,
           id: s.runId,
           workflow_name: s.workflow.name,
           workflow_version: s.version,
           definition_hash: s.hash,
-          inputs: s.inputs,
+          // Never null, also where all of it stands apart.
+          inputs: inputs[n]!.value ?? {},
           labels: s.labels,
           priority: s.priority,
           task_count: s.tasks.length,
@@ -215,6 +223,14 @@ export function insertRunRows(
       ),
     ],
   );
+  addRefs(
+    tx,
+    "run",
+    submissions.flatMap(({ runId }, n) => {
+      const columns = refColumns({ inputs: inputs[n]!.refs });
+      return columns ? [{ id: runId, ...columns }] : [];
+    }),
+  );
 }
 
 function limitColumns({ workflow, inputs, runId }: Submission) {
@@ -233,6 +249,7 @@ interface RunRow {
   status: RunStatus;
   inputs: JsonObject;
   outputs: Json;
+  refs: { inputs?: Ref[]; outputs?: Ref[] } | null;
   error: Failure | null;
   ending: Json;
   paused_by: string | null;
@@ -255,9 +272,9 @@ interface RunRow {
   tick_at: Date | null;
 }
 
-const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.error,
-  r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent, r.created_at,
-  r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at, r.budget_id,
+const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.refs,
+  r.error, r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent,
+  r.created_at, r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at, r.budget_id,
   (select json_object_agg(c.status, c.n) from (
     select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
 
@@ -301,13 +318,22 @@ async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Pr
   );
 }
 
+async function filledRuns(db: Queryable, rows: readonly RunRow[]): Promise<RunRow[]> {
+  const payloads = rows.flatMap(({ inputs, outputs, refs }) => [
+    { value: inputs, refs: refs?.inputs },
+    { value: outputs, refs: refs?.outputs },
+  ]);
+  const filled = await wholes(db, payloads);
+  return rows.map((row, n) => ({ ...row, inputs: filled[2 * n] as JsonObject, outputs: filled[2 * n + 1]! }));
+}
+
 /** Asks for budgets only where runs have one. */
 async function withBudgets(db: Queryable, rows: readonly RunRow[]): Promise<Run[]> {
   const budgets = await budgetsOfRuns(
     db,
     rows.filter((row) => row.budget_id === row.id).map((row) => row.id),
   );
-  return rows.map((row) => toRun(row, budgets.get(row.id) ?? null));
+  return (await filledRuns(db, rows)).map((row) => toRun(row, budgets.get(row.id) ?? null));
 }
 
 function toRun(row: RunRow, budget: Budget | null): Run {
@@ -362,9 +388,11 @@ interface TaskRecordRow {
   reason: string | null;
   error: Failure | null;
   output: Json;
+  output_refs: Ref[] | null;
   progress: Json;
   kept_from: string | null;
   superseded_in: number | null;
+  cached_from: CacheOrigin | null;
   created_at: Date;
   ready_at: Date | null;
   available_at: Date | null;
@@ -375,7 +403,7 @@ interface TaskRecordRow {
 const recordColumns = `t.id, t.key, t.capability, t.status, to_json(t.needs) as needs,
   t.spec -> 'join' as "join", t.spec -> 'engine' ->> 'kind' as engine,
   case t.spec -> 'engine' ->> 'kind' when 'wait' then t.spec -> 'input' end as definition, t.parent_id, t.scope, t.group_name,
-  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
+  t.attempt, t.failures, t.lost_leases, t.agent_id, t.priority, t.reason, t.error, t.progress, t.kept_from, t.superseded_in, t.cached_from, r.created_at, t.ready_at, t.available_at, t.started_at, t.finished_at`;
 
 async function listTasks(
   db: Queryable,
@@ -385,7 +413,7 @@ async function listTasks(
 ): Promise<PageOf<TaskRecord>> {
   const limit = pageLimit(filter);
   const rows = await db.query<TaskRecordRow>(
-    `select ${recordColumns}, t.output
+    `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2
        and t.id > $3
@@ -396,16 +424,24 @@ async function listTasks(
   );
   const keys = await keysOf(db, rows);
   return pageFrom(
-    rows,
+    await filledTasks(db, rows),
     limit,
     (row) => row.id,
     (row) => toTaskRecord(row, keys),
   );
 }
 
+async function filledTasks<R extends TaskRecordRow>(db: Queryable, rows: R[]): Promise<R[]> {
+  const outputs = await wholes(
+    db,
+    rows.map(({ output, output_refs }) => ({ value: output, refs: output_refs })),
+  );
+  return rows.map((row, n) => ({ ...row, output: outputs[n]! }));
+}
+
 async function outline(db: Queryable, namespace: string, runId: string): Promise<TaskRecord[]> {
   const rows = await db.query<TaskRecordRow>(
-    `select ${recordColumns}, null as output
+    `select ${recordColumns}, null as output, null as output_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2
      order by t.id`,
@@ -450,6 +486,7 @@ function toTaskRecord(row: TaskRecordRow, keys: Map<string, string>): TaskRecord
     progress: row.progress,
     keptFrom: row.kept_from,
     supersededIn: row.superseded_in,
+    cachedFrom: row.cached_from,
     createdAt: row.created_at,
     readyAt: row.ready_at,
     availableAt: row.available_at,
@@ -462,6 +499,7 @@ interface TaskDetailRow extends TaskRecordRow {
   run_id: string;
   spec: StoredSpec;
   input: Json;
+  input_refs: Ref[] | null;
 }
 
 async function findTask(
@@ -470,12 +508,14 @@ async function findTask(
   runId: string,
   keyOrId: string,
 ): Promise<TaskDetail | undefined> {
-  const [row] = await db.query<TaskDetailRow>(
-    `select ${recordColumns}, t.output, t.run_id, t.spec, t.input
+  const rows = await db.query<TaskDetailRow>(
+    `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs, t.run_id, t.spec, t.input,
+       t.refs -> 'input' as input_refs
      from task t join run r on r.id = t.run_id
      where r.namespace = $1 and t.run_id = $2 and ${isCalled(keyOrId, "$3")}`,
     [namespace, runId, keyOrId],
   );
+  const [row] = await filledTasks(db, rows);
   if (!row) return undefined;
   const keys = await keysOf(db, [row]);
   // A person who is asked reads here what about.
@@ -499,11 +539,12 @@ async function repeats(db: Queryable, namespace: string, runId: string, limit: n
      from (
        select t.id, t.key, t.capability,
          coalesce(coalesce(t.input, t.spec -> 'input')::jsonb, jsonb_build_array(to_jsonb(t.needs), t.item::jsonb)) as asked,
+         t.refs -> 'input' as holes,
          coalesce(t.input, t.spec -> 'input') is null as is_default
        from task t join run r on r.id = t.run_id
        where r.namespace = $1 and t.run_id = $2 and t.attempt > 0 and t.spec -> 'engine' is null and t.compensates is null
      ) asked
-     group by capability, is_default, md5(asked::text)
+     group by capability, is_default, md5(asked::text), holes
      having count(*) > 1
      order by count desc, (array_agg(id order by id))[1]
      limit $3`,

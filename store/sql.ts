@@ -2,9 +2,12 @@
 import { setImmediate as othersFirst, setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { SkeinError } from "../core/errors.ts";
+import type { ObjectStore } from "./port/objects.ts";
 
 export interface Queryable {
   query<R>(text: string, params?: unknown[]): Promise<R[]>;
+  /** Where large contents are, if not in the database. */
+  objects?: ObjectStore | undefined;
 }
 
 export interface Transaction extends Queryable {
@@ -88,10 +91,11 @@ function unstorable(error: unknown): SkeinError {
 /** How many transactions had to be repeated, and why; more than 0.1 % of all is a defect. */
 export const retryCounts = new Map<string, number>();
 
-export function sqlOver(pool: pg.Pool): Sql {
+export function sqlOver(pool: pg.Pool, objects?: ObjectStore): Sql {
   return {
+    objects,
     query: (text, params) => retrying(() => alone(pool, text, params)),
-    transaction: (work) => retrying(() => inTransaction(pool, work)),
+    transaction: (work) => retrying(() => inTransaction(pool, objects, work)),
     close: () => pool.end(),
   };
 }
@@ -113,7 +117,11 @@ async function alone<R>(pool: pg.Pool, text: string, params?: unknown[]): Promis
   }
 }
 
-async function inTransaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {
+async function inTransaction<T>(
+  pool: pg.Pool,
+  objects: ObjectStore | undefined,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect();
   client.on("error", ignore);
   // What nobody waits for by itself; on a pipelined connection it costs no round trip. The server goes through it in
@@ -140,6 +148,7 @@ async function inTransaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promis
   try {
     send(() => client.query("begin"));
     const result = await work({
+      objects,
       query: (text, params) => ask(() => run(client, text, params)),
       send: (text, params) => send(() => run(client, text, params)),
     });

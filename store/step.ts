@@ -7,7 +7,9 @@ import type { Json } from "../core/json.ts";
 import type { TaskEvent } from "../core/lifecycle.ts";
 import { formatCount, type Limits, limitSentence } from "../core/limits.ts";
 import type { Tally } from "../core/map.ts";
+import type { Ref } from "../core/payload.ts";
 import type { Decision } from "../core/wait.ts";
+import { wholes } from "./blobs.ts";
 import type { RunRef } from "./facts.ts";
 import type { Queryable } from "./sql.ts";
 import type { LoadedTask } from "./transitions.ts";
@@ -55,14 +57,18 @@ export interface StepResult {
 }
 
 export async function loadRows(tx: Queryable, tasks: LoadedTask[]): Promise<Map<string, StepRow>> {
-  const rows = await tx.query<StepRow>(
-    `select id, ordinal, item, input, tally, decision,
+  const rows = await tx.query<StepRow & { refs: Ref[] | null }>(
+    `select id, ordinal, item, input, refs -> 'input' as refs, tally, decision,
        (extract(epoch from started_at) * 1000)::float8 as started_ms,
        (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
      from task where id = any($1::uuid[])`,
     [tasks.map((task) => task.id)],
   );
-  return new Map(rows.map((row) => [row.id, row]));
+  const inputs = await wholes(
+    tx,
+    rows.map(({ input, refs }) => ({ value: input, refs })),
+  );
+  return new Map(rows.map((row, n) => [row.id, { ...row, input: inputs[n]! }]));
 }
 
 export async function loadRun(tx: Queryable, ref: RunRef, limits: Limits): Promise<StepRun> {

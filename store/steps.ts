@@ -27,7 +27,7 @@ export const runsWithSteps = `
     (select distinct run_id from task where step_due limit $1)
     union (select run_id from (select run_id from task where wake_at <= now() order by wake_at limit $1) woken)
     union (select distinct run_id from task where parent_untold limit $1)
-  ) u join run r on r.id = u.run_id`;
+  ) u cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
 
 /** Does a chunk of the steps of a run. The caller holds the run exclusively. Answers how many tasks it looked at. */
 export async function stepRun(

@@ -6,6 +6,7 @@ import { artifactCases } from "./suite/artifacts.ts";
 import { auditCases } from "./suite/audit.ts";
 import { bidCases } from "./suite/bids.ts";
 import { budgetCases } from "./suite/budgets.ts";
+import { cacheCases } from "./suite/cache.ts";
 import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
@@ -29,6 +30,7 @@ import { misbehaviourCases } from "./suite/misbehaviour.ts";
 import { namespaceCases } from "./suite/namespaces.ts";
 import { patchCases } from "./suite/patch.ts";
 import { pauseCases } from "./suite/pause.ts";
+import { payloadCases } from "./suite/payloads.ts";
 import { registryCases } from "./suite/registry.ts";
 import { replanCases } from "./suite/replans.ts";
 import { reportCases } from "./suite/reports.ts";
@@ -77,6 +79,8 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "deadlines and unroutable tasks": deadlineCases,
   "redispatch and prune": upkeepCases,
   artifacts: artifactCases,
+  "large payloads": payloadCases,
+  "the cache of outputs": cacheCases,
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,
   messages: messageCases,

@@ -8,6 +8,7 @@ import type { AgentDataStore, DeliveredMessage } from "./port/agent-data.ts";
 import type { AgentStore } from "./port/agents.ts";
 import type { ArtifactStore } from "./port/artifacts.ts";
 import type { BudgetStore } from "./port/budgets.ts";
+import type { CacheStore } from "./port/cache.ts";
 import type { ConversationStore } from "./port/conversations.ts";
 import type { EventStore } from "./port/events.ts";
 import type { FlowLimitStore } from "./port/flow-limits.ts";
@@ -27,11 +28,13 @@ export type * from "./port/agent-data.ts";
 export type * from "./port/agents.ts";
 export type * from "./port/artifacts.ts";
 export type * from "./port/budgets.ts";
+export type * from "./port/cache.ts";
 export type * from "./port/conversations.ts";
 export type * from "./port/events.ts";
 export type * from "./port/flow-limits.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
+export type * from "./port/objects.ts";
 export type * from "./port/pages.ts";
 export type * from "./port/plans.ts";
 export type * from "./port/replans.ts";
@@ -47,6 +50,7 @@ export interface Store {
   workflows: WorkflowStore;
   runs: RunStore & SteeringStore & PatchStore & RerunStore & SignalStore;
   artifacts: ArtifactStore;
+  cache: CacheStore;
   leases: LeaseStore;
   upkeep: UpkeepStore;
   agents: AgentStore;
@@ -61,7 +65,7 @@ export interface Store {
   replans: ReplanStore;
   schedules: ScheduleStore;
   events: EventStore;
-  /** The invariants I1–I6 of the protocol, as SQL. An empty list is a healthy database. */
+  /** The invariants I1–I7 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;

@@ -7,9 +7,12 @@ import { needsOf } from "../core/join-expression.ts";
 import type { Json, JsonObject } from "../core/json.ts";
 import { type TaskEvent, type Transition, transition } from "../core/lifecycle.ts";
 import { mapOutputs } from "../core/map.ts";
+import { defineLazy, type Ref, withNames } from "../core/payload.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
 import { isTerminalTask, type TaskSpec, type TaskState, type TaskStatus } from "../core/run.ts";
 import { fairIdOf } from "./admission.ts";
+import { addRefs, apart, evaluating, refColumns, wholes } from "./blobs.ts";
+import { askCache, markCached } from "./cache.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type { BudgetRef } from "./store.ts";
@@ -136,6 +139,15 @@ export async function applyTransitions(tx: Transaction, transitions: Transition[
     recordEndedAttempts(tx, chunk);
     return writeTransitions(tx, chunk);
   });
+  markCached(tx, transitions);
+  addRefs(
+    tx,
+    "task",
+    transitions.flatMap(({ taskId, inputRefs, outputRefs }) => {
+      const columns = refColumns({ input: inputRefs, output: outputRefs });
+      return columns ? [{ id: taskId, ...columns }] : [];
+    }),
+  );
   if (written.length !== transitions.length) {
     throw new Error(`${transitions.length - written.length} tasks changed under their lock; a transition was stale`);
   }
@@ -203,7 +215,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          cancels_rest = t.cancels_rest or u.cancels_rest,
          drops_children = u.drops_children,
          untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
-           or (u.status = 'completed' and u.from_status = 'waiting')),
+           or (u.status = 'completed' and u.from_status in ('waiting', 'pending'))),
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
      from (${withTurns(movedTo)}) u
      where t.id = u.id and t.status = u.from_status and t.attempt = u.from_attempt
@@ -318,11 +330,12 @@ interface Recorded {
 /** Adds each transition's fact, and asks for upkeep where something has to go on. */
 export function recordTransitions(log: FactLog, transitions: Transition[], tasks: readonly Recorded[]): void {
   const byId = new Map(tasks.map((task) => [task.id, task]));
-  for (const { taskId, runId, from, status, cancelsRest, dropsChildren, fact } of transitions) {
+  for (const { taskId, runId, from, status, cancelsRest, dropsChildren, cachedFrom, fact } of transitions) {
     const task = byId.get(taskId)!;
     const run = { runId, namespace: task.namespace };
+    if (cachedFrom) log.add(run, { ...fact, type: "task.cached", cached_from: cachedFrom });
     log.add(run, status === "ready" ? { ...fact, capability: task.capability } : fact);
-    const isUntold = isTerminalTask(status) && (status !== "completed" || from === "waiting");
+    const isUntold = isTerminalTask(status) && (status !== "completed" || from !== "running");
     if (isUntold) log.mayBeFinished(run);
     const tellsParent = isTerminalTask(status) && task.parentId !== null;
     if (isUntold || tellsParent || cancelsRest || dropsChildren || status === "waiting") log.needsUpkeep(run);
@@ -419,19 +432,40 @@ function recordedOf({ id, namespace, capability, parent_id }: Undecided): Record
 }
 
 /** Asks core about pending tasks: start with what input, skip, or fail; no transition for one that has to wait. */
-export async function decide(tx: Queryable, tasks: Undecided[]): Promise<Transition[]> {
+export async function decide(tx: Transaction, tasks: Undecided[]): Promise<Transition[]> {
   const verdicts = await joinVerdicts(tx, tasks);
   const starting = tasks
     .filter((task) => verdicts.get(task.id) === "start")
     .map((task) => ({ task, activation: prepareActivation(readSpec(task.spec)) }));
   const contexts = await loadContexts(tx, starting);
   const events = new Map<string, TaskEvent>();
-  for (const { task, activation } of starting) events.set(task.id, activation.decide(contexts(task)));
+  for (const { task, activation } of starting) {
+    const { context, contents } = contexts(task);
+    events.set(task.id, await evaluating(tx, contents, () => activation.decide(context)));
+  }
+  await storeInputs(tx, events);
+  await askCache(tx, starting, events);
   return tasks.flatMap((task) => {
     if (verdicts.get(task.id) === "wait") return [];
     const event = events.get(task.id) ?? { type: "skipped", reason: "need_not_completed" };
     return transition(pendingState(task), event, 0)!;
   });
+}
+
+/** Inputs that are large themselves stand apart. */
+async function storeInputs(tx: Transaction, events: Map<string, TaskEvent>): Promise<void> {
+  const started = [...events].flatMap(([id, event]) => {
+    if (event.type !== "started" || event.input === undefined) return [];
+    return [{ id, event, payload: { value: event.input, refs: event.inputRefs } }];
+  });
+  const stored = await apart(
+    tx,
+    started.map(({ payload }) => payload),
+  );
+  for (const [n, { id, event, payload }] of started.entries()) {
+    const { value, refs } = stored[n]!;
+    if (stored[n] !== payload) events.set(id, { ...event, input: value, inputRefs: refs! });
+  }
 }
 
 /** By task. Only expressions ask how each need stands; whatever else, the counters of the row say enough. */
@@ -478,6 +512,7 @@ function pendingState(task: Undecided): TaskState {
 interface RunInputs {
   id: string;
   inputs: JsonObject;
+  refs: Ref[] | null;
   attempt: number;
 }
 
@@ -493,7 +528,7 @@ interface Reading {
 async function loadContexts(
   tx: Queryable,
   starting: { task: Undecided; activation: Activation }[],
-): Promise<(task: Undecided) => ExpressionContext> {
+): Promise<(task: Undecided) => ScopeContext> {
   const readings = new Map<string, Reading & { tasks: Set<string> }>();
   for (const { task, activation } of starting) {
     const { run_id: runId, scope } = task;
@@ -506,25 +541,36 @@ async function loadContexts(
   const contexts = await readScopes(tx, [...readings.values()]);
   const byGroup = new Map([...readings.keys()].map((group, n) => [group, contexts[n]!]));
   return (task) => {
-    const context = byGroup.get(`${task.run_id} ${task.scope}`)!;
-    return task.ordinal === null ? context : { ...context, index: task.ordinal, item: task.item };
+    const { context, contents } = byGroup.get(`${task.run_id} ${task.scope}`)!;
+    if (task.ordinal === null) return { context, contents };
+    return { context: withNames(context, { index: task.ordinal, item: task.item }), contents };
   };
 }
 
+/** What is large in a context is read from `contents`, by whoever evaluates (`evaluating`). */
+export interface ScopeContext {
+  context: ExpressionContext;
+  contents: Map<string, Json>;
+}
+
 /** The context of each reading. A name means the task nearest to it: in its own scope, else in the one around that. */
-export async function readScopes(tx: Queryable, readings: Reading[]): Promise<ExpressionContext[]> {
+export async function readScopes(tx: Queryable, readings: Reading[]): Promise<ScopeContext[]> {
   if (readings.length === 0) return [];
   const runIds = [...new Set(readings.map((reading) => reading.runId))];
   const keys = new Map<string, Set<string>>(runIds.map((id) => [id, new Set()]));
   for (const { runId, scope, tasks } of readings) {
     for (const id of tasks) for (const around of scopesAround(scope)) keys.get(runId)!.add(around + id);
   }
-  const rows = await tx.query<RunInputs>("select id, inputs, attempt from run where id = any($1::uuid[])", [runIds]);
+  const rows = await tx.query<RunInputs>(
+    "select id, inputs, attempt, refs -> 'inputs' as refs from run where id = any($1::uuid[])",
+    [runIds],
+  );
   const runs = new Map(rows.map((run) => [run.id, run]));
-  const results = await loadResults(tx, keys);
+  const contents = new Map<string, Json>();
+  const results = await loadResults(tx, keys, contents);
   const previous = await loadPrevious(tx, readings);
   return readings.map(({ runId, scope, tasks }, n) => {
-    const { inputs, attempt } = runs.get(runId)!;
+    const { inputs, attempt, refs } = runs.get(runId)!;
     const found = results.get(runId) ?? {};
     const named: Record<string, TaskResult> = Object.create(null);
     for (const id of tasks) {
@@ -532,7 +578,9 @@ export async function readScopes(tx: Queryable, readings: Reading[]): Promise<Ex
       if (around !== undefined) named[id] = found[around + id]!;
     }
     const context: ExpressionContext = { inputs, tasks: named, run: { id: runId, attempt } };
-    return scope === "" ? context : { ...context, previous: previous[n] ?? null };
+    if (refs) defineLazy(context, "inputs", { value: inputs, refs }, contents);
+    if (scope !== "") context.previous = previous[n] ?? null;
+    return { context, contents };
   });
 }
 
@@ -553,13 +601,18 @@ async function loadPrevious(tx: Queryable, readings: Reading[]): Promise<(JsonOb
     return match && match[2] !== "0" ? [{ n, run_id: runId, key: match[1]!, iteration: Number(match[2]) - 1 }] : [];
   });
   if (asked.length === 0) return [];
-  const rows = await tx.query<{ n: number; key: string; output: Json }>(
-    `select a.n, t.key, t.output
+  const rows = await tx.query<{ n: number; key: string; output: Json; refs: Ref[] | null }>(
+    `select a.n, t.key, t.output, t.refs -> 'output' as refs
      from json_to_recordset($1) as a(n int, run_id uuid, key text, iteration int)
      join task c on c.run_id = a.run_id and c.key = a.key
      join task t on t.parent_id = c.id and t.ordinal = a.iteration`,
     [JSON.stringify(asked)],
   );
+  const outputs = await wholes(
+    tx,
+    rows.map(({ output, refs }) => ({ value: output, refs })),
+  );
+  for (const [n, row] of rows.entries()) row.output = outputs[n]!;
   const previous: JsonObject[] = [];
   for (const { n } of asked) previous[n] = outputsById(rows.filter((row) => row.n === n));
   return previous;
@@ -567,7 +620,12 @@ async function loadPrevious(tx: Queryable, readings: Reading[]): Promise<(JsonOb
 
 /** Outputs of the tasks of one iteration, by the ids they have in the body. */
 export function outputsById(rows: readonly { key: string; output: Json }[]): JsonObject {
-  return Object.fromEntries(rows.map(({ key, output }) => [key.slice(key.lastIndexOf("/") + 1), output]));
+  return Object.fromEntries(rows.map(({ key, output }) => [idInBody(key), output]));
+}
+
+/** `refine[2]/draft` → `draft`. */
+export function idInBody(key: string): string {
+  return key.slice(key.lastIndexOf("/") + 1);
 }
 
 export interface TaskResult {
@@ -578,21 +636,29 @@ export interface TaskResult {
   error: Json;
 }
 
-/** Results of the named tasks, by run and key. */
+/** Results of the named tasks, by run and key; what is large in them is read from `contents`. */
 export async function loadResults(
   tx: Queryable,
   keysByRun: Map<string, Set<string>>,
+  contents: Map<string, Json>,
 ): Promise<Map<string, Record<string, TaskResult>>> {
   const results = new Map<string, Record<string, TaskResult>>();
-  const rows = await readByKey<{ is_map: boolean } & TaskResult>(
+  const rows = await readByKey<{ is_map: boolean; refs: Ref[] | null } & TaskResult>(
     tx,
     keysByRun,
-    "t.status, t.output, t.error, coalesce(t.spec -> 'engine' ->> 'kind' = 'map', false) as is_map",
+    "t.status, t.output, t.error, t.refs -> 'output' as refs, coalesce(t.spec -> 'engine' ->> 'kind' = 'map', false) as is_map",
   );
-  for (const { run_id, key, status, output, error, is_map } of rows) {
+  for (const { run_id, key, status, output, error, is_map, refs } of rows) {
     // A task may be called __proto__.
     const byKey = results.get(run_id) ?? (Object.create(null) as Record<string, TaskResult>);
-    byKey[key] = is_map ? { status, output, outputs: mapOutputs(output) ?? [], error } : { status, output, error };
+    const result: TaskResult = { status, output, error };
+    if (is_map) result.outputs = refs ? [] : (mapOutputs(output) ?? []);
+    if (refs) {
+      const payload = { value: output, refs };
+      defineLazy(result, "output", payload, contents);
+      if (is_map) defineLazy(result, "outputs", payload, contents, (whole) => mapOutputs(whole) ?? []);
+    }
+    byKey[key] = result;
     results.set(run_id, byKey);
   }
   return results;

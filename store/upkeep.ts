@@ -6,14 +6,18 @@ import { prepareOutputs } from "../core/activation.ts";
 import { mustCompensate } from "../core/compensation.ts";
 import { type ErrorCode, type Failure, failureKinds, SkeinError } from "../core/errors.ts";
 import type { Fact } from "../core/event.ts";
+import type { ExpressionContext } from "../core/expression.ts";
 import { firstUnhandled, type UnmetTask } from "../core/handled.ts";
-import type { Json, JsonObject } from "../core/json.ts";
+import { type Json, type JsonObject, pointerTo } from "../core/json.ts";
 import { decideRun, type RunVerdict, type TaskEvent } from "../core/lifecycle.ts";
 import { type Limits, limitSentence } from "../core/limits.ts";
+import { defineLazy, type Payload, payloadBytes, type Ref, refsAt } from "../core/payload.ts";
 import type { RunEnding } from "../core/run.ts";
 import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
+import { addRefs, apart, collectBlobs, evaluating, refColumns } from "./blobs.ts";
 import { tendBudgets } from "./budget-upkeep.ts";
+import { pruneCache } from "./cache.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { pruneFlowLimits } from "./flow-limits.ts";
@@ -233,6 +237,7 @@ interface OpenRun {
   namespace: string;
   definition_hash: string;
   inputs: JsonObject;
+  inputs_refs: Ref[] | null;
   attempt: number;
   ending: RunEnding | null;
   is_child: boolean;
@@ -251,8 +256,8 @@ async function finishRuns(store: StoreContext, runIds?: string[]): Promise<numbe
   const versions = new Map(settled.map((run) => [run.id, run.row_version]));
   return recording(store, async (tx, log) => {
     const runs = await tx.query<OpenRun>(
-      `select id, namespace, definition_hash, inputs, attempt, ending, parent_task_id is not null as is_child, compensated,
-         limit_keys is not null as is_limited,
+      `select id, namespace, definition_hash, inputs, refs -> 'inputs' as inputs_refs, attempt, ending,
+         parent_task_id is not null as is_child, compensated, limit_keys is not null as is_limited,
          xmin::text as row_version
        from run where id = any($1::uuid[]) and finished_at is null
        order by id for update`,
@@ -354,6 +359,7 @@ interface FinishedRun {
   run: OpenRun;
   status: "completed" | "failed" | "cancelled";
   outputs?: Json;
+  outputsRefs?: Ref[];
   error?: Failure;
 }
 
@@ -370,6 +376,14 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
       finished.map(({ run }) => run.id),
     ],
   );
+  addRefs(
+    tx,
+    "run",
+    finished.flatMap(({ run, outputsRefs }) => {
+      const columns = refColumns({ outputs: outputsRefs });
+      return columns ? [{ id: run.id, ...columns }] : [];
+    }),
+  );
   for (const { run, status, error } of finished) {
     const fact: Fact = { type: `run.${status}` };
     if (error) fact.error = error;
@@ -380,43 +394,50 @@ function writeFinished(tx: Transaction, log: FactLog, finished: FinishedRun[]): 
 }
 
 /** The declared outputs, evaluated; a run whose outputs cannot be evaluated has failed. */
-async function completed(tx: Queryable, run: OpenRun, limits: Limits): Promise<FinishedRun> {
+async function completed(tx: Transaction, run: OpenRun, limits: Limits): Promise<FinishedRun> {
   try {
     const outputs = await evaluateOutputs(tx, run);
-    if (JSON.stringify(outputs).length > limits.outputBytes) {
+    if (payloadBytes(outputs) > limits.outputBytes) {
       const message = `The outputs of the run are too large; ${limitSentence("outputBytes", limits)}. Declare smaller \`outputs\` in the workflow.`;
       return { run, status: "failed", error: { code: failureKinds.outputTooLarge, message } };
     }
-    return { run, status: "completed", outputs };
+    const [stored] = await apart(tx, [outputs]);
+    return { run, status: "completed", outputs: stored!.value, ...(stored!.refs && { outputsRefs: stored!.refs }) };
   } catch (error) {
-    if (!(error instanceof SkeinError)) throw error;
+    if (!(error instanceof SkeinError) || error.code === "BLOB_STORE_UNAVAILABLE") throw error;
     const failure = { code: error.code satisfies ErrorCode, message: `In the workflow's outputs: ${error.message}` };
     return { run, status: "failed", error: failure };
   }
 }
 
-async function evaluateOutputs(tx: Queryable, run: OpenRun): Promise<Json> {
+async function evaluateOutputs(tx: Transaction, run: OpenRun): Promise<Payload> {
   const [definition] = await tx.query<{ outputs: Json | null }>(
     "select body -> 'outputs' as outputs from definition where namespace = $1 and hash = $2",
     [run.namespace, run.definition_hash],
   );
   if (definition?.outputs == null) return outputsOfSinks(tx, run.id);
   const template = prepareOutputs(definition.outputs);
-  const results = await loadResults(tx, new Map([[run.id, new Set(template.references.tasks)]]));
-  return template.evaluate({
+  const contents = new Map<string, Json>();
+  const results = await loadResults(tx, new Map([[run.id, new Set(template.references.tasks)]]), contents);
+  const context: ExpressionContext = {
     inputs: run.inputs,
     tasks: results.get(run.id) ?? {},
     run: { id: run.id, attempt: run.attempt },
-  });
+  };
+  if (run.inputs_refs) defineLazy(context, "inputs", { value: run.inputs, refs: run.inputs_refs }, contents);
+  return evaluating(tx, contents, () => template.evaluateLazily(context));
 }
 
 /** Without declared outputs a run answers with the output of every completed task that nothing depends on, by key. */
-async function outputsOfSinks(tx: Queryable, runId: string): Promise<Json> {
-  const sinks = await tx.query<{ key: string; output: Json }>(
-    `select key, output from task where run_id = $1 and status = 'completed' and dependants = '{}' and parent_id is null order by id`,
+async function outputsOfSinks(tx: Queryable, runId: string): Promise<Payload> {
+  const sinks = await tx.query<{ key: string; output: Json; refs: Ref[] | null }>(
+    `select key, output, refs -> 'output' as refs from task
+     where run_id = $1 and status = 'completed' and dependants = '{}' and parent_id is null order by id`,
     [runId],
   );
-  return Object.fromEntries(sinks.map((sink) => [sink.key, sink.output]));
+  const refs = sinks.flatMap((sink) => refsAt(pointerTo("", sink.key), sink.refs));
+  const value = Object.fromEntries(sinks.map((sink) => [sink.key, sink.output]));
+  return refs.length > 0 ? { value, refs } : { value };
 }
 
 // --- lost leases and timeouts
@@ -616,5 +637,7 @@ async function prune(store: StoreContext): Promise<void> {
   await pruneSharedMemory(store);
   await pruneWorkingState(store);
   await pruneRegistry(store);
+  await pruneCache(store);
+  await collectBlobs(store);
   await pruneTicks(store);
 }

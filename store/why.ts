@@ -5,6 +5,7 @@ import type { Failure } from "../core/errors.ts";
 import { blockOf, type KeyLimit } from "../core/flow-limits.ts";
 import type { Join } from "../core/join.ts";
 import type { Json } from "../core/json.ts";
+import type { CacheOrigin } from "../core/lifecycle.ts";
 import type { Tally } from "../core/map.ts";
 import type { RouteSpec } from "../core/routing.ts";
 import type { RunStatus, TaskStatus } from "../core/run.ts";
@@ -26,6 +27,7 @@ interface Row {
   status: TaskStatus;
   reason: string | null;
   superseded_in: number | null;
+  cached_from: CacheOrigin | null;
   error: Failure | null;
   run_status: RunStatus;
   paused_by: string | null;
@@ -77,7 +79,7 @@ export async function factsOf(
        from agent a
        where a.namespace = $1 and ${isLive}
      )
-     select t.id, t.key, t.capability, t.status, t.reason, t.error, t.superseded_in, r.status as run_status, r.paused_by,
+     select t.id, t.key, t.capability, t.status, t.reason, t.error, t.superseded_in, t.cached_from, r.status as run_status, r.paused_by,
        r.ending is not null as is_ending,
        (select json_agg(json_build_object('key', n.key, 'status', n.status) order by n.id)
         from task n where n.id = any(t.needs)) as needs,
@@ -140,6 +142,7 @@ function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit
     status,
     reason,
     supersededIn: row.superseded_in,
+    cachedFrom: row.cached_from,
     error,
     run: { status: row.run_status, pausedBy: row.paused_by, isEnding: row.is_ending },
     needs: row.needs ?? [],

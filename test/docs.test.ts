@@ -66,7 +66,7 @@ describe("docs/patterns.md", () => {
   });
 });
 
-describe.each(["executors.md", "patterns.md", "runs.md", "workflow-file.md"])("docs/%s", (file) => {
+describe.each(["cache.md", "executors.md", "patterns.md", "payloads.md", "runs.md", "workflow-file.md"])("docs/%s", (file) => {
   it("links only to what exists", () => {
     const links = linksIn(readFileSync(join(docs, file), "utf8"));
     expect(links.length).toBeGreaterThan(0);

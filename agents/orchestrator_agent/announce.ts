@@ -22,6 +22,7 @@ export function logCommitted(logger: Logger, committed: CommittedFacts[]): void 
 
 const taskStatus: Record<TaskFact["type"], string | undefined> = {
   "task.kept": undefined,
+  "task.cached": undefined,
   "task.ready": "ready",
   "task.waiting": "waiting",
   "task.approved": undefined,

@@ -19,6 +19,7 @@ import type { Memory } from "../../memory/memory.ts";
 import { postgresMemory } from "../../memory/postgres.ts";
 import { connectRedis, type RedisOptions } from "../../memory/redis.ts";
 import { openPostgres } from "../../store/postgres.ts";
+import { s3Objects } from "../../store/s3.ts";
 import type { Store } from "../../store/store.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import { agentQueue, capabilityQueue, type Transport } from "../../transport/transport.ts";
@@ -206,9 +207,12 @@ export async function runOrchestrator(env: Record<string, string | undefined>): 
   if (!config.adminKey) {
     throw new SkeinError("CONFIG_INVALID", "SKEIN_ADMIN_KEY is not set; choose one of at least 16 characters.");
   }
+  const objects = config.blobs && s3Objects(config.blobs);
+  await objects?.check();
   const store = await openPostgres(config.databaseUrl, {
     connections: config.databaseConnections,
     limits: config.limits,
+    objects,
     onError: (error) => logger.warn({ err: error }, "a database connection was lost"),
   });
   const opened: { close(): Promise<void> }[] = [store];

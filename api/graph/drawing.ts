@@ -59,8 +59,10 @@ function drawNode(node: GraphNode): DrawnNode {
     const full = [shorten(name, MAX_FULL), shorten(node.capability, MAX_FULL), ...details].join("\n");
     return { node, title: shorten(name, MAX_TITLE), details, full };
   }
-  const { key, capability, status, attempt, startedAt, finishedAt, agent, error, join, supersededIn } = node;
+  const { key, capability, status, attempt, startedAt, finishedAt, agent, error, join, supersededIn, cachedFrom } =
+    node;
   const replaced = supersededIn === undefined ? undefined : `replaced in round ${supersededIn}`;
+  const cached = cachedFrom === undefined ? undefined : "from the cache";
   const facts = [
     ...(attempt > 1 ? [`attempt ${formatCount(attempt)}`] : []),
     ...(startedAt !== undefined && finishedAt !== undefined ? [formatDuration(finishedAt - startedAt)] : []),
@@ -72,8 +74,9 @@ function drawNode(node: GraphNode): DrawnNode {
       [shorten(error ?? capability, MAX_NAME), ...facts].join(" · "),
       ...(join === undefined ? [] : [`starts on ${shorten(join, MAX_NAME)}`]),
       ...(replaced === undefined ? [] : [replaced]),
+      ...(cached === undefined ? [] : [cached]),
     ],
-    full: [key, capability, status, error, ...facts, agent, join && `starts on ${join}`, replaced]
+    full: [key, capability, status, error, ...facts, agent, join && `starts on ${join}`, replaced, cached]
       .filter((line) => line !== undefined)
       .map((line) => shorten(line, MAX_FULL))
       .join("\n"),

@@ -27,6 +27,7 @@ it("sends every node in snake_case, times as RFC 3339, and what is unknown as nu
         error: null,
         group: null,
         superseded_in: null,
+        cached_from: null,
       },
     ],
   });

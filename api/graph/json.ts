@@ -23,6 +23,7 @@ export function renderJson(view: GraphView): Json {
       error: node.error ?? null,
       group: node.group ?? null,
       superseded_in: node.supersededIn ?? null,
+      cached_from: node.cachedFrom ?? null,
     })),
   };
 }

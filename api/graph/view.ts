@@ -22,6 +22,8 @@ export interface GraphNode {
   error?: string;
   /** The round of planning that put others in its place. */
   supersededIn?: number;
+  /** The run whose output it took from the cache. */
+  cachedFrom?: string;
   /** Key of the task this one came from: the map or loop of an instance (`read` of `read[7]`), the parent of a spawned task. */
   group?: string;
   /** Only on nodes made by `collapse`: the tasks this node stands for. Then `key` is no task's key and `name` is what to show. */

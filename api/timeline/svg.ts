@@ -143,7 +143,8 @@ function tooltip({ task, segments }: Row): string {
   // A task with very many attempts would fill the screen; the first ones and the count say enough.
   const shown = lines.slice(0, 12);
   const rest = lines.length > shown.length ? [`and ${formatCount(lines.length - shown.length)} more`] : [];
-  return [`${shorten(task.key, 300)}: ${task.status}`, ...shown, ...rest].map(escapeXml).join("\n");
+  const origin = task.cachedFrom === undefined ? "" : " from the cache";
+  return [`${shorten(task.key, 300)}: ${task.status}${origin}`, ...shown, ...rest].map(escapeXml).join("\n");
 }
 
 const FAILED = appearances.failed.color;
@@ -184,7 +185,8 @@ function bar(x: number, y: number, width: number, height: number, fill: string, 
 }
 
 /** How long it ran or, if it never ran, waited. */
-function durationOf({ segments }: Row): string {
+function durationOf({ task, segments }: Row): string {
+  if (task.cachedFrom !== undefined) return "from cache";
   const hasRun = segments.some(({ kind }) => kind === "running");
   return formatDuration(timeSpent(segments, hasRun ? "running" : "waiting"));
 }

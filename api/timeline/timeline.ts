@@ -22,6 +22,8 @@ export interface TimelineTask {
   startedAt?: number;
   finishedAt?: number;
   needs: string[];
+  /** As in `GraphNode`. */
+  cachedFrom?: string;
   /** As in `GraphNode`: the map or loop of an instance, the parent of a spawned task. */
   group?: string;
   attempts: { attempt: number; startedAt: number; endedAt?: number; outcome?: AttemptOutcome; agent?: string }[];
@@ -201,6 +203,7 @@ function taskJson({ task, segments, isCritical }: Row, needs: string[]): Json {
     started_at: timestamp(task.startedAt),
     finished_at: timestamp(task.finishedAt),
     is_critical: isCritical,
+    cached_from: task.cachedFrom ?? null,
     retries: Math.max(0, task.attempts.length - 1),
     waiting_ms: timeSpent(segments, "waiting"),
     running_ms: timeSpent(segments, "running"),

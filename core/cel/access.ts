@@ -43,6 +43,19 @@ export function compileHas(node: ASTNode, argument: ASTNode, compiler: Compiler)
   };
 }
 
+/** The output of a task, or the inputs of the run. */
+export type PayloadName = { task: string } | "inputs";
+
+/** What the source is when it is nothing but a path to a payload as a whole: `tasks.<id>.output` or `inputs`. */
+export function payloadNamed(node: ASTNode): PayloadName | undefined {
+  if (node.op === "id") return node.args === "inputs" ? "inputs" : undefined;
+  if (!isAccess(node) || literalKey(node) !== "output") return undefined;
+  const task = node.args[0];
+  if (!isAccess(task) || task.args[0].op !== "id" || task.args[0].args !== "tasks") return undefined;
+  const id = literalKey(task);
+  return id === undefined ? undefined : { task: id };
+}
+
 type Access = Extract<ASTNode, { op: "." | "[]" }>;
 
 function isAccess(node: ASTNode): node is Access {

@@ -4,6 +4,7 @@
  * (measured). Ours pays for every step, knows JSON's numbers, and finds all flaws of a source at once.
  */
 import { type ASTNode, Environment, ParseError } from "@marcbachmann/cel-js";
+import { type PayloadName, payloadNamed } from "./access.ts";
 import type { Compiler, Flaw, Run } from "./frame.ts";
 import { unusable } from "./frame.ts";
 import { compileNode } from "./nodes.ts";
@@ -18,6 +19,8 @@ export interface Program {
   readonly tasks: ReadonlyMap<string, number>;
   readonly names: ReadonlyMap<string, number>;
   readonly flaws: readonly Flaw[];
+  /** Set where the source is nothing but the name of a payload, which can be passed on unread. */
+  readonly payload: PayloadName | undefined;
   /** Not to be called when there are flaws. */
   readonly run: Run;
 }
@@ -34,7 +37,8 @@ export function compileProgram(source: string): Program {
   };
   const ast = parse(source, compiler.flaws);
   const run = ast ? compiler.compile(ast) : unusable;
-  return { source, tasks: compiler.tasks, names: compiler.names, flaws: compiler.flaws, run };
+  const payload = ast && payloadNamed(ast);
+  return { source, tasks: compiler.tasks, names: compiler.names, flaws: compiler.flaws, payload, run };
 }
 
 const parser = new Environment({ limits: { maxAstNodes: MAX_NODES, maxDepth: MAX_DEPTH } });

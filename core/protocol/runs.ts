@@ -128,6 +128,10 @@ export const task = z
     superseded_in: z.number().int().nullable().meta({
       description: "The round of planning that put others in its place; null: it stands",
     }),
+    cached_from: z
+      .object({ run_id: uuid, task_id: uuid, key: z.string() })
+      .nullable()
+      .meta({ description: "The task whose output it took from the cache" }),
   })
   .meta({ id: "Task" });
 export type TaskBody = z.infer<typeof task>;

@@ -76,7 +76,10 @@ export interface ClaimRequest {
   requestId: string;
   /** What the agent offers; a task of another capability is never answered. */
   capabilities: string[];
-  /** Hints in hand. Empty: whatever is ready, by priority and age. */
+  /**
+   * Hints in hand: each is good for one task of its capability, the one that it names unless another comes first. A task that no
+   * hint is out for is given to whoever names it. Empty: what comes first of all that is ready.
+   */
   taskIds: string[];
   max: number;
   door: ClaimDoor;

@@ -5,6 +5,7 @@ import type { EngineSpec } from "../../core/engine-task.ts";
 import type { Failure } from "../../core/errors.ts";
 import type { Join } from "../../core/join.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import type { CacheOrigin } from "../../core/lifecycle.ts";
 import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../../core/run.ts";
 import type { TaskFacts } from "../../core/why.ts";
 import type { Workflow } from "../../core/workflow.ts";
@@ -114,6 +115,8 @@ export interface TaskRecord {
   keptFrom: string | null;
   /** The round of planning that put others in its place; null: it stands. */
   supersededIn: number | null;
+  /** The task whose output it took from the cache. */
+  cachedFrom: CacheOrigin | null;
   createdAt: Date;
   readyAt: Date | null;
   availableAt: Date | null;

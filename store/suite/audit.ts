@@ -71,6 +71,35 @@ const damages: Damage[] = [
     sql: "update task set available_at = now() - interval '1 hour' where run_id = $1 and key = 'c'",
   },
   {
+    finds: "a retry that has been given no turn",
+    invariant: /^I6: a retry/,
+    // Of a capability that nobody offers, so that nothing else is amiss.
+    sql: `update task set attempt = 1, turn = null, capability = 'nobody', available_at = now() - interval '1 hour'
+      where run_id = $1 and key = 'c'`,
+  },
+  {
+    finds: "a limited task that waits though nothing holds its key",
+    invariant: /^I6: what keeps to limits/,
+    sql: `update task set is_limited = true, limit_keys = '{k}', available_at = now() - interval '1 hour'
+          where run_id = $1 and key = 'c'`,
+  },
+  {
+    finds: "a run that waits to start though nothing holds its key",
+    invariant: /^I6: what keeps to limits/,
+    sql: `update run set awaits_start = true, status = 'pending', created_at = now() - interval '1 hour',
+            limits = '[{"key": "k", "concurrency": 1}]', limit_keys = '{k}', on_conflict = 'queue'
+          where id = $1`,
+  },
+  {
+    finds: "a key that more hold than its limit allows",
+    invariant: /^I7/,
+    sql: `update task set is_limited = true, limit_keys = '{k}', status = 'running', attempt = 1, agent_id = b.agent_id,
+            lease_token = b.lease_token, lease_expires_at = b.lease_expires_at, started_at = now(), ready_at = now(),
+            available_at = now(), needs_left = 0, spec = '{"limits": [{"key": "k", "concurrency": 1}]}'
+          from (select agent_id, lease_token, lease_expires_at from task where run_id = $1 and key = 'b') b
+          where run_id = $1 and key in ('b', 'c')`,
+  },
+  {
     finds: "a held task whose run is not paused",
     invariant: /^I6: what is ready is held/,
     sql: "update task set held = true where run_id = $1 and key = 'c'",
@@ -84,6 +113,27 @@ const damages: Damage[] = [
     finds: "an expired lease that nobody took back",
     invariant: /^I6: every expired/,
     sql: "update task set lease_expires_at = now() - interval '1 hour' where run_id = $1 and key = 'b'",
+  },
+  {
+    finds: "a hole whose content is gone",
+    invariant: /^I7: what stands apart/,
+    sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "a run whose inputs were never stored",
+    invariant: /^I7: what stands apart/,
+    sql: `with unstored as (insert into blob (hash, size, is_stored) values ('\\x00', 1, false))
+          update run set refs = '{"inputs": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where id = $1`,
+  },
+  {
+    finds: "a hole that its row does not list",
+    invariant: /^I7: a row has/,
+    sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array[]::bytea[] where run_id = $1 and key = 'a'`,
+  },
+  {
+    finds: "a content that is not what its hash says",
+    invariant: /^I7: a content is/,
+    sql: `insert into blob (hash, size, content, is_stored) select '\\x00', 1, 'a', true from run where id = $1`,
   },
 ];
 
@@ -116,12 +166,13 @@ export function auditCases(open: OpenTeam): void {
         const violations = await team.store.audit();
         expect(violations.map((violation) => violation.invariant)).toContainEqual(expect.stringMatching(invariant));
         expect(violations[0]).toMatchObject({
-          subject: expect.stringMatching(/^[0-9a-f-]{36}$/),
+          subject: expect.stringMatching(/^([0-9a-f-]{36}|00)$/),
           detail: expect.any(String),
         });
       } finally {
         await team.sql.query("delete from event where run_id = $1", [runId]);
         await team.sql.query("delete from run where id = $1", [runId]);
+        await team.sql.query("delete from blob where hash = '\\x00'");
         if (restore) await team.sql.query(restore);
       }
     });

@@ -142,6 +142,15 @@ export function fairnessCases(open: OpenTeam): void {
     expect(await marked(team)).toHaveLength(4);
   });
 
+  it("gives what no hint is out for to whoever names it, whatever comes first", async () => {
+    const team = await open();
+    const runId = await team.submit(wide("a", 3));
+    await team.submit({ urgent: {} }, { priority: 9 });
+    const { id } = await team.task(runId, "a2");
+    expect(keys(await team.claim({ door: "hint", taskIds: [id], max: 5 }))).toEqual(["a2"]);
+    expect(await marked(team)).toEqual([]);
+  });
+
   it("gives the best of several capabilities, and moves marks within each", async () => {
     const team = await open(["work", "other"]);
     const window = (capability: string) => ({ namespace: team.namespace, capability, maxOutstanding: 1 });
