@@ -143,7 +143,7 @@ export const checks: Check[] = [
             and (r.ending is null or r.status = 'paused')`,
   },
   {
-    invariant: "I7: a budget counts what the attempts under it have spent, and what runs has set something aside",
+    invariant: "I8: a budget counts what the attempts under it have spent, and what runs has set something aside",
     sql: `select b.id::text as subject, 'counts ' || b.tokens_spent || ', ' || b.cost_spent || ', ' || b.calls_spent
             || ', reported were ' || s.tokens || ', ' || s.cost || ', ' || s.calls as detail
           from budget b left join (
