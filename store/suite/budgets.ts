@@ -280,6 +280,15 @@ export function budgetCases(open: OpenTeam): void {
     expect((await team.run(waiting)).status).toBe("completed");
   });
 
+  it("tells of each claim once, of tasks of a run with and without a budget", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: { budget: { calls: 1 } }, b: {}, c: { budget: { calls: 1 } }, d: {} });
+    const keys = [...(await team.claim({ max: 1 })), ...(await team.claim())].map(({ key }) => key);
+    expect(keys.sort()).toEqual(["a", "b", "c", "d"]);
+    const told = (await team.events(runId)).filter(({ type }) => type === "task.claimed");
+    expect(told.map((event) => "key" in event && event.key).sort()).toEqual(["a", "b", "c", "d"]);
+  });
+
   it("holds beside the limits of keys", async () => {
     const team = await open();
     const concurrency = { key: "k", limit: 2 };
