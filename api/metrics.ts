@@ -54,6 +54,17 @@ export function createMetrics(store: Store): Metrics {
       for (const { namespace, capability, slots } of offers) this.set({ namespace, capability }, slots);
     },
   });
+  new Gauge({
+    name: "skein_dead_letters",
+    help: "Open dead letters, by capability; of more than 10,000 only so many are counted",
+    labelNames: ["namespace", "capability"],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      const counts = await store.deadLetters.count().catch(() => []);
+      for (const { namespace, capability, count } of counts) this.set({ namespace, capability }, count);
+    },
+  });
   const spent = new Counter({
     name: "skein_spent_total",
     help: "What reports said was spent, by unit: tokens, cost, calls",

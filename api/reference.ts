@@ -13,6 +13,7 @@ const tags = [
   { name: "workflows", description: "Named, versioned DAG definitions" },
   { name: "runs", description: "Executions of a workflow: submit, watch, draw, fetch" },
   { name: "schedules", description: "Workflows that are run at the times of a calendar" },
+  { name: "dead letters", description: "Tasks that failed for good though an agent was at them: run again, or let be" },
   { name: "plans", description: "Goals, planned as workflows: review, accept, reject" },
   { name: "artifacts", description: "The files of a run" },
   { name: "cache", description: "Outputs that answer for equal tasks" },

@@ -15,6 +15,7 @@ import { bidRoutes } from "./routes/bids.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
 import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
+import { deadLetterRoutes } from "./routes/dead-letters.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { flowLimitRoutes } from "./routes/flow-limits.ts";
 import { graphPatchRoutes } from "./routes/graph-patch.ts";
@@ -101,6 +102,7 @@ const v1Routes = [
   graphPatchRoutes,
   planRoutes,
   scheduleRoutes,
+  deadLetterRoutes,
   conversationRoutes,
   pictureRoutes,
   eventRoutes,

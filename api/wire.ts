@@ -16,6 +16,7 @@ import type { ArtifactBody } from "../core/protocol/artifacts.ts";
 import type { BidRoundsBody } from "../core/protocol/bids.ts";
 import type { BudgetBody, BudgetsBody, SpendBody } from "../core/protocol/budgets.ts";
 import type { ConversationBody } from "../core/protocol/conversations.ts";
+import type { DeadLetterBody, DeadLetterDetailBody } from "../core/protocol/dead-letters.ts";
 import type { FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
 import type { PlanRecordBody } from "../core/protocol/plans.ts";
@@ -31,11 +32,13 @@ import type {
   AgentState,
   ApiKey,
   Artifact,
+  AttemptRecord,
   BidRound,
   Budget,
   CapabilityOffer,
   ClaimedTask,
   Conversation,
+  DeadLetter,
   FlowLimit,
   MemoryEntry,
   Message,
@@ -147,15 +150,45 @@ export function taskDetailBody(task: TaskDetail, runId: string): TaskDetailBody 
   return {
     ...taskBody(task, runId),
     input: task.input,
-    attempts: task.attempts.map((attempt) => ({
-      attempt: attempt.attempt,
-      agent_id: attempt.agentId,
-      outcome: attempt.outcome,
-      error: attempt.error,
-      started_at: time(attempt.startedAt),
-      ended_at: time(attempt.endedAt),
-    })),
+    attempts: task.attempts.map(attemptBody),
   };
+}
+
+function attemptBody(attempt: AttemptRecord): TaskDetailBody["attempts"][number] {
+  return {
+    attempt: attempt.attempt,
+    agent_id: attempt.agentId,
+    outcome: attempt.outcome,
+    error: attempt.error,
+    started_at: time(attempt.startedAt),
+    ended_at: time(attempt.endedAt),
+  };
+}
+
+export function deadLetterBody(letter: DeadLetter): DeadLetterBody {
+  return {
+    id: letter.id,
+    run_id: letter.runId,
+    workflow: letter.workflow,
+    version: letter.version,
+    task: letter.task,
+    capability: letter.capability,
+    error: letter.error,
+    attempt: letter.attempt,
+    failures: letter.failures,
+    lost_leases: letter.lostLeases,
+    failed_at: time(letter.failedAt),
+    state: letter.state,
+    settled_by: letter.settledBy,
+    settled_at: time(letter.settledAt),
+    reason: letter.reason,
+    redriven_in: letter.redrivenIn,
+    input_url: `/v1/runs/${letter.runId}/tasks/${letter.id}`,
+  };
+}
+
+export function deadLetterDetailBody(letter: DeadLetter & { attempts: AttemptRecord[] }): DeadLetterDetailBody {
+  return { ...deadLetterBody(letter), attempts: letter.attempts.map(attemptBody) };
 }
 
 export function scheduleRecord(schedule: Schedule): ScheduleRecord {

@@ -466,6 +466,36 @@ describe("skein runs", () => {
   });
 });
 
+describe("skein dead-letters", () => {
+  it("are listed, shown, redriven and discarded, one and many", async () => {
+    const path = await failing();
+    const runs = [await detached(path), await detached(path), await detached(path), await detached(path)];
+    for (const id of runs) await skein(["runs", "watch", id]);
+    const find = async () => {
+      const { stdout } = await skein(["dead-letters", "list", "--workflow", "failing", "--json"]);
+      return JSON.parse(stdout) as { id: string; run_id: string }[];
+    };
+    const ofRun = async (run: string) => (await find()).find(({ run_id }) => run_id === run)!.id;
+    const [one, two, three] = await Promise.all(runs.map(ofRun));
+    const table = (await skein(["dead-letters", "list", "--capability", "code.javascript"])).stdout;
+    expect(table).toMatch(new RegExp(`${one} .*failing +bad +code.javascript +1 +.*no good`));
+    const shown = await skein(["dead-letters", "get", one!]);
+    expect(shown.stdout).toContain(`task bad of run ${runs[0]}`);
+    expect(shown.stdout).toMatch(/1 +failed +[0-9a-f-]{36} .*no good/);
+    expect((await skein(["dead-letters", "redrive", one!])).stdout).toMatch(/^Run [0-9a-f-]{36} does its work again/);
+    expect((await skein(["dead-letters", "discard", two!, "--reason", "a test"])).stdout).toContain("is discarded");
+    const refused = await skein(["dead-letters", "redrive", two!]);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("DEAD_LETTER_SETTLED")]);
+    const many = await skein(["dead-letters", "redrive", "--run", runs[2]!]);
+    expect(many.stdout).toMatch(new RegExp(`^Run [0-9a-f-]{36} retries ${runs[2]}: 1 dead letter\\.\n$`));
+    expect(many.code).toBe(0);
+    expect((await find()).map(({ id }) => id)).not.toContain(three);
+    expect((await skein(["dead-letters", "discard", "--run", runs[3]!])).stdout).toBe("1 dead letter discarded.\n");
+    const all = await skein(["dead-letters", "discard"]);
+    expect([all.code, all.stderr]).toEqual([2, expect.stringContaining("--workflow")]);
+  });
+});
+
 describe("skein schedules", () => {
   it("are created, listed, shown, paused, backfilled and deleted", async () => {
     await skein(["workflow", "register", await echo("calendar")]);

@@ -1,6 +1,7 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { exhaustionPolicies, MAX_CALLS, MAX_TOKENS, spendGroups } from "../core/budget.ts";
+import { letterStates } from "../core/dead-letter.ts";
 import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
 import { allocationPolicies } from "../core/routing.ts";
@@ -87,6 +88,7 @@ function requireRunId(text: string): void {
 const port = wholeNumber(0, 65_535);
 const limit = wholeNumber(1, 100_000);
 const LIMIT_DEFAULT = 50;
+const LETTERS_DEFAULT = 100;
 
 function notNegative(text: string): number {
   const number = Number(text);
@@ -474,6 +476,38 @@ function addSchedules(program: Command, does: Does): void {
     .action(does(async () => (await load()).deleteSchedule));
 }
 
+function addDeadLetters(program: Command, does: Does): void {
+  const load = () => import("./dead-letters.ts");
+  const letters = program
+    .command("dead-letters")
+    .description("tasks that failed for good though an agent was at them; see docs/dead-letters.md");
+  const many = (command: Command) =>
+    command
+      .option("--workflow <name>", "those of this workflow")
+      .option("--capability <name>", "those of this capability")
+      .option("--code <code>", "those with this error, such as executor_crash_loop")
+      .option("--run <run>", "those of this run")
+      .option("--since <time>", "failed then or later; RFC 3339");
+  many(letters.command("list"))
+    .description("newest first")
+    .addOption(new Option("--state <state>", "default: open").choices(letterStates))
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listLetters));
+  letters
+    .command("get <letter>")
+    .description("one, with its attempts")
+    .action(does(async () => (await load()).getLetter));
+  many(letters.command("redrive [letter]"))
+    .description("run one again, or many by filter: their runs are retried")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LETTERS_DEFAULT)
+    .action(does(async () => (await load()).redriveLetters));
+  many(letters.command("discard [letter]"))
+    .description("let one be, or many by filter")
+    .option("--limit <n>", "at most so many", wholeNumber(1, 1_000), LETTERS_DEFAULT)
+    .option("--reason <text>", "kept with it")
+    .action(does(async () => (await load()).discardLetters));
+}
+
 function addExperiments(program: Command, does: Does): void {
   const experiment = program
     .command("experiment")
@@ -509,6 +543,7 @@ function addRest(program: Command, does: Does): void {
   addAgents(program, does);
   addConversations(program, does);
   addSchedules(program, does);
+  addDeadLetters(program, does);
   addMessages(program, does);
   addMemory(program, does);
   addCache(program, does);

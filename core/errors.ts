@@ -84,6 +84,10 @@ export const errorTitles = {
   SCHEDULE_EXISTS: "There is another schedule of this name",
   SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
 
+  // Dead letters
+  DEAD_LETTER_NOT_FOUND: "There is no such dead letter",
+  DEAD_LETTER_SETTLED: "The dead letter has been redriven or discarded",
+
   // Plans
   GOAL_INVALID: "The goal is not valid",
   PLANNER_UNKNOWN: "There is no such planner",

@@ -65,8 +65,8 @@ export function keepsParts(spec: TaskSpec): boolean {
   return (spec.engine?.kind === "map" || spec.engine?.kind === "loop") && canBeUndone(spec);
 }
 
-/** `read[2]/draft` → `read`: ids have neither brackets nor slashes. */
-function definitionKey(key: string): string {
+/** The id of the task in the definition: `read[2]/draft` → `read`, as ids have neither brackets nor slashes. */
+export function definitionKey(key: string): string {
   return /^[^[/]*/.exec(key)![0];
 }
 

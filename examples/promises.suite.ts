@@ -34,6 +34,34 @@ async function happened(client: Client, runId: string, event: string): Promise<v
   throw new Error(`the run ended without "${event}"`);
 }
 
+/** Once the run has failed, its dead letter is redriven: the new run completes, and has not collected again. */
+async function redrive(client: Client, runId: string): Promise<void> {
+  for await (const _ of client.runs.events(runId));
+  const { data } = await client.deadLetters.list({ workflow: "dead-letter" });
+  const again = await client.deadLetters.redrive(data.find(({ run_id }) => run_id === runId)!.id);
+  for await (const _ of client.runs.events(again.id));
+  const { outputs } = await client.runs.result(again.id);
+  const { kept_from } = await client.runs.task(again.id, "collect");
+  if (outputs !== "12 geese charged" || kept_from === null) throw new Error(`the redrive came to ${outputs}`);
+}
+
+/** The workflow by a schedule: a run of it is given its tick. */
+async function runEverySecond(client: Client): Promise<void> {
+  const name = "scheduled-here";
+  await client.schedules.create({ name, cron: "* * * * * *", workflow: "scheduled", tick_input: "at" });
+  try {
+    for (;;) {
+      const [run] = (await client.runs.list({ schedule: name, status: "completed" })).data;
+      const result = run && (await client.runs.result(run.id));
+      if (result && JSON.stringify(result.outputs).includes(run.tick_at!)) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    }
+  } finally {
+    await client.schedules.delete(name);
+  }
+}
+const LOOK_AGAIN_MS = 100;
+
 /** Often enough for a lease of 3 s. */
 const BEAT_MS = 500;
 
@@ -442,6 +470,19 @@ export const promises: Record<string, Promised> = {
     during: (client, runId) => scout(client, runId, ["lake", "field"], true),
     // The second comes when the first has gone; the map is left open for more until it is closed.
     order: [["visit[0] completed", "visit[1] ready", "visit[1] completed", "visit completed", "sum ready"]],
+  },
+  "dead-letter": {
+    status: "failed",
+    error: { task: "charge" },
+    during: redrive,
+    order: [["collect completed", "charge ready", "charge failed", "run failed"]],
+  },
+  scheduled: {
+    inputs: () => ({ at: "2026-11-27T05:30:00.000Z" }),
+    outputs: { text: "12 geese by 2026-11-27T05:30:00.000Z" },
+    isRegistered: true,
+    during: runEverySecond,
+    order: [["collect completed", "report ready", "report completed", "run completed"]],
   },
   "map-open-until": {
     outputs: 2,

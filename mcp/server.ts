@@ -32,6 +32,7 @@ import {
 } from "./tools/conversation-read.ts";
 import { conversationCancel, conversationLeave, conversationSay } from "./tools/conversation-speak.ts";
 import { conversationStart } from "./tools/conversation-start.ts";
+import { deadLetterDiscard, deadLetterList, deadLetterRedrive } from "./tools/dead-letter.ts";
 import { inboxAck, inboxRead } from "./tools/inbox.ts";
 import { memoryAdd, memoryForget, memoryList } from "./tools/memory.ts";
 import { messageReply } from "./tools/message-reply.ts";
@@ -105,6 +106,9 @@ const tools = [
   schedulePause,
   scheduleResume,
   scheduleDelete,
+  deadLetterList,
+  deadLetterRedrive,
+  deadLetterDiscard,
   capabilityList,
   agentList,
   agentRegister,
@@ -149,6 +153,7 @@ Where capabilities say what they consume and produce, plan_create finds the work
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped. run_retry runs
 again what did not complete, run_fork with other inputs or edited tasks. Files of a run: artifact_list, artifact_read, artifact_write.
 schedule_create runs a registered workflow at the times of a calendar.
+dead_letter_list has what failed for good; dead_letter_redrive runs it again.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
 memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
 conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;

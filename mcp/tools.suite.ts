@@ -46,14 +46,15 @@ const names = (text: string) => text.trim().split(/\s+/);
 
 const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
-  task_why run_budget spend_list plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get message_reply inbox_read
-  schedule_list conversation_get conversation_list conversation_transcript conversation_graph artifact_list artifact_read`);
+  task_why run_budget spend_list plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get
+  message_reply inbox_read schedule_list dead_letter_list conversation_get conversation_list conversation_transcript
+  conversation_graph artifact_list artifact_read`);
 const changing = names(`
   workflow_submit run_signal run_pause run_resume run_budget_change run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
-  schedule_create schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+  dead_letter_redrive schedule_create schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
 const destroying = names(`
-  run_cancel schedule_delete agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
+  run_cancel schedule_delete dead_letter_discard agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
 
 /** The structured answer of a tool that must succeed. */
 export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {
@@ -206,6 +207,31 @@ export function describeTools(
         expect((await call(client, "run_resume", { run_id: run_id! })).status).toBe("running");
       }
       await call(client, "run_cancel", { run_id: run_id! });
+    });
+
+    it("finds what failed for good, and runs it again or lets it be", async () => {
+      const code = `mcp_${version.replaceAll("-", "_")}`;
+      const script = { code: "throw Object.assign(new Error('no'), { code: input })", input: code };
+      const broken = {
+        name: `broken-${version}`,
+        tasks: [{ id: "a", capability: "code.javascript", input: script, retry: { max_attempts: 1 } }],
+      };
+      const fail = async (definition: JsonObject) => {
+        const { id } = await call(client, "workflow_submit", { definition });
+        await call(client, "run_result", { run_id: id!, wait_seconds: 30 });
+        const { data } = await call(client, "dead_letter_list", { workflow: broken.name });
+        return (data as { id: string; run_id: string }[]).find((letter) => letter.run_id === id)!;
+      };
+      const letter = await fail(broken);
+      const again = await call(client, "dead_letter_redrive", { dead_letter_id: letter.id });
+      expect(again.id).not.toBe(letter.run_id);
+      expect((await call(client, "dead_letter_redrive", { dead_letter_id: letter.id })).id).toBe(again.id);
+      const other = await fail(broken);
+      const discarded = await call(client, "dead_letter_discard", { dead_letter_id: other.id, reason: "a test" });
+      expect(discarded).toMatchObject({ state: "discarded", reason: "a test" });
+      expect((await refusal(client, "dead_letter_redrive", { dead_letter_id: other.id })).code).toBe(
+        "DEAD_LETTER_SETTLED",
+      );
     });
 
     it("reads and raises what a run may spend, and sums what was spent", async () => {

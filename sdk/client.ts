@@ -57,6 +57,7 @@ import { agentDataOf, type RequestMessage, requestReply, sendMessages } from "./
 import { type ArtifactFilter, artifactsOf, type WriteArtifactOptions } from "./artifacts.ts";
 import { type ClientOptions, type Connection, connection, type PageOf, type PageOptions } from "./connection.ts";
 import { conversationsOf, membershipOf } from "./conversations.ts";
+import { deadLettersOf } from "./dead-letters.ts";
 import { followStream } from "./follow.ts";
 import { schedulesOf } from "./schedules.ts";
 import { sharedMemoryOf } from "./shared-memory.ts";
@@ -173,6 +174,8 @@ export function createClient(options: ClientOptions) {
     },
     /** Workflows that are run at the times of a calendar. */
     schedules: schedulesOf(http),
+    /** Tasks that failed for good though an agent was at them. */
+    deadLetters: deadLettersOf(http),
     agents: {
       register: (body: RegisterAgentBody) => http.post<RegisteredAgent>("/v1/agents", body),
       list: (page: PageOptions = {}) => http.get<PageOf<AgentBody>>("/v1/agents", page),

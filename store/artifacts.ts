@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type ArtifactWriter, decideArtifact } from "../core/artifact.ts";
 import { LARGE_BYTES } from "../core/payload.ts";
-import { readContents, storeContents } from "./blobs.ts";
+import { holdArtifactsOf, readContents, storeContents } from "./blobs.ts";
 import type { StoreContext } from "./facts.ts";
 import { tokenHash } from "./lease-tokens.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
@@ -151,11 +151,7 @@ function leaseParams(runId: string, { taskId, agentId, attempt, leaseToken }: Le
  * be an instance within a map or loop that is kept: `line` leads from it to those around it.
  */
 export function keepArtifacts(tx: Transaction, runs: { from: string; to: string }, keptTaskIds: string[]): void {
-  tx.send(
-    `update blob set touched_at = clock_timestamp()
-     where hash = any(array(select sha256 from artifact where run_id = $1 and content is null))`,
-    [runs.from],
-  );
+  holdArtifactsOf(tx, runs.from);
   tx.send(
     `with recursive line as (
        select a.path, t.id, t.parent_id from artifact a join task t on t.id = a.task_id where a.run_id = $1

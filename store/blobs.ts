@@ -167,25 +167,33 @@ const addRefsToTable = (table: string) => `
   where t.id = u.id and t.id = any($2::uuid[])`;
 const addRefsTo = { task: addRefsToTable("task"), run: addRefsToTable("run") };
 
+/** Of the contents whose hashes a query gives: held in order, so that those who hold the same do not wait in a circle. */
+const touching = (hashes: string) => `
+  with held as materialized (
+    select hash from blob where hash = any(array(${hashes})) and is_stored order by hash for no key update
+  )
+  update blob b set touched_at = clock_timestamp() from held where b.hash = held.hash
+  returning encode(b.hash, 'hex') as hash`;
+const touchTasks = touching(
+  "select distinct unnest(t.blobs) from task t where t.id = any($1::uuid[]) and t.blobs is not null",
+);
+const touchArtifacts = touching("select sha256 from artifact where run_id = $1 and content is null");
+const touchNamed = touching("select decode(h, 'hex') from unnest($1::text[]) as h");
+
 /** Contents that rows of these tasks refer to are held for whoever copies the rows in this transaction. */
-export function touchBlobsOf(tx: Transaction, taskIds: string[]): void {
-  tx.send(
-    `update blob set touched_at = clock_timestamp()
-     where hash = any(array(
-       select distinct unnest(t.blobs) from task t where t.id = any($1::uuid[]) and t.blobs is not null))`,
-    [taskIds],
-  );
+export function holdContentsOf(tx: Transaction, taskIds: string[]): void {
+  tx.send(touchTasks, [taskIds]);
+}
+
+/** As `holdContentsOf`, of the artifacts of a run. */
+export function holdArtifactsOf(tx: Transaction, runId: string): void {
+  tx.send(touchArtifacts, [runId]);
 }
 
 /** Those of the contents that are there, and are until this transaction ends. */
 export async function holdContents(tx: Queryable, hashes: string[]): Promise<Set<string>> {
   if (hashes.length === 0) return new Set();
-  const rows = await tx.query<{ hash: string }>(
-    `update blob set touched_at = clock_timestamp()
-     where hash = any(array(select decode(h, 'hex') from unnest($1::text[]) as h)) and is_stored
-     returning encode(hash, 'hex') as hash`,
-    [hashes],
-  );
+  const rows = await tx.query<{ hash: string }>(touchNamed, [hashes]);
   return new Set(rows.map(({ hash }) => hash));
 }
 

@@ -1,8 +1,11 @@
 /** What happens when several replicas and agents do things at the same moment, or lose their connection while they do. */
-import { randomBytes, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { RunEvent } from "../core/event.ts";
+import type { Json } from "../core/json.ts";
+import { LARGE_BYTES } from "../core/payload.ts";
 import { freshDatabase } from "../test/services.ts";
 import { openPostgres } from "./postgres.ts";
 import { retryCounts, type Sql, sqlOver } from "./sql.ts";
@@ -60,6 +63,10 @@ describe("the store on PostgreSQL, when things happen at once", () => {
     }
   }
 
+  async function waitUntil(holds: () => Promise<boolean>): Promise<void> {
+    while (!(await holds())) await sleep(5);
+  }
+
   const replicas = (n: number) => (n % 2 === 0 ? store : replica);
 
   function claimFrom(
@@ -84,6 +91,72 @@ describe("the store on PostgreSQL, when things happen at once", () => {
   }
 
   const count = (types: string[], type: string) => types.filter((other) => other === type).length;
+
+  describe("large payloads", () => {
+    let made = 0;
+    const big = () => `${++made} `.padEnd(LARGE_BYTES + 1, "x");
+    const hashOf = (value: Json) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+    /** Runs of one task each, completed with these outputs. */
+    const runsWith = async (outputs: Json[]): Promise<{ taskId: string; runId: string; output: Json }[]> => {
+      await store.runs.submit(outputs.map(() => team.submission({ a: {} })));
+      const tasks = await team.claim();
+      await Promise.all(
+        tasks.map((task, n) =>
+          replicas(n).leases.report([
+            team.completion(task, outputs[n]!),
+            team.completion(tasks.at(-1 - n)!, outputs.at(-1 - n)!),
+          ]),
+        ),
+      );
+      return tasks.map(({ taskId, runId }, n) => ({ taskId, runId, output: outputs[n]! }));
+    };
+    const orphan = async (text: Json) => {
+      const { runId } = (await runsWith([text]))[0]!;
+      await sql.query("delete from run where id = $1", [runId]);
+      await sql.query("update blob set touched_at = now() - interval '2 hours' where hash = decode($1, 'hex')", [
+        hashOf(text),
+      ]);
+    };
+
+    it("of the same content are stored once, whoever stores them at the same moment", async () => {
+      await begin();
+      const [one, two, three] = [big(), big(), big()];
+      const outputs = times(30, (n) => [one, two, three][n % 3]!);
+      const done = await runsWith(outputs);
+      await Promise.all([store.upkeep.prune(), replica.upkeep.prune()]);
+      for (const { runId, output } of done) expect((await team.task(runId, "a")).output).toBe(output);
+      const stored = await sql.query("select from blob where hash = any($1)", [
+        [one, two, three].map((text) => Buffer.from(hashOf(text), "hex")),
+      ]);
+      expect(stored).toHaveLength(3);
+    });
+
+    it("are written anew by who comes while they are collected, and left alone by who collects while they are written", async () => {
+      await begin();
+      const [text, other] = [big(), big()];
+      for (const each of [text, other]) await orphan(each);
+      const client = new pg.Client({ connectionString: databaseUrl });
+      await client.connect();
+      const row = (each: Json) => [Buffer.from(hashOf(each), "hex")];
+      // A collector has deleted the row, and not committed yet.
+      await client.query("begin");
+      await client.query("delete from blob where hash = $1", row(text));
+      const writing = runsWith([text]);
+      await waitUntil(async () => (await sql.query("select from pg_locks where not granted")).length > 0);
+      await client.query("commit");
+      const { runId } = (await writing)[0]!;
+      // A writer has written into the row, and not committed yet.
+      await client.query("begin");
+      await client.query("update blob set touched_at = now() where hash = $1", row(other));
+      await store.upkeep.prune();
+      await client.query("commit");
+      await client.end();
+      expect(await sql.query("select content is not null as is_there from blob where hash = $1", row(other))).toEqual([
+        { is_there: true },
+      ]);
+      expect((await team.task(runId, "a")).output).toBe(text);
+    });
+  });
 
   describe("claim", () => {
     it("gives each task to one of twenty pollers, once", async () => {

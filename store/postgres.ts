@@ -9,6 +9,7 @@ import { audit } from "./audit.ts";
 import { budgetStore } from "./budgets.ts";
 import { cacheStore } from "./cache.ts";
 import { conversationStore } from "./conversations.ts";
+import { deadLetterStore } from "./dead-letters.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
 import { flowLimitStore } from "./flow-limits.ts";
@@ -150,6 +151,7 @@ export function storeOver(
     plans: planStore(context),
     replans: replanStore(context),
     schedules: scheduleStore(context),
+    deadLetters: deadLetterStore(context),
     events: eventStore(context),
     audit: () => audit(context),
     retryCounts,

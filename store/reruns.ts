@@ -4,8 +4,9 @@ import { SkeinError } from "../core/errors.ts";
 import { keepsParts, type OldRun, type OldTask, tasksToKeep } from "../core/rerun.ts";
 import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
-import { touchBlobsOf } from "./blobs.ts";
+import { holdContentsOf } from "./blobs.ts";
 import { copyBudget } from "./budgets.ts";
+import { redriveLetters } from "./dead-letters.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { copyPolicy } from "./replans.ts";
@@ -35,6 +36,7 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   }
   await insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   copyPolicy(tx, of.runId, runId);
+  if (kind === "retry") redriveLetters(tx, { of: of.runId, in: runId });
   const budget = await copyBudget(tx, of.runId, runId);
   const rows = newRows(tasks, { namespace, runId, priority, budget });
   const keys = tasksToKeep(tasks, old, from);
@@ -135,7 +137,7 @@ async function partsOf(tx: Queryable, kept: readonly Kept[], tasks: readonly Tas
 
 /** Copies the settled tasks inside the database: no output travels. What a fork keeps is not for it to undo. */
 async function keep(tx: Transaction, log: FactLog, run: RunRef, kept: Kept[], kind: Rerun["kind"]): Promise<void> {
-  touchBlobsOf(
+  holdContentsOf(
     tx,
     kept.map(({ task }) => task.id),
   );

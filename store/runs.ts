@@ -564,6 +564,11 @@ async function attempts(db: Queryable, namespace: string, runId: string): Promis
   return new Map(rows.map((row) => [row.id, withCurrent(row, ended.get(row.id) ?? [])]));
 }
 
+/** Of one task that has settled; the last one is among them unless it completed. */
+export async function attemptsOf(db: Queryable, taskId: string): Promise<AttemptRecord[]> {
+  return (await endedAttempts(db, "t.id = $1::uuid", taskId)).get(taskId) ?? [];
+}
+
 async function endedAttempts(db: Queryable, where: string, id: string): Promise<Map<string, AttemptRecord[]>> {
   const rows = await db.query<{
     task_id: string;

@@ -14,6 +14,13 @@ import { refusalOf, type S3Server, startS3Server } from "./suite/s3-server.ts";
 import { newTeam, type TestStore } from "./suite/team.ts";
 
 const account = { accessKeyId: "SKEINTEST", secretAccessKey: "not/a+secret", region: "eu-north-1" };
+/** A real one, if there is one to try: `SKEIN_TEST_S3_URL=http://… SKEIN_TEST_S3_KEY_ID=… SKEIN_TEST_S3_SECRET=…`. */
+const {
+  SKEIN_TEST_S3_URL: url,
+  SKEIN_TEST_S3_KEY_ID: accessKeyId,
+  SKEIN_TEST_S3_SECRET: secretAccessKey,
+} = process.env;
+const real = url && accessKeyId && secretAccessKey ? { url, accessKeyId, secretAccessKey } : undefined;
 let server: S3Server;
 let options: S3Options;
 beforeAll(async () => {
@@ -115,12 +122,13 @@ describe("an object store", () => {
   });
 });
 
-describe("the store with an object store", () => {
+describe.each(["ours", ...(real ? ["a real one"] : [])])("the store with an object store, %s", (which) => {
+  const chosen = () => (which === "ours" ? options : real!);
   let opened: TestStore;
   beforeAll(async () => {
     const database = await PGlite.create();
     const pool = await poolOver(database);
-    const store = storeOver(pool, { objects: s3Objects(options), afterClose: () => database.close() });
+    const store = storeOver(pool, { objects: s3Objects(chosen()), afterClose: () => database.close() });
     opened = { store, sql: sqlOver(pool), close: store.close };
   });
   afterAll(() => opened.close());
@@ -140,7 +148,7 @@ describe("the store with an object store", () => {
     expect(await team.sql.query("select content, is_stored from blob where hash = decode($1, 'hex')", [hash])).toEqual([
       { content: null, is_stored: true },
     ]);
-    const objects = s3Objects(options);
+    const objects = s3Objects(chosen());
     expect((await objects.get(hash)).toString()).toBe(JSON.stringify(text));
     await team.sql.query("delete from run where id = $1", [runId]);
     await team.sql.query("update blob set touched_at = now() - interval '2 hours' where hash = decode($1, 'hex')", [
@@ -154,11 +162,13 @@ describe("the store with an object store", () => {
     const database = await PGlite.create();
     const pool = await poolOver(database);
     let isDown = true;
-    const working = s3Objects(options);
+    const working = s3Objects(chosen());
     const objects = {
       ...working,
       put: (hash: string, content: Buffer) =>
-        isDown ? s3Objects({ ...options, url: "http://127.0.0.1:1/b" }).put(hash, content) : working.put(hash, content),
+        isDown
+          ? s3Objects({ ...chosen(), url: "http://127.0.0.1:1/b" }).put(hash, content)
+          : working.put(hash, content),
     };
     const store = storeOver(pool, { objects, afterClose: () => database.close() });
     const team = await newTeam({ store, sql: sqlOver(pool), close: store.close });

@@ -4,11 +4,14 @@
  */
 import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, forbiddenCapabilities } from "../core/allowed-capabilities.ts";
+import { budgetSpec } from "../core/budget.ts";
 import { optionalDuration } from "../core/duration.ts";
 import { type Failure, SkeinError } from "../core/errors.ts";
+import { fairKeyOf } from "../core/fair-key.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { ScheduleBody } from "../core/protocol/schedules.ts";
 import { nameIn, workflowIn } from "../core/reference.ts";
+import { runLimits } from "../core/run-admission.ts";
 import { ticksBetween } from "../core/schedule/calendar.ts";
 import {
   type DecidedTick as Decided,
@@ -343,15 +346,17 @@ function fireOne(store: StoreContext, namespace: string, name: string, now: Date
     );
     if (!row) return [];
     // After the row, so that what its last holder has written is seen.
-    const open = await tx.query<{ id: string }>(
-      "select id from run where namespace = $1 and schedule = $2 and finished_at is null order by id",
-      [namespace, name],
-    );
-    const waiting = await tx.query<{ tick_at: Date; is_backfill: boolean }>(
-      `select tick_at, is_backfill from schedule_tick
-       where namespace = $1 and schedule = $2 and outcome = 'queued' order by is_backfill, tick_at limit $3`,
-      [namespace, name, MAX_RELEASED],
-    );
+    const [open, waiting] = await Promise.all([
+      tx.query<{ id: string }>(
+        "select id from run where namespace = $1 and schedule = $2 and finished_at is null order by id",
+        [namespace, name],
+      ),
+      tx.query<{ tick_at: Date; is_backfill: boolean }>(
+        `select tick_at, is_backfill from schedule_tick
+         where namespace = $1 and schedule = $2 and outcome = 'queued' order by is_backfill, tick_at limit $3`,
+        [namespace, name, MAX_RELEASED],
+      ),
+    ]);
     const decision = decideTicks(termsOf(row), {
       next: row.next_tick_at?.getTime() ?? null,
       now: row.now.getTime(),
@@ -393,21 +398,25 @@ function startOf(row: Row, found: StoredWorkflow | undefined, tickAt: Date): Sta
     const schema = workflow.inputs && compileSchema(workflow.inputs);
     const [flaw] = schema ? validate(schema, inputs, "RUN_INPUTS_INVALID", "/inputs") : [];
     if (flaw) throw new SkeinError(flaw.code, `The inputs do not fit ${nameIn(spec.workflow)}: ${flaw.message}`);
+    const runId = uuidv7();
+    runLimits(workflow, inputs, runId);
     const submission: Submission = {
       namespace,
-      runId: uuidv7(),
+      runId,
       workflow,
       hash: found.hash,
       version: found.version,
       inputs,
       labels: { ...workflow.labels, ...spec.labels },
       priority: spec.priority,
+      fairKey: fairKeyOf(workflow, inputs, { id: runId, attempt: 1 }),
       traceparent: null,
       deadlineMs: optionalDuration(workflow.deadline),
       tasks: seedTasks(workflow),
       allowedCapabilities: row.allowed_capabilities,
       idempotency: null,
       schedule: { name, tickAt },
+      ...(workflow.budget && { budget: budgetSpec(workflow.budget) }),
     };
     return { submission };
   } catch (error) {

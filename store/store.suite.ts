@@ -11,6 +11,7 @@ import { cancelCases } from "./suite/cancel.ts";
 import { cascadeCases } from "./suite/cascades.ts";
 import { claimCases } from "./suite/claims.ts";
 import { conversationCases } from "./suite/conversations.ts";
+import { deadLetterCases } from "./suite/dead-letters.ts";
 import { deadlineCases } from "./suite/deadlines.ts";
 import { dispatchCases } from "./suite/dispatch.ts";
 import { engineCases } from "./suite/engine-tasks.ts";
@@ -51,6 +52,7 @@ export type OpenTeam = (capabilities?: string[]) => Promise<Team>;
 const cases: Record<string, (open: OpenTeam) => void> = {
   workflows: workflowCases,
   schedules: scheduleCases,
+  "dead letters": deadLetterCases,
   submit: submitCases,
   dispatch: dispatchCases,
   claim: claimCases,

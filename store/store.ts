@@ -10,6 +10,7 @@ import type { ArtifactStore } from "./port/artifacts.ts";
 import type { BudgetStore } from "./port/budgets.ts";
 import type { CacheStore } from "./port/cache.ts";
 import type { ConversationStore } from "./port/conversations.ts";
+import type { DeadLetterStore } from "./port/dead-letters.ts";
 import type { EventStore } from "./port/events.ts";
 import type { FlowLimitStore } from "./port/flow-limits.ts";
 import type { KeyStore } from "./port/keys.ts";
@@ -30,6 +31,7 @@ export type * from "./port/artifacts.ts";
 export type * from "./port/budgets.ts";
 export type * from "./port/cache.ts";
 export type * from "./port/conversations.ts";
+export type * from "./port/dead-letters.ts";
 export type * from "./port/events.ts";
 export type * from "./port/flow-limits.ts";
 export type * from "./port/keys.ts";
@@ -64,6 +66,7 @@ export interface Store {
   plans: PlanStore;
   replans: ReplanStore;
   schedules: ScheduleStore;
+  deadLetters: DeadLetterStore;
   events: EventStore;
   /** The invariants I1–I7 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;

@@ -84,7 +84,8 @@ async function forEachRun(store: StoreContext, query: string, limit: number, wor
 
 const runsToCascade = `
   select r.id, r.namespace
-  from (select distinct run_id from task where untold limit $1) u join run r on r.id = u.run_id`;
+  from (select distinct run_id from task where untold limit $1) u
+  cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
 
 /** Layers told in one transaction; a deep graph goes on in the next one. 50 keep an embedded database some 150 ms. */
 const LAYERS_PER_TRANSACTION = 50;
@@ -104,7 +105,8 @@ async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: num
 
 const runsWithRest = `
   select r.id, r.namespace
-  from (select distinct run_id from task where cancels_rest or drops_children limit $1) u join run r on r.id = u.run_id`;
+  from (select distinct run_id from task where cancels_rest or drops_children limit $1) u
+  cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
 
 /**
  * Joins with `cancel_rest` that have started: what is still open and only led to them is cancelled. Maps, loops and

@@ -66,13 +66,16 @@ describe("docs/patterns.md", () => {
   });
 });
 
-describe.each(["cache.md", "executors.md", "patterns.md", "payloads.md", "runs.md", "workflow-file.md"])("docs/%s", (file) => {
-  it("links only to what exists", () => {
-    const links = linksIn(readFileSync(join(docs, file), "utf8"));
-    expect(links.length).toBeGreaterThan(0);
-    expect(links.filter((link) => !existsSync(join(docs, link)))).toEqual([]);
-  });
-});
+describe.each(["cache.md", "executors.md", "patterns.md", "payloads.md", "runs.md", "workflow-file.md"])(
+  "docs/%s",
+  (file) => {
+    it("links only to what exists", () => {
+      const links = linksIn(readFileSync(join(docs, file), "utf8"));
+      expect(links.length).toBeGreaterThan(0);
+      expect(links.filter((link) => !existsSync(join(docs, link)))).toEqual([]);
+    });
+  },
+);
 
 describe("docs/workflow-file.md", () => {
   it("has every key of the schema and every rule", () => {

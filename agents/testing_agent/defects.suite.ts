@@ -176,6 +176,8 @@ export const defects: readonly SeededDefect[] = [
         "planned-goal",
         "replanned-goal",
         "retried-run",
+        "cached-task",
+        "dead-letter",
         "own-executor",
         "cancel-running",
         "conversation-task",
@@ -200,7 +202,7 @@ export const defects: readonly SeededDefect[] = [
     noticedBy: ["budget-raised"],
   },
   {
-    what: "goes on with runs that are paused",
+    what: "goes on with runs and schedules that are paused",
     request: (passing) => {
       if (!isTo(passing, "POST", /\/pause$/)) return undefined;
       passing.method = "GET";
@@ -208,7 +210,12 @@ export const defects: readonly SeededDefect[] = [
       passing.body = "";
       return undefined;
     },
-    noticedBy: ["paused-run"],
+    noticedBy: ["paused-run", "schedule"],
+  },
+  {
+    what: "forgets what has failed",
+    answer: (text, { path }) => (path.startsWith("/v1/dead-letters?") ? '{"data":[],"next_cursor":null}' : text),
+    noticedBy: ["dead-letter"],
   },
   {
     what: "finds everything, whatever is searched for",

@@ -8,9 +8,11 @@ import { artifacts } from "./scenarios/artifacts.ts";
 import { badInput } from "./scenarios/bad-input.ts";
 import { blackboard } from "./scenarios/blackboard.ts";
 import { budgetRaised } from "./scenarios/budget-raised.ts";
+import { cachedTask } from "./scenarios/cached-task.ts";
 import { cancelRunning } from "./scenarios/cancel-running.ts";
 import { conversation } from "./scenarios/conversation.ts";
 import { conversationTask } from "./scenarios/conversation-task.ts";
+import { deadLetter } from "./scenarios/dead-letter.ts";
 import { eventsResumed } from "./scenarios/events-resumed.ts";
 import { expressions } from "./scenarios/expressions.ts";
 import { failureExplained } from "./scenarios/failure-explained.ts";
@@ -36,6 +38,7 @@ import { replannedGoal } from "./scenarios/replanned-goal.ts";
 import { reportEffects } from "./scenarios/report-effects.ts";
 import { requestReply } from "./scenarios/request-reply.ts";
 import { retriedRun } from "./scenarios/retried-run.ts";
+import { schedule } from "./scenarios/schedule.ts";
 import { signal } from "./scenarios/signal.ts";
 import { subWorkflow } from "./scenarios/sub-workflow.ts";
 
@@ -58,6 +61,9 @@ export const scenarios: readonly Scenario[] = [
   pausedRun,
   budgetRaised,
   retriedRun,
+  cachedTask,
+  deadLetter,
+  schedule,
   artifacts,
   eventsResumed,
   plannedGoal,

@@ -1,7 +1,9 @@
 /** Schedules: workflows that are run at the times of a calendar. */
+import { uuidv7 } from "uuidv7";
 import { z } from "zod";
 import type { AllowedCapabilities } from "../../core/allowed-capabilities.ts";
 import { SkeinError } from "../../core/errors.ts";
+import { fairKeyOf } from "../../core/fair-key.ts";
 import { refusal } from "../../core/issues.ts";
 import { name, pageOf } from "../../core/protocol/common.ts";
 import { pauseBody } from "../../core/protocol/runs.ts";
@@ -18,6 +20,7 @@ import {
   ticksQuery,
 } from "../../core/protocol/schedules.ts";
 import { workflowIn } from "../../core/reference.ts";
+import { runLimits } from "../../core/run-admission.ts";
 import { calendarIssues, nextTick } from "../../core/schedule/calendar.ts";
 import { inputsAt } from "../../core/schedule/inputs.ts";
 import { requireStorable } from "../bodies.ts";
@@ -39,7 +42,11 @@ export async function scheduleRoutes(app: App, { store, limits, schedulesChanged
     if (!found) throw unknownWorkflow(reference);
     const workflow = found.definition;
     requireAllowed(workflow, allowed, undefined);
-    checkInputs(workflow, inputsAt(spec, new Date()));
+    const inputs = inputsAt(spec, new Date());
+    checkInputs(workflow, inputs);
+    const runId = uuidv7();
+    runLimits(workflow, inputs, runId);
+    fairKeyOf(workflow, inputs, { id: runId, attempt: 1 });
     checkedLabels({ ...workflow.labels, ...spec.labels }, limits);
   }
 

@@ -78,6 +78,14 @@ const damages: Damage[] = [
       where run_id = $1 and key = 'c'`,
   },
   {
+    finds: "a tick of a schedule whose run says otherwise",
+    invariant: /^I1: at most one run per tick/,
+    sql: `with s as (
+            insert into schedule (namespace, name, spec, overlap, created_by)
+            select namespace, 'damaged', '{}', 'skip', 'ann' from run where id = $1 returning namespace, name)
+          insert into schedule_tick (namespace, schedule, tick_at, outcome, run_id) select namespace, name, now(), 'fired', $1 from s`,
+  },
+  {
     finds: "a limited task that waits though nothing holds its key",
     invariant: /^I6: what keeps to limits/,
     sql: `update task set is_limited = true, limit_keys = '{k}', available_at = now() - interval '1 hour'

@@ -288,6 +288,17 @@ export function scheduleCases(open: OpenTeam): void {
     expect(await fire(team, at + minute)).toEqual(["00:01 skipped"]);
   });
 
+  it("that nobody looks at is found by the audit", async () => {
+    const team = await open();
+    await create(team);
+    await begin(team, Date.now() - 10 * minute);
+    const violations = await team.store.audit();
+    expect(violations).toMatchObject([
+      { invariant: expect.stringMatching(/^I6: every tick/), subject: `${team.namespace}/nightly` },
+    ]);
+    await team.store.schedules.remove(team.namespace, "nightly");
+  });
+
   it("says when it is due next, and whether anything waits", async () => {
     const team = await open();
     await create(team, { overlap: "queue" });

@@ -8,11 +8,13 @@ import {
   adminKey,
   type Call,
   completion,
+  failure,
   type Namespace,
   proof,
   sendRaw,
   startReplica,
   startServer,
+  type TestAgent,
   type TestServer,
 } from "./server.ts";
 
@@ -39,6 +41,8 @@ interface Resources {
   plan: string;
   conversation: string;
   schedule: string;
+  /** A dead letter of a run that has failed. */
+  letter: string;
   /** One that expects a reply. */
   message: string;
 }
@@ -107,6 +111,7 @@ async function newResources(own: Namespace): Promise<Resources> {
   });
   await own.call({ method: "PUT", path: "/v1/limits/crm", body: { concurrency: 1 } });
   await own.call({ path: "/v1/workflows", body: definition });
+  const letter = await newLetter(own, agent, marker);
   const schedule = `every-${marker}`;
   await own.call({ path: "/v1/schedules", body: { name: schedule, cron: "@yearly", workflow: marker } });
   const key = await own.call<{ id: string }>({ path: "/v1/keys", body: { name: marker, scopes: ["runs:read"] } });
@@ -124,8 +129,20 @@ async function newResources(own: Namespace): Promise<Resources> {
     plan: plan.body.id,
     conversation: conversation.body.id,
     schedule,
+    letter,
     message: asked.body.messages[0]!.id,
   };
+}
+
+/** A task of the marker's capability that has failed for good. */
+async function newLetter(own: Namespace, agent: TestAgent, marker: string): Promise<string> {
+  const tasks = [{ id: marker, capability: marker, retry: { max_attempts: 1 } }];
+  const { id } = await own.submit(tasks, { labels: { marker } });
+  const { body } = await own.call<{ data: TaskBody[] }>({ path: `/v1/runs/${id}/tasks` });
+  const [lease] = await agent.claim({ task_ids: [body.data[0]!.id] });
+  await agent.report([failure(lease!)]);
+  await own.finished(id);
+  return body.data[0]!.id;
 }
 
 const asText = (body: string) => ({ body, headers: { "content-type": "text/plain" } });
@@ -168,6 +185,10 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postSchedulesSchedulePause: () => ({ reason: "test" }),
   postSchedulesScheduleResume: () => ({}),
   postSchedulesScheduleBackfill: () => ({ from: "2026-01-01T00:00:00Z" }),
+  postDeadLettersLetterRedrive: () => ({}),
+  postDeadLettersLetterDiscard: () => ({ reason: "test" }),
+  postDeadLettersRedrive: () => ({ code: "none" }),
+  postDeadLettersDiscard: () => ({ code: "none" }),
   postMessages: ({ marker }) => ({ messages: [{ to: "somebody", body: marker }] }),
   postConversations: () => ({ protocol: "vote", topic: "one's own", members: ["tester"] }),
   postConversationsConversationMessages: ({ marker }) => ({ type: "reply", body: { content: marker } }),
@@ -180,7 +201,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
 };
 
 function requestTo({ method, path, operationId }: Operation, resources: Resources): Call {
-  const { run, ended, task, agent, key, workflow, artifact, plan, message, conversation, schedule } = resources;
+  const { run, ended, task, agent, key, workflow, artifact, plan, message, conversation, schedule, letter } = resources;
   const params: Record<string, string> = {
     run: path.endsWith("/retry") ? ended : run,
     task: /approve|reject/.test(path) ? "ask" : task.key,
@@ -192,6 +213,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     message,
     conversation,
     schedule,
+    letter,
     topic: "news",
     scope: "plans",
     capability: "work",

@@ -710,6 +710,10 @@ describe("mutations of every request", () => {
     postSchedulesSchedulePause: () => ({ reason: "x" }),
     postSchedulesScheduleResume: () => ({ reason: "x" }),
     postSchedulesScheduleBackfill: () => ({ from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" }),
+    postDeadLettersLetterRedrive: () => ({}),
+    postDeadLettersLetterDiscard: () => ({ reason: "x" }),
+    postDeadLettersRedrive: () => ({ workflow: "flow", capability: "work", code: "x", run, limit: 5 }),
+    postDeadLettersDiscard: () => ({ since: "2026-01-01T00:00:00Z", code: "none", limit: 5, reason: "x" }),
     postMessages: () => ({
       messages: [
         { to: "b", body: 1, type: "t", conversation: "c", reply_to: nowhere, key: "k", ttl: "1h", must_route: false },
@@ -905,6 +909,7 @@ describe("mutations of every request", () => {
       .replace("{plan}", plan)
       .replace("{conversation}", nowhere)
       .replace("{schedule}", "nightly")
+      .replace("{letter}", nowhere)
       .replace("{agent}", agent.id)
       .replace("{key}", nowhere)
       .replace("{name}", "flow")

@@ -136,6 +136,17 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("schedule_pause", schedule);
   await call("schedule_resume", schedule);
   await call("schedule_delete", schedule);
+  const broken = {
+    capability: "code.javascript",
+    input: { code: "throw new Error('no')" },
+    retry: { max_attempts: 1 },
+  };
+  for (const name of ["dead_letter_redrive", "dead_letter_discard"]) {
+    const failing = await start({ name: "broken", tasks: [{ id: "a", ...broken }] });
+    await call("run_result", { ...failing, wait_seconds: 30 });
+    const { data } = await call<{ data: { id: string; run_id: string }[] }>("dead_letter_list");
+    await call(name, { dead_letter_id: data.find(({ run_id }) => run_id === failing.run_id)!.id }, "legacy");
+  }
   const question = { to: agent, body: "Which way?", expects_reply: "1m" };
   const asked = await call<{ messages: { id: string }[] }>("message_send", { messages: [question] });
   await call("message_reply", { message_id: asked.messages[0]!.id, wait_seconds: 0 });
