@@ -201,4 +201,41 @@ describe("one look for all of them", () => {
     await vi.advanceTimersByTimeAsync(3 * LOOK_AGAIN_MS);
     expect(bed.shared).toBe(3);
   });
+
+  it("look when a place is free for what waits for its limits, once for all that ends at about the same time", async () => {
+    const bed = newBed();
+    bed.limit = { isBlocked: true };
+    for (const name of names(10)) void bed.wait(name);
+    await bed.looked();
+    bed.ready.work = 1;
+    for (let n = 0; n < 20; n++) bed.announce({ freed: true });
+    await vi.advanceTimersByTimeAsync(10);
+    expect(bed.shared).toBe(1);
+    expect((await bed.looked()).slice(0, 2)).toEqual(["agent-0", "agent-1"]);
+    expect(bed.served).toEqual(["agent-0"]);
+  });
+
+  it("do not look because something has ended when nothing waits for limits", async () => {
+    const bed = newBed();
+    void bed.wait("agent");
+    await bed.looked();
+    bed.announce({ freed: true });
+    await vi.advanceTimersByTimeAsync(LOOK_AGAIN_MS - 1);
+    expect(bed.shared).toBe(0);
+  });
+
+  it("look when a rate lets the next start", async () => {
+    const bed = newBed();
+    bed.limit = { isBlocked: true, opensInMs: 120 };
+    void bed.wait("agent");
+    await bed.looked();
+    bed.ready.work = 1;
+    await vi.advanceTimersByTimeAsync(119);
+    expect(bed.shared).toBe(0);
+    bed.limit = { isBlocked: false };
+    await vi.advanceTimersByTimeAsync(1);
+    expect(bed.shared).toBe(1);
+    await bed.looked();
+    expect(bed.served).toEqual(["agent"]);
+  });
 });

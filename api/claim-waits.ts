@@ -22,6 +22,8 @@ interface Waiter {
 }
 
 const NUDGED_TOGETHER = 2;
+/** What ends at about the same time makes for one look. */
+const GATHER_MS = 5;
 
 export function createClaimWaits(
   leases: Pick<LeaseStore, "claim" | "claimable" | "limitWait">,
@@ -34,14 +36,15 @@ export function createClaimWaits(
   let isLooking = false;
   /** There was news while somebody looked. */
   let isDue = false;
-  let opening: NodeJS.Timeout | undefined;
+  /** A look before its time. */
+  let next: { at: number; timer: NodeJS.Timeout } | undefined;
 
   wakeups.subscribe(hear, () => {
     for (const waiter of waiters) waiter.wake?.();
   });
 
   function hear({ namespace, capabilities, assigned, freed }: News): void {
-    if (freed && waiters.size > 0 && leases.limitWait().isBlocked) void lookForAll();
+    if (freed && waiters.size > 0 && leases.limitWait().isBlocked) lookIn(GATHER_MS);
     for (const capability of capabilities) nudgeSome(keyOf(namespace, capability));
     if (assigned.length > 0) nudgeAgents(assigned);
   }
@@ -91,18 +94,25 @@ export function createClaimWaits(
     } finally {
       isLooking = false;
     }
+    if (isDue) lookIn(GATHER_MS);
     lookWhenOpen();
-    if (isDue && waiters.size > 0) await lookForAll();
   }
 
   /** A rate says when it lets the next start, which nobody has news of. Longer waits end when one looks anyway. */
   function lookWhenOpen(): void {
     const { opensInMs } = leases.limitWait();
-    if (opensInMs === undefined || opensInMs >= LOOK_AGAIN_MS || waiters.size === 0 || opening) return;
-    opening = setTimeout(() => {
-      opening = undefined;
+    if (opensInMs !== undefined && opensInMs < LOOK_AGAIN_MS) lookIn(opensInMs);
+  }
+
+  function lookIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (waiters.size === 0 || (next && next.at <= at)) return;
+    clearTimeout(next?.timer);
+    const look = () => {
+      next = undefined;
       void lookForAll();
-    }, opensInMs);
+    };
+    next = { at, timer: setTimeout(look, ms) };
   }
 
   function enter(request: ClaimRequest): Waiter {
@@ -126,9 +136,9 @@ export function createClaimWaits(
     }
     if (waiters.size > 0) return;
     clearInterval(timer);
-    clearTimeout(opening);
+    clearTimeout(next?.timer);
     timer = undefined;
-    opening = undefined;
+    next = undefined;
   }
 
   /** Resolves when it is nudged, after `ms`, when the client is gone, or when the server is about to stop. */

@@ -65,6 +65,20 @@ export function createMetrics(store: Store): Metrics {
       for (const { namespace, capability, count } of counts) this.set({ namespace, capability }, count);
     },
   });
+  for (const [name, help, of] of [
+    ["skein_table_bytes", "Size of a table of the database with its indexes and large values", "bytes"],
+    ["skein_table_rows", "Rows of a table, as the database estimates them", "rows"],
+  ] as const) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["table"],
+      registers: [registry],
+      async collect() {
+        for (const table of await store.storage.tables().catch(() => [])) this.set({ table: table.name }, table[of]);
+      },
+    });
+  }
   const spent = new Counter({
     name: "skein_spent_total",
     help: "What reports said was spent, by unit: tokens, cost, calls",

@@ -11,6 +11,7 @@ describe("problems", () => {
       "DATABASE_UNAVAILABLE",
       "BROKER_UNAVAILABLE",
       "MEMORY_UNAVAILABLE",
+      "EMBEDDINGS_FAILED",
       "FEATURE_UNAVAILABLE",
       "INTERNAL",
     ]);

@@ -23,6 +23,7 @@ const tags = [
   { name: "shared memory", description: "Keys that agents share, by scope" },
   { name: "conversations", description: "What agents say to each other under a protocol: votes, debates, auctions" },
   { name: "messages", description: "What agents tell each other: inboxes, topics, replies" },
+  { name: "retention", description: "How long finished runs are kept, and how much is stored" },
   { name: "keys", description: "API keys with their namespace and scopes" },
   { name: "limits", description: "How much may run at once, and how often, by key" },
   { name: "system", description: "Health, metrics and error codes, outside `/v1` and without a key" },

@@ -13,6 +13,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { artifactRoutes } from "./routes/artifacts.ts";
 import { bidRoutes } from "./routes/bids.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { bulkRunRoutes } from "./routes/bulk-runs.ts";
 import { cacheRoutes } from "./routes/cache.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
 import { deadLetterRoutes } from "./routes/dead-letters.ts";
@@ -25,6 +26,7 @@ import { pictureRoutes } from "./routes/pictures.ts";
 import { planRoutes } from "./routes/plans.ts";
 import { registryRoutes } from "./routes/registry.ts";
 import { rerunRoutes } from "./routes/reruns.ts";
+import { retentionRoutes } from "./routes/retention.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { savedRunRoutes } from "./routes/saved-runs.ts";
 import { scheduleRoutes } from "./routes/schedules.ts";
@@ -95,6 +97,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
 const v1Routes = [
   workflowRoutes,
   runRoutes,
+  bulkRunRoutes,
   rerunRoutes,
   budgetRoutes,
   savedRunRoutes,
@@ -116,6 +119,7 @@ const v1Routes = [
   registryRoutes,
   bidRoutes,
   keyRoutes,
+  retentionRoutes,
   flowLimitRoutes,
 ];
 

@@ -6,9 +6,11 @@ import { exitCodes, UsageError } from "./problem.ts";
 
 export interface DoctorOptions {
   dataDir?: string;
+  repair?: boolean;
+  apply?: boolean;
 }
 
-/** Exits with 1 when one does not hold. A folder named in the options comes before DATABASE_URL. */
+/** Exits with 1 when one does not hold, and after a repair did not. A folder named in the options comes before DATABASE_URL. */
 export async function doctor(context: Context, options: DoctorOptions): Promise<number> {
   const { env, paint, stdout } = context;
   const config = loadConfig(env);
@@ -17,7 +19,11 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
     throw new UsageError("The audit reads the database itself: set DATABASE_URL to the one that the server uses.");
   }
   const dataDir = options.dataDir ?? config.dataDir;
-  const { auditDatabase } = await import("../agents/orchestrator_agent/doctor.ts");
+  const { auditDatabase, repairDatabase } = await import("../agents/orchestrator_agent/doctor.ts");
+  if (options.apply && !options.repair) throw new UsageError("--apply is for --repair; give both, or neither.");
+  if (options.repair) {
+    return tellRepairs(context, await repairDatabase({ databaseUrl, dataDir, apply: options.apply ?? false }));
+  }
   const violations = await auditDatabase({ databaseUrl, dataDir });
   if (context.json) {
     printJson(context, { healthy: violations.length === 0, violations });
@@ -30,4 +36,32 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
     }
   }
   return violations.length === 0 ? exitCodes.ok : exitCodes.runFailed;
+}
+
+interface Repair {
+  invariant: string;
+  subject: string;
+  detail: string;
+  outcome: string;
+  action: string;
+}
+
+function tellRepairs(context: Context, repairs: readonly Repair[]): number {
+  const { paint, stdout } = context;
+  const open = repairs.filter(({ outcome }) => outcome !== "healed");
+  if (context.json) {
+    printJson(context, { healthy: open.length === 0, repairs });
+  } else if (repairs.length === 0) {
+    stdout.write(`${paint.green("✔")} every invariant holds, so there is nothing to repair\n`);
+  } else {
+    stdout.write(`${counted(repairs.length, "violation")}\n`);
+    for (const { invariant, subject, detail, outcome, action } of repairs) {
+      const mark = outcome === "healed" ? paint.green("✔") : paint.red("✘");
+      stdout.write(`${mark} ${visible(`${invariant}: ${subject} ${detail}`)}\n  ${outcome}: ${action}\n`);
+    }
+    if (repairs.some(({ outcome }) => outcome === "would be healed")) {
+      context.note("Nothing was changed; `skein doctor --repair --apply` does it.");
+    }
+  }
+  return open.length === 0 ? exitCodes.ok : exitCodes.runFailed;
 }

@@ -197,6 +197,13 @@ describe("skein run without a server", SLOW, () => {
     expect([one.code, one.stderr, other.code]).toEqual([0, "", 0]);
     const doctor = await invoke(["doctor", "--data-dir", data]);
     expect(doctor).toEqual({ code: 0, stdout: "✔ every invariant holds (I1–I6)\n", stderr: "" });
+    const repair = await invoke(["doctor", "--data-dir", data, "--repair", "--apply"]);
+    expect(repair).toEqual({
+      code: 0,
+      stdout: "✔ every invariant holds, so there is nothing to repair\n",
+      stderr: "",
+    });
+    expect((await invoke(["doctor", "--data-dir", data, "--apply"])).code).toBe(2);
   });
 
   it("cancels the run with Ctrl-C and exits with 1", async () => {
@@ -286,6 +293,36 @@ describe("skein runs", () => {
     );
     const json = await skein(["runs", "list", "--status", "failed", "--limit", "1", "--json"]);
     expect(JSON.parse(json.stdout)).toMatchObject([{ status: "failed" }]);
+  });
+
+  it("list goes by time, and by a part of the workflow's name", async () => {
+    const found = async (...options: string[]) => {
+      const { stdout } = await skein(["runs", "list", "--json", ...options]);
+      return (JSON.parse(stdout) as { id: string }[]).map(({ id }) => id);
+    };
+    expect(await found("--name", "LIST", "--since", "1h")).toEqual([good]);
+    expect(await found("--name", "list", "--until", "1h")).toEqual([]);
+    expect(await found("--finished-since", "2020-01-01", "--status", "failed", "--status", "paused")).toContain(bad);
+    expect(await skein(["runs", "list", "--since", "soon"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/"soon" is no time/),
+    });
+  });
+
+  it("bulk says how many there are, and does it to as many", async () => {
+    const label = ["--label", "for=bulk"];
+    const path = await endless();
+    for (let n = 0; n < 2; n++) await skein(["run", path, "--detach", ...label]);
+    const looked = await skein(["runs", "bulk", "cancel", ...label, "--dry-run"]);
+    expect(looked.stdout).toBe("2 runs; to cancel them: --expect 2\n");
+    expect(await skein(["runs", "bulk", "cancel", ...label])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/about 2 runs/),
+    });
+    expect(await skein(["runs", "bulk", "cancel", ...label, "--expect", "2"])).toMatchObject({
+      code: 0,
+      stdout: "2 runs being cancelled\n",
+    });
   });
 
   it("get shows a run and its tasks", async () => {
@@ -557,7 +594,13 @@ describe("skein workflow", () => {
     const good = await echo("valid");
     const bad = await file("invalid.yaml", "name: w\ntasks: []\n");
     const { code, stdout, stderr } = await invoke(["workflow", "validate", good, bad]);
-    expect([code, stdout]).toEqual([2, `✔ ${good}: valid, 2 tasks\n`]);
+    expect(code).toBe(2);
+    expect(stdout.split("\n")).toEqual([
+      `✔ ${good}: valid, 2 tasks`,
+      "  A run has 2 tasks, 2 to 6 attempts.",
+      expect.stringMatching(/^ {2}It takes at most 1h00m, besides waiting for agents; the longest chain is .* → .*\.$/),
+      "",
+    ]);
     expect(stderr).toMatch(/invalid\.yaml:2:8 .*\[WORKFLOW_INVALID\]/);
     const asJson = await invoke(["workflow", "validate", bad, "--json"]);
     expect(JSON.parse(asJson.stdout)).toMatchObject({
@@ -565,6 +608,29 @@ describe("skein workflow", () => {
       errors: [{ pointer: "/tasks", line: 2, column: 8 }],
     });
     expect(asJson).toMatchObject({ code: 2, stderr: "" });
+  });
+
+  it("validate says what is odd about a file, more of it where a server knows the agents, and fails for it when it is strict", async () => {
+    const odd = join(import.meta.dirname, "../examples/validate/odd.yaml");
+    const alone = await invoke(["workflow", "validate", odd]);
+    expect(alone.code).toBe(0);
+    expect(alone.stdout).toMatch(/odd\.yaml:16:5 warning Task "skim" can never start: .* \[TASK_NEVER_STARTS\]/);
+    expect(alone.stdout).not.toContain("CAPABILITY_NOT_OFFERED");
+    const asked = await skein(["workflow", "validate", odd]);
+    expect(asked.stdout).toMatch(
+      /odd\.yaml:32:17 warning .* The nearest that is offered is core\.echo\. \[CAPABILITY_NOT/,
+    );
+    expect(await skein(["workflow", "validate", odd, "--offline"])).toMatchObject({ stdout: alone.stdout });
+    expect(await invoke(["workflow", "validate", odd, "--strict"])).toMatchObject({ code: 2 });
+    const plain = join(import.meta.dirname, "../examples/validate/plain.yaml");
+    expect(await skein(["workflow", "validate", plain, "--strict"])).toMatchObject({ code: 0, stderr: "" });
+    const { stdout } = await skein(["workflow", "validate", odd, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      file: odd,
+      valid: true,
+      findings: expect.arrayContaining([expect.objectContaining({ severity: "info", code: "INPUT_UNUSED", line: 8 })]),
+      bounds: { tasks: { least: 5, most: 25 } },
+    });
   });
 
   it("save-from-run keeps what a run is a run of under a name, and runs it again", async () => {
@@ -796,6 +862,24 @@ describe("skein agents, capabilities and keys", () => {
     expect(await skein(["keys", "revoke", id])).toMatchObject({ code: 0 });
     expect(await skein(["keys", "create", "x", "--scope", "everything"])).toMatchObject({ code: 2 });
   });
+
+  it("limits are set, listed, read and removed, and refused with a remedy", async () => {
+    expect(await skein(["limits", "set", "crm acme", "--concurrency", "3", "--rate", "600/60s"])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^KEY +AT ONCE +RATE +HELD BY +CHANGED\ncrm acme +3 +600\/1m +0 +\S+\n$/),
+    });
+    const listed = JSON.parse((await skein(["limits", "list", "--json"])).stdout) as { key: string }[];
+    expect(listed).toContainEqual(expect.objectContaining({ key: "crm acme", concurrency: 3 }));
+    expect((await skein(["limits", "get", "crm acme"])).stdout).toContain("600/1m");
+    expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({ code: 0 });
+    expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("FLOW_LIMIT_NOT_FOUND"),
+    });
+    for (const wrong of [["--concurrency", "0"], ["--rate", "fast"], ["--rate", "0/1m"], ["--rate", "5/moon"], []]) {
+      expect(await skein(["limits", "set", "crm", ...wrong])).toMatchObject({ code: 2, stdout: "" });
+    }
+  });
 });
 
 describe("skein import wfcommons", () => {
@@ -896,5 +980,17 @@ describe("skein", () => {
       0,
       expect.stringMatching(/--idempotency-key[\s\S]*Global Options:[\s\S]*--server/),
     ]);
+  });
+});
+
+describe("skein retention and storage", () => {
+  it("say what is kept and for how long, and how much there is", async () => {
+    expect((await skein(["retention", "get"])).stdout).toMatch(/^There is no policy/);
+    const set = await skein(["retention", "set", "--move-after", "1d", "--completed", "30d"]);
+    expect(set.stdout).toMatch(/after 1d\.\nSTATUS +KEPT\ncompleted +30d\nfailed +for ever\ncancelled +for ever\n$/);
+    expect((await skein(["retention", "remove"])).stdout).toMatch(/kept/);
+    expect((await skein(["storage"])).stdout).toMatch(
+      /^NAMESPACE.*\ndefault +hot +\d+ .*\ndefault +history +0 .*\n\n\d+ tables/,
+    );
   });
 });

@@ -1,9 +1,10 @@
 /** Every command with its arguments and options. What a command does is loaded when it is asked for: help comes at once. */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { exhaustionPolicies, MAX_CALLS, MAX_TOKENS, spendGroups } from "../core/budget.ts";
 import { letterStates } from "../core/dead-letter.ts";
 import { isDuration, parseDuration } from "../core/duration.ts";
 import { preferences } from "../core/planner/goal.ts";
+import { bulkActions } from "../core/protocol/runs.ts";
 import { allocationPolicies } from "../core/routing.ts";
 import { catchUps, overlaps, tickOutcomes } from "../core/schedule/policies.ts";
 import { version } from "../version.ts";
@@ -170,21 +171,43 @@ function addRun(program: Command, does: Does): void {
     .action(does(async () => (await import("./run.ts")).run));
 }
 
+/** With the options that runs are looked for by. */
+function filtered(command: Command): Command {
+  return command
+    .option("--status <status>", "those that are running, completed, failed, …; repeatable", collect)
+    .option("--workflow <name>", "those of this workflow")
+    .option("--schedule <name>", "those that this schedule has started")
+    .option("--name <text>", "those with this in the name of their workflow")
+    .option("--label <key=value>", "those with this label; repeatable", collect)
+    .option("--since <time>", "created since then: RFC 3339, or how long ago, such as 1d")
+    .option("--until <time>", "created before")
+    .option("--finished-since <time>", "finished since then")
+    .option("--finished-until <time>", "finished before");
+}
+
 function addRuns(program: Command, does: Does): void {
   const runs = program.command("runs").description("look at runs, steer and cancel them");
   const load = () => import("./runs.ts");
   runs.hook("preAction", (_, { args, registeredArguments }) => {
     if (registeredArguments[0]?.name() === "run") requireRunId(args[0]!);
   });
-  runs
-    .command("list")
+  filtered(runs.command("list"))
     .description("the newest runs first")
-    .option("--status <status>", "only those that are running, completed, failed, …")
-    .option("--workflow <name>", "only those of this workflow")
-    .option("--schedule <name>", "only those that this schedule has started")
-    .option("--label <key=value>", "only those with this label; repeatable", collect)
     .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
-    .action(does(async () => (await load()).listRuns));
+    .action(does(async () => (await import("./run-search.ts")).listRuns));
+  filtered(runs.command("bulk"))
+    .description("do one thing to all runs that the options name")
+    .addArgument(new Argument("<action>", "what to do").choices(bulkActions))
+    .option("--dry-run", "say how many there are, and change nothing")
+    .addOption(
+      new Option("--expect <n>", "how many they are; with another number nothing is done")
+        .argParser(wholeNumber(0, Number.MAX_SAFE_INTEGER))
+        .conflicts("all"),
+    )
+    .option("--all", "however many they are")
+    .option("--reason <text>", "kept with the runs; not of retry")
+    .option("--compensate", "of cancel: undo what has completed")
+    .action(does(async () => (await import("./run-search.ts")).bulkRuns));
   runs
     .command("get <run>")
     .description("a run and its tasks")
@@ -311,7 +334,9 @@ function addWorkflow(program: Command, does: Does): void {
   const load = () => import("./workflow.ts");
   workflow
     .command("validate <files...>")
-    .description("say everything that is wrong with a file, with line and column; needs no server")
+    .description("say all that is wrong with a file, what in it is odd, and how large, dear and long a run can become")
+    .option("--strict", "fail for warnings, too")
+    .option("--offline", "ask no server, even where one is named: then nothing is said of the agents there are")
     .action(does(async () => (await load()).validate));
   workflow
     .command("register <file>")
@@ -565,10 +590,13 @@ function addRest(program: Command, does: Does): void {
     .option("--time-scale <x>", "how long to sleep, in times of the recorded running time", notNegative, 1)
     .option("-o, --output <file>", "write to a .yaml or .json file")
     .action(does(async () => (await import("./import-wfcommons.ts")).importWfcommons));
+  addRetention(program, does);
   program
     .command("doctor")
     .description("audit the invariants in the database (DATABASE_URL, else the embedded one)")
     .option("--data-dir <folder>", "the embedded database there (SKEIN_DATA_DIR, .skein)")
+    .option("--repair", "say what can be healed, and how")
+    .option("--apply", "with --repair: heal it")
     .action(does(async () => (await import("./doctor.ts")).doctor));
   program
     .command("test")
@@ -693,6 +721,31 @@ function addMemory(program: Command, does: Does): void {
     .command("delete <scope> <key>")
     .description("take a key away")
     .action(does(async () => (await load()).deleteShared));
+}
+
+function addRetention(program: Command, does: Does): void {
+  const retention = program.command("retention").description("how long finished runs are kept");
+  const load = () => import("./retention.ts");
+  retention
+    .command("get")
+    .description("the policy of the namespace")
+    .action(does(async () => (await load()).getRetention));
+  retention
+    .command("set")
+    .description("move finished runs to history, and forget them in time")
+    .requiredOption("--move-after <duration>", "after they have finished, at least 1h")
+    .option("--completed <duration>", "forget completed runs after this long, such as 30d; default: never")
+    .option("--failed <duration>", "forget failed runs after this long; default: never")
+    .option("--cancelled <duration>", "forget cancelled runs after this long; default: never")
+    .action(does(async () => (await load()).setRetention));
+  retention
+    .command("remove")
+    .description("keep everything from now on")
+    .action(does(async () => (await load()).removeRetention));
+  program
+    .command("storage")
+    .description("how much is stored, by namespace and table")
+    .action(does(async () => (await load()).showStorage));
 }
 
 function addCache(program: Command, does: Does): void {

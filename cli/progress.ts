@@ -80,6 +80,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.patched":
     case "run.replanning":
     case "run.compensating":
+    case "run.repaired":
     case "run.budget_exhausted": // the run waits, or its end follows
     case "run.budget_changed":
     case "run.budget_freed":

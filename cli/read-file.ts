@@ -11,8 +11,17 @@ import { FileError, UsageError } from "./problem.ts";
 
 /** The workflow in a file. Throws a FileError with every mistake in it. */
 export async function readWorkflow(context: Context, file: string): Promise<Workflow> {
+  return (await readWorkflowText(context, file)).workflow;
+}
+
+/** The same, and the text that it stands in. */
+export async function readWorkflowText(
+  context: Context,
+  file: string,
+): Promise<{ workflow: Workflow; text: string; format: "yaml" | "json" }> {
   const text = await readText(context, file);
-  return inFile(file, () => parseWorkflow(text, { format: file.endsWith(".json") ? "json" : "yaml" }));
+  const format = file.endsWith(".json") ? "json" : "yaml";
+  return { workflow: inFile(file, () => parseWorkflow(text, { format })), text, format };
 }
 
 /** The object in a JSON or YAML file. */

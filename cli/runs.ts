@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { SkeinError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
-import type { LogLineBody, PatchBody, RunBody } from "../core/protocol/runs.ts";
+import type { LogLineBody, PatchBody } from "../core/protocol/runs.ts";
 import { isTerminalRun } from "../core/run.ts";
 import type { GraphFormat, TimelineFormat } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
@@ -13,33 +13,6 @@ import { eachItem, firstItems } from "./pages.ts";
 import { readObject } from "./read-file.ts";
 import { watchRun } from "./run.ts";
 import { exitCodeOf, failureText, printOutputs, runReport } from "./run-report.ts";
-
-export interface ListOptions {
-  status?: string;
-  workflow?: string;
-  schedule?: string;
-  label?: string[];
-  limit: number;
-}
-
-export async function listRuns(context: Context, { limit, ...filter }: ListOptions): Promise<void> {
-  const client = await context.client();
-  const runs = await firstItems((page) => client.runs.list({ ...filter, ...page }), limit);
-  if (context.json) return printJson(context, runs);
-  printTable(context, ["RUN", "WORKFLOW", "STATUS", "TASKS", "CREATED", "TOOK"], runs.map(runRow));
-}
-
-function runRow(run: RunBody): string[] {
-  const { completed = 0, failed = 0, skipped = 0, cancelled = 0 } = run.counts;
-  return [
-    run.id,
-    run.version === null ? run.workflow : `${run.workflow}@${run.version}`,
-    run.status,
-    `${completed + failed + skipped + cancelled}/${run.task_count}`,
-    run.created_at,
-    formatSpan(run.created_at, run.finished_at),
-  ];
-}
 
 export async function getRun(context: Context, id: string): Promise<void> {
   const client = await context.client();

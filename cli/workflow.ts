@@ -1,39 +1,52 @@
 /** `skein workflow …`: checks definitions, and keeps them on the server. */
 import { stringify } from "yaml";
-import type { Issue } from "../core/errors.ts";
-import type { WorkflowRecord } from "../core/protocol/workflows.ts";
+import { defaultLimits } from "../core/limits.ts";
+import { proveText } from "../core/proof/prove-text.ts";
+import type { Validation, WorkflowRecord } from "../core/protocol/workflows.ts";
 import type { Context } from "./context.ts";
-import { counted, printJson, printTable, visible } from "./output.ts";
+import { printJson, printTable } from "./output.ts";
 import { firstItems } from "./pages.ts";
 import { exitCodes, explain, FileError, UsageError } from "./problem.ts";
-import { readWorkflow } from "./read-file.ts";
+import { readWorkflow, readWorkflowText } from "./read-file.ts";
+import { printVerdict } from "./verdict.ts";
 
-interface Verdict {
-  file: string;
-  valid: boolean;
-  tasks?: number;
-  errors: readonly Issue[];
+type Verdict = Validation & { file: string };
+
+export interface ValidateOptions {
+  /** Warnings fail, too. */
+  strict?: boolean;
+  /** Ask no server, even where one is named. */
+  offline?: boolean;
 }
 
-/** Checks files on this machine; no server is asked. Exits with 2 when one of them is not valid. */
-export async function validate(context: Context, files: string[]): Promise<number> {
+/**
+ * Checks files, and says of sound ones what they come to. Where a server is named it is asked, which knows the agents there are;
+ * else no server is. Exits with 2 when one of them is not valid, or, with `--strict`, is warned of.
+ */
+export async function validate(context: Context, files: string[], options: ValidateOptions = {}): Promise<number> {
   const verdicts: Verdict[] = [];
-  for (const file of files) verdicts.push(await judge(context, file));
+  for (const file of files) verdicts.push(await judge(context, file, options));
   if (context.json) printJson(context, verdicts.length === 1 ? verdicts[0] : verdicts);
-  return verdicts.every(({ valid }) => valid) ? exitCodes.ok : exitCodes.usage;
+  const isGood = ({ valid, findings = [] }: Verdict) =>
+    valid && !(options.strict && findings.some(({ severity }) => severity === "warning"));
+  return verdicts.every(isGood) ? exitCodes.ok : exitCodes.usage;
 }
 
-async function judge(context: Context, file: string): Promise<Verdict> {
-  const { stdout, stderr, paint, json } = context;
+async function judge(context: Context, file: string, { offline }: ValidateOptions): Promise<Verdict> {
+  const { stderr, json, server } = context;
   try {
-    const { name, tasks } = await readWorkflow(context, file);
-    if (!json) stdout.write(`${paint.green("✔")} ${visible(file)}: ${name}, ${counted(tasks.length, "task")}\n`);
-    return { file, valid: true, tasks: tasks.length, errors: [] };
+    const { workflow, text, format } = await readWorkflowText(context, file);
+    const verdict =
+      server === undefined || offline
+        ? proveText(text, { format, limits: defaultLimits })
+        : await (await context.client()).workflows.validate(text);
+    if (!json) printVerdict(context, file, workflow.name, verdict);
+    return { file, ...verdict };
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     if (!json) stderr.write(`${explain(error).text}\n`);
     const { code, message, issues } = error.cause;
-    return { file, valid: false, errors: issues.length > 0 ? issues : [{ code, message, pointer: "" }] };
+    return { file, valid: false, errors: issues.length > 0 ? [...issues] : [{ code, message, pointer: "" }] };
   }
 }
 

@@ -16,6 +16,7 @@ export interface RunFact {
     | "run.replan_failed"
     | "run.paused"
     | "run.resumed"
+    | "run.repaired"
     | "run.budget_exhausted"
     | "run.budget_changed"
     | "run.budget_freed"

@@ -48,8 +48,8 @@ describe("limits in a definition", () => {
     ],
     [
       "that a task cannot decide on",
-      { ...work, concurrency: { key, on_conflict: "queue" } },
-      "WORKFLOW_KEY_UNKNOWN /tasks/0/concurrency/on_conflict",
+      { ...work, concurrency: { key, on_conflict: "cancel" } },
+      "WORKFLOW_INVALID /tasks/0/concurrency/on_conflict",
     ],
     [
       "by a task that it does not need",

@@ -71,14 +71,13 @@ export function flowKeys(limits: readonly KeyLimit[], context: ExpressionContext
 // --- rates: GCRA, which keeps one time a key
 
 /**
- * So long, and for this share of the period, starts that were not used are kept, and may then come at once: whoever asks a
- * little late loses none, and in any minute there are less than 1 % and one more than the limit.
+ * Starts that were not used are kept so long, or for a period that is shorter, and may then come at once: whoever asks a
+ * little late loses none, and in any minute there are at most 1.3 % and one more than the limit.
  */
-const MAX_KEPT_MS = 500;
-const KEPT_SHARE = 0.1;
+const MAX_KEPT_MS = 750;
 
 function keptMs({ perMs }: Rate): number {
-  return Math.min(MAX_KEPT_MS, perMs * KEPT_SHARE);
+  return Math.min(MAX_KEPT_MS, perMs);
 }
 
 function intervalMs({ limit, perMs }: Rate): number {
@@ -195,9 +194,11 @@ export function admit<T extends Applicant>(
   return lookAgainAt === undefined ? { admitted } : { admitted, lookAgainAt };
 }
 
-/** Half of what may come at once is waited for, so that a fast rate is not looked at once for every start. */
+/** Of what may come at once so much is waited for: a fast rate is not looked at once for every start. */
+const WORTH_A_LOOK = 0.1;
+
 export function worthALook({ key, rate }: Block & { kind: "rate" }, states: ReadonlyMap<string, KeyState>): number {
-  return freeAt(rate, states.get(key)!.usedUntil, Math.max(1, Math.floor(burstOf(rate) / 2)));
+  return freeAt(rate, states.get(key)!.usedUntil, Math.max(1, Math.floor(burstOf(rate) * WORTH_A_LOOK)));
 }
 
 function laneOf({ limits }: Applicant): string {

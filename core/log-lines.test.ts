@@ -23,6 +23,9 @@ describe("logLines", () => {
     expect(lines({ type: "run.cancelling", reason: "enough" })).toMatchObject([
       { step: "cancel", message: "run cancelling", fields: { reason: "enough" } },
     ]);
+    expect(lines({ type: "run.repaired", by: "doctor", reason: "I5: …" })).toMatchObject([
+      { step: "repair", level: "warn", message: "run repaired", fields: { by: "doctor", reason: "I5: …" } },
+    ]);
     expect(lines({ type: "run.paused", by: "ann", reason: "lunch" })).toMatchObject([
       { step: "pause", level: "info", message: "run paused", fields: { by: "ann", reason: "lunch" } },
     ]);

@@ -30,6 +30,7 @@ const runSteps = {
   "run.replan_failed": "plan",
   "run.paused": "pause",
   "run.resumed": "resume",
+  "run.repaired": "repair",
   "run.budget_exhausted": "wait",
   "run.budget_changed": "decide",
   "run.budget_freed": "ready",
@@ -38,6 +39,7 @@ const runSteps = {
 const levels: Partial<Record<Fact["type"], LogLineBody["level"]>> = {
   "run.failed": "error",
   "run.replan_failed": "warn",
+  "run.repaired": "warn",
   "run.budget_exhausted": "warn",
 };
 

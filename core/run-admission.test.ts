@@ -58,7 +58,7 @@ describe("runs that wait", () => {
       onConflict: "cancel_new" as const,
       limits: [{ key: "k", rate: { limit: 1, perMs: 1_000 } }],
     };
-    const used = new Map<string, KeyState>([["k", { ...unusedKey, usedUntil: 500 }]]);
-    expect(admitRuns([run], [], used, 0)).toEqual({ start: [], cancel: [], lookAgainAt: 400 });
+    const used = new Map<string, KeyState>([["k", { ...unusedKey, usedUntil: 1_000 }]]);
+    expect(admitRuns([run], [], used, 0)).toEqual({ start: [], cancel: [], lookAgainAt: 250 });
   });
 });

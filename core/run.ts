@@ -56,6 +56,8 @@ export interface TaskSpec {
   cache?: CacheSpec;
   /** What it keeps to while an agent runs it, by key. */
   limits?: KeyLimit[];
+  /** What happens when it would have to wait for them; absent: it waits. */
+  onConflict?: "cancel_running" | "cancel_new";
   retry: RetryPolicy;
 }
 

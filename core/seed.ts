@@ -39,7 +39,8 @@ function seedList(tasks: readonly TaskDefinition[], defaults: NonNullable<Workfl
 
 /** One task of a workflow with these defaults. */
 export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["defaults"]>): TaskSeed {
-  const spec: TaskSpec = { retry: retryPolicy({ ...defaults.retry, ...task.retry }) };
+  const { retry, timeoutMs, deadlineMs } = attemptsOf(task, defaults);
+  const spec: TaskSpec = { retry };
   const join = joinOf(task);
   if (join) spec.join = join;
   if (task.when !== undefined) spec.when = task.when;
@@ -55,6 +56,8 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
   if (route) spec.route = route;
   const limits = engine ? [] : keyLimits(task.concurrency, task.rate);
   if (limits.length > 0) spec.limits = limits;
+  const conflict = task.concurrency?.on_conflict ?? "queue";
+  if (limits.length > 0 && conflict !== "queue") spec.onConflict = conflict;
   return {
     key: task.id,
     capability: task.capability === undefined ? kindOf(task) : wanted(task.capability).name,
@@ -64,26 +67,43 @@ export function seedTask(task: TaskDefinition, defaults: NonNullable<Workflow["d
     isPlain: isPlain(spec),
     priority: task.priority ?? 0,
     leaseMs: parseDuration(task.heartbeat ?? defaults.heartbeat ?? defaultTimes.heartbeat),
-    timeoutMs: parseDuration(task.timeout ?? defaults.timeout ?? defaultTimes.timeout),
+    timeoutMs,
     scheduleTimeoutMs: parseDuration(
       task.schedule_timeout ?? defaults.schedule_timeout ?? defaultTimes.scheduleTimeout,
     ),
+    deadlineMs,
+  };
+}
+
+/** How often and how long a task is tried. */
+export function attemptsOf(
+  task: Pick<TaskDefinition, "retry" | "timeout" | "deadline">,
+  defaults: NonNullable<Workflow["defaults"]>,
+): { retry: RetryPolicy; timeoutMs: number; deadlineMs: number | null } {
+  return {
+    retry: retryPolicy({ ...defaults.retry, ...task.retry }),
+    timeoutMs: parseDuration(task.timeout ?? defaults.timeout ?? defaultTimes.timeout),
     deadlineMs: optionalDuration(task.deadline ?? defaults.deadline),
   };
 }
 
 /** What a task asks of its agent beyond one plain capability; undefined where that is nothing. */
-function routeOf({ capability, requires = [], labels, prefer, sticky, agent }: TaskDefinition): RouteSpec | undefined {
-  const capabilities = [capability!, ...requires].map(wanted);
-  const route: RouteSpec = {
-    capabilities,
+function routeOf(task: TaskDefinition): RouteSpec | undefined {
+  const route = wholeRoute(task);
+  const isNarrow =
+    route.capabilities.length > 1 || route.capabilities[0]!.range !== undefined || Object.keys(route).length > 1;
+  return isNarrow ? route : undefined;
+}
+
+/** All that a task with a capability asks of its agent. */
+export function wholeRoute({ capability, requires = [], labels, prefer, sticky, agent }: TaskDefinition): RouteSpec {
+  return {
+    capabilities: [capability!, ...requires].map(wanted),
     ...(labels && { labels: labels as LabelTests }),
     ...(prefer && { prefer: prefer as LabelTests }),
     ...(sticky !== undefined && { sticky }),
     ...(agent !== undefined && { agent }),
   };
-  const isNarrow = capabilities.length > 1 || capabilities[0]!.range !== undefined || Object.keys(route).length > 1;
-  return isNarrow ? route : undefined;
 }
 
 /** `name` or `name@range`. */

@@ -8,9 +8,12 @@ export interface Source {
   value: unknown;
   /** What is wrong with the text itself, with positions. */
   issues: Issue[];
-  /** Issues found in the value, with the line and column of what they point at, or of the nearest thing around it. */
-  place(issues: readonly Issue[]): Issue[];
+  /** What was found in the value, with the line and column of what it points at, or of the nearest thing around that. */
+  place<T extends Pointing>(issues: readonly T[]): (T & Position)[];
 }
+
+type Pointing = Pick<Issue, "pointer"> & { code: string };
+type Position = Pick<Issue, "line" | "column">;
 
 /** Where a value begins in the text, and the key it has when it is the member of an object. */
 export interface Offsets {
@@ -19,11 +22,11 @@ export interface Offsets {
 }
 
 /** Adds positions to issues. An unknown key is shown at the key, anything else at the value. */
-export function placeIssues(
-  issues: readonly Issue[],
+export function placeIssues<T extends Pointing>(
+  issues: readonly T[],
   lines: LineCounter,
   offsetsOf: (pointer: string) => Offsets | undefined,
-): Issue[] {
+): (T & Position)[] {
   return issues.map((issue) => {
     for (const pointer of outwards(issue.pointer)) {
       const offsets = offsetsOf(pointer);

@@ -213,8 +213,17 @@ const mostAtOnce = optional(
     .describe("How many of the key run at once; by default what the namespace has set for it, else any number."),
 );
 
+const onConflict = (what: string) =>
+  optional(
+    z
+      .enum(["queue", "cancel_running", "cancel_new"])
+      .describe(
+        `What happens when as many run as may: the new ${what} waits (the default), the oldest is cancelled, or the new one is.`,
+      ),
+  );
+
 export const concurrencySchema = z
-  .strictObject({ key: flowKey, limit: mostAtOnce })
+  .strictObject({ key: flowKey, limit: mostAtOnce, on_conflict: onConflict("task") })
   .meta({ id: "ConcurrencyDefinition", description: "How many tasks of a key run at once." });
 
 const runKey = optional(
@@ -225,13 +234,7 @@ export const runConcurrencySchema = z
   .strictObject({
     key: runKey,
     limit: mostAtOnce,
-    on_conflict: optional(
-      z
-        .enum(["queue", "cancel_running", "cancel_new"])
-        .describe(
-          "What happens when as many run as may: the new run waits (the default), the oldest is cancelled, or the new one is.",
-        ),
-    ),
+    on_conflict: onConflict("run"),
   })
   .meta({ id: "RunConcurrencyDefinition", description: "How many runs of a key go on at once." });
 

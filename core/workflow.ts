@@ -5,6 +5,8 @@ import { byPosition, inDocumentOrder, refusal, shortened } from "./issues.ts";
 import { canonicalJson, findJsonFlaw } from "./json.ts";
 import { readJson } from "./json-source.ts";
 import { defaultLimits, type Limits, limitSentence } from "./limits.ts";
+import { certainFlaws } from "./proof/prove.ts";
+import type { Source } from "./source.ts";
 import { checkMeaning, checkSize } from "./workflow-check.ts";
 import type { Workflow } from "./workflow-schema.ts";
 import { readShape } from "./workflow-shape.ts";
@@ -23,11 +25,24 @@ export interface WorkflowOptions {
   limits?: Limits;
 }
 
+export interface ParseOptions extends WorkflowOptions {
+  /** Default `yaml`. */
+  format?: "yaml" | "json";
+}
+
 /**
  * The workflow in a text: YAML, which JSON is, or JSON alone, which is read a good deal faster. Throws a SkeinError whose
  * `issues` tell line and column; its code is theirs, or `WORKFLOW_INVALID` when they have several.
  */
-export function parseWorkflow(text: string, options: WorkflowOptions & { format?: "yaml" | "json" } = {}): Workflow {
+export function parseWorkflow(text: string, options: ParseOptions = {}): Workflow {
+  return parseWorkflowText(text, options).workflow;
+}
+
+/** The same, and `place`, which adds line and column to whatever points into the workflow. */
+export function parseWorkflowText(
+  text: string,
+  options: ParseOptions = {},
+): { workflow: Workflow; place: Source["place"] } {
   const { format = "yaml", limits = defaultLimits } = options;
   if (text.length > limits.definitionBytes) {
     throw new SkeinError("BODY_TOO_LARGE", `The file is too large; ${limitSentence("definitionBytes", limits)}.`);
@@ -35,7 +50,8 @@ export function parseWorkflow(text: string, options: WorkflowOptions & { format?
   const source = format === "json" ? readJson(text, limits) : readYaml(text, limits);
   if (source.value === undefined) throw refusal("WORKFLOW_INVALID", source.issues);
   const { workflow, issues } = examine(source.value, limits);
-  return accept(workflow, [...source.issues, ...source.place(issues)].sort(byPosition));
+  const placed = [...source.issues, ...source.place(issues)].sort(byPosition);
+  return { workflow: accept(workflow, placed), place: source.place };
 }
 
 /** The workflow in a parsed JSON value, as `parseWorkflow`, but its issues only have JSON pointers. */
@@ -67,8 +83,11 @@ function examine(value: unknown, limits: Limits): { workflow?: Workflow; issues:
   const oversize = checkSize(value, limits);
   if (oversize.length > 0) return { issues: oversize };
   const shape = readShape(value);
-  const issues = inDocumentOrder([...shape.issues, ...checkMeaning(value, limits)], value);
-  return shape.workflow && issues.length === 0 ? { workflow: shape.workflow, issues } : { issues };
+  const found = [...shape.issues, ...checkMeaning(value, limits)];
+  const { workflow } = shape;
+  // Whether expressions can work is asked once they are known to be sound.
+  const issues = inDocumentOrder(workflow && found.length === 0 ? certainFlaws(workflow) : found, value);
+  return workflow && issues.length === 0 ? { workflow, issues } : { issues };
 }
 
 function accept(workflow: Workflow | undefined, issues: readonly Issue[]): Workflow {

@@ -18,6 +18,7 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   WORKFLOW_CANCEL_UNKNOWN: checkDefinition,
   WORKFLOW_HAS_CYCLE: checkDefinition,
   WORKFLOW_LIMIT_EXCEEDED: checkDefinition,
+  WORKFLOW_JOIN_UNSATISFIABLE: checkDefinition,
   WORKFLOW_DURATION_INVALID: checkDefinition,
   WORKFLOW_SCHEMA_INVALID: checkDefinition,
   EXPRESSION_SYNTAX: checkDefinition,

@@ -19,7 +19,10 @@ import type { CacheClearedBody, CacheFilterQuery, CacheStatsBody } from "../core
 import type { FlowLimitBody, FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
 import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
+import type { Retention, RetentionBody, Storage } from "../core/protocol/retention.ts";
 import type {
+  BulkAnswer,
+  BulkBody,
   CancelBody,
   DecisionBody,
   EventBody,
@@ -74,6 +77,20 @@ export interface SubmitOptions {
   traceparent?: string;
 }
 
+/** What runs are looked for by; all of it has to hold. */
+export type RunSearch = {
+  status?: string | string[];
+  workflow?: string;
+  schedule?: string;
+  /** A part of the workflow's name, in any case. */
+  name_contains?: string;
+  label?: string[];
+  created_after?: string;
+  created_before?: string;
+  finished_after?: string;
+  finished_before?: string;
+};
+
 export type RerunOptions = Omit<SubmitOptions, "wait">;
 
 type PlanFormat = (typeof planFormats)[number];
@@ -106,8 +123,14 @@ export function createClient(options: ClientOptions) {
       submit: (body: Omit<SubmitBody, "plan_review">, submit: SubmitOptions = {}) =>
         http.post<RunBody>("/v1/runs", body, submitHeaders(submit)),
       get: (id: string) => http.get<RunBody>(run(id)),
-      list: (filter: PageOptions & { status?: string; workflow?: string; schedule?: string; label?: string[] } = {}) =>
-        http.get<PageOf<RunBody>>("/v1/runs", filter),
+      /** The newest first, those in history among them; `label` is `key=value`, times are RFC 3339. */
+      list: (filter: PageOptions & RunSearch = {}) => http.get<PageOf<RunBody>>("/v1/runs", filter),
+      /**
+       * Does one thing to all runs that a filter names: the next few seconds of it. `next_cursor` says where to go on.
+       * `bulkAll` does it to the end.
+       */
+      bulk: (body: BulkBody) => http.post<BulkAnswer>("/v1/runs/bulk", body),
+      bulkAll: (body: BulkBody, onProgress?: (soFar: BulkAnswer) => void) => bulkToTheEnd(http, body, onProgress),
       result: (id: string) => http.get<ResultBody>(`${run(id)}/result`),
       tasks: (id: string, page: PageOptions & { status?: string } = {}) =>
         http.get<PageOf<TaskBody>>(`${run(id)}/tasks`, page),
@@ -220,6 +243,15 @@ export function createClient(options: ClientOptions) {
       list: (page: PageOptions = {}) => http.get<PageOf<KeyBody>>("/v1/keys", page),
       revoke: (id: string) => http.delete(`/v1/keys/${encodeURIComponent(id)}`),
     },
+    /** How long finished runs of the namespace are kept. */
+    retention: {
+      get: () => http.get<Retention>("/v1/retention"),
+      set: (body: RetentionBody) => http.put<Retention>("/v1/retention", body),
+      /** Everything is kept from then on. */
+      remove: () => http.delete("/v1/retention"),
+    },
+    /** How much is stored. */
+    storage: () => http.get<Storage>("/v1/storage"),
     /** What the namespace sets for the keys that tasks and workflows name in `concurrency` and `rate`. */
     limits: {
       list: (page: PageOptions = {}) => http.get<PageOf<FlowLimitRecord>>("/v1/limits", page),
@@ -265,6 +297,25 @@ export function createAgentClient(options: ClientOptions, agent: { id: string; a
     request: (message: RequestMessage, signal?: AbortSignal) => requestReply(http, message, signal),
     leave: () => http.delete(self),
   };
+}
+
+/** Throws what the first request is refused for. What was done before a later one fails stays done; repeating it is safe. */
+async function bulkToTheEnd(
+  http: Connection,
+  body: BulkBody,
+  onProgress: (soFar: BulkAnswer) => void = () => {},
+): Promise<BulkAnswer> {
+  const sum = await http.post<BulkAnswer>("/v1/runs/bulk", body);
+  while (sum.next_cursor !== null) {
+    onProgress(sum);
+    const next = await http.post<BulkAnswer>("/v1/runs/bulk", { ...body, cursor: sum.next_cursor });
+    sum.done += next.done;
+    sum.skipped += next.skipped;
+    sum.failed.push(...next.failed);
+    sum.runs.push(...next.runs);
+    sum.next_cursor = next.next_cursor;
+  }
+  return sum;
 }
 
 function submitHeaders({ idempotencyKey, wait, traceparent }: SubmitOptions): Record<string, string> {

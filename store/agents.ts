@@ -43,7 +43,7 @@ const seen = (takesWork: string) => `last_seen_at = clock_timestamp(),
 /** What a heartbeat says of the agent's consumers; an agent that has the broker's door and says nothing is believed. */
 const isConsuming = "coalesce(b.consuming, a.door = 'queue')";
 
-export function agentStore(sql: StoreContext): AgentStore {
+export function agentStore(sql: StoreContext): Omit<AgentStore, "candidates"> {
   return {
     register: async (registration, tokenHash) => {
       const { namespace } = registration;

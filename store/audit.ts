@@ -8,7 +8,14 @@ interface Check {
   invariant: string;
   /** Rows of (subject, detail): each one is a violation. */
   sql: string;
+  /** How it is healed (store/repair.ts), or why nobody but a person should. */
+  repair: Healing | { leave: string };
 }
+
+/** What heals: by the transitions that should have done it. */
+export type Healing = "recount" | "finish" | "hold" | "take back";
+
+const HAPPENED = "it has happened, and what followed from it cannot be undone; report it, with the run's events";
 
 /** How long something may wait for the loops before it counts as forgotten. */
 const GRACE = "interval '2 minutes'";
@@ -16,6 +23,7 @@ const GRACE = "interval '2 minutes'";
 export const checks: Check[] = [
   {
     invariant: "I1: at most one accepted result per task",
+    repair: { leave: HAPPENED },
     sql: `select e.task_id as subject, count(*) || ' results were accepted' as detail
           from (
             select f.fact ->> 'task_id' as task_id
@@ -26,6 +34,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I2: attempts are numbered upwards and never repeat",
+    repair: { leave: HAPPENED },
     sql: `select t.id::text as subject, 'attempt ' || a.attempt || ' is beyond the row''s ' || t.attempt as detail
           from attempt a join task t on t.id = a.task_id
           where a.attempt > t.attempt
@@ -40,6 +49,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I3: what runs has a lease, and what has an expiry runs",
+    repair: { leave: "the row is one that the tables refuse; look at how it came there" },
     sql: `select id::text as subject, 'is ' || status || ' with lease until ' || coalesce(lease_expires_at::text, '-') as detail
           from task
           where (status = 'running' and (lease_token is null or lease_expires_at is null or agent_id is null))
@@ -47,6 +57,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I4: needs_left of a pending task counts the needs that have not settled and told it",
+    repair: "recount",
     sql: `select t.id::text as subject, 'needs_left is ' || t.needs_left || ', counted ' || c.open as detail
           from task t cross join lateral (
             select count(*)::int as open from task n
@@ -57,19 +68,34 @@ export const checks: Check[] = [
   },
   {
     invariant: "I4: no task started before its needs settled",
+    repair: { leave: HAPPENED },
     sql: `select t.id::text as subject, 'started before its need ' || n.key || ' settled' as detail
           from task t join task n on n.id = any(t.needs)
           where t.attempt > 0 and t.spec -> 'join' is null
             and (n.finished_at is null or n.status <> 'completed' or n.finished_at > t.ready_at)`,
   },
   {
-    invariant: "I5: a run is finished exactly when all its tasks are",
+    invariant: "I4: a task whose needs have settled has been decided",
+    repair: "recount",
+    sql: `select id::text as subject, 'is pending though all its needs have settled' as detail
+          from task t
+          where status = 'pending' and is_plain and parent_id is null and needs <> '{}' and needs_left = 0
+            and not (select r.awaits_start from run r where r.id = t.run_id)`,
+  },
+  {
+    invariant: "I5: a finished run has no open task",
+    repair: {
+      leave: "whether the run ended too early or its tasks too late is for a person to say; cancel or fork it",
+    },
     sql: `select r.id::text as subject, 'is ' || r.status || ' with open tasks' as detail
           from run r
           where r.finished_at is not null and exists (
-            select 1 from task t where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting'))
-          union all
-          select r.id::text, 'is ' || r.status || ' though its last task settled long ago'
+            select 1 from task t where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting'))`,
+  },
+  {
+    invariant: "I5: a run without open tasks is finished",
+    repair: "finish",
+    sql: `select r.id::text as subject, 'is ' || r.status || ' though its last task settled long ago' as detail
           from run r
           where r.finished_at is null and r.created_at < now() - ${GRACE} and not exists (
             select 1 from task t
@@ -78,6 +104,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: every ready task is dispatched until it is claimed",
+    repair: { leave: "an orchestrator hands it out; start one, and see that it reaches the broker" },
     sql: `select t.id::text as subject, 'has been ready for ' || t.capability || ' since ' || t.available_at as detail
           from task t
           where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed
@@ -89,12 +116,14 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: a retry whose delay is over has its turn",
+    repair: { leave: "an orchestrator gives it one; start one" },
     sql: `select t.id::text as subject, 'could have been tried again since ' || t.available_at as detail
           from task t
           where ${isWaiting("t")} and t.turn is null and t.attempt > 0 and t.available_at < now() - ${GRACE}`,
   },
   {
     invariant: "I6: what keeps to limits waits for nothing else",
+    repair: { leave: "an orchestrator hands it out; start one" },
     sql: `select t.id::text as subject, 'has been ready since ' || t.available_at || ' though nothing holds ' || t.limit_keys::text as detail
           from task t
           where t.status = 'ready' and t.is_limited and not t.held and not t.is_routed and t.available_at < now() - ${GRACE}
@@ -124,6 +153,7 @@ export const checks: Check[] = [
   {
     // What has started before a limit was lowered goes on. Where a holder says nothing, it may be one more.
     invariant: "I7: no key is held by more than its limit",
+    repair: { leave: HAPPENED },
     sql: `select min(h.id::text) as subject, 'and ' || count(distinct h.id) - 1 || ' others hold ' || h.key as detail
           from (
             select t.namespace, t.id, t.started_at, k.key,
@@ -137,6 +167,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: what is ready is held exactly while its run is paused",
+    repair: "hold",
     sql: `select t.id::text as subject, 'is ' || case when t.held then '' else 'not ' end || 'held in a run that is ' || r.status as detail
           from task t join run r on r.id = t.run_id
           where t.status = 'ready' and t.short_of is null and t.held <> (r.status = 'paused')
@@ -144,6 +175,7 @@ export const checks: Check[] = [
   },
   {
     invariant: "I8: a budget counts what the attempts under it have spent, and what runs has set something aside",
+    repair: { leave: "compare with what the models' providers say was spent; PATCH …/budget sets other limits" },
     sql: `select b.id::text as subject, 'counts ' || b.tokens_spent || ', ' || b.cost_spent || ', ' || b.calls_spent
             || ', reported were ' || s.tokens || ', ' || s.cost || ', ' || s.calls as detail
           from budget b left join (
@@ -154,6 +186,8 @@ export const checks: Check[] = [
           ) s on s.id = b.id
           where (b.tokens_spent, b.cost_spent, b.calls_spent)
             <> (coalesce(s.tokens, 0), coalesce(s.cost, 0), coalesce(s.calls, 0))
+            -- What was brought back may have left runs that it began in history.
+            and (select r.recalled_at from run r where r.id = b.run_id) is null
           union all
           select t.id::text, 'waits for budget ' || t.short_of || ', which is not around it'
           from task t join budget d on d.id = t.budget_id
@@ -161,11 +195,13 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: every tick of a schedule is decided when it is due",
+    repair: { leave: "an orchestrator decides it; start one" },
     sql: `select namespace || '/' || name as subject, 'has been due since ' || due_at as detail
           from schedule where due_at < now() - ${GRACE}`,
   },
   {
     invariant: "I1: at most one run per tick of a schedule",
+    repair: { leave: HAPPENED },
     sql: `select t.run_id::text as subject, 'is the run of ' || count(*) || ' ticks' as detail
           from schedule_tick t where t.run_id is not null
           group by t.run_id having count(*) > 1
@@ -176,11 +212,21 @@ export const checks: Check[] = [
   },
   {
     invariant: "I6: every expired lease is taken back",
+    repair: "take back",
     sql: `select id::text as subject, 'is running on a lease that ended at ' || lease_expires_at as detail
           from task where status = 'running' and lease_expires_at < now() - ${GRACE}`,
   },
   {
+    invariant: "H1: a finished run is in the hot tables or in history, and whole",
+    repair: { leave: "compare the two with a backup from before; what is in history is the run as it ended" },
+    sql: `select h.id::text as subject, 'is in both' as detail from run_history h join run r on r.id = h.id
+          union all
+          select distinct p.run_id::text, 'has parts in history and no run' from run_history_part p
+          where not exists (select 1 from run_history h where h.id = p.run_id)`,
+  },
+  {
     invariant: "I7: what stands apart is there, for whoever refers to it",
+    repair: { leave: "put back the content from a backup of the database or of the object store" },
     sql: `select r.subject, 'refers to ' || encode(r.hash, 'hex') || ', which is ' ||
             case when b.hash is null then 'gone' else 'not stored' end as detail
           from (
@@ -191,11 +237,14 @@ export const checks: Check[] = [
             select task_id::text, unnest(blobs) from cached_output where blobs is not null
             union all
             select run_id || '/' || path, sha256 from artifact where content is null
+            union all
+            select id::text, unnest(blobs) from run_history where blobs is not null
           ) r left join blob b on b.hash = r.hash
           where b.hash is null or not b.is_stored`,
   },
   {
     invariant: "I7: a row has the blobs of all its holes",
+    repair: { leave: HAPPENED },
     sql: `select r.subject, 'lists no blob ' || (hole ->> 1) as detail
           from (
             select id::text as subject, refs, blobs from task where refs is not null
@@ -208,16 +257,22 @@ export const checks: Check[] = [
   },
   {
     invariant: "I7: a content is what its hash says",
+    repair: { leave: "put back the content from a backup of the database or of the object store" },
     sql: `select encode(hash, 'hex') as subject, 'its content has another hash or size' as detail
           from blob where content is not null and (sha256(content) <> hash or octet_length(content) <> size)`,
   },
 ];
 
 export async function audit(sql: Sql): Promise<Violation[]> {
-  const violations: Violation[] = [];
-  for (const { invariant, sql: query } of checks) {
+  return (await findViolations(sql)).map(({ repair: _, ...violation }) => violation);
+}
+
+/** With how each is healed. */
+export async function findViolations(sql: Sql): Promise<(Violation & Pick<Check, "repair">)[]> {
+  const violations = [];
+  for (const { invariant, repair, sql: query } of checks) {
     const rows = await sql.query<{ subject: string; detail: string }>(query);
-    violations.push(...rows.map((row) => ({ invariant, subject: row.subject, detail: row.detail })));
+    violations.push(...rows.map(({ subject, detail }) => ({ invariant, subject, detail, repair })));
   }
   return violations;
 }

@@ -226,6 +226,7 @@ const collect = `
     where b.touched_at < now() - ${UNREFERRED_FOR}
       and not exists (select from task t where t.blobs @> array[b.hash] and t.blobs is not null)
       and not exists (select from run r where r.blobs @> array[b.hash] and r.blobs is not null)
+      and not exists (select from run_history h where h.blobs @> array[b.hash] and h.blobs is not null)
       and not exists (select from cached_output o where o.blobs @> array[b.hash] and o.blobs is not null)
       and not exists (select from artifact a where a.sha256 = b.hash and a.content is null)
     order by b.touched_at

@@ -98,6 +98,18 @@ interface BudgetRow {
   left_seen: string | null;
 }
 
+/** Of a row `b`. */
+const budgetColumns = `b.id, b.run_id, b.path, b.on_exhausted, b.shortage, b.left_seen,
+  json_build_object('tokens', b.tokens_limit, 'cost', b.cost_limit, 'calls', b.calls_limit) as limits,
+  json_build_object('tokens', b.tokens_spent, 'cost', b.cost_spent, 'calls', b.calls_spent) as spent,
+  (extract(epoch from b.ends_at) * 1000)::float8 as ends_ms`;
+
+/** Of runs in history, where nothing is set aside any more. */
+const readHistoric = `
+  select ${budgetColumns}, null as reserved
+  from run_history_part p cross join lateral json_populate_recordset(null::budget, p.rows) b
+  where p.run_id = any($1::uuid[]) and p.noun = 'budget' and b.id = p.run_id`;
+
 /** What runs is looked at as a whole tree at a time: as few rows as agents have slots. */
 const readBudgets = `
   with wanted as materialized (
@@ -115,10 +127,7 @@ const readBudgets = `
     group by p.id
   )
   select (${asOneCell(`
-    select b.id, b.run_id, b.path, b.on_exhausted, b.shortage, b.left_seen,
-      json_build_object('tokens', b.tokens_limit, 'cost', b.cost_limit, 'calls', b.calls_limit) as limits,
-      json_build_object('tokens', b.tokens_spent, 'cost', b.cost_spent, 'calls', b.calls_spent) as spent,
-      r.amounts as reserved, (extract(epoch from b.ends_at) * 1000)::float8 as ends_ms
+    select ${budgetColumns}, r.amounts as reserved
     from wanted w join budget b on b.id = w.id left join reserved r on r.id = w.id
     order by cardinality(b.path), b.id`)}) as rows,
     (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms`;
@@ -153,10 +162,15 @@ export function chainOf(budgets: ReadonlyMap<string, LoadedBudget>, id: string):
   return budgets.get(id)!.path.flatMap((one) => budgets.get(one) ?? []);
 }
 
-/** Those of runs themselves, of those that have one. */
+/** Those of runs themselves, of those that have one; also of runs in history. */
 export async function budgetsOfRuns(db: Queryable, runIds: readonly string[]): Promise<Map<string, Budget>> {
   if (runIds.length === 0) return new Map();
   const { budgets } = await loadBudgets(db, runIds);
+  const moved = runIds.filter((id) => !budgets.has(id));
+  if (moved.length > 0) {
+    const rows = await db.query<BudgetRow>(readHistoric, [moved]);
+    for (const row of rows) budgets.set(row.id, toBudget(row));
+  }
   return new Map(runIds.flatMap((id) => (budgets.has(id) ? [[id, toView(budgets.get(id)!, null)] as const] : [])));
 }
 

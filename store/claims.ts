@@ -1,7 +1,7 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { isClaimable, limitedAssigned, limitedWait, picksFor } from "./admission.ts";
+import { isClaimable, limitedAssigned, limitedHinted, limitedWait, picksFor, pickUncontested } from "./admission.ts";
 import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -68,35 +68,37 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) =
     case when (select count(*) from claimed) < (select count(*) from picked) then (
       select json_agg(id) from picked where id not in (select id from claimed)) end as unpaid`;
 
-/** A request that took others before has these added to them. */
-const ADDED = "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids";
-
 const limitedOffered = limitedWait("$2", "any($3::text[])");
 const statements: Record<ClaimDoor, string> = {
-  hint: claimBy(picksFor.hint),
+  hint: claimBy(picksFor.hint, limitedHinted),
   poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
   handoff: claimBy(picksFor.handoff, limitedOffered),
 };
-/** After what was decided about limited tasks. */
-const restStatements: Record<ClaimDoor, string> = {
-  hint: claimBy(picksFor.hint, "false", ADDED),
-  poll: claimBy(picksFor.poll, "false", ADDED),
-  handoff: claimBy(picksFor.handoff, "false", ADDED),
-};
+const claimUncontested = claimBy(pickUncontested, limitedHinted);
+/** More hints at once are not worth a try of their own. */
+const FEW_HINTS = 8;
 /**
  * Those that have been chosen, which this transaction has locked. What they set aside is written along: a row that is updated
  * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
  */
-const claimChosen = claimBy(
-  `picked as (
+const chosen = `picked as (
     select t.id, p.tokens, p.cost, p.calls
     from task t left join json_to_recordset($9) as p(id uuid, tokens bigint, cost bigint, calls bigint) on p.id = t.id
     where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and (t.status = 'ready') is not false
     limit $4
-  ), rehinted as (select where false)`,
-  "false",
-  ADDED,
-  true,
+  ), rehinted as (select where false)`;
+
+type Step = ClaimDoor | "chosen";
+const stepsBy = (onRepeat = ""): Record<Step, string> => ({
+  hint: claimBy(picksFor.hint, "false", onRepeat),
+  poll: claimBy(picksFor.poll, "false", onRepeat),
+  handoff: claimBy(picksFor.handoff, "false", onRepeat),
+  chosen: claimBy(chosen, "false", onRepeat, true),
+});
+/** With limits and budgets a claim takes several steps, and once one of them has taken something the others add to that. */
+const firstStep = stepsBy();
+const nextStep = stepsBy(
+  "on conflict (agent_id, request_id) do update set task_ids = lease_request.task_ids || excluded.task_ids",
 );
 
 /** What a long-poll would find, of all that wait. */
@@ -224,56 +226,73 @@ async function claimRound(
   short: RunRef[],
 ): Promise<ClaimedRow[]> {
   const { door, max, namespace } = request;
+  let step = firstStep;
   const paying = payingIn.get(store) ?? new Set();
   payingIn.set(store, paying);
   const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
     (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
-  const claimLocked = async (tx: Transaction, taskIds: string[]) => {
+  const claimLocked = async (tx: Transaction, taskIds: string[], by = step) => {
     const payment = await payFor(tx, request, taskIds);
     short.push(...payment.short);
     if (payment.admitted.length === 0) return [];
     const params = paramsOf({ ...request, taskIds: payment.admitted }, secretDigest);
-    const [answer] = await tx.query<ClaimAnswer>(claimChosen, [...params, JSON.stringify(payment.reserved)]);
+    const [answer] = await tx.query<ClaimAnswer>(by.chosen, [...params, JSON.stringify(payment.reserved)]);
     return answer!.rows ?? [];
   };
   const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
-    if (rows) announceClaim(store, request, rows, rehinted > 0);
-    return rows ?? [];
+    if (!rows) return [];
+    step = nextStep;
+    announceClaim(store, request, rows, rehinted > 0);
+    return rows;
   };
-  /** What the statement claims, and what it picks and can be paid for. `isRest`: the request has taken something before. */
-  const take = async (statement: string, most: number, isRest: boolean): Promise<ClaimAnswer> => {
+  /** What the statement claims, and what it picks and can be paid for. */
+  const take = async (statement: string, changes: Partial<ClaimRequest> = {}): Promise<ClaimAnswer> => {
+    const isFirst = step === firstStep;
     if (!paying.has(namespace)) {
-      const answer = await ask(store, statement, { max: most });
+      const answer = await ask(store, statement, changes);
       if (!answer.unpaid) return answer;
       paying.add(namespace);
       const { rows } = answer;
-      if (!rows) return take(statement, most, isRest);
-      const rest = await take(restStatements[door], most - rows.length, true);
+      if (!rows) return take(statement, changes);
+      step = nextStep;
+      const rest = await take(step[door], { ...changes, max: (changes.max ?? max) - rows.length });
       return { ...answer, rows: [...rows, ...(rest.rows ?? [])], rehinted: answer.rehinted + rest.rehinted };
     }
     const answer = await store.transaction(async (tx) => {
-      const free = await ask(tx, statement, { max: most });
-      const isRepeated = !isRest && !free.rows && free.earlier !== null;
-      const paid = free.unpaid && !isRepeated ? await claimLocked(tx, free.unpaid) : [];
+      const free = await ask(tx, statement, changes);
+      const isRepeated = isFirst && !free.rows && free.earlier !== null;
+      const paid = free.unpaid && !isRepeated ? await claimLocked(tx, free.unpaid, free.rows ? nextStep : step) : [];
       return { ...free, rows: free.rows || paid.length > 0 ? [...(free.rows ?? []), ...paid] : null };
     });
     if (!answer.unpaid) paying.delete(namespace);
     return answer;
   };
 
-  const answer = await take(statements[door], max, false);
+  async function claimHints(): Promise<ClaimedRow[]> {
+    const isShort = request.taskIds.length <= FEW_HINTS;
+    const first = await take(isShort ? claimUncontested : statements.hint);
+    if (!first.rows && first.earlier) return repeatClaim(store, request, first.earlier, secretDigest);
+    const claimed = told(first);
+    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
+    if (first.has_limited && left.max > 0) {
+      const limited = await claimLimitedHints(store, left, claimLocked);
+      claimed.push(...told(claimedRows(limited.rows)));
+      left.taskIds = left.taskIds.filter((id) => !limited.looked.has(id));
+      left.max -= limited.rows.length;
+    }
+    const isContested = isShort && !first.rows && !first.unpaid;
+    if (!isContested || left.taskIds.length === 0 || left.max === 0) return claimed;
+    return [...claimed, ...told(await take(step.hint, left))];
+  }
+
+  if (door === "hint") return claimHints();
+  const answer = await take(statements[door]);
   if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
   const claimed = told(answer);
-  if (door === "hint") {
-    const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
-    if (left.taskIds.length === 0 || left.max === 0) return claimed;
-    const limited = await claimLimitedHints(store, left, claimLocked);
-    return [...claimed, ...told(claimedRows(limited))];
-  }
   if (!answer.has_limited || claimed.length > 0) return claimed;
   const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
-  return [...limited, ...told(await take(restStatements[door], max - limited.length, true))];
+  return [...limited, ...told(await take(step[door], { max: max - limited.length }))];
 }
 
 function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {

@@ -81,7 +81,7 @@ const completePlain = `
       dispatched_at = case when told.is_sent then clock_timestamp() else t.dispatched_at end,
       dispatch_count = t.dispatch_count + told.is_sent::int,
       available_at = case when told.starts then clock_timestamp() else t.available_at end,
-      turn = told.turn,
+      turn = told.turn, ends_turns = told.ends_turns,
       ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
       deadline_at = case when told.starts then clock_timestamp() + t.deadline_ms * interval '1 millisecond'
                     else t.deadline_at end

@@ -836,6 +836,106 @@ describe("the store on PostgreSQL, when things happen at once", () => {
       expect([read[0]!.type, read.at(-1)!.type]).toEqual(["run.submitted", "run.completed"]);
     });
   });
+
+  describe("a limit", () => {
+    /** Tasks of one key and the most attempts of them that ran at a time, by the database's clock. */
+    async function mostAtOnce(runId: string): Promise<number> {
+      const [row] = await sql.query<{ most: number }>(
+        `with change as (
+           select started_at as at, 1 as by from task where run_id = $1 and attempt > 0
+           union all select finished_at, -1 from task where run_id = $1 and attempt > 0
+         )
+         select max(running)::int as most from (
+           select sum(by) over (order by at, by rows unbounded preceding) as running from change
+         ) r`,
+        [runId],
+      );
+      return row!.most;
+    }
+
+    it.each([[1], [3], [7]])("of %i is kept by twenty who claim at two replicas by every door", async (limit) => {
+      await begin();
+      const runId = await team.submit(
+        Object.fromEntries(times(80, (n) => [`t${n}`, { concurrency: { key: "k", limit } }])),
+      );
+      let left = 80;
+      await Promise.all(
+        times(20, async (n) => {
+          const from = replicas(n);
+          while (left > 0) {
+            const hints =
+              n % 3 === 0
+                ? (
+                    await from.leases.dispatch(
+                      [{ namespace: team.namespace, capability: "work", maxOutstanding: 20 }],
+                      20,
+                    )
+                  ).tasks
+                : [];
+            const got =
+              n % 3 === 0
+                ? hints.length === 0
+                  ? []
+                  : await claimFrom(from, { taskIds: hints.map(({ taskId }) => taskId) })
+                : await from.leases.claim({
+                    namespace: team.namespace,
+                    agentId: team.agent.id,
+                    requestId: randomUUID(),
+                    capabilities: ["work"],
+                    taskIds: [],
+                    max: 4,
+                    door: n % 3 === 1 ? "poll" : "handoff",
+                  });
+            for (const task of got) {
+              left -= 1;
+              await from.leases.report([team.completion(task)]);
+            }
+          }
+        }),
+      );
+      expect(Object.values(await team.statuses(runId))).toEqual(Array(80).fill("completed"));
+      expect(await mostAtOnce(runId)).toBeLessThanOrEqual(limit);
+    });
+
+    it("is taken once by one request_id that arrives ten times at once", async () => {
+      await begin();
+      await team.submit(Object.fromEntries(times(50, (n) => [`t${n}`, { concurrency: { key: "k", limit: 40 } }])));
+      const requestId = randomUUID();
+      const answers = await Promise.all(times(10, (n) => claimFrom(replicas(n), { requestId, max: 5 })));
+      expect(new Set(answers.flat().map((task) => task.taskId)).size).toBe(5);
+      expect(await claimFrom(store, { requestId, max: 5 })).toHaveLength(5);
+    });
+
+    it("of runs is kept by two replicas that start them, and a cancel that comes in between", async () => {
+      await begin();
+      const workflow = { ...newWorkflow({ a: {} }), concurrency: { limit: 2 } };
+      const ids = runIds(
+        await store.runs.submit(times(12, () => ({ ...team.submission({ a: {} }), workflow, hash: "limited-runs" }))),
+      );
+      for (let open = 12; open > 0; ) {
+        await Promise.all([
+          store.upkeep.cascade(100),
+          replica.upkeep.cascade(100),
+          store.runs.cancel(team.namespace, ids[11]!, "x"),
+        ]);
+        const [row] = await sql.query<{ going: number }>(
+          "select count(*)::int as going from run where id = any($1) and not awaits_start and finished_at is null",
+          [ids],
+        );
+        expect(row!.going).toBeLessThanOrEqual(2);
+        await store.leases.report((await team.claim()).map((task) => team.completion(task)));
+        await Promise.all([team.settle(), replica.upkeep.finishRuns(ids)]);
+        const [rest] = await sql.query<{ open: number }>(
+          "select count(*)::int as open from run where id = any($1) and finished_at is null",
+          [ids],
+        );
+        open = rest!.open;
+      }
+      const ended = await Promise.all(ids.map(async (id) => (await team.run(id)).status));
+      expect(ended.slice(0, 11)).toEqual(Array(11).fill("completed"));
+      expect(ended[11]).toBe("cancelled");
+    });
+  });
 });
 
 function chunks<T>(items: T[], size: number): T[][] {

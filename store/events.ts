@@ -31,7 +31,7 @@ async function read(
          and not exists (select 1 from event where run_id = r.id and xid >= $3::text::xid8) as is_behind
      from run r left join lateral (
        select xid, at, facts from event
-       where run_id = r.id and xid >= $3::text::xid8 and xid < pg_snapshot_xmin(pg_current_snapshot())
+       where run_id = r.id and xid >= $3::text::xid8 and xid < event_horizon()
        order by xid
        limit $4
      ) e on true

@@ -3,8 +3,8 @@
 import type { ClaimDoor } from "../core/event.ts";
 import { candidateColumns, limitedFor, unlimitedOffered } from "./admission.ts";
 import type { StoreContext } from "./facts.ts";
-import { lockKeys } from "./flow-keys.ts";
-import { admitUnderLock, type CandidateRow, candidatesIn, inOrder, survey } from "./limited.ts";
+import { lockKeys, statesOf } from "./flow-keys.ts";
+import { admitUnderLock, type Candidate, type CandidateRow, candidatesIn, inOrder, survey } from "./limited.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { ClaimRequest } from "./store.ts";
 
@@ -42,45 +42,58 @@ export async function claimLimited<R>(
   if (seen.isBlocked) noteBlocked(seen);
   const assigned = door === "poll" ? await namedCandidates(store, request, candidatesAssigned) : [];
   if (open.length === 0 && assigned.length === 0) return [];
+  const keys = [...open.flatMap((lane) => lane.keys), ...keysOf(assigned)];
   return store.transaction(async (tx) => {
-    await lockKeys(tx, namespace, [...open.flatMap(({ keys }) => keys), ...keysOf(assigned)]);
-    const inLanes = await candidatesIn(tx, namespace, { lanes: open, condition: limitedFor[door], max });
-    const own = await namedCandidates(tx, request, candidatesAssigned + LOCKED, assigned);
-    const others = await tx.query<CandidateRow>(unlimitedOffered, [namespace, capabilities, max]);
-    const first = await admitUnderLock(tx, namespace, inOrder([...inLanes, ...own, ...others]), max);
-    const limited = first.filter(({ limits }) => limits.length > 0);
-    return limited.length === 0
-      ? []
-      : claimLocked(
-          tx,
-          limited.map(({ id }) => id),
-        );
+    await lockKeys(tx, namespace, keys);
+    const [inLanes, own, others, standing] = await Promise.all([
+      candidatesIn(tx, namespace, { lanes: open, condition: limitedFor[door], max }),
+      namedCandidates(tx, request, candidatesAssigned + LOCKED, assigned),
+      tx.query<CandidateRow>(unlimitedOffered, [namespace, capabilities, max]),
+      statesOf(tx, namespace, keys),
+    ]);
+    const candidates = inOrder([...inLanes, ...own, ...others]);
+    const first = admitUnderLock(tx, namespace, { candidates, standing, max });
+    return claimAll(
+      tx,
+      first.filter(({ limits }) => limits.length > 0),
+      claimLocked,
+    );
   });
 }
 
-/** Hinted tasks that keep to limits. What may not start now loses its mark, so that it is published when it may. */
+function claimAll<R>(tx: Transaction, chosen: readonly Candidate[], claimLocked: ClaimLocked<R>): Promise<R[]> {
+  const ids = chosen.map(({ id }) => id);
+  return ids.length === 0 ? Promise.resolve([]) : claimLocked(tx, ids);
+}
+
+/**
+ * Hinted tasks that keep to limits, and all of them that were looked at. What may not start now loses its mark, so that it is
+ * published when it may.
+ */
 export async function claimLimitedHints<R>(
   store: StoreContext,
   request: ClaimRequest,
   claimLocked: ClaimLocked<R>,
-): Promise<R[]> {
+): Promise<{ rows: R[]; looked: ReadonlySet<string> }> {
   const hinted = await namedCandidates(store, request, candidateHints);
-  if (hinted.length === 0) return [];
-  return store.transaction(async (tx) => {
-    await lockKeys(tx, request.namespace, keysOf(hinted));
-    const candidates = inOrder(await namedCandidates(tx, request, candidateHints + LOCKED, hinted));
-    const chosen = await admitUnderLock(tx, request.namespace, candidates, request.max);
+  const looked = new Set(hinted.map(({ id }) => id));
+  if (hinted.length === 0) return { rows: [], looked };
+  const keys = keysOf(hinted);
+  const claimed = await store.transaction(async (tx) => {
+    await lockKeys(tx, request.namespace, keys);
+    const [rows, standing] = await Promise.all([
+      namedCandidates(tx, request, candidateHints + LOCKED, hinted),
+      statesOf(tx, request.namespace, keys),
+    ]);
+    const candidates = inOrder(rows);
+    const chosen = admitUnderLock(tx, request.namespace, { candidates, standing, max: request.max });
     const refused = candidates.filter((candidate) => !chosen.includes(candidate));
     if (refused.length > 0) {
       tx.send("update task set dispatched_at = null where id = any($1::uuid[])", [refused.map(({ id }) => id)]);
     }
-    return chosen.length === 0
-      ? []
-      : claimLocked(
-          tx,
-          chosen.map(({ id }) => id),
-        );
+    return claimAll(tx, chosen, claimLocked);
   });
+  return { rows: claimed, looked };
 }
 
 /** By their ids, or by whom they are assigned to; of `among`, if given: the keys of those are locked. */

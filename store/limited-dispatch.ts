@@ -3,8 +3,8 @@ import { admit } from "../core/flow-limits.ts";
 import { candidateColumns, inTurn, limitedFor, outstandingIn, undispatchedIn } from "./admission.ts";
 import { type DispatchedRow, markPicked } from "./dispatched.ts";
 import type { StoreContext } from "./facts.ts";
-import { lockKeys, statesOf } from "./flow-keys.ts";
-import { type CandidateRow, candidatesIn, inOrder, survey, withHintsOut } from "./limited.ts";
+import { lockKeys } from "./flow-keys.ts";
+import { type CandidateRow, candidatesIn, expectedStates, inOrder, survey } from "./limited.ts";
 import { asOneCell } from "./rows.ts";
 import type { LimitWait } from "./store.ts";
 
@@ -23,6 +23,9 @@ const unlimitedBeside = `
     limit $3
   ) c`;
 
+const freeInWindow = `
+  select ($3::int - ${outstandingIn("w")})::int as free from (select $1::text as namespace, $2::text as capability) w`;
+
 const markChosen = `
   with picked as (select unnest($1::uuid[]) as id
   ), ${markPicked}
@@ -38,24 +41,19 @@ export async function dispatchLimited(
   limit: number,
 ): Promise<LimitWait & { rows: DispatchedRow[] }> {
   const { namespace, capability } = window;
-  const { open, ...seen } = await survey(store, namespace, [capability], withHintsOut);
+  const { open, ...seen } = await survey(store, namespace, [capability], expectedStates);
   if (open.length === 0) return { rows: [], ...seen };
+  const keys = open.flatMap((lane) => lane.keys);
   return store.transaction(async (tx) => {
-    await lockKeys(
-      tx,
-      namespace,
-      open.flatMap(({ keys }) => keys),
-    );
-    const [room] = await tx.query<{ free: number }>(
-      `select ($3::int - ${outstandingIn("w")})::int as free from (select $1::text as namespace, $2::text as capability) w`,
-      [namespace, capability, window.max_outstanding],
-    );
+    await lockKeys(tx, namespace, keys);
+    const [[room], limited, others, { states, now }] = await Promise.all([
+      tx.query<{ free: number }>(freeInWindow, [namespace, capability, window.max_outstanding]),
+      candidatesIn(tx, namespace, { lanes: open, condition: limitedFor.handoff, max: limit }),
+      tx.query<CandidateRow>(unlimitedBeside, [namespace, capability, limit]),
+      expectedStates(tx, namespace, keys),
+    ]);
     const max = Math.max(0, Math.min(limit, room!.free));
-    const limited = await candidatesIn(tx, namespace, { lanes: open, condition: limitedFor.handoff, max });
-    const others = await tx.query<CandidateRow>(unlimitedBeside, [namespace, capability, max]);
     const candidates = inOrder([...limited, ...others]);
-    const keys = candidates.flatMap(({ limits }) => limits.map(({ key }) => key));
-    const { states, now } = await withHintsOut(tx, namespace, await statesOf(tx, namespace, keys));
     const { admitted, lookAgainAt } = admit(candidates, states, { now, max });
     const chosen = admitted.filter(({ limits }) => limits.length > 0);
     const [marked] = await tx.query<{ rows: DispatchedRow[] | null }>(markChosen, [chosen.map(({ id }) => id)]);

@@ -25,7 +25,7 @@ interface LaneRow {
   limits: KeyLimit[];
 }
 
-/** Found by steps from one lane to the next in the index, however long they are. `isOut`: also tasks whose hint is out. */
+/** Found by steps from one lane to the next in the index, however long they are. */
 async function lanesOf(db: Queryable, namespace: string, capabilities: readonly string[]): Promise<Lane[]> {
   const first = (beyond: string) => `
     (select t.limit_keys from task t
@@ -68,16 +68,12 @@ export async function survey(
   db: Queryable,
   namespace: string,
   capabilities: readonly string[],
-  expect: typeof withHintsOut = async (_db, _namespace, standing) => standing,
+  look: typeof expectedStates = statesOf,
 ): Promise<Survey> {
   const lanes = await lanesOf(db, namespace, capabilities);
   if (lanes.length === 0) return { open: [], isBlocked: false };
-  const standing = await statesOf(
-    db,
-    namespace,
-    lanes.flatMap(({ keys }) => keys),
-  );
-  return surveyed(lanes, await expect(db, namespace, standing));
+  const keys = lanes.flatMap((lane) => lane.keys);
+  return surveyed(lanes, await look(db, namespace, keys));
 }
 
 function surveyed(lanes: readonly Lane[], { states, now }: KeyStates): Survey {
@@ -144,34 +140,45 @@ export function inOrder(rows: readonly CandidateRow[]): Candidate[] {
     }));
 }
 
-/** Which of the candidates start, at most `max`. Their keys are locked by this transaction, which enters what they take. */
-export async function admitUnderLock(
+/** Which of the candidates start, at most `max`, and what their keys are like then, which this transaction has locked. */
+export function admitUnderLock(
   tx: Transaction,
   namespace: string,
-  candidates: readonly Candidate[],
-  max: number,
-): Promise<Candidate[]> {
-  const keys = keysOf(candidates);
-  if (keys.length === 0) return candidates.slice(0, max);
-  const { states, now } = await statesOf(tx, namespace, keys);
+  {
+    candidates,
+    standing: { states, now },
+    max,
+  }: { candidates: readonly Candidate[]; standing: KeyStates; max: number },
+): Candidate[] {
   const before = new Map([...states].map(([key, { usedUntil }]) => [key, usedUntil]));
   const { admitted } = admit(candidates, states, { now, max });
   saveUse(tx, namespace, states, before);
   return admitted;
 }
 
-function keysOf(applicants: readonly Applicant[]): string[] {
-  return [...new Set(applicants.flatMap(({ limits }) => limits.map(({ key }) => key)))];
+/** What hints are out for. */
+export function hintsOut(db: Queryable, namespace: string, keys: readonly string[]): Promise<Out[]> {
+  return db.query<Out>(
+    `select to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits from task t
+     where t.namespace = $1 and t.status = 'ready' and t.is_limited and t.dispatched_at is not null and t.limit_keys && $2::text[]`,
+    [namespace, [...new Set(keys)]],
+  );
+}
+
+interface Out {
+  limit_keys: string[];
+  limits: KeyLimit[];
 }
 
 /** As if every task whose hint is out had started: nobody is told of a task that would find its place taken. */
-export async function withHintsOut(db: Queryable, namespace: string, { states, now }: KeyStates): Promise<KeyStates> {
-  const out = await db.query<{ limit_keys: string[]; limits: KeyLimit[] }>(
-    `select to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits from task t
-     where t.namespace = $1 and t.status = 'ready' and t.is_limited and t.dispatched_at is not null and t.limit_keys && $2::text[]`,
-    [namespace, [...states.keys()]],
-  );
+export function withHintsOut({ states, now }: KeyStates, out: readonly Out[]): KeyStates {
   const expected = new Map<string, KeyState>(states);
   for (const { limit_keys, limits } of out) take({ limits: limitsWith(limits, limit_keys) }, expected, now);
   return { states: expected, now };
+}
+
+/** How the keys stand, as seen by whoever publishes hints. */
+export async function expectedStates(db: Queryable, namespace: string, keys: readonly string[]): Promise<KeyStates> {
+  const [standing, out] = await Promise.all([statesOf(db, namespace, keys), hintsOut(db, namespace, keys)]);
+  return withHintsOut(standing, out);
 }

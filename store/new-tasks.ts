@@ -38,6 +38,7 @@ export interface NewTaskRow {
   is_limited: boolean;
   /** Of its limits; null until they are known. */
   limit_keys: string[] | null;
+  on_conflict: string | null;
   parent_id: string | null;
   scope: string;
   ordinal: number | null;
@@ -135,6 +136,7 @@ export function newRow(
     input: undefined,
     is_limited: limits !== undefined,
     limit_keys: limits && areConstant(limits) ? flowKeys(limits, {}) : null,
+    on_conflict: task.spec.onConflict ?? null,
     parent_id: place.parentId ?? null,
     scope: place.scope ?? "",
     ordinal: place.ordinal ?? null,
@@ -223,19 +225,19 @@ const inserted = `(
       status text, is_plain boolean, tells_plain boolean, priority smallint, needs uuid[], dependants uuid[],
       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
-      compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], budget_id uuid, budget_root uuid)
+      compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], on_conflict text, budget_id uuid, budget_root uuid)
   ) routed)`;
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
     `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, budget_id, budget_root, fair_id, turn,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, on_conflict, budget_id, budget_root, fair_id, turn, ends_turns,
        is_routed, held, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, budget_id, budget_root, run_fair_id,
-       turn, is_routed,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, on_conflict, budget_id, budget_root, run_fair_id,
+       turn, ends_turns, is_routed,
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,

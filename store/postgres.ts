@@ -13,20 +13,25 @@ import { deadLetterStore } from "./dead-letters.ts";
 import { eventStore } from "./events.ts";
 import type { StoreContext } from "./facts.ts";
 import { flowLimitStore } from "./flow-limits.ts";
+import { historyStore } from "./history.ts";
 import { keyStore } from "./keys.ts";
 import { leaseStore } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { patchStore } from "./patch.ts";
 import { planStore } from "./plans.ts";
 import type { ObjectStore } from "./port/objects.ts";
+import { recalling } from "./recalling.ts";
+import { repair } from "./repair.ts";
 import { replanStore } from "./replans.ts";
 import { rerunStore } from "./reruns.ts";
+import { candidatesIn } from "./routing.ts";
 import { runStore } from "./runs.ts";
 import { scheduleStore } from "./schedules.ts";
 import { sharedMemoryStore } from "./shared-memory.ts";
 import { signalStore } from "./signals.ts";
 import { columnTypes, retryCounts, sessionSettings, sqlOver } from "./sql.ts";
 import { steeringStore } from "./steering.ts";
+import { storageStore } from "./storage.ts";
 import type { ChangeListener, CommitListener, MessageListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
 import { workflowStore } from "./workflows.ts";
@@ -128,32 +133,37 @@ export function storeOver(
   };
   let closing: Promise<void> | undefined;
   return {
-    workflows: workflowStore(context),
-    runs: {
-      ...runStore(context),
-      ...steeringStore(context),
-      ...rerunStore(context),
-      ...signalStore(context),
-      ...patchStore(context),
-    },
-    artifacts: artifactStore(context),
+    ...recalling(context, {
+      workflows: workflowStore(context),
+      runs: {
+        ...runStore(context),
+        ...steeringStore(context),
+        ...rerunStore(context),
+        ...signalStore(context),
+        ...patchStore(context),
+      },
+      artifacts: artifactStore(context),
+      events: eventStore(context),
+      budgets: budgetStore(context),
+    }),
     cache: cacheStore(context),
+    history: historyStore(context),
+    storage: storageStore(context),
     leases: leaseStore(context),
     upkeep: upkeepStore(context),
-    agents: agentStore(context),
+    agents: { ...agentStore(context), candidates: (namespace) => candidatesIn(context, namespace) },
     agentData: agentDataStore(context),
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
-    budgets: budgetStore(context),
     flowLimits: flowLimitStore(context),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),
     schedules: scheduleStore(context),
     deadLetters: deadLetterStore(context),
-    events: eventStore(context),
     audit: () => audit(context),
+    repair: (options) => repair(context, options),
     retryCounts,
     onCommit: (listener) => {
       listeners.add(listener);

@@ -75,14 +75,17 @@ interface SettledTask extends OldTask {
   original: string;
 }
 
-/** Not locked: what has settled stays as it is. What followed from a task is read after the task. */
+/** Of a run that has moved to history or been forgotten since it was looked for. */
+export class RunGone extends Error {}
+
+/** Kept from moving to history; its tasks are not locked, because what has settled stays as it is. What followed from a task is read after the task. */
 async function loadRun(tx: Queryable, namespace: string, { runId, hash }: Rerun["of"]): Promise<LoadedRun> {
   const [run] = await tx.query<{ attempt: number; hash: string; is_finished: boolean }>(
     `select attempt, definition_hash as hash, finished_at is not null as is_finished
-     from run where namespace = $1 and id = $2`,
+     from run where namespace = $1 and id = $2 for key share`,
     [namespace, runId],
   );
-  if (!run) throw new Error(`Run ${runId} was removed while it was being run again`);
+  if (!run) throw new RunGone(`Run ${runId} was removed while it was being run again`);
   if (run.hash !== hash) {
     throw new SkeinError("REVISION_STALE", `The graph of run ${runId} was patched just now; send the request again.`);
   }

@@ -19,8 +19,8 @@ import { announce, award, lastRounds } from "./bids.ts";
 import { wholes } from "./blobs.ts";
 import { type DispatchedRow, toDispatchedTask } from "./dispatched.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
-import { limitsWith, statesOf } from "./flow-keys.ts";
-import { withHintsOut } from "./limited.ts";
+import { limitsWith } from "./flow-keys.ts";
+import { expectedStates } from "./limited.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { RoutedTask, Routing } from "./store.ts";
 import { lockRuns, lockTasks, settle } from "./transitions.ts";
@@ -164,7 +164,7 @@ async function mayStart(tx: Queryable, rows: readonly ReadyRow[]): Promise<(row:
       .filter((row) => row.namespace === namespace)
       .map(({ id, limits, limit_keys }) => ({ id, limits: limitsWith(limits!, limit_keys!) }));
     const keys = applicants.flatMap(({ limits }) => limits.map(({ key }) => key));
-    const { states, now } = await withHintsOut(tx, namespace, await statesOf(tx, namespace, keys));
+    const { states, now } = await expectedStates(tx, namespace, keys);
     for (const { id } of admit(applicants, states, { now, max: applicants.length }).admitted) admitted.add(id);
   }
   return ({ id, is_limited }) => !is_limited || admitted.has(id);

@@ -23,13 +23,16 @@ interface QueuedRow {
   on_conflict: OnConflict;
 }
 
-const isQueued = "awaits_start and status = 'pending' and finished_at is null";
+export const isQueuedRun = "awaits_start and status = 'pending' and finished_at is null";
+
+/** Told when a rate lets the next run start, in milliseconds. */
+export type OpensIn = (run: RunRef, ms: number) => void;
 
 /** Looks at the runs of at most `limit` lanes. Answers how many it moved. */
-export async function startRuns(store: StoreContext, limit: number): Promise<number> {
+export async function startRuns(store: StoreContext, limit: number, opensIn: OpensIn): Promise<number> {
   const next = (beyond: string) => `
     (select namespace, limit_keys from run
-     where ${isQueued} ${beyond}
+     where ${isQueuedRun} ${beyond}
      order by namespace, limit_keys
      limit 1)`;
   const lanes = await store.query<Lane>(
@@ -41,16 +44,20 @@ export async function startRuns(store: StoreContext, limit: number): Promise<num
   );
   let moved = 0;
   for (const lane of lanes) {
-    const { start, cancel } = await look(store, lane);
-    if (start.length + cancel.length > 0) moved += await recording(store, (tx, log) => startLane(tx, log, lane));
+    const seen = await look(store, lane);
+    const isDue = seen.start.length + seen.cancel.length > 0;
+    const { start, cancel, opens } = isDue ? await recording(store, (tx, log) => startLane(tx, log, lane)) : seen;
+    moved += start.length + cancel.length;
+    if (opens) opensIn({ runId: opens.runId, namespace: lane.namespace }, opens.inMs);
   }
   return moved;
 }
 
-async function startLane(tx: Transaction, log: FactLog, lane: Lane): Promise<number> {
+async function startLane(tx: Transaction, log: FactLog, lane: Lane): Promise<Look> {
   const { namespace, limit_keys } = lane;
   await lockKeys(tx, namespace, limit_keys);
-  const { start, cancel, states, before } = await look(tx, lane, "for update skip locked");
+  const seen = await look(tx, lane, "for update skip locked");
+  const { start, cancel, states, before } = seen;
   saveUse(tx, namespace, states, before);
   for (const id of start) await startRun(tx, log, { runId: id, namespace });
   const ids = cancel.map(({ id }) => id);
@@ -60,10 +67,12 @@ async function startLane(tx: Transaction, log: FactLog, lane: Lane): Promise<num
     const error = { code: failureKinds.concurrencyLimit, message };
     await beginEnding(tx, log, { runId: id, namespace }, { status: "cancelled", error });
   }
-  return start.length + cancel.length;
+  return seen;
 }
 
 interface Look extends RunAdmission {
+  /** The run that a rate holds back. */
+  opens?: { runId: string; inMs: number };
   states: Map<string, KeyState>;
   before: Map<string, number | null>;
 }
@@ -71,7 +80,7 @@ interface Look extends RunAdmission {
 async function look(db: Queryable, { namespace, limit_keys }: Lane, lock = ""): Promise<Look> {
   const queued = await db.query<QueuedRow>(
     `select id, limits, on_conflict from run
-     where namespace = $1 and limit_keys = $2::text[] and ${isQueued}
+     where namespace = $1 and limit_keys = $2::text[] and ${isQueuedRun}
      order by priority desc, id
      limit ${RUNS_PER_LANE}
      ${lock}`,
@@ -82,7 +91,16 @@ async function look(db: Queryable, { namespace, limit_keys }: Lane, lock = ""): 
   const isReplacing = queued.some(({ on_conflict }) => on_conflict === "cancel_running");
   const going = isReplacing ? await goingRuns(db, namespace, limit_keys) : [];
   const runs = queued.map(({ id, limits, on_conflict }) => ({ id, limits, onConflict: on_conflict }));
-  return { ...admitRuns(runs, going, states, now), states, before };
+  const admission = admitRuns(runs, going, states, now);
+  const { start, cancel, lookAgainAt } = admission;
+  const settled = new Set([...start, ...cancel.map(({ id }) => id)]);
+  const held = lookAgainAt === undefined ? undefined : runs.find(({ id }) => !settled.has(id));
+  return {
+    ...admission,
+    states,
+    before,
+    ...(held && lookAgainAt !== undefined && { opens: { runId: held.id, inMs: Math.max(0, lookAgainAt - now) } }),
+  };
 }
 
 /** Not those that another run waits for, which would fail by it. */

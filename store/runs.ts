@@ -3,29 +3,30 @@ import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
 import { fairIdOf } from "../core/fair-key.ts";
 import type { Join } from "../core/join.ts";
-import type { Json, JsonObject } from "../core/json.ts";
+import type { Json } from "../core/json.ts";
 import type { CacheOrigin } from "../core/lifecycle.ts";
 import type { Ref } from "../core/payload.ts";
-import { type AttemptOutcome, isTerminalRun, type RunStatus, type TaskStatus } from "../core/run.ts";
+import type { AttemptOutcome, TaskStatus } from "../core/run.ts";
 import { runLimits } from "../core/run-admission.ts";
 import { roundsOf } from "./bids.ts";
 import { addRefs, apart, refColumns, wholes } from "./blobs.ts";
-import { budgetsOfRuns, insertBudgets } from "./budgets.ts";
+import { insertBudgets } from "./budgets.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
+import { findHistoric } from "./history.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import { insertPolicies } from "./replans.ts";
-import { decodeCursor, firstUuid, isCalled, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
+import { decodeCursor, firstUuid, isCalled, pageFrom, pageLimit, uuidShape } from "./rows.ts";
+import { hotRunColumns, type RunRow, toRuns } from "./run-rows.ts";
+import { countHotRuns, findHotRuns, listRuns } from "./run-search.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
   AttemptRecord,
-  Budget,
   BudgetRef,
   Page,
   PageOf,
   Repeat,
   Run,
-  RunFilter,
   RunStore,
   Submission,
   Submitted,
@@ -46,8 +47,10 @@ export function runStore(store: StoreContext): RunStore {
       );
       return row && { runId: row.run_id, bodyHash: row.body_hash };
     },
-    find: async (namespace, runId) => (await findRuns(store, namespace, [runId]))[0],
+    find: (namespace, runId) => findRun(store, namespace, runId),
     list: (namespace, filter) => listRuns(store, namespace, filter),
+    select: (namespace, conditions, page) => findHotRuns(store, namespace, conditions, page),
+    count: (namespace, conditions) => countHotRuns(store, namespace, conditions),
     tasks: (namespace, runId, filter) => listTasks(store, namespace, runId, filter),
     outline: (namespace, runId) => outline(store, namespace, runId),
     task: (namespace, runId, keyOrId) => findTask(store, namespace, runId, keyOrId),
@@ -240,132 +243,12 @@ function limitColumns({ workflow, inputs, runId }: Submission) {
 
 // --- read
 
-interface RunRow {
-  id: string;
-  namespace: string;
-  workflow_name: string;
-  workflow_version: number | null;
-  definition_hash: string;
-  status: RunStatus;
-  inputs: JsonObject;
-  outputs: Json;
-  refs: { inputs?: Ref[]; outputs?: Ref[] } | null;
-  error: Failure | null;
-  ending: Json;
-  paused_by: string | null;
-  labels: Record<string, string>;
-  priority: number;
-  revision: number;
-  attempt: number;
-  retried_from: string | null;
-  fair_key: string | null;
-  task_count: number;
-  counts: Partial<Record<TaskStatus, number>> | null;
-  traceparent: string | null;
-  created_at: Date;
-  started_at: Date | null;
-  finished_at: Date | null;
-  deadline_at: Date | null;
-  allowed_capabilities: string[] | null;
-  budget_id: string | null;
-  schedule: string | null;
-  tick_at: Date | null;
-}
-
-const runColumns = `r.id, r.namespace, r.workflow_name, r.workflow_version, r.definition_hash, r.status, r.inputs, r.outputs, r.refs,
-  r.error, r.ending, r.paused_by, r.labels, r.priority, r.revision, r.attempt, r.retried_from, r.fair_key, r.task_count, r.traceparent,
-  r.created_at, r.started_at, r.finished_at, r.deadline_at, r.allowed_capabilities, r.schedule, r.tick_at, r.budget_id,
-  (select json_object_agg(c.status, c.n) from (
-    select t.status, count(*)::int as n from task t where t.run_id = r.id group by t.status) c) as counts`;
-
-async function findRuns(db: Queryable, namespace: string, runIds: string[]): Promise<Run[]> {
+async function findRun(db: Queryable, namespace: string, runId: string): Promise<Run | undefined> {
   const rows = await db.query<RunRow>(
-    `select ${runColumns} from run r where (r.namespace = $1) is not false and r.id = any($2::uuid[])`,
-    [namespace, runIds],
+    `select ${hotRunColumns} from run r where (r.namespace = $1) is not false and r.id = $2`,
+    [namespace, runId],
   );
-  return withBudgets(db, rows);
-}
-
-async function listRuns(db: Queryable, namespace: string, filter: RunFilter): Promise<PageOf<Run>> {
-  const limit = pageLimit(filter);
-  const rows = await db.query<RunRow>(
-    `select ${runColumns}
-     from run r
-     where r.namespace = $1
-       and r.id < $2
-       and ($3::text is null or r.status = $3)
-       and ($4::text is null or r.workflow_name = $4)
-       and r.labels @> $5::jsonb
-       and ($7::text is null or r.schedule = $7)
-     order by r.id desc
-     limit $6`,
-    [
-      namespace,
-      decodeCursor(filter.cursor, uuidShape) ?? lastUuid,
-      filter.status ?? null,
-      filter.workflow ?? null,
-      JSON.stringify(filter.labels ?? {}),
-      limit + 1,
-      filter.schedule ?? null,
-    ],
-  );
-  const runs = await withBudgets(db, rows);
-  return pageFrom(
-    runs,
-    limit,
-    (run) => run.id,
-    (run) => run,
-  );
-}
-
-async function filledRuns(db: Queryable, rows: readonly RunRow[]): Promise<RunRow[]> {
-  const payloads = rows.flatMap(({ inputs, outputs, refs }) => [
-    { value: inputs, refs: refs?.inputs },
-    { value: outputs, refs: refs?.outputs },
-  ]);
-  const filled = await wholes(db, payloads);
-  return rows.map((row, n) => ({ ...row, inputs: filled[2 * n] as JsonObject, outputs: filled[2 * n + 1]! }));
-}
-
-/** Asks for budgets only where runs have one. */
-async function withBudgets(db: Queryable, rows: readonly RunRow[]): Promise<Run[]> {
-  const budgets = await budgetsOfRuns(
-    db,
-    rows.filter((row) => row.budget_id === row.id).map((row) => row.id),
-  );
-  return (await filledRuns(db, rows)).map((row) => toRun(row, budgets.get(row.id) ?? null));
-}
-
-function toRun(row: RunRow, budget: Budget | null): Run {
-  return {
-    id: row.id,
-    namespace: row.namespace,
-    workflow: row.workflow_name,
-    version: row.workflow_version,
-    hash: row.definition_hash,
-    status: row.status,
-    inputs: row.inputs,
-    outputs: row.outputs,
-    error: row.error,
-    ending: row.ending !== null && !isTerminalRun(row.status),
-    pausedBy: row.paused_by,
-    labels: row.labels,
-    priority: row.priority,
-    revision: row.revision,
-    attempt: row.attempt,
-    retriedFrom: row.retried_from,
-    fairKey: row.fair_key,
-    taskCount: row.task_count,
-    counts: row.counts ?? {},
-    traceparent: row.traceparent,
-    createdAt: row.created_at,
-    startedAt: row.started_at,
-    finishedAt: row.finished_at,
-    deadlineAt: row.deadline_at,
-    allowedCapabilities: row.allowed_capabilities,
-    budget,
-    schedule: row.schedule === null ? null : { name: row.schedule, tickAt: row.tick_at! },
-  };
+  return rows.length > 0 ? (await toRuns(db, rows))[0] : findHistoric(db, namespace, runId);
 }
 
 interface TaskRecordRow {

@@ -11,6 +11,7 @@ import { withTurns } from "./turns.ts";
 export function steeringStore(store: StoreContext): SteeringStore {
   return {
     cancel: (namespace, runId, reason, options) => cancel(store, namespace, runId, reason, options),
+    cancelAll: (namespace, runIds, reason, options) => cancelAll(store, namespace, runIds, reason, options),
     cancelGroup: (namespace, runId, group, reason) => cancelGroup(store, namespace, runId, group, reason),
     pause: (namespace, runId, by, reason) => pause(store, namespace, runId, by, reason),
     resume: (namespace, runId, by, reason) => resume(store, namespace, runId, by, reason),
@@ -51,6 +52,25 @@ async function cancel(
     const error = { code: "cancelled", message: reason };
     await beginEnding(tx, log, run, { status: "cancelled", error, ...(compensate && { compensate }) });
     return "cancelling";
+  });
+}
+
+async function cancelAll(
+  store: StoreContext,
+  namespace: string,
+  runIds: readonly string[],
+  reason: string,
+  { compensate = false }: { compensate?: boolean } = {},
+): Promise<string[]> {
+  return recording(store, async (tx, log) => {
+    const held = await tx.query<{ id: string }>(
+      "select id from run where id = any($1::uuid[]) and (namespace = $2) is not false order by id for update",
+      [runIds, namespace],
+    );
+    const error = { code: "cancelled", message: reason };
+    const ending: RunEnding = { status: "cancelled", error, ...(compensate && { compensate }) };
+    const ids = held.map(({ id }) => id);
+    return beginEndings(tx, log, namespace, ids, ending);
   });
 }
 
@@ -181,6 +201,16 @@ async function resume(store: StoreContext, namespace: string, runId: string, by:
   });
 }
 
+/** Holds what is ready where the run is paused, and frees what is held where it is not. The caller holds the run exclusively. */
+export async function alignHeld(tx: Transaction, run: RunRef, status: RunStatus): Promise<void> {
+  const wrong = await tx.query<{ id: string }>(
+    "select id from task where run_id = $1 and status = 'ready' and short_of is null and held <> $2 order by id",
+    [run.runId, status === "paused"],
+  );
+  const ids = wrong.map(({ id }) => id);
+  await inChunks(ids, (chunk): Promise<unknown[]> => (status === "paused" ? hold(tx, chunk) : free(tx, chunk)));
+}
+
 /** Gives held tasks back to dispatch and claims. `schedule_timeout` begins anew: what was waited before does not count. */
 function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capability: string }[]> {
   return tx.query(
@@ -189,7 +219,9 @@ function free(tx: Queryable, taskIds: string[]): Promise<{ run_id: string; capab
          not t.is_routed and t.available_at <= now() as takes_turn
        from task t where t.id = any($1::uuid[]) and t.held and t.short_of is null order by t.id for no key update
      ), freed as (
-       update task t set held = false, available_at = greatest(t.available_at, clock_timestamp()), turn = locked.turn
+       update task t
+       set held = false, available_at = greatest(t.available_at, clock_timestamp()), turn = locked.turn,
+         ends_turns = locked.ends_turns
        from (${withTurns("locked")}) locked where t.id = locked.id
        returning t.run_id, t.capability
      )
@@ -225,13 +257,26 @@ async function cancelGroup(
  * cancelled. The caller holds the run exclusively.
  */
 export async function beginEnding(tx: Queryable, log: FactLog, run: RunRef, ending: RunEnding): Promise<void> {
-  const begun = await tx.query(
+  await beginEndings(tx, log, run.namespace, [run.runId], ending);
+}
+
+async function beginEndings(
+  tx: Queryable,
+  log: FactLog,
+  namespace: string,
+  runIds: string[],
+  ending: RunEnding,
+): Promise<string[]> {
+  const begun = await tx.query<{ id: string }>(
     `update run set ending = $2, status = 'running', paused_by = null, paused_with_parent = false
-     where id = $1 and finished_at is null and ending is null
+     where id = any($1::uuid[]) and (finished_at is null) is not false and ending is null
      returning id`,
-    [run.runId, JSON.stringify(ending)],
+    [runIds, JSON.stringify(ending)],
   );
-  if (begun.length === 0) return;
-  log.add(run, { type: "run.cancelling", reason: ending.error?.message ?? "A task has declared the run completed." });
-  log.needsUpkeep(run);
+  for (const { id } of begun) {
+    const run = { runId: id, namespace };
+    log.add(run, { type: "run.cancelling", reason: ending.error?.message ?? "A task has declared the run completed." });
+    log.needsUpkeep(run);
+  }
+  return begun.map(({ id }) => id);
 }

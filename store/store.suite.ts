@@ -21,6 +21,7 @@ import { finishCases } from "./suite/finish.ts";
 import { flowLimitCases } from "./suite/flow-limits.ts";
 import { goalPlanCases } from "./suite/goal-plans.ts";
 import { heartbeatCases } from "./suite/heartbeats.ts";
+import { historyCases } from "./suite/history.ts";
 import { inputCases } from "./suite/inputs.ts";
 import { joinCases } from "./suite/joins.ts";
 import { keyCases } from "./suite/keys.ts";
@@ -92,6 +93,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "plans for goals": goalPlanCases,
   events: eventCases,
   listings: listingCases,
+  history: historyCases,
   namespaces: namespaceCases,
   audit: auditCases,
 };

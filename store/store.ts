@@ -13,6 +13,7 @@ import type { ConversationStore } from "./port/conversations.ts";
 import type { DeadLetterStore } from "./port/dead-letters.ts";
 import type { EventStore } from "./port/events.ts";
 import type { FlowLimitStore } from "./port/flow-limits.ts";
+import type { HistoryStore } from "./port/history.ts";
 import type { KeyStore } from "./port/keys.ts";
 import type { DispatchedTask, LeaseStore } from "./port/leases.ts";
 import type { PlanStore } from "./port/plans.ts";
@@ -21,6 +22,7 @@ import type { RunStore } from "./port/runs.ts";
 import type { ScheduleStore } from "./port/schedules.ts";
 import type { SharedMemoryStore } from "./port/shared-memory.ts";
 import type { PatchStore, RerunStore, SignalStore, SteeringStore } from "./port/steering.ts";
+import type { StorageStore } from "./port/storage.ts";
 import type { UpkeepStore } from "./port/upkeep.ts";
 import type { WorkflowStore } from "./port/workflows.ts";
 import type { WorkingStateStore } from "./port/working-state.ts";
@@ -34,6 +36,7 @@ export type * from "./port/conversations.ts";
 export type * from "./port/dead-letters.ts";
 export type * from "./port/events.ts";
 export type * from "./port/flow-limits.ts";
+export type * from "./port/history.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
 export type * from "./port/objects.ts";
@@ -44,6 +47,7 @@ export type * from "./port/runs.ts";
 export type * from "./port/schedules.ts";
 export type * from "./port/shared-memory.ts";
 export type * from "./port/steering.ts";
+export type * from "./port/storage.ts";
 export type * from "./port/upkeep.ts";
 export type * from "./port/workflows.ts";
 export type * from "./port/working-state.ts";
@@ -68,8 +72,15 @@ export interface Store {
   schedules: ScheduleStore;
   deadLetters: DeadLetterStore;
   events: EventStore;
+  history: HistoryStore;
+  storage: StorageStore;
   /** The invariants I1–I7 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
+  /**
+   * What the audit finds, and for each whether it can be healed. With `apply` it is, by the transitions that should have done it; the
+   * run's events say so.
+   */
+  repair(options: { apply: boolean }): Promise<Repair[]>;
   /** Called after each commit with what it made true; for wake-ups, logs and streams. Returns the unsubscriber. */
   onCommit(listener: CommitListener): () => void;
   /** Called after each commit that brought messages. Returns the unsubscriber. */
@@ -115,4 +126,11 @@ export interface Violation {
   invariant: string;
   subject: string;
   detail: string;
+}
+
+export interface Repair extends Violation {
+  /** `left`: nobody but a person should heal it. `unchanged`: it had changed meanwhile. */
+  outcome: "would be healed" | "healed" | "unchanged" | "left";
+  /** What is done, or why nothing is. */
+  action: string;
 }

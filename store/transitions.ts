@@ -199,6 +199,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          available_at = case u.status when 'ready' then clock_timestamp() + u.delay_ms * interval '1 millisecond'
                         else t.available_at end,
          turn = u.turn,
+         ends_turns = u.ends_turns,
          ready_at = case when u.status in ('ready', 'waiting') then coalesce(t.ready_at, clock_timestamp()) else t.ready_at end,
          deadline_at = case when u.status in ('ready', 'waiting') and t.ready_at is null
                        then clock_timestamp() + t.deadline_ms * interval '1 millisecond' else t.deadline_at end,
@@ -388,6 +389,7 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
          held = case when told.starts then (select status = 'paused' from run where id = t.run_id) else t.held end,
          available_at = case when told.starts then clock_timestamp() else t.available_at end,
          turn = told.turn,
+         ends_turns = told.ends_turns,
          ready_at = case when told.starts then clock_timestamp() else t.ready_at end,
          deadline_at = case when told.starts then clock_timestamp() + t.deadline_ms * interval '1 millisecond'
                        else t.deadline_at end

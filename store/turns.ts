@@ -30,20 +30,25 @@ const headOf = (row: string, state: (task: string) => string) => `
    order by ${turnOf("c")}
    limit 1)`;
 
-/** Of the same rows: the turn after the last that the key has taken. */
+/**
+ * Of the same rows: the turn after the last that the key has taken. Of those that take their turns together only the last stands in
+ * the index (`ends_turns`); should it go before the others, a cancel may see to that, the key takes some of its turns twice.
+ */
 const nextOf = (row: string) => `
   (select c.turn + ${STEP} from task c
    where ${fairIdOf("c")} = ${row}.fair_id and c.capability = ${row}.capability and c.priority = ${row}.priority
-     and c.status = 'ready' and c.turn is not null
+     and c.status = 'ready' and c.ends_turns
    order by c.turn desc
    limit 1)`;
 
 /**
- * The rows of a relation, each with its `turn`. They have `id`, `namespace`, `capability`, `priority`, `fair_id` (never null), `lane`
+ * The rows of a relation, each with its `turn`, and whether it `ends_turns`. They have `id`, `namespace`, `capability`, `priority`, `fair_id` (never null), `lane`
  * (the keys of its limits, or null) and `takes_turn`, without which the turn is null; so it also is where nothing else waits.
  */
 export const withTurns = (relation: string) => `
-  select placed.*, case
+  select taken.*, taken.turn is not null and taken.is_last as ends_turns
+  from (
+  select placed.*, placed.nth = count(*) over fair as is_last, case
     when not placed.takes_turn then null
     when max(placed.first_turn) over fair is null and count(*) over fair = 1 then null
     else coalesce(max(placed.first_turn) over fair, now()) + (placed.nth - 1) * ${STEP} end as turn
@@ -58,7 +63,8 @@ export const withTurns = (relation: string) => `
     ) numbered
   ) placed
   window fair as (
-    partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.lane, placed.takes_turn)`;
+    partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.lane, placed.takes_turn)
+  ) taken`;
 
 /** Gives retries whose delay is over their turn, at most `limit`. */
 export async function placeReturned(db: Queryable, limit: number): Promise<number> {
@@ -71,7 +77,7 @@ export async function placeReturned(db: Queryable, limit: number): Promise<numbe
        limit $1
        for no key update skip locked
      )
-     update task t set turn = r.turn
+     update task t set turn = r.turn, ends_turns = r.ends_turns
      from (${withTurns("returned")}) r
      where t.id = r.id and r.turn is not null
      returning t.id`,

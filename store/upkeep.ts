@@ -19,25 +19,27 @@ import { addRefs, apart, collectBlobs, evaluating, refColumns } from "./blobs.ts
 import { tendBudgets } from "./budget-upkeep.ts";
 import { pruneCache } from "./cache.ts";
 import { beginCompensation } from "./compensation.ts";
-import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { pruneFlowLimits } from "./flow-limits.ts";
 import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans, type Replan, replansOf } from "./replans.ts";
-import { startRuns } from "./run-limits.ts";
+import { isQueuedRun, type OpensIn, startRuns } from "./run-limits.ts";
 import { pruneTicks } from "./schedules.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
 import type { OverdueHints, UpkeepStore } from "./store.ts";
+import { mayConflict, settleConflicts } from "./task-conflicts.ts";
 import { type LoadedTask, loadResults, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
 import { placeReturned } from "./turns.ts";
 import { pruneWorkingState } from "./working-state.ts";
 
 export function upkeepStore(store: StoreContext): UpkeepStore {
+  const opensIn = oneTimer(store);
   return {
-    cascade: (limit) => cascade(store, limit),
+    cascade: (limit) => cascade(store, limit, opensIn),
     endRuns: (limit) => forEachRun(store, runsToEnd, limit, endRun),
     tendBudgets: (limit) => tendBudgets(store, limit),
     finishRuns: (runIds) => finishRuns(store, runIds),
@@ -52,13 +54,35 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
   };
 }
 
-async function cascade(store: StoreContext, limit: number): Promise<number> {
+async function cascade(store: StoreContext, limit: number, opensIn: OpensIn): Promise<number> {
   const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.limits);
-  let moved = await startRuns(store, RUNS_PER_CALL);
+  let moved = await settleLimits(store, RUNS_PER_CALL, opensIn);
   moved += await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);
   return moved + (await forEachRun(store, runsToCascade, limit, cascadeRun));
+}
+
+/** One timer at a time: every look would else begin one more. */
+function oneTimer(store: StoreContext): OpensIn {
+  let goesOffAt = 0;
+  return (run, ms) => {
+    const now = performance.now();
+    if (goesOffAt > now && goesOffAt <= now + ms) return;
+    goesOffAt = now + ms;
+    const log = new FactLog();
+    log.wakesIn(run, ms);
+    store.emit(log.committed);
+  };
+}
+
+/** What waits for limits and is not for a claim to decide: runs, and tasks that would rather not wait. Mostly there is none. */
+async function settleLimits(store: StoreContext, limit: number, opensIn: OpensIn): Promise<number> {
+  const [waiting] = await store.query<{ runs: boolean; tasks: boolean }>(
+    `select exists (select from run where ${isQueuedRun}) as runs, exists (select from task t where ${mayConflict}) as tasks`,
+  );
+  const started = waiting!.runs ? await startRuns(store, limit, opensIn) : 0;
+  return started + (waiting!.tasks ? await settleConflicts(store, limit) : 0);
 }
 
 /** Runs looked at in one call of a loop. */
@@ -198,9 +222,13 @@ async function restOf(tx: Queryable, needs: string[]): Promise<Set<string>> {
 
 // --- endings
 
+/** Not those that only undo what they did: that many of them would keep others waiting. */
 const runsToEnd = `
   select r.id, r.namespace from run r
   where r.finished_at is null and r.status in ('pending', 'running', 'paused') and r.ending is not null
+    and (not r.compensated or exists (
+      select from task t
+      where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting') and t.compensates is null))
   order by r.id
   limit $1`;
 
@@ -252,7 +280,7 @@ interface OpenRun {
  * In a transaction of its own, after the commit that may have settled the last task. Which runs are settled is found out
  * before this transaction has an id: then all other events of those runs have older ids, and their end comes last.
  */
-async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
+export async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
   const settled = await settledRuns(store, runIds);
   if (settled.length === 0) return 0;
   const versions = new Map(settled.map((run) => [run.id, run.row_version]));
@@ -458,6 +486,13 @@ async function reap(store: StoreContext, limit: number): Promise<number> {
     if (task.timedOut) return { type: "timed_out", timeoutMs: task.timeoutMs };
     return task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined;
   });
+}
+
+/** Leases that have run out, of these tasks. */
+export async function takeBack(tx: Transaction, log: FactLog, taskIds: string[]): Promise<void> {
+  await settle(tx, log, await lockTasks(tx, taskIds), (task) =>
+    task.leaseExpired ? { type: "lease_expired", everBeat: task.everBeat } : undefined,
+  );
 }
 
 async function settleDue(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { SkeinError } from "../../core/errors.ts";
 import { openPglite } from "../../store/pglite.ts";
 import { openPostgres } from "../../store/postgres.ts";
-import type { Store, Violation } from "../../store/store.ts";
+import type { Repair, Store, Violation } from "../../store/store.ts";
 
 export interface AuditOptions {
   /** A PostgreSQL server; the embedded database in `dataDir` is left alone then. */
@@ -12,14 +12,28 @@ export interface AuditOptions {
   dataDir: string;
 }
 
+export interface RepairOptions extends AuditOptions {
+  /** Heals what is safe to heal; else it is only told. */
+  apply: boolean;
+}
+
 /**
  * Every violation found, none in a healthy database. Throws DATABASE_UNAVAILABLE, DATA_DIR_LOCKED while another process
  * uses the folder, and CONFIG_INVALID when there is no database in it.
  */
-export async function auditDatabase({ databaseUrl, dataDir }: AuditOptions): Promise<Violation[]> {
+export function auditDatabase(options: AuditOptions): Promise<Violation[]> {
+  return withStore(options, (store) => store.audit());
+}
+
+/** What can be done about each violation, or with `apply` what was. Throws like `auditDatabase`. */
+export function repairDatabase({ apply, ...options }: RepairOptions): Promise<Repair[]> {
+  return withStore(options, (store) => store.repair({ apply }));
+}
+
+async function withStore<T>({ databaseUrl, dataDir }: AuditOptions, work: (store: Store) => Promise<T>): Promise<T> {
   const store = databaseUrl ? await openPostgres(databaseUrl, { connections: 1 }) : await openDataDir(dataDir);
   try {
-    return await store.audit();
+    return await work(store);
   } finally {
     await store.close();
   }

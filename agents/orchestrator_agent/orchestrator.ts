@@ -53,6 +53,7 @@ const everyMs = {
   shared: 1_000,
   reconcile: 2_500,
   prune: 600_000,
+  retention: 60_000,
 };
 
 /** Rows moved in one transaction of a cascade or an ending. */
@@ -65,6 +66,9 @@ const UNANSWERED_BATCH = 200;
 const PRESENCE_BATCH = 500;
 /** Runs looked at in one transaction when deciding whether they have finished. */
 const FINISH_BATCH = 100;
+/** Tasks whose runs move to history in one transaction, and runs that are filed anew when a policy has changed. */
+const MOVED_TASKS = 1_000;
+const REFILED_RUNS = 200;
 
 export async function startOrchestrator({
   store,
@@ -138,6 +142,14 @@ export async function startOrchestrator({
     loop("shared", async () => (await store.sharedMemory.expire(EXPIRE_BATCH)) > 0),
     loop("prune", async () => {
       await upkeep.prune();
+      return false;
+    }),
+    loop("retention", async () => {
+      const { history } = store;
+      const moved = await history.move(MOVED_TASKS);
+      const filed = await history.refile(REFILED_RUNS);
+      if (moved + filed > 0) return true;
+      await history.forget();
       return false;
     }),
     ...(transport

@@ -6,6 +6,9 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { type ErrorCode, type Issue, SkeinError } from "../../core/errors.ts";
 import type { Limits } from "../../core/limits.ts";
+import type { ProofOptions } from "../../core/proof/prove.ts";
+import { proveText } from "../../core/proof/prove-text.ts";
+import type { Validation } from "../../core/protocol/workflows.ts";
 import type { TaskSeed } from "../../core/run.ts";
 import { seedTasks } from "../../core/seed.ts";
 import { parseWorkflow, type Workflow } from "../../core/workflow.ts";
@@ -19,16 +22,23 @@ const MAX_WORK_MS = 60_000;
 /** Large definitions in hand at a time: one at work, the others waiting. */
 const MAX_IN_HAND = 16;
 
+export interface WorkflowFile {
+  text: string;
+  format: "yaml" | "json";
+}
+
 export interface Definitions {
   /** The workflow in a file. Throws what is wrong with it, with line and column. */
-  read(file: { text: string; format: "yaml" | "json" }): Promise<Workflow>;
+  read(file: WorkflowFile): Promise<Workflow>;
+  /** What can be told of the workflow in a file before it runs. Throws as `read`. */
+  prove(file: WorkflowFile, options: Omit<ProofOptions, "limits">): Promise<Validation>;
   /** An inline definition, made ready for a run; `bytes` is about its size. Throws what is wrong with it. */
   prepare(definition: unknown, bytes: number): Promise<Prepared>;
   /** The tasks of a run of a definition that was checked before. */
   seed(workflow: Workflow): Promise<TaskSeed[]>;
 }
 
-/** Beyond `maxInHand` large definitions at a time, all three throw RATE_LIMITED. */
+/** Beyond `maxInHand` large definitions at a time, all throw RATE_LIMITED. */
 export function createDefinitions(limits: Limits, { maxInHand = MAX_IN_HAND } = {}): Definitions {
   let last: Promise<unknown> = Promise.resolve();
   let inHand = 0;
@@ -48,6 +58,12 @@ export function createDefinitions(limits: Limits, { maxInHand = MAX_IN_HAND } = 
       if (text.length <= MAX_BYTES_HERE) return parseWorkflow(text, { format, limits });
       const [workflow] = await onThread({ type: "read", text, format, limits });
       return JSON.parse(workflow!) as Workflow;
+    },
+    prove: async ({ text, format }, options) => {
+      const all = { ...options, limits };
+      if (text.length <= MAX_BYTES_HERE) return proveText(text, { ...all, format });
+      const [proof] = await onThread({ type: "prove", text, format, options: all });
+      return JSON.parse(proof!) as Validation;
     },
     prepare: async (definition, bytes) => {
       if (bytes <= MAX_BYTES_HERE) return prepare(definition, limits);

@@ -1,5 +1,7 @@
 /** What is to be done with definitions, as plain computation: small ones are done in place, large ones on a thread. */
 import type { Limits } from "../../core/limits.ts";
+import type { ProofOptions } from "../../core/proof/prove.ts";
+import { proveText } from "../../core/proof/prove-text.ts";
 import type { TaskSeed } from "../../core/run.ts";
 import { seedTasks } from "../../core/seed.ts";
 import { parseWorkflow, validateWorkflow, type Workflow, workflowHash } from "../../core/workflow.ts";
@@ -7,6 +9,8 @@ import { parseWorkflow, validateWorkflow, type Workflow, workflowHash } from "..
 export type Job =
   /** A workflow file. */
   | { type: "read"; text: string; format: "yaml" | "json"; limits: Limits }
+  /** A workflow file, looked at before it runs. */
+  | { type: "prove"; text: string; format: "yaml" | "json"; options: ProofOptions }
   /** The JSON text of an inline definition, for a run. */
   | { type: "prepare"; text: string; limits: Limits }
   /** The JSON text of a definition that was checked before, for a run. */
@@ -35,6 +39,8 @@ export function perform(job: Job): string[] {
   switch (job.type) {
     case "read":
       return [JSON.stringify(parseWorkflow(job.text, job))];
+    case "prove":
+      return [JSON.stringify(proveText(job.text, { ...job.options, format: job.format }))];
     case "prepare": {
       const { tasks, ...rest } = prepare(JSON.parse(job.text), job.limits);
       return [JSON.stringify(rest), ...pieces(tasks)];

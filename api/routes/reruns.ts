@@ -5,7 +5,7 @@ import { requireStorable } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
 import { prepareRerun, type RerunRequest } from "../reruns.ts";
 import { runBody } from "../wire.ts";
-import { idempotencyKey, runNotFound, runParams, submittedRun } from "./runs.ts";
+import { idempotencyKey, runForgotten, runNotFound, runParams, submittedRun } from "./runs.ts";
 
 export async function rerunRoutes(app: App, { store, definitions, limits }: ApiContext): Promise<void> {
   app.post(
@@ -66,6 +66,7 @@ export async function rerunRoutes(app: App, { store, definitions, limits }: ApiC
     });
     const id = submittedRun(await store.runs.rerun(prepared));
     const stored = await store.runs.find(namespace, id);
-    return reply.code(202).header("location", `/v1/runs/${id}`).send(runBody(stored!));
+    if (!stored) throw runForgotten(id);
+    return reply.code(202).header("location", `/v1/runs/${id}`).send(runBody(stored));
   }
 }

@@ -28,6 +28,7 @@ import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { makePlan, planSubmitBody, replanPolicy, submissionOf } from "../plan.ts";
+import { labelFilter, runConditions } from "../run-filter.ts";
 import { meaningHash, prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
 import { bidRoundBody, pageBody, planRecordBody, runBody, taskBody, taskDetailBody, whyBody } from "../wire.ts";
@@ -119,14 +120,14 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
 
   /** The run, once it has finished or the wait is over. */
   async function settledWithin(namespace: string, runId: string, waitSeconds: number, gone: AbortSignal): Promise<Run> {
-    const look = () => findRun(namespace, runId);
+    const look = () => findRun(namespace, runId, runForgotten);
     const wait = { matches: (news: News) => news.runId === runId, waitMs: waitSeconds * 1000, gone };
     return (await lookUntil(wakeups, wait, look, (found) => isTerminalRun(found.status))) ?? look();
   }
 
-  async function findRun(namespace: string, runId: string): Promise<Run> {
+  async function findRun(namespace: string, runId: string, missing = runNotFound): Promise<Run> {
     const found = await store.runs.find(namespace, runId);
-    if (!found) throw runNotFound(runId);
+    if (!found) throw missing(runId);
     return found;
   }
 
@@ -136,15 +137,16 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
       config: { scope: "runs:read" },
       schema: {
         tags: ["runs"],
-        summary: "List runs, newest first",
+        summary: "Find runs, newest first",
+        description: "All that is asked for has to hold. Runs that retention has moved to history are among them.",
         querystring: runsQuery,
         response: { 200: pageOf(run) },
       },
     },
     async (request) => {
-      const { label, ...filter } = request.query;
-      const labels = labelFilter(label);
-      return pageBody(await store.runs.list(request.principal.namespace, { ...filter, labels }), runBody);
+      const { label, limit, cursor, ...filter } = request.query;
+      const asked = { ...runConditions({ ...filter, labels: labelFilter(label) }), limit, cursor };
+      return pageBody(await store.runs.list(request.principal.namespace, asked), runBody);
     },
   );
 
@@ -390,6 +392,14 @@ export function runNotFound(runId: string): SkeinError {
   return new SkeinError("RUN_NOT_FOUND", `There is no run ${runId} in this namespace.`);
 }
 
+/** An Idempotency-Key is kept for longer than its run where a policy says so. */
+export function runForgotten(runId: string): SkeinError {
+  return new SkeinError(
+    "RUN_FORGOTTEN",
+    `This has made run ${runId} before, which is forgotten by now (GET /v1/retention says when); use a new Idempotency-Key for a new run.`,
+  );
+}
+
 export function idempotencyKey(request: FastifyRequest): string | undefined {
   const key = request.headers["idempotency-key"];
   if (key === undefined) return undefined;
@@ -401,14 +411,4 @@ export function idempotencyKey(request: FastifyRequest): string | undefined {
 function preferredWait(request: FastifyRequest): number {
   const match = /(?:^|[,;\s])wait=(\d{1,6})(?=$|[,;\s])/.exec(String(request.headers.prefer ?? ""));
   return match ? Math.min(Number(match[1]), MAX_WAIT_SECONDS) : 0;
-}
-
-function labelFilter(label: string | string[] | undefined): Record<string, string> {
-  const pairs = label === undefined ? [] : [label].flat();
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const equals = pair.indexOf("=");
-      return [pair.slice(0, equals), pair.slice(equals + 1)];
-    }),
-  );
 }

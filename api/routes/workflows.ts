@@ -7,6 +7,8 @@ import { validation, workflowQuery, workflowRecord } from "../../core/protocol/w
 import { type Workflow, workflowSchema } from "../../core/workflow.ts";
 import { readWorkflowFiles } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
+import type { WorkflowFile } from "../definitions/definitions.ts";
+import { worldOf } from "../proof.ts";
 import { pageBody, workflowBody } from "../wire.ts";
 
 export async function workflowRoutes(app: App, { store, definitions }: ApiContext): Promise<void> {
@@ -51,15 +53,19 @@ export async function workflowRoutes(app: App, { store, definitions }: ApiContex
       schema: {
         tags: ["workflows"],
         summary: "Check a workflow without storing it",
-        description: "Answers 200 for a flawed workflow too, with everything that is wrong, by line and column.",
+        description:
+          "Answers 200 for a flawed workflow too, with everything that is wrong, by line and column. Of a sound one it tells what can never work or is hardly meant, which tasks no agent that is there can run, and how large, dear and long a run can become.",
         ...workflowFile,
         response: { 200: validation },
       },
     },
     async (request) => {
       const file = fileIn(request);
+      const { namespace, capabilities: allowed } = request.principal;
       try {
-        return { valid: true, tasks: (await parse(file)).tasks.length, errors: [] };
+        const workflow = await parse(file);
+        const world = await worldOf(store, namespace, workflow);
+        return await definitions.prove(file, { world, allowed });
       } catch (error) {
         return { valid: false, errors: issuesOf(error) };
       }
@@ -100,11 +106,6 @@ export async function workflowRoutes(app: App, { store, definitions }: ApiContex
       return workflowBody(stored);
     },
   );
-}
-
-interface WorkflowFile {
-  text: string;
-  format: "yaml" | "json";
 }
 
 function fileIn({ bodyText, headers }: FastifyRequest): WorkflowFile {

@@ -19,6 +19,8 @@ export interface Program {
   readonly tasks: ReadonlyMap<string, number>;
   readonly names: ReadonlyMap<string, number>;
   readonly flaws: readonly Flaw[];
+  /** Undefined when it cannot be parsed. */
+  readonly ast: ASTNode | undefined;
   /** Set where the source is nothing but the name of a payload, which can be passed on unread. */
   readonly payload: PayloadName | undefined;
   /** Not to be called when there are flaws. */
@@ -38,7 +40,7 @@ export function compileProgram(source: string): Program {
   const ast = parse(source, compiler.flaws);
   const run = ast ? compiler.compile(ast) : unusable;
   const payload = ast && payloadNamed(ast);
-  return { source, tasks: compiler.tasks, names: compiler.names, flaws: compiler.flaws, payload, run };
+  return { source, tasks: compiler.tasks, names: compiler.names, flaws: compiler.flaws, ast, payload, run };
 }
 
 const parser = new Environment({ limits: { maxAstNodes: MAX_NODES, maxDepth: MAX_DEPTH } });

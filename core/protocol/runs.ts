@@ -2,7 +2,7 @@ import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
 import { runStatuses, taskStatuses } from "../run.ts";
 import { budget, submittedBudget } from "./budgets.ts";
-import { failure, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
+import { failure, givenTime, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 import { onFailure, templateName } from "./plans.ts";
 
 const runStatus = z.enum(runStatuses);
@@ -74,17 +74,97 @@ export const run = z
   .meta({ id: "Run" });
 export type RunBody = z.infer<typeof run>;
 
+/** What runs are looked for by, beside their labels. */
+const conditions = {
+  workflow: name.optional(),
+  schedule: name.optional().meta({ description: "Runs that this schedule has started" }),
+  name_contains: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .meta({ description: "A part of the workflow's name, in any case" }),
+  created_after: givenTime.optional().meta({ description: "At this time or later" }),
+  created_before: givenTime.optional(),
+  finished_after: givenTime.optional().meta({ description: "At this time or later" }),
+  finished_before: givenTime.optional(),
+};
+
 const labelPair = z.string().regex(/^[^=]+=/, { error: "must be key=value" });
 
 export const runsQuery = pageQuery.extend({
-  status: runStatus.optional(),
-  workflow: name.optional(),
-  schedule: name.optional(),
+  status: z
+    .union([runStatus, z.array(runStatus)])
+    .optional()
+    .meta({ description: "Repeat it to ask for any of several" }),
+  ...conditions,
   label: z
     .union([labelPair, z.array(labelPair)])
     .optional()
     .meta({ description: "`key=value`; repeat it to ask for several" }),
 });
+
+export const runFilter = z
+  .strictObject({
+    status: z
+      .array(runStatus)
+      .min(1)
+      .optional()
+      .meta({ description: "Any of them; default: all that it can be done to" }),
+    ...conditions,
+    labels: labels.optional().meta({ description: "Labels that a run must have, all of them" }),
+  })
+  .meta({ id: "RunFilter" });
+export type RunFilterBody = z.infer<typeof runFilter>;
+
+export const bulkActions = ["cancel", "retry", "pause", "resume"] as const;
+export type BulkAction = (typeof bulkActions)[number];
+
+export const bulkBody = z
+  .strictObject({
+    action: z.enum(bulkActions),
+    filter: runFilter,
+    dry_run: z.boolean().optional().meta({ description: "Count and tell, but change nothing" }),
+    expected: z
+      .number()
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: "How many runs it is about; with another number nothing is done" }),
+    all: z.literal(true).optional().meta({ description: "However many there are" }),
+    reason: z.string().max(1000).optional(),
+    compensate: z.boolean().optional().meta({ description: "Of `cancel`: undo what has completed; default false" }),
+    cursor: uuid.optional().meta({ description: "`next_cursor` of the answer before: go on from there" }),
+  })
+  .refine((body) => body.compensate === undefined || body.action === "cancel", {
+    error: "is for `cancel`",
+    path: ["compensate"],
+  })
+  .refine((body) => body.reason === undefined || body.action !== "retry", {
+    error: "is kept nowhere by a retry; leave it out",
+    path: ["reason"],
+  })
+  .meta({ id: "Bulk" });
+export type BulkBody = z.infer<typeof bulkBody>;
+
+export const bulkAnswer = z
+  .object({
+    dry_run: z.boolean(),
+    matched: z
+      .number()
+      .int()
+      .nullable()
+      .meta({ description: "Runs that it is about; null when it goes on by a cursor" }),
+    done: z.number().int(),
+    skipped: z.number().int().meta({ description: "Runs that had changed meanwhile, or were being cancelled already" }),
+    failed: z.array(z.object({ run: uuid, code: z.string(), detail: z.string() })),
+    runs: z
+      .array(z.object({ run: uuid, new_run: uuid.optional() }))
+      .meta({ description: "Those it was done to; of a dry run the newest 20. `new_run` is the retry" }),
+    next_cursor: z.string().nullable().meta({ description: "There is more to do: send the same with this `cursor`" }),
+  })
+  .meta({ id: "BulkAnswer" });
+export type BulkAnswer = z.infer<typeof bulkAnswer>;
 
 export const result = z
   .object({ status: runStatus, outputs: json, error: failure.nullable() })
@@ -286,6 +366,7 @@ export const logLine = z
         "pause",
         "plan",
         "resume",
+        "repair",
         "finish",
       ])
       .meta({ description: "`log` for what a handler wrote" }),

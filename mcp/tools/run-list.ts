@@ -8,11 +8,14 @@ export const runList = defineTool({
   name: "run_list",
   title: "Find runs",
   description:
-    "Runs, newest first, filtered by status, workflow name and labels. Use it to find a run's id, or what is running or has failed lately.",
+    "Runs, newest first, filtered by status, workflow name, labels and time. Use it to find a run's id, or what is running or has failed lately.",
   annotations: readOnly,
   input: z.strictObject({
     status: z.enum(runStatuses).exactOptional(),
     workflow: z.string().max(128).exactOptional().describe("A workflow's name"),
+    name_contains: z.string().min(1).max(128).exactOptional().describe("A part of the workflow's name, in any case"),
+    created_after: z.string().max(64).exactOptional().describe("RFC 3339 time"),
+    created_before: z.string().max(64).exactOptional().describe("RFC 3339 time"),
     labels: labels.optional().describe("Labels the run must have, all of them"),
     limit: z.int().min(1).max(100).default(20),
     cursor,

@@ -18,7 +18,9 @@ create table flow_limit (
 alter table task
   add column is_limited boolean not null default false,
   -- The keys of its limits, in the order of its spec; null until they are known.
-  add column limit_keys text[];
+  add column limit_keys text[],
+  -- What happens when it would have to wait for them; null: it waits.
+  add column on_conflict text check (on_conflict in ('cancel_running', 'cancel_new'));
 alter table task
   add constraint limited_has_keys check (not is_limited or limit_keys is not null or status not in ('ready', 'running'));
 drop index task_ready;
@@ -27,5 +29,6 @@ create index task_ready on task (namespace, capability, priority desc, coalesce(
 create index task_limited on task (namespace, capability, limit_keys, priority desc, coalesce(turn, available_at), id)
   where status = 'ready' and is_limited and not held and not is_routed;
 create index task_holding on task (namespace, id) where status = 'running' and is_limited;
+create index task_may_conflict on task (namespace, limit_keys) where status = 'ready' and on_conflict is not null and not held;
 -- Limited tasks whose hint is out.
 create index task_limited_out on task (namespace, id) where status = 'ready' and is_limited and dispatched_at is not null;

@@ -1,7 +1,7 @@
 /** The registry of agents and of what they offer. */
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { FieldTypes } from "../../core/planner/capability.ts";
-import type { AllocationPolicy, OfferedCapability } from "../../core/routing.ts";
+import type { AllocationPolicy, Candidate, OfferedCapability } from "../../core/routing.ts";
 import type { Page, PageOf } from "./pages.ts";
 
 export interface AgentRegistration {
@@ -143,6 +143,8 @@ export interface AgentStore {
   /** Tells of agents that are lost, and of those that are back. Answers how many. */
   watchPresence(limit: number): Promise<number>;
   capabilities(namespace: string): Promise<CapabilityOffer[]>;
+  /** Those that are there now, with all that tasks can choose them by. */
+  candidates(namespace: string): Promise<Candidate[]>;
   /** Slots of live agents that consume from the broker, by capability; what dispatch sizes its windows by. */
   queueSlots(): Promise<{ namespace: string; capability: string; slots: number }[]>;
 }

@@ -82,12 +82,23 @@ export interface Run {
   schedule: { name: string; tickAt: Date } | null;
 }
 
-export interface RunFilter extends Page {
-  status?: RunStatus | undefined;
+/** What runs are looked for by; all of it has to hold. `After` includes the time, `Before` does not. */
+export interface RunConditions {
+  status?: RunStatus | readonly RunStatus[] | undefined;
   workflow?: string | undefined;
+  /** A part of the workflow's name, in any case. */
+  nameContains?: string | undefined;
   schedule?: string | undefined;
   labels?: Record<string, string> | undefined;
+  createdAfter?: Date | undefined;
+  createdBefore?: Date | undefined;
+  finishedAfter?: Date | undefined;
+  finishedBefore?: Date | undefined;
+  /** Only those that nothing is a retry or fork of. */
+  notRetried?: boolean | undefined;
 }
+
+export interface RunFilter extends Page, RunConditions {}
 
 export interface TaskRecord {
   id: string;
@@ -155,6 +166,14 @@ export interface RunStore {
   keyed(namespace: string, key: string): Promise<{ runId: string; bodyHash: string } | undefined>;
   find(namespace: string, runId: string): Promise<Run | undefined>;
   list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
+  /** Ids of runs that are not in history, the newest first, after the run `after`. */
+  select(
+    namespace: string,
+    conditions: RunConditions,
+    page: { after?: string | undefined; limit: number },
+  ): Promise<string[]>;
+  /** How many runs there are of them. */
+  count(namespace: string, conditions: RunConditions): Promise<number>;
   tasks(
     namespace: string,
     runId: string,

@@ -49,6 +49,13 @@ export interface SteeringStore {
     /** Whether what has completed is undone. */
     options?: { compensate?: boolean },
   ): Promise<"cancelling" | "finished" | undefined>;
+  /** The same for many at once. Answers those that it begins to end: others have finished, or were ending already. */
+  cancelAll(
+    namespace: string,
+    runIds: readonly string[],
+    reason: string,
+    options?: { compensate?: boolean },
+  ): Promise<string[]>;
   /**
    * From the answer on no task of the run is dispatched or claimed; those that run go on. Undefined: no such run.
    * Repeating it changes nothing, as with `resume`.

@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
 import type { OpenTeam } from "../store.suite.ts";
+import type { Repair } from "../store.ts";
 import type { Team } from "./team.ts";
 
 /** Damage done to the tables by hand. `$1` is the run; it has tasks a (completed), b (running), c (ready), d and e. */
 interface Damage {
   finds: string;
+  /** A repair heals it: every invariant holds again, and the run can go on. Without it, a person has to. */
+  repair?: "healed";
   invariant: RegExp;
   constraint?: string;
   sql: string;
@@ -44,8 +47,23 @@ const damages: Damage[] = [
   },
   {
     finds: "a counter that is wrong",
+    repair: "healed",
     invariant: /^I4: needs_left/,
     sql: "update task set needs_left = 2 where run_id = $1 and key = 'd'",
+  },
+  {
+    finds: "a task that nobody told that its needs have settled",
+    repair: "healed",
+    invariant: /^I4: a task whose needs have settled/,
+    sql: `with done as (update task set status = 'completed', finished_at = now(), available_at = null, ready_at = now()
+            where run_id = $1 and key = 'c')
+          update task set needs_left = 0 where run_id = $1 and key = 'd'`,
+  },
+  {
+    finds: "a run that is both hot and in history",
+    invariant: /^H1/,
+    sql: `insert into run_history (namespace, id, workflow_name, status, created_at, finished_at, expires_at, task_count, run)
+          select namespace, id, workflow_name, 'completed', now(), now(), 'infinity', 1, to_json(r.*) from run r where id = $1`,
   },
   {
     finds: "a task that started before its need had settled",
@@ -60,6 +78,7 @@ const damages: Damage[] = [
   },
   {
     finds: "a run that nobody finished",
+    repair: "healed",
     invariant: /^I5/,
     sql: `with aged as (update run set created_at = now() - interval '1 hour' where id = $1)
           update task set status = 'cancelled', finished_at = now() - interval '1 hour', lease_expires_at = null
@@ -109,16 +128,19 @@ const damages: Damage[] = [
   },
   {
     finds: "a held task whose run is not paused",
+    repair: "healed",
     invariant: /^I6: what is ready is held/,
     sql: "update task set held = true where run_id = $1 and key = 'c'",
   },
   {
     finds: "a task of a paused run that is not held",
+    repair: "healed",
     invariant: /^I6: what is ready is held/,
     sql: "update run set status = 'paused' where id = $1",
   },
   {
     finds: "an expired lease that nobody took back",
+    repair: "healed",
     invariant: /^I6: every expired/,
     sql: "update task set lease_expires_at = now() - interval '1 hour' where run_id = $1 and key = 'b'",
   },
@@ -163,7 +185,29 @@ export function auditCases(open: OpenTeam): void {
     return `alter table task add constraint ${name} ${row!.definition}`;
   }
 
-  for (const { finds, invariant, constraint, sql } of damages) {
+  /** Tells what it would do and does nothing; then does it, and the run says so, and comes to its end. */
+  async function repairs(team: Team, runId: string, invariant: RegExp, isHealed: boolean): Promise<void> {
+    const ofIt = (all: Repair[]) => all.find((one) => invariant.test(one.invariant))!;
+    const found = await team.store.audit();
+    const planned = await team.store.repair({ apply: false });
+    expect(planned.map(({ invariant, subject, detail }) => ({ invariant, subject, detail }))).toEqual(found);
+    expect(await team.store.audit()).toEqual(found);
+    expect(ofIt(planned)).toMatchObject({ outcome: isHealed ? "would be healed" : "left", action: expect.any(String) });
+    const done = await team.store.repair({ apply: true });
+    expect(ofIt(done).outcome).toBe(isHealed ? "healed" : "left");
+    if (!isHealed) return;
+    expect(await team.store.audit()).toEqual([]);
+    const told = (await team.events(runId)).filter(({ type }) => type === "run.repaired");
+    expect(told).toHaveLength(done.filter(({ outcome }) => outcome === "healed").length);
+    expect(told[0]).toMatchObject({ by: "doctor", reason: expect.stringContaining(done[0]!.invariant) });
+    if ((await team.run(runId)).status === "paused") await team.store.runs.resume(team.namespace, runId, "test");
+    await team.store.runs.cancel(team.namespace, runId, "test");
+    await team.settle();
+    expect((await team.run(runId)).finishedAt).not.toBeNull();
+    expect(await team.store.audit()).toEqual([]);
+  }
+
+  for (const { finds, invariant, constraint, sql, repair } of damages) {
     it(`finds ${finds}`, async () => {
       const team = await open();
       const runId = await newRun(team);
@@ -177,9 +221,11 @@ export function auditCases(open: OpenTeam): void {
           subject: expect.stringMatching(/^([0-9a-f-]{36}|00)$/),
           detail: expect.any(String),
         });
+        await repairs(team, runId, invariant, repair === "healed");
       } finally {
         await team.sql.query("delete from event where run_id = $1", [runId]);
         await team.sql.query("delete from run where id = $1", [runId]);
+        await team.sql.query("delete from run_history where id = $1", [runId]);
         await team.sql.query("delete from blob where hash = '\\x00'");
         if (restore) await team.sql.query(restore);
       }

@@ -151,6 +151,46 @@ export function fairnessCases(open: OpenTeam): void {
     expect(await marked(team)).toEqual([]);
   });
 
+  it.each([1, 2, 3])(
+    "has a hint out for every mark, whatever the doors do, and gives everything once (seed %i)",
+    async (seed) => {
+      const team = await open();
+      let state = seed;
+      /** From 1 to `most`. */
+      const upTo = (most: number) => {
+        state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+        return 1 + (Math.floor(state / 2 ** 16) % most);
+      };
+      const hints: string[] = [];
+      const claimed: string[] = [];
+      let submitted = 0;
+      const steps: (() => Promise<unknown>)[] = [
+        async () => {
+          const count = upTo(5);
+          await team.submit(wide("t", count), { priority: upTo(3) });
+          submitted += count;
+        },
+        async () => hints.push(...(await publish(team, 2 + upTo(4))).map(({ taskId }) => taskId)),
+        async () =>
+          claimed.push(...idsOf(await team.claim({ door: "hint", taskIds: hints.splice(0, upTo(3)), max: 3 }))),
+        async () => claimed.push(...idsOf(await team.claim({ door: "handoff", max: upTo(2) }))),
+        async () => claimed.push(...idsOf(await team.claim({ door: "poll", max: upTo(2) }))),
+      ];
+      for (let n = 0; n < 50; n++) {
+        await steps[upTo(steps.length) - 1]!();
+        expect((await marked(team)).length).toBeLessThanOrEqual(hints.length);
+      }
+      while (hints.length > 0 || (await marked(team)).length > 0 || claimed.length < submitted) {
+        await steps[1]!();
+        await steps[2]!();
+      }
+      expect(new Set(claimed).size).toBe(submitted);
+      expect(claimed).toHaveLength(submitted);
+    },
+  );
+
+  const idsOf = (tasks: ClaimedTask[]) => tasks.map(({ taskId }) => taskId);
+
   it("gives the best of several capabilities, and moves marks within each", async () => {
     const team = await open(["work", "other"]);
     const window = (capability: string) => ({ namespace: team.namespace, capability, maxOutstanding: 1 });

@@ -136,7 +136,7 @@ export function flowLimitCases(open: OpenTeam): void {
 
   it("keeps a task to all of its limits", async () => {
     const team = await open();
-    const rate = { key: "calls", limit: 100, per: "1m" };
+    const rate = { key: "calls", limit: 1, per: "1h" };
     await team.submit({ a: { ...limited(2), rate }, b: { ...limited(2), rate }, c: { rate } });
     expect(keys(await team.claim())).toEqual(["a"]);
     await team.sql.query("update flow_limit set used_until = now() - interval '1 hour' where namespace = $1", [
@@ -147,25 +147,24 @@ export function flowLimitCases(open: OpenTeam): void {
 
   it("spaces starts by a rate, and says when the next is free", async () => {
     const team = await open();
-    const runId = await team.submit(many(30, { rate: { key: "api", limit: 600, per: "1m" } }));
+    const runId = await team.submit(many(30, { rate: { key: "api", limit: 2, per: "2h" } }));
     const first = await dispatch(team);
-    expect(first.tasks).toHaveLength(6);
-    expect(first.opensInMs).toBeGreaterThan(0);
-    expect(first.opensInMs).toBeLessThanOrEqual(1_000);
+    expect(first.tasks).toHaveLength(1);
+    expect(first.opensInMs).toBeGreaterThan(3_590_000);
+    expect(first.opensInMs).toBeLessThanOrEqual(3_600_000);
     const claimed = await team.claim({ door: "hint", taskIds: first.tasks.map(({ taskId }) => taskId) });
-    expect(claimed).toHaveLength(6);
+    expect(claimed).toHaveLength(1);
     const blocked = await team.task(runId, "t29");
     expect(await team.claim({ door: "hint", taskIds: [blocked.id] })).toHaveLength(0);
     expect(await why(team, runId, "t29")).toMatchObject({
       code: "rate_reached",
       until: expect.any(Number),
-      message: expect.stringContaining("600 in 1m"),
+      message: expect.stringContaining("2 in 2h"),
     });
-    await team.sql.query(
-      "update flow_limit set used_until = used_until - interval '500 milliseconds' where namespace = $1",
-      [team.namespace],
-    );
-    expect((await team.claim()).length).toBeGreaterThanOrEqual(4);
+    await team.sql.query("update flow_limit set used_until = used_until - interval '1 hour' where namespace = $1", [
+      team.namespace,
+    ]);
+    expect(await team.claim()).toHaveLength(1);
   });
 
   it("takes what the namespace sets in place of the definition's, at the next claim", async () => {
@@ -256,6 +255,27 @@ export function flowLimitCases(open: OpenTeam): void {
     expect(await look()).toMatchObject({ capabilities: [], isBlocked: true });
     await team.complete(first!);
     expect((await look()).capabilities).toHaveLength(1);
+  });
+
+  it("cancels what runs for what is new, where a task says so, or what is new itself", async () => {
+    const team = await open();
+    const by = (on_conflict: "cancel_running" | "cancel_new", key: string): Partial<TaskDefinition> => ({
+      concurrency: { key, limit: 1, on_conflict },
+    });
+    const old = await team.submit({ a: by("cancel_running", "draft"), b: by("cancel_new", "import") });
+    expect(await team.claim()).toHaveLength(2);
+    const fresh = await team.submit({ a: by("cancel_running", "draft"), b: by("cancel_new", "import") });
+    await team.settle();
+    expect(await team.statuses(old)).toEqual({ a: "cancelled", b: "running" });
+    expect(await team.statuses(fresh)).toEqual({ a: "ready", b: "cancelled" });
+    expect((await team.task(fresh, "b")).reason).toBe("concurrency_limit import");
+    const [a] = await team.claim();
+    expect(a).toMatchObject({ key: "a", runId: fresh });
+    // Nothing is cancelled for what finds a place.
+    await team.complete(a!);
+    const last = await team.submit({ a: by("cancel_running", "draft") });
+    await team.settle();
+    expect(await team.statuses(last)).toEqual({ a: "ready" });
   });
 
   it("fails a limited task that nobody offers, as any other", async () => {

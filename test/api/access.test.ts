@@ -109,6 +109,7 @@ async function newResources(own: Namespace): Promise<Resources> {
     path: "/v1/conversations",
     body: { protocol: "request-reply", topic: marker, members: ["tester", "somebody"] },
   });
+  await own.call({ method: "PUT", path: "/v1/retention", body: { move_after: "1d" } });
   await own.call({ method: "PUT", path: "/v1/limits/crm", body: { concurrency: 1 } });
   await own.call({ path: "/v1/workflows", body: definition });
   const letter = await newLetter(own, agent, marker);
@@ -158,6 +159,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postWorkflowsValidate: () => definition,
   postRunsRunWorkflow: () => ({ name: "saved" }),
   postRuns: () => ({ definition }),
+  postRunsBulk: () => ({ action: "cancel", filter: {}, dry_run: true }),
+  putRetention: () => ({ move_after: "1d" }),
   postPlans: () => ({ goal: { want: { made: "made" } } }),
   postPlansPlanAccept: () => ({ reason: "test" }),
   postRunsRunCancel: () => ({ reason: "test" }),

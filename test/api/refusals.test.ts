@@ -675,6 +675,23 @@ describe("mutations of every request", () => {
       priority: 1,
       budget: { tokens: 1_000, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" },
     }),
+    // It is about no run at all.
+    postRunsBulk: () => ({
+      action: "cancel",
+      filter: {
+        status: ["running"],
+        workflow: "of-nobody",
+        name_contains: "x",
+        labels: { a: "b" },
+        created_after: "2026-01-31T12:00:00Z",
+        finished_before: "2026-01-31T12:00:00Z",
+      },
+      expected: 0,
+      dry_run: false,
+      reason: "x",
+      compensate: false,
+    }),
+    putRetention: () => ({ move_after: "1d", keep: { completed: "30d", failed: "P90D", cancelled: "1d" } }),
     patchRunsRunBudget: () => ({ tokens: 1, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" }),
     postRunsRunCancel: () => ({ reason: "x" }),
     postPlans: () => ({

@@ -111,7 +111,7 @@ describe("workflows", () => {
   it("are checked without being stored", async () => {
     const own = await server.newNamespace();
     const checked = await post<Validation>("/v1/workflows/validate", yaml(), "application/yaml", own);
-    expect(checked.body).toEqual({ valid: true, tasks: 1, errors: [] });
+    expect(checked.body).toMatchObject({ valid: true, tasks: 1, errors: [], bounds: { tasks: { least: 1, most: 1 } } });
     expect((await own.call<Page<unknown>>({ path: "/v1/workflows" })).body.data).toEqual([]);
   });
 
@@ -155,6 +155,7 @@ describe("a run", () => {
       counts: { ready: 1 },
       attempt: 1,
       retried_from: null,
+      fair_key: null,
       error: null,
       finished_at: null,
     });

@@ -21,7 +21,13 @@ export async function registerWorkflows({ store, namespace }: Team): Promise<voi
   }
 }
 
-export async function play(team: Team, tasks: Task[], actions: Action[]): Promise<Divergence | undefined> {
+/** `onEnd` is shown how every task of the real run has ended, by its key. */
+export async function play(
+  team: Team,
+  tasks: Task[],
+  actions: Action[],
+  onEnd: (picture: Record<string, string>) => void = () => {},
+): Promise<Divergence | undefined> {
   const done: string[] = ["submit"];
   let run: Both = { model: new ModelRun(tasks, registered), real: new RealRun(team, await team.submit(byId(tasks))) };
   /** Those that it is a retry or fork of. */
@@ -56,6 +62,7 @@ export async function play(team: Team, tasks: Task[], actions: Action[]): Promis
     if (!one.model.isOver) await finish(team, one);
     found = await difference(one);
   }
+  onEnd(await run.real.picture());
   return found;
 }
 

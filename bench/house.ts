@@ -1,0 +1,177 @@
+/**
+ * Keeping house, in numbers: search among many runs, a bulk cancel while others submit, runs moved to history, read from there and
+ * forgotten. `npm run bench:house [runs] [history] [search] [bulk]`.
+ */
+import pg from "pg";
+import { pino } from "pino";
+import { loadConfig } from "../config.ts";
+import { startEmbedded } from "../embedded.ts";
+import { createClient } from "../sdk/client.ts";
+import { openPostgres } from "../store/postgres.ts";
+import { sqlOver } from "../store/sql.ts";
+import type { RunFilter, Store } from "../store/store.ts";
+import { newTeam, type Tasks, type Team } from "../store/suite/team.ts";
+import { freshDatabase, startServices } from "../test/services.ts";
+import { table } from "./report.ts";
+import { percentiles } from "./statistics.ts";
+
+const runs = Number(process.argv[2] ?? 1_000);
+const parts = process.argv.slice(3);
+const isAsked = (part: string) => parts.length === 0 || parts.includes(part);
+const TASKS = 100;
+const SEARCHED = 100_000;
+const CANCELLED = 10_000;
+const DAY_MS = 86_400_000;
+const ms = (value: number) => value.toFixed(1);
+const header = ["what", "times", "p50 ms", "p95 ms", "max ms", "sum ms"];
+
+const services = await startServices({ postgres: true, durable: true });
+try {
+  const { databaseUrl } = await freshDatabase(services.access);
+  const store = await openPostgres(databaseUrl);
+  const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 2 }));
+  const team = () => newTeam({ store, sql, close: store.close });
+  if (isAsked("history")) await history(store, await team());
+  if (isAsked("search")) await search(store, await team());
+  await sql.close();
+  await store.close();
+  if (isAsked("bulk")) await bulk((await freshDatabase(services.access)).databaseUrl);
+} finally {
+  await services.stop();
+}
+
+async function timed<T>(times: number[], work: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  const result = await work();
+  times.push(performance.now() - start);
+  return result;
+}
+
+function row(name: string, times: number[]): string[] {
+  const { p50, p95, max } = { ...percentiles(times), max: Math.max(...times) };
+  const total = times.reduce((sum, one) => sum + one, 0);
+  return [name, String(times.length), ms(p50), ms(p95), ms(max), ms(total)];
+}
+
+async function history({ history, runs: { tasks: tasksOf } }: Store, team: Team): Promise<void> {
+  const tasks: Tasks = Object.fromEntries(Array.from({ length: TASKS }, (_, n) => [`t${n}`, { input: { n } }]));
+  const ids: string[] = [];
+  for (let n = 0; n < runs; n++) {
+    ids.push(await team.submit(tasks, { labels: { n: String(n % 10) } }));
+    await team.work(() => ({ text: "honk ".repeat(40) }));
+  }
+  const sizes = async () =>
+    Object.fromEntries(
+      (await team.store.storage.tables()).map(({ name, bytes }) => [name, `${(bytes / 1_048_576).toFixed(1)} MiB`]),
+    );
+  const named = ["run", "task", "event", "run_label", "run_history", "run_history_part", "run_history_label"];
+  const shown = async () => {
+    await team.sql.query("vacuum full analyze");
+    const all = await sizes();
+    return named.map((name) => all[name]!);
+  };
+  const before = await shown();
+  await team.sql.query("update run set finished_at = finished_at - interval '2 days' where namespace = $1", [
+    team.namespace,
+  ]);
+  await history.setPolicy(team.namespace, {
+    moveAfterMs: DAY_MS,
+    keepMs: { completed: 3 * DAY_MS, failed: null, cancelled: null },
+  });
+  const moves: number[] = [];
+  while ((await timed(moves, () => history.move(1_000))) > 0);
+  const after = await shown();
+  const recalls: number[] = [];
+  const hot: number[] = [];
+  for (const id of ids.slice(0, 50)) await timed(recalls, () => tasksOf(team.namespace, id, {}));
+  for (const id of ids.slice(0, 50)) await timed(hot, () => tasksOf(team.namespace, id, {}));
+  // As if the week were over.
+  const [week] = await team.sql.query<{ name: string }>(
+    "select relname as name from pg_class where relname ~ '^run_history_[0-9]{8}$'",
+  );
+  for (const name of ["run_history", "run_history_part", "run_history_label"]) {
+    const partition = week!.name.replace("run_history", name);
+    await team.sql.query(`alter table ${partition} rename to ${name}_20200106`);
+  }
+  const drops: number[] = [];
+  await timed(drops, () => history.forget());
+  console.log(
+    table([
+      ["MiB", ...named],
+      ["hot", ...before],
+      ["moved", ...after],
+    ]),
+  );
+  console.log(
+    table([
+      header,
+      row(`move, ${runs} runs of ${TASKS} tasks`, moves),
+      row("first page of tasks, brought back", recalls),
+      row("the same, hot", hot),
+      row("forget the week", drops),
+    ]),
+  );
+}
+
+async function search({ runs: { submit, list } }: Store, team: Team): Promise<void> {
+  for (let n = 0; n < SEARCHED; n += 500) {
+    await submit(
+      Array.from({ length: 500 }, (_, m) =>
+        team.submission({ a: {} }, { labels: { env: "prod", customer: String((n + m) % 10_000) } }),
+      ),
+    );
+  }
+  await team.sql.query("analyze");
+  const hour = new Date(Date.now() - 3_600_000);
+  const filters: Record<string, RunFilter> = {
+    "all, the first page": {},
+    "label of every run": { labels: { env: "prod" } },
+    "label of 10 runs": { labels: { customer: "77" } },
+    "both labels": { labels: { env: "prod", customer: "77" } },
+    "status failed: none": { status: "failed" },
+    "created in the last hour": { createdAfter: hour },
+    "finished in the last hour: none": { finishedAfter: hour },
+    "created before: none": { createdBefore: new Date(Date.now() - 3 * DAY_MS) },
+    "part of a name: none": { nameContains: "nowhere" },
+  };
+  const rows = [];
+  for (const [name, filter] of Object.entries(filters)) {
+    const times: number[] = [];
+    for (let n = 0; n < 30; n++) await timed(times, () => list(team.namespace, filter));
+    rows.push(row(name, times));
+  }
+  console.log(table([[`of ${SEARCHED} runs`, ...header.slice(1)], ...rows]));
+}
+
+async function bulk(databaseUrl: string): Promise<void> {
+  const config = loadConfig({ DATABASE_URL: databaseUrl, PORT: "0" });
+  const system = await startEmbedded({ config, logger: pino({ level: "silent" }), withoutExecutor: true });
+  const client = createClient({ url: system.url });
+  const definition = { name: "many", tasks: [{ id: "a", capability: "of.nobody", schedule_timeout: "1h" }] };
+  const submit = () => client.runs.submit({ definition, labels: { many: "yes" } });
+  for (let n = 0; n < CANCELLED; n += 50) await Promise.all(Array.from({ length: 50 }, submit));
+  const [requests, submits]: number[][] = [[], []];
+  let isOver = false;
+  const others = (async () => {
+    while (!isOver) await timed(submits!, () => client.runs.submit({ definition, labels: { other: "yes" } }));
+  })();
+  const start = performance.now();
+  let cursor: string | undefined;
+  do {
+    const answer = await timed(requests!, () =>
+      client.runs.bulk({ action: "cancel", filter: { labels: { many: "yes" } }, all: true, ...(cursor && { cursor }) }),
+    );
+    cursor = answer.next_cursor ?? undefined;
+  } while (cursor);
+  while ((await client.runs.list({ status: "running", label: ["many=yes"], limit: 1 })).data.length > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const downMs = performance.now() - start;
+  isOver = true;
+  await others;
+  console.log(
+    table([header, row(`bulk cancel of ${CANCELLED}, requests`, requests!), row("submits meanwhile", submits!)]),
+    `\nall of them were down after ${ms(downMs)} ms`,
+  );
+  await system.stop();
+}
