@@ -26,6 +26,7 @@ export function eventLine(event: RunEvent, progress: Progress): string {
         round: event.round,
         added: listed(event.changes?.added),
         superseded: listed(event.changes?.superseded),
+        task: event.task,
         by: event.by,
         reason: event.reason,
         error: event.error && `${event.error.code}: ${event.error.message}`,

@@ -23,6 +23,7 @@ export async function getRun(context: Context, id: string): Promise<void> {
   stdout.write(`${statusGlyph(paint, run.status)} ${paint.bold(visible(run.workflow))} ${run.status}\n`);
   stdout.write(`${paint.dim(`run ${run.id}, created ${run.created_at}`)}\n`);
   if (run.error) stdout.write(`${paint.red(failureText(run.error))}\n`);
+  else if (run.budget?.exhausted) stdout.write(`${paint.yellow(visible(run.budget.exhausted))}\n`);
   stdout.write("\n");
   printTable(
     context,

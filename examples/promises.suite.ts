@@ -263,6 +263,21 @@ export const promises: Record<string, Promised> = {
       ["offline completed", "page ready", "page completed", "run completed"],
     ],
   },
+  budget: {
+    outputs: "BUDGET_EXHAUSTED: an outline has to do",
+    order: [
+      [
+        "drafts[0] completed",
+        "drafts[1] completed",
+        "run budget_exhausted",
+        "drafts failed",
+        "outline ready",
+        "outline completed",
+        "run completed",
+      ],
+      ["drafts[2] ready", "run budget_exhausted", "drafts[2] failed"],
+    ],
+  },
   "join-cleanup": {
     status: "failed",
     error: { code: "CODE_FAILED", task: "use" },

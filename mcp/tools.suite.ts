@@ -236,7 +236,7 @@ export function describeTools(
 
     it("reads and raises what a run may spend, and sums what was spent", async () => {
       const waiting = {
-        name: "thrifty",
+        name: `thrifty-${version}`,
         tasks: [
           { id: "a", capability: "core.echo" },
           { id: "b", capability: "core.echo", needs: ["a"] },
@@ -252,7 +252,7 @@ export function describeTools(
       expect(raised.budgets).toMatchObject([{ limits: { calls: 2 } }]);
       expect((await call(client, "run_result", { run_id: run_id!, wait_seconds: 30 })).status).toBe("completed");
       const sums = (await call(client, "spend_list", {})).data as JsonObject[];
-      expect(sums.find(({ key }) => key === "thrifty")).toMatchObject({ calls: 2, attempts: 2 });
+      expect(sums.find(({ key }) => key === waiting.name)).toMatchObject({ calls: 2, attempts: 2 });
     });
 
     it("runs again what did not complete, or from what a run has done with something changed", async () => {

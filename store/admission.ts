@@ -285,15 +285,6 @@ export const picksFor: Record<ClaimDoor, string> = {
   handoff: pickWaiting(false),
 };
 
-/** Those of $1 that can still be had: tasks with a budget, which are picked first and then paid for in a transaction (paying.ts). */
-export const pickNamed = `
-  select t.id from task t
-  where t.id = any($1::uuid[]) and t.namespace = $2 and t.capability = any($3) and ${isStillReady("t")}
-    and not t.is_limited and (not t.is_routed or (t.assigned_to = $5 and t.dispatched_at is not null))
-  order by t.id
-  limit $4
-  for no key update skip locked`;
-
 /** Of a capability in a namespace, as expressions: whether a long-poll would find anything. */
 export function isClaimable(namespace: string, capability: string): string {
   const exists = (state: (task: string) => string) => `exists (

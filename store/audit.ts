@@ -174,7 +174,7 @@ export const checks: Check[] = [
             and (r.ending is null or r.status = 'paused')`,
   },
   {
-    invariant: "I7: a budget counts what the attempts under it have spent, and what runs has set something aside",
+    invariant: "I8: a budget counts what the attempts under it have spent, and what runs has set something aside",
     repair: { leave: "compare with what the models' providers say was spent; PATCH …/budget sets other limits" },
     sql: `select b.id::text as subject, 'counts ' || b.tokens_spent || ', ' || b.cost_spent || ', ' || b.calls_spent
             || ', reported were ' || s.tokens || ', ' || s.cost || ', ' || s.calls as detail

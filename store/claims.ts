@@ -1,15 +1,7 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import {
-  isClaimable,
-  limitedAssigned,
-  limitedHinted,
-  limitedWait,
-  pickNamed,
-  picksFor,
-  pickUncontested,
-} from "./admission.ts";
+import { isClaimable, limitedAssigned, limitedHinted, limitedWait, picksFor, pickUncontested } from "./admission.ts";
 import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -42,7 +34,13 @@ const claimedColumns = `t.id, t.run_id, t.key, t.capability, t.namespace, t.atte
 /** The tasks that an earlier request of this id took. */
 const earlierClaim = "select task_ids from lease_request where agent_id = $5 and request_id = $7";
 
-/** Tasks with a budget are left for `claimPaid`; `paid`: what is picked comes with what it has set aside. */
+/** What the same transaction has claimed of the run before stands in the row of its event already. */
+const ALONG = `on conflict (run_id, xid) do update set facts = (
+  select json_agg(f.fact) from (
+    select fact from json_array_elements(event.facts) as e(fact)
+    union all select fact from json_array_elements(excluded.facts) as x(fact)) f)`;
+
+/** Tasks with a budget are picked, but left to be paid for; `paid`: what is picked comes with what it has set aside. */
 const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) => `
   with waiting as materialized (select ${waiting} as limited
   ), ${pick}, claimed as (
@@ -62,6 +60,7 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) =
     select run_id, json_agg(json_build_object('type', 'task.claimed', 'task_id', id, 'key', key,
       'attempt', attempt, 'agent_id', $5::uuid, 'via', $8::text) order by id)
     from claimed group by run_id
+    ${paid ? ALONG : ""}
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
     (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier,
@@ -212,6 +211,12 @@ async function claimAnew(
   }
 }
 
+/**
+ * Namespaces in which claims have come upon tasks with a budget of late. There they are made in a transaction, which keeps what is
+ * picked until it is paid for: else all that claim at once would pick the same.
+ */
+const payingIn = new WeakMap<StoreContext, Set<string>>();
+
 /** Adds the runs of tasks that do not fit into their budgets to `short`. */
 async function claimRound(
   store: StoreContext,
@@ -220,43 +225,54 @@ async function claimRound(
   noteBlocked: NoteBlocked,
   short: RunRef[],
 ): Promise<ClaimedRow[]> {
-  const { door, max } = request;
+  const { door, max, namespace } = request;
   let step = firstStep;
+  const paying = payingIn.get(store) ?? new Set();
+  payingIn.set(store, paying);
   const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
     (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
-  const claimLocked = async (tx: Transaction, taskIds: string[]) => {
+  const claimLocked = async (tx: Transaction, taskIds: string[], by = step) => {
     const payment = await payFor(tx, request, taskIds);
     short.push(...payment.short);
     if (payment.admitted.length === 0) return [];
     const params = paramsOf({ ...request, taskIds: payment.admitted }, secretDigest);
-    const [answer] = await tx.query<ClaimAnswer>(step.chosen, [...params, JSON.stringify(payment.reserved)]);
+    const [answer] = await tx.query<ClaimAnswer>(by.chosen, [...params, JSON.stringify(payment.reserved)]);
     return answer!.rows ?? [];
   };
-  const claimPaid = (taskIds: string[]) =>
-    store.transaction(async (tx) => {
-      const params = paramsOf({ ...request, taskIds }, secretDigest).slice(0, 5);
-      const picked = await tx.query<{ id: string }>(pickNamed, params);
-      return claimLocked(
-        tx,
-        picked.map(({ id }) => id),
-      );
-    });
   const told = ({ rows, rehinted }: Pick<ClaimAnswer, "rows" | "rehinted">): ClaimedRow[] => {
     if (!rows) return [];
     step = nextStep;
     announceClaim(store, request, rows, rehinted > 0);
     return rows;
   };
-  const taken = async ({ rows, rehinted, unpaid }: ClaimAnswer) => {
-    const free = told({ rows, rehinted });
-    return unpaid ? [...free, ...told({ ...claimedRows(await claimPaid(unpaid)), rehinted })] : free;
+  /** What the statement claims, and what it picks and can be paid for. */
+  const take = async (statement: string, changes: Partial<ClaimRequest> = {}): Promise<ClaimAnswer> => {
+    const isFirst = step === firstStep;
+    if (!paying.has(namespace)) {
+      const answer = await ask(store, statement, changes);
+      if (!answer.unpaid) return answer;
+      paying.add(namespace);
+      const { rows } = answer;
+      if (!rows) return take(statement, changes);
+      step = nextStep;
+      const rest = await take(step[door], { ...changes, max: (changes.max ?? max) - rows.length });
+      return { ...answer, rows: [...rows, ...(rest.rows ?? [])], rehinted: answer.rehinted + rest.rehinted };
+    }
+    const answer = await store.transaction(async (tx) => {
+      const free = await ask(tx, statement, changes);
+      const isRepeated = isFirst && !free.rows && free.earlier !== null;
+      const paid = free.unpaid && !isRepeated ? await claimLocked(tx, free.unpaid, free.rows ? nextStep : step) : [];
+      return { ...free, rows: free.rows || paid.length > 0 ? [...(free.rows ?? []), ...paid] : null };
+    });
+    if (!answer.unpaid) paying.delete(namespace);
+    return answer;
   };
 
   async function claimHints(): Promise<ClaimedRow[]> {
     const isShort = request.taskIds.length <= FEW_HINTS;
-    const first = await ask(store, isShort ? claimUncontested : statements.hint);
+    const first = await take(isShort ? claimUncontested : statements.hint);
     if (!first.rows && first.earlier) return repeatClaim(store, request, first.earlier, secretDigest);
-    const claimed = await taken(first);
+    const claimed = told(first);
     const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
     if (first.has_limited && left.max > 0) {
       const limited = await claimLimitedHints(store, left, claimLocked);
@@ -266,18 +282,17 @@ async function claimRound(
     }
     const isContested = isShort && !first.rows && !first.unpaid;
     if (!isContested || left.taskIds.length === 0 || left.max === 0) return claimed;
-    return [...claimed, ...(await taken(await ask(store, step.hint, left)))];
+    return [...claimed, ...told(await take(step.hint, left))];
   }
 
   if (door === "hint") return claimHints();
-  const answer = await ask(store, statements[door]);
+  const answer = await take(statements[door]);
   if (!answer.rows && answer.earlier) return repeatClaim(store, request, answer.earlier, secretDigest);
-  const claimed = await taken(answer);
+  const claimed = told(answer);
   if (!answer.has_limited || claimed.length > 0) return claimed;
   const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
-  const rest = await ask(store, step[door], { max: max - limited.length });
-  return [...limited, ...(await taken(rest))];
+  return [...limited, ...told(await take(step[door], { max: max - limited.length }))];
 }
 
 function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {

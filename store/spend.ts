@@ -35,6 +35,8 @@ export function recordSpend(tx: Transaction, log: FactLog, accepted: { report: R
   );
   const counted = rows.filter(({ budget_id }) => budget_id !== undefined);
   if (counted.length === 0) return;
+  // More may be left now than was set aside, for tasks that wait for it.
+  for (const { run_id, namespace } of counted) log.needsUpkeep({ runId: run_id, namespace });
   tx.send(
     `with spent as materialized (
        select p.id, sum(s.tokens)::bigint as tokens, sum(s.cost)::bigint as cost, sum(s.calls)::bigint as calls

@@ -41,6 +41,17 @@ it("every built-in contract is a schema that Skein itself accepts", () => {
   }
 });
 
+it("only what may ask a model leaves budgets in the dark", () => {
+  const unknown = builtinExecutors(allOptions).filter(({ tokens }) => tokens === undefined);
+  expect(unknown.map(({ capability }) => capability)).toEqual([
+    "a2a.send",
+    "llm.generate",
+    "llm.object",
+    "llm.agent",
+    "mcp.call",
+  ]);
+});
+
 it("an unusable exception for http.request is refused at the start", () => {
   expect(() => builtinExecutors({ httpAllow: ["http://x/y"] })).toThrow(
     expect.objectContaining({ code: "CONFIG_INVALID" }),

@@ -57,21 +57,21 @@ export function builtinExecutors(options: BuiltinOptions = {}): readonly Executo
   const servers = mcpServers(options.mcpServers ?? {});
   const llm = options.llm && createLlm(options.llm);
   return [
-    coreEcho,
-    coreSleep,
-    httpRequest(guard),
-    transformJsonata,
-    codeJavascript,
-    fileRead,
-    fileWrite,
-    fileList,
+    ...[coreEcho, coreSleep, httpRequest(guard), transformJsonata, codeJavascript, fileRead, fileWrite, fileList].map(
+      withoutModel,
+    ),
     a2aSend(guard),
-    ...(sqlDatabases ? [sqlQuery(sqlDatabases)] : []),
-    ...(smtp ? [emailSend(smtp)] : []),
-    ...(webhookSecrets ? [webhookSend(webhookSecrets, guard)] : []),
+    ...(sqlDatabases ? [withoutModel(sqlQuery(sqlDatabases))] : []),
+    ...(smtp ? [withoutModel(emailSend(smtp))] : []),
+    ...(webhookSecrets ? [withoutModel(webhookSend(webhookSecrets, guard))] : []),
     ...(llm ? [llmGenerate(llm), llmObject(llm), llmAgent(llm, servers)] : []),
     ...(servers.names.length > 0 ? [mcpCall(servers)] : []),
   ];
+}
+
+/** It uses no tokens and costs nothing, so no budget of these has to have something left for it. */
+function withoutModel(executor: Executor): Executor {
+  return Object.freeze({ cost: 0, tokens: 0, ...executor });
 }
 
 export interface OfferedOptions extends BuiltinOptions {
@@ -82,6 +82,7 @@ export interface OfferedOptions extends BuiltinOptions {
 /** `own` executors and those that come with Skein; one of the same capability takes the place of Skein's. */
 export async function withBuiltin(own: readonly Executor[], options: OfferedOptions, log: Logger): Promise<Executor[]> {
   const names = new Set(own.map(({ capability }) => capability));
-  const builtin = [...builtinExecutors(options), ...(await sandboxedExecutors(options.sandbox, log))];
+  const sandboxed = await sandboxedExecutors(options.sandbox, log);
+  const builtin = [...builtinExecutors(options), ...sandboxed.map(withoutModel)];
   return [...builtin.filter(({ capability }) => !names.has(capability)), ...own];
 }

@@ -192,6 +192,16 @@ export const defects: readonly SeededDefect[] = [
     noticedBy: ["idempotent-submit"],
   },
   {
+    what: "knows of no budgets",
+    request: (passing) => {
+      if (!isTo(passing, "POST", /\/runs$/)) return undefined;
+      const { budget: _, ...rest } = JSON.parse(passing.body);
+      passing.body = JSON.stringify(rest);
+      return undefined;
+    },
+    noticedBy: ["budget-raised"],
+  },
+  {
     what: "goes on with runs and schedules that are paused",
     request: (passing) => {
       if (!isTo(passing, "POST", /\/pause$/)) return undefined;

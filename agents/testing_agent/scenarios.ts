@@ -7,6 +7,7 @@ import { approval } from "./scenarios/approval.ts";
 import { artifacts } from "./scenarios/artifacts.ts";
 import { badInput } from "./scenarios/bad-input.ts";
 import { blackboard } from "./scenarios/blackboard.ts";
+import { budgetRaised } from "./scenarios/budget-raised.ts";
 import { cachedTask } from "./scenarios/cached-task.ts";
 import { cancelRunning } from "./scenarios/cancel-running.ts";
 import { conversation } from "./scenarios/conversation.ts";
@@ -58,6 +59,7 @@ export const scenarios: readonly Scenario[] = [
   signal,
   approval,
   pausedRun,
+  budgetRaised,
   retriedRun,
   cachedTask,
   deadLetter,

@@ -280,6 +280,34 @@ export function budgetCases(open: OpenTeam): void {
     expect((await team.run(waiting)).status).toBe("completed");
   });
 
+  it("tells of each claim once, of tasks of a run with and without a budget", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: { budget: { calls: 1 } }, b: {}, c: { budget: { calls: 1 } }, d: {} });
+    const keys = [...(await team.claim({ max: 1 })), ...(await team.claim())].map(({ key }) => key);
+    expect(keys.sort()).toEqual(["a", "b", "c", "d"]);
+    const told = (await team.events(runId)).filter(({ type }) => type === "task.claimed");
+    expect(told.map((event) => "key" in event && event.key).sort()).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("holds beside the limits of keys", async () => {
+    const team = await open();
+    const concurrency = { key: "k", limit: 2 };
+    const tasks = Object.fromEntries(["a", "b", "c", "d"].map((id) => [id, { concurrency }]));
+    const runId = await submit(team, tasks, { calls: 3, on_exhausted: "wait" });
+    const pair = await team.claim();
+    expect(pair).toHaveLength(2);
+    expect((await budgetOf(team, runId)).reserved.calls).toBe(2);
+    for (const task of pair) await team.complete(task);
+    const [third, ...others] = await team.claim();
+    expect(others).toEqual([]);
+    await team.complete(third!);
+    expect(await team.claim()).toEqual([]);
+    expect(await budgetOf(team, runId)).toMatchObject({ spent: { calls: 3 }, reserved: { calls: 0 } });
+    await team.store.budgets.change(team.namespace, runId, { task: null, limits: { calls: 4 }, by: "ann" });
+    await workOn(team);
+    expect((await team.run(runId)).status).toBe("completed");
+  });
+
   it("is the same by every door, whatever is published", async () => {
     const team = await open();
     const runId = await submit(team, { a: {}, b: {}, c: {} }, { calls: 1, on_exhausted: "wait" });
