@@ -144,6 +144,7 @@ it("the news of a commit names each capability once, and the agents that have be
     conversations: [],
     scopes: [],
     registry: false,
+    freed: true,
     capabilities: ["a", "b"],
     announced: ["c"],
     assigned: ["agent-4"],
