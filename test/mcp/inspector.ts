@@ -136,6 +136,13 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("schedule_pause", schedule);
   await call("schedule_resume", schedule);
   await call("schedule_delete", schedule);
+  // One that may spend something, and then more.
+  const frugal = { name: "frugal", tasks: [{ id: "wait", wait: { signal: "never" } }], budget: { calls: 1 } };
+  const spending = await start(frugal);
+  await call("run_budget", spending);
+  await call("run_budget_change", { ...spending, calls: 2 });
+  await call("spend_list");
+  await call("run_cancel", spending, "legacy");
   const broken = {
     capability: "code.javascript",
     input: { code: "throw new Error('no')" },
