@@ -28,7 +28,7 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
   if (context.json) {
     printJson(context, { healthy: violations.length === 0, violations });
   } else if (violations.length === 0) {
-    stdout.write(`${paint.green("✔")} every invariant holds (I1–I6)\n`);
+    stdout.write(`${paint.green("✔")} every invariant holds (I1–I9)\n`);
   } else {
     stdout.write(`${paint.red("✘")} ${counted(violations.length, "violation")}\n`);
     for (const { invariant, subject, detail } of violations) {

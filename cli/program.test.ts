@@ -196,7 +196,7 @@ describe("skein run without a server", SLOW, () => {
     expect(JSON.parse(other.stdout).id).toBe(JSON.parse(one.stdout).id);
     expect([one.code, one.stderr, other.code]).toEqual([0, "", 0]);
     const doctor = await invoke(["doctor", "--data-dir", data]);
-    expect(doctor).toEqual({ code: 0, stdout: "✔ every invariant holds (I1–I6)\n", stderr: "" });
+    expect(doctor).toEqual({ code: 0, stdout: "✔ every invariant holds (I1–I9)\n", stderr: "" });
     const repair = await invoke(["doctor", "--data-dir", data, "--repair", "--apply"]);
     expect(repair).toEqual({
       code: 0,

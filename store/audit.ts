@@ -1,4 +1,4 @@
-/** The invariants I1–I7 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
+/** The invariants I1–I9 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
 import { isWaiting } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import type { Sql } from "./sql.ts";
@@ -225,7 +225,7 @@ export const checks: Check[] = [
           where not exists (select 1 from run_history h where h.id = p.run_id)`,
   },
   {
-    invariant: "I7: what stands apart is there, for whoever refers to it",
+    invariant: "I9: what stands apart is there, for whoever refers to it",
     repair: { leave: "put back the content from a backup of the database or of the object store" },
     sql: `select r.subject, 'refers to ' || encode(r.hash, 'hex') || ', which is ' ||
             case when b.hash is null then 'gone' else 'not stored' end as detail
@@ -243,7 +243,7 @@ export const checks: Check[] = [
           where b.hash is null or not b.is_stored`,
   },
   {
-    invariant: "I7: a row has the blobs of all its holes",
+    invariant: "I9: a row has the blobs of all its holes",
     repair: { leave: HAPPENED },
     sql: `select r.subject, 'lists no blob ' || (hole ->> 1) as detail
           from (
@@ -256,7 +256,7 @@ export const checks: Check[] = [
           where not coalesce(r.blobs @> array[decode(hole ->> 1, 'hex')], false)`,
   },
   {
-    invariant: "I7: a content is what its hash says",
+    invariant: "I9: a content is what its hash says",
     repair: { leave: "put back the content from a backup of the database or of the object store" },
     sql: `select encode(hash, 'hex') as subject, 'its content has another hash or size' as detail
           from blob where content is not null and (sha256(content) <> hash or octet_length(content) <> size)`,

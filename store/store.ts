@@ -74,7 +74,7 @@ export interface Store {
   events: EventStore;
   history: HistoryStore;
   storage: StorageStore;
-  /** The invariants I1–I7 of the protocol, as SQL. An empty list is a healthy database. */
+  /** The invariants I1–I9 of the protocol, as SQL. An empty list is a healthy database. */
   audit(): Promise<Violation[]>;
   /**
    * What the audit finds, and for each whether it can be healed. With `apply` it is, by the transitions that should have done it; the

@@ -1,4 +1,4 @@
-/** Audits a database from outside: do the invariants I1–I6 of the protocol hold? */
+/** Audits a database from outside: do the invariants I1–I9 of the protocol hold? */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { SkeinError } from "../../core/errors.ts";

@@ -146,23 +146,23 @@ const damages: Damage[] = [
   },
   {
     finds: "a hole whose content is gone",
-    invariant: /^I7: what stands apart/,
+    invariant: /^I9: what stands apart/,
     sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where run_id = $1 and key = 'a'`,
   },
   {
     finds: "a run whose inputs were never stored",
-    invariant: /^I7: what stands apart/,
+    invariant: /^I9: what stands apart/,
     sql: `with unstored as (insert into blob (hash, size, is_stored) values ('\\x00', 1, false))
           update run set refs = '{"inputs": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where id = $1`,
   },
   {
     finds: "a hole that its row does not list",
-    invariant: /^I7: a row has/,
+    invariant: /^I9: a row has/,
     sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array[]::bytea[] where run_id = $1 and key = 'a'`,
   },
   {
     finds: "a content that is not what its hash says",
-    invariant: /^I7: a content is/,
+    invariant: /^I9: a content is/,
     sql: `insert into blob (hash, size, content, is_stored) select '\\x00', 1, 'a', true from run where id = $1`,
   },
 ];
