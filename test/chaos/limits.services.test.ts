@@ -194,6 +194,8 @@ function mostAtOnce(intervals: readonly Interval[]): number {
 
 /** Three more run at once. */
 async function allPlacesAreFree(deployment: Deployment, db: pg.Client): Promise<void> {
+  // The one that was killed last may still be starting.
+  await until(() => deployment.client().ready(), "the orchestrator is ready");
   expect(await deployment.client().limits.get(KEY)).toMatchObject({ holders: 0 });
   const tasks = Array.from({ length: LIMIT }, (_, n) => ({ id: `last${n}`, ...task, input: { ms: 2_000 } }));
   const { id } = await deployment.client().runs.submit({ definition: { name: "last", tasks } as never });
