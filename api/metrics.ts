@@ -65,6 +65,17 @@ export function createMetrics(store: Store): Metrics {
       for (const { namespace, capability, count } of counts) this.set({ namespace, capability }, count);
     },
   });
+  let tables: ReturnType<Store["storage"]["tables"]> | undefined;
+  /** Both gauges of a scrape share one look. */
+  const lookAtTables = () => {
+    tables ??= store.storage
+      .tables()
+      .catch(() => [])
+      .finally(() => {
+        tables = undefined;
+      });
+    return tables;
+  };
   for (const [name, help, of] of [
     ["skein_table_bytes", "Size of a table of the database with its indexes and large values", "bytes"],
     ["skein_table_rows", "Rows of a table, as the database estimates them", "rows"],
@@ -75,7 +86,7 @@ export function createMetrics(store: Store): Metrics {
       labelNames: ["table"],
       registers: [registry],
       async collect() {
-        for (const table of await store.storage.tables().catch(() => [])) this.set({ table: table.name }, table[of]);
+        for (const table of await lookAtTables()) this.set({ table: table.name }, table[of]);
       },
     });
   }

@@ -1,6 +1,6 @@
 /** Wakes whoever waits for something to happen to a run or a capability, on this replica or another. Hints only. */
 import { failureKinds } from "../core/errors.ts";
-import { type Fact, isTaskFact, type TaskFact } from "../core/event.ts";
+import { endsAttempt, type Fact, isTaskFact, type TaskFact } from "../core/event.ts";
 import type { CommittedFacts } from "../store/store.ts";
 
 /** What a commit may have changed for those who wait. */
@@ -148,17 +148,9 @@ export function newsOf({ namespace, runId, facts }: Pick<CommittedFacts, "namesp
     conversations: [],
     scopes: [],
     registry: false,
-    freed: facts.some(({ type }) => endsAttempt.has(type)),
+    freed: facts.some(({ type }) => endsAttempt(type)),
   };
 }
-
-const endsAttempt = new Set<Fact["type"]>([
-  "task.completed",
-  "task.failed",
-  "task.retrying",
-  "task.released",
-  "task.cancelled",
-]);
 
 /** News of something else than a run. */
 export function newsFor(

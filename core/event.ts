@@ -111,6 +111,25 @@ export type ClaimDoor = "hint" | "poll" | "handoff";
 /** A fact with its place in the run's history. `id` is opaque, ordered, and resumes a stream. */
 export type RunEvent = Fact & { id: string; run_id: string; at: string };
 
+const endsOfRuns: ReadonlySet<string> = new Set<Fact["type"]>(["run.completed", "run.failed", "run.cancelled"]);
+const endsOfAttempts = new Set<Fact["type"]>([
+  "task.completed",
+  "task.failed",
+  "task.retrying",
+  "task.released",
+  "task.cancelled",
+]);
+
+/** A run has finished, by the type of an event. */
+export function endsRun(type: string): boolean {
+  return endsOfRuns.has(type);
+}
+
+/** An attempt, if there was one, is over, so that a slot and whatever else it held may be free. */
+export function endsAttempt(type: Fact["type"]): boolean {
+  return endsOfAttempts.has(type);
+}
+
 export function isTaskFact(fact: Fact): fact is TaskFact {
   return fact.type.startsWith("task.");
 }

@@ -26,7 +26,7 @@ export const isWaiting = (task: string) => `
   ${task}.status = 'ready' and ${task}.dispatched_at is null and not ${task}.held and not ${task}.is_routed`;
 
 /** Of a task by its alias: a hint of it is out in the queue of its capability. */
-const isOut = (task: string) => `
+export const isOut = (task: string) => `
   ${task}.status = 'ready' and ${task}.dispatched_at is not null and not ${task}.is_routed`;
 
 /** Of a task by its alias: it waits, keeps to no limits, and no hint of it is out. */

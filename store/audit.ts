@@ -1,5 +1,5 @@
 /** The invariants I1–I9 of the protocol as SQL, run by `skein doctor` and after every test that kills something. */
-import { isWaiting } from "./admission.ts";
+import { isLimited, isUnpublished, isWaiting } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import type { Sql } from "./sql.ts";
 import type { Violation } from "./store.ts";
@@ -107,8 +107,7 @@ export const checks: Check[] = [
     repair: { leave: "an orchestrator hands it out; start one, and see that it reaches the broker" },
     sql: `select t.id::text as subject, 'has been ready for ' || t.capability || ' since ' || t.available_at as detail
           from task t
-          where t.status = 'ready' and t.dispatched_at is null and not t.held and not t.is_routed
-            and not t.is_limited and t.available_at < now() - ${GRACE} and exists (
+          where ${isUnpublished("t")} and t.available_at < now() - ${GRACE} and exists (
             select 1 from agent a
             where a.namespace = t.namespace and a.capabilities @> array[t.capability]
               and ${isLive}
@@ -126,7 +125,7 @@ export const checks: Check[] = [
     repair: { leave: "an orchestrator hands it out; start one" },
     sql: `select t.id::text as subject, 'has been ready since ' || t.available_at || ' though nothing holds ' || t.limit_keys::text as detail
           from task t
-          where t.status = 'ready' and t.is_limited and not t.held and not t.is_routed and t.available_at < now() - ${GRACE}
+          where ${isLimited("t")} and t.available_at < now() - ${GRACE}
             and not exists (
               select from task h
               where h.namespace = t.namespace and h.status = 'running' and h.is_limited and h.limit_keys && t.limit_keys)

@@ -1,6 +1,6 @@
 /** Reads a run's facts in an order that can be resumed: by transaction id, and only below every running transaction. */
 import { SkeinError } from "../core/errors.ts";
-import type { Fact, RunEvent } from "../core/event.ts";
+import { endsRun, type Fact, type RunEvent } from "../core/event.ts";
 import type { HandlerLog } from "../core/log-lines.ts";
 import type { Queryable } from "./sql.ts";
 import type { EventPage, EventStore } from "./store.ts";
@@ -46,7 +46,7 @@ async function read(
   const isLast = events.length === following.length && rows.length <= options.limit;
   return {
     events: options.withLogs ? await withLogs(db, runId, events) : events,
-    ended: rows[0]!.is_behind || (isLast && endsRun(known.at(-1))),
+    ended: rows[0]!.is_behind || (isLast && isEnd(known.at(-1))),
   };
 }
 
@@ -56,8 +56,8 @@ function expand(runId: string, row: EventRow & { xid: string }): RunEvent[] {
 }
 
 /** A run's end is its last fact: whoever writes it has seen that no task is open. */
-function endsRun(event: RunEvent | undefined): boolean {
-  return event?.type === "run.completed" || event?.type === "run.failed" || event?.type === "run.cancelled";
+function isEnd(event: RunEvent | undefined): boolean {
+  return event !== undefined && endsRun(event.type);
 }
 
 interface EventPosition {
@@ -88,12 +88,12 @@ async function withLogs(db: Queryable, runId: string, events: RunEvent[]): Promi
   );
   const lines = new Map(rows.map((row) => [`${row.xid} ${row.task_id} ${row.attempt}`, row.lines]));
   return events.map((event) => {
-    if (!("task_id" in event) || !endsAttempt(event.type)) return event;
+    if (!("task_id" in event) || !hasLogs(event.type)) return event;
     const logs = lines.get(`${parseEventId(event.id).xid} ${event.task_id} ${event.attempt}`);
     return logs ? { ...event, logs } : event;
   });
 }
 
-function endsAttempt(type: Fact["type"]): boolean {
+function hasLogs(type: Fact["type"]): boolean {
   return type === "task.completed" || type === "task.failed" || type === "task.retrying";
 }

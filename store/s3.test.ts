@@ -10,7 +10,7 @@ import { storeOver } from "./postgres.ts";
 import { type S3Options, s3Objects } from "./s3.ts";
 import { sqlOver } from "./sql.ts";
 import { payloadCases } from "./suite/payloads.ts";
-import { refusalOf, type S3Server, startS3Server } from "./suite/s3-server.ts";
+import { refusalOf, type S3Server, startS3Server } from "./suite/s3-server.suite.ts";
 import { newTeam, type TestStore } from "./suite/team.ts";
 
 const account = { accessKeyId: "SKEINTEST", secretAccessKey: "not/a+secret", region: "eu-north-1" };

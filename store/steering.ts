@@ -49,8 +49,7 @@ async function cancel(
   { compensate = false }: { compensate?: boolean } = {},
 ): Promise<"cancelling" | "finished" | undefined> {
   return withOpenRun(store, namespace, runId, async (tx, log, run, _status) => {
-    const error = { code: "cancelled", message: reason };
-    await beginEnding(tx, log, run, { status: "cancelled", error, ...(compensate && { compensate }) });
+    await beginEnding(tx, log, run, cancelledBy(reason, compensate));
     return "cancelling";
   });
 }
@@ -67,11 +66,17 @@ async function cancelAll(
       "select id from run where id = any($1::uuid[]) and (namespace = $2) is not false order by id for update",
       [runIds, namespace],
     );
-    const error = { code: "cancelled", message: reason };
-    const ending: RunEnding = { status: "cancelled", error, ...(compensate && { compensate }) };
     const ids = held.map(({ id }) => id);
-    return beginEndings(tx, log, namespace, ids, ending);
+    return beginEndings(tx, log, namespace, ids, cancelledBy(reason, compensate));
   });
+}
+
+function cancelledBy(reason: string, compensate: boolean): RunEnding {
+  return {
+    status: "cancelled",
+    error: { code: "cancelled", message: reason },
+    ...(compensate && { compensate }),
+  };
 }
 
 /** With the runs that it waits for. One that was paused by itself stays so when this one is resumed. */

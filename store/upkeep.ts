@@ -13,6 +13,7 @@ import { decideRun, type RunVerdict, type TaskEvent } from "../core/lifecycle.ts
 import { type Limits, limitSentence } from "../core/limits.ts";
 import { defineLazy, type Payload, payloadBytes, type Ref, refsAt } from "../core/payload.ts";
 import type { RunEnding } from "../core/run.ts";
+import { isLimited, isOut, isUnpublished } from "./admission.ts";
 import { pruneAgentData } from "./agent-data.ts";
 import { liveUntil } from "./agents.ts";
 import { addRefs, apart, collectBlobs, evaluating, refColumns } from "./blobs.ts";
@@ -555,12 +556,8 @@ async function expireTasks(store: StoreContext, limit: number): Promise<number> 
   return settleDue(store, due, () => ({ type: "doomed", failure }));
 }
 
-/** Ready tasks stand in three indexes; limited ones whose hint is out stand in two of them. */
-const readyIndexes = {
-  unpublished: "dispatched_at is null and not held and not is_routed and not is_limited",
-  published: "dispatched_at is not null and not is_routed",
-  limited: "is_limited and not held and not is_routed",
-};
+/** Ready tasks, by their alias, stand in three indexes; limited ones whose hint is out stand in two of them. */
+const readyIndexes = { unpublished: isUnpublished, published: isOut, limited: isLimited };
 
 /**
  * The distinct capabilities of ready tasks, as a part of a `with recursive`: each is found by one step into the index
@@ -568,20 +565,20 @@ const readyIndexes = {
  */
 function wantedBy(name: keyof typeof readyIndexes): string {
   const next = (beyond: string) => `
-    (select namespace, capability from task
-     where status = 'ready' and ${readyIndexes[name]} ${beyond}
-     order by namespace, capability
+    (select t.namespace, t.capability from task t
+     where ${readyIndexes[name]("t")} ${beyond}
+     order by t.namespace, t.capability
      limit 1)`;
   return `${name} as (${next("")}
     union all
-    select n.* from ${name} w cross join lateral ${next("and (namespace, capability) > (w.namespace, w.capability)")} n)`;
+    select n.* from ${name} w cross join lateral ${next("and (t.namespace, t.capability) > (w.namespace, w.capability)")} n)`;
 }
 
 function overdueIn(name: keyof typeof readyIndexes): string {
   return `
-    select id from task
-    where namespace = a.namespace and capability = a.capability and status = 'ready' and ${readyIndexes[name]}
-      and greatest(available_at, a.since) + schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()`;
+    select t.id from task t
+    where t.namespace = a.namespace and t.capability = a.capability and ${readyIndexes[name]("t")}
+      and greatest(t.available_at, a.since) + t.schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()`;
 }
 
 /** Ready tasks whose capability no live agent has offered for the whole of their `schedule_timeout`. */

@@ -1,8 +1,8 @@
 /** A server that speaks OpenAI's embeddings protocol. Its vectors count how often each of a few words is in a text. */
 import { createServer, type IncomingHttpHeaders } from "node:http";
-import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import type { Json } from "../../core/json.ts";
+import { listenLocally } from "../../test/local-server.ts";
 
 export interface EmbeddingsServer {
   /** What SKEIN_EMBEDDINGS_URL has to be. */
@@ -26,16 +26,12 @@ export async function startEmbeddingsServer(): Promise<EmbeddingsServer> {
     response.writeHead(request.url === "/v1/embeddings" ? status : 404, { "content-type": "application/json" });
     response.end(typeof said === "string" ? said : JSON.stringify(said));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { url, close } = await listenLocally(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    url: `${url}/v1`,
     requests,
     answer: (...answers) => void script.push(...answers),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 

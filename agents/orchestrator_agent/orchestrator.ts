@@ -2,7 +2,7 @@
  * The orchestrator's loops over a store and a transport. There is no leader: every replica runs the same loops on rows
  * that the others skip, and a commit wakes the loops that have work from it.
  */
-import { isTaskFact } from "../../core/event.ts";
+import { endsAttempt, endsRun, isTaskFact } from "../../core/event.ts";
 import type { CommittedFacts, Store } from "../../store/store.ts";
 import type { Logger, Transport } from "../../transport/transport.ts";
 import { createAnnouncer, logCommitted } from "./announce.ts";
@@ -204,8 +204,8 @@ export async function startOrchestrator({
         if (delayMs > 0 && delayMs < everyMs.dispatch) setTimeout(handOut, delayMs).unref();
         else if (fact.type === "task.claimed") afterClaim();
         else if (makesReady.has(fact.type) && !(isTaskFact(fact) && published.has(fact.task_id))) handOut();
-        if (endsAttempt.has(fact.type)) afterAttempt();
-        if (endsRun.has(fact.type)) scheduler.runEnded();
+        if (endsAttempt(fact.type)) afterAttempt();
+        if (endsRun(fact.type)) scheduler.runEnded();
       }
     }
   }
@@ -228,7 +228,6 @@ export async function startOrchestrator({
     offState?.();
     await deadLetters?.cancel();
     dispatcher?.forgetWindows();
-    scheduler.stop();
     await Promise.all([dispatch, route, move, finish, replans, schedules, ...background].map((one) => one?.stop()));
     scheduler.stop();
     await replanner.stop();
@@ -251,7 +250,5 @@ export async function startOrchestrator({
   };
 }
 
-const endsAttempt = new Set(["task.completed", "task.failed", "task.retrying", "task.released", "task.cancelled"]);
-const endsRun = new Set(["run.completed", "run.failed", "run.cancelled"]);
 const mayNeedPlan = new Set(["task.failed", "run.resumed"]);
 const makesReady = new Set(["task.ready", "task.retrying", "task.released", "run.resumed", "run.budget_freed"]);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { endsRun } from "../../core/event.ts";
 import { type EventBody, event, type RunBody } from "../../core/protocol/runs.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import { runId, runLine, runSummary } from "../run-summary.ts";
@@ -12,8 +13,6 @@ const MAX_EVENTS = 500;
 const SETTLING_MS = 5_000;
 const LOOK_AGAIN_MS = 50;
 const LOOKS = 40;
-
-const endings = ["run.completed", "run.failed", "run.cancelled"];
 
 export const runWatch = defineTool({
   name: "run_watch",
@@ -43,7 +42,7 @@ export const runWatch = defineTool({
     };
     const run = await watchRun(client, run_id, { ...context, seconds: wait_seconds, isEnough: read });
     let isFull = events.length >= MAX_EVENTS || (await read());
-    const isTold = () => !hasJustEnded(run) || events.some(({ type }) => endings.includes(type));
+    const isTold = () => !hasJustEnded(run) || events.some(({ type }) => endsRun(type));
     for (let look = 0; !isFull && !isTold() && look < LOOKS; look++) {
       await sleep(LOOK_AGAIN_MS, undefined, { signal: context.signal });
       isFull = await read();

@@ -1,8 +1,8 @@
 /** A server that speaks OpenAI's chat-completions protocol, as strict about requests as the real ones, with scripted answers. */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { isJsonObject, type Json, type JsonObject } from "../../../core/json.ts";
+import { listenLocally } from "../../../test/local-server.ts";
 
 export interface ChatRequest {
   body: JsonObject & { messages: JsonObject[] };
@@ -42,16 +42,12 @@ export async function startChatServer(): Promise<ChatServer> {
     if (flaw) return fail(400, flaw)(response, body);
     (script.shift() ?? fail(500, "nothing is left to answer"))(response, body);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { url, close } = await listenLocally(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    url: `${url}/v1`,
     requests,
     answer: (...answers) => void script.push(...answers),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 

@@ -1,9 +1,9 @@
 /** An MCP server for tests, over HTTP in this process, or over stdio in its own. */
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { type NodeIncomingMessageLike, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler } from "@modelcontextprotocol/server";
+import { listenLocally } from "../../../test/local-server.ts";
 import { buildTestServer } from "./test-tools.suite.js";
 
 /** How to start it as a process, for SKEIN_MCP_SERVERS. */
@@ -36,13 +36,13 @@ export async function startHttpServer(
       response.writeHead(401, { "www-authenticate": "Bearer" }).end(`${request.headers.authorization} is not known`);
     } else void answer(request as NodeIncomingMessageLike, response);
   });
-  await listen(server);
+  const { url, close } = await listenLocally(server);
   return {
-    url: urlOf(server),
+    url: `${url}/mcp`,
     seen,
     async close() {
       await handler.close();
-      await stop(server);
+      await close();
     },
   };
 }
@@ -69,14 +69,6 @@ export async function startRawServer(answer: object): Promise<{ url: string; clo
     response.writeHead(200, { "content-type": "application/json" });
     response.end(JSON.stringify({ jsonrpc: "2.0", id, ...(answers[method] ?? unknown) }));
   });
-  await listen(server);
-  return { url: urlOf(server), close: () => stop(server) };
-}
-
-const listen = (server: Server) => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
-
-async function stop(server: Server): Promise<void> {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  const { url, close } = await listenLocally(server);
+  return { url: `${url}/mcp`, close };
 }

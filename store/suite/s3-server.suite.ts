@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenLocally } from "../../test/local-server.ts";
 
 export interface S3Server {
   url: string;
@@ -45,16 +45,8 @@ export async function startS3Server(bucket: string, account: Account): Promise<S
     return response.writeHead(200, { "content-length": content.length }).end(content);
   }
 
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/${bucket}`,
-    objects,
-    log,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  const { url, close } = await listenLocally(server);
+  return { url: `${url}/${bucket}`, objects, log, close };
 }
 
 const statuses: Record<string, number> = { NoSuchBucket: 404, NoSuchKey: 404, XAmzContentSHA256Mismatch: 400 };
