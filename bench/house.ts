@@ -1,6 +1,6 @@
 /**
  * Keeping house, in numbers: search among many runs, a bulk cancel while others submit, runs moved to history, read from there and
- * forgotten. `npm run bench:house [runs] [history] [search] [bulk]`.
+ * forgotten; what it costs to bring cancelled runs down. `npm run bench:house [runs] [history] [search] [bulk] [ends]`.
  */
 import pg from "pg";
 import { pino } from "pino";
@@ -10,8 +10,9 @@ import { createClient } from "../sdk/client.ts";
 import { openPostgres } from "../store/postgres.ts";
 import { sqlOver } from "../store/sql.ts";
 import type { RunFilter, Store } from "../store/store.ts";
-import { newTeam, type Tasks, type Team } from "../store/suite/team.ts";
+import { newTeam, runIds, type Tasks, type Team } from "../store/suite/team.ts";
 import { freshDatabase, startServices } from "../test/services.ts";
+import { cpuSeconds, difference } from "./processes.ts";
 import { table } from "./report.ts";
 import { percentiles } from "./statistics.ts";
 
@@ -35,6 +36,7 @@ try {
   if (isAsked("search")) await search(store, await team());
   await sql.close();
   await store.close();
+  if (isAsked("ends")) await ends((await freshDatabase(services.access)).databaseUrl);
   if (isAsked("bulk")) await bulk((await freshDatabase(services.access)).databaseUrl);
 } finally {
   await services.stop();
@@ -141,6 +143,61 @@ async function search({ runs: { submit, list } }: Store, team: Team): Promise<vo
     rows.push(row(name, times));
   }
   console.log(table([[`of ${SEARCHED} runs`, ...header.slice(1)], ...rows]));
+}
+
+/** 10,000 cancelled runs brought down by the calls of the orchestrator's loops, one after the other. */
+async function ends(databaseUrl: string): Promise<void> {
+  const store = await openPostgres(databaseUrl);
+  const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 2 }));
+  const team = await newTeam({ store, sql, close: store.close });
+  const shapes: Record<string, Tasks> = { "1 task": { a: {} }, "3 in a row": { a: {}, b: { needs: ["a"] }, c: { needs: ["b"] } } };
+  const rows = [];
+  for (const [shape, tasks] of Object.entries(shapes)) {
+    const ids: string[] = [];
+    for (let n = 0; n < CANCELLED; n += 500) {
+      const some = Array.from({ length: 500 }, () => team.submission(tasks));
+      ids.push(...runIds(await store.runs.submit(some)));
+    }
+    await sql.query("vacuum analyze");
+    for (let n = 0; n < CANCELLED; n += 200) {
+      await store.runs.cancelAll(team.namespace, ids.slice(n, n + 200), "bench");
+    }
+    const maybeFinished = new Set<string>();
+    const off = store.onCommit((committed) => {
+      for (const { runId, mayBeFinished } of committed) if (mayBeFinished) maybeFinished.add(runId);
+    });
+    const trees = { node: [process.pid], postgres: await services.pids("postgres") };
+    const [cpu, statements, start] = [cpuSeconds(trees), countStatements(), performance.now()];
+    let left = true;
+    while (left) {
+      left = (await store.upkeep.endRuns(1_000)) + (await store.upkeep.cascade(1_000)) > 0;
+      const batch = [...maybeFinished].slice(0, 100);
+      for (const id of batch) maybeFinished.delete(id);
+      if (batch.length > 0) left = (await store.upkeep.finishRuns(batch)) > 0 || left || maybeFinished.size > 0;
+    }
+    off();
+    const { node, postgres } = difference(cpu, cpuSeconds(trees));
+    const [row] = await sql.query<{ open: number }>("select count(*)::int as open from run where finished_at is null");
+    const seconds = (performance.now() - start) / 1_000;
+    rows.push([shape, seconds.toFixed(1), node!.toFixed(1), postgres!.toFixed(1), String(statements()), String(row!.open)]);
+  }
+  console.log(table([[`${CANCELLED} runs of`, "s", "Node CPU s", "PostgreSQL CPU s", "statements", "left open"], ...rows]));
+  await sql.close();
+  await store.close();
+}
+
+/** Answers how many statements this process has sent since. */
+function countStatements(): () => number {
+  let count = 0;
+  const { query } = pg.Client.prototype;
+  pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
+    count++;
+    return (query as (...args: unknown[]) => unknown).apply(this, args);
+  } as typeof query;
+  return () => {
+    pg.Client.prototype.query = query;
+    return count;
+  };
 }
 
 async function bulk(databaseUrl: string): Promise<void> {

@@ -14,47 +14,44 @@ import { addRefs, apart, evaluating, refColumns } from "./blobs.ts";
 import { beginCompensation } from "./compensation.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { type Replan, replansOf } from "./replans.ts";
-import { RUNS_PER_CALL } from "./run-work.ts";
+import { forRuns, inBatches, RUNS_PER_CALL } from "./run-work.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { loadResults, lockTasks, settle } from "./transitions.ts";
 
 // --- endings
 
-/** Not those that only undo what they did: that many of them would keep others waiting. */
-export const runsToEnd = `
-  select r.id, r.namespace from run r
-  where r.finished_at is null and r.status in ('pending', 'running', 'paused') and r.ending is not null
-    and (not r.compensated or exists (
-      select from task t
-      where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting') and t.compensates is null))
+/** Tasks, by their alias, that an ending cancels. Not what undoes: a run that only does that any more is left alone. */
+const isCancelled = "t.status in ('pending', 'ready', 'running', 'waiting') and t.compensates is null";
+
+/** With how many of their tasks are left to cancel; who has none left is for `finishRuns`. */
+const runsToEnd = `
+  select r.id, o.tasks
+  from run r cross join lateral (
+    select count(*)::int as tasks from (select from task t where t.run_id = r.id and ${isCancelled} limit $2) t
+  ) o
+  where r.finished_at is null and r.status in ('pending', 'running', 'paused') and r.ending is not null and o.tasks > 0
   order by r.id
   limit $1`;
 
-export async function endRun(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
-  const [row] = await tx.query<{ ending: RunEnding | null; compensated: boolean }>(
-    "select ending, compensated from run where id = $1 and finished_at is null",
-    [run.runId],
+export function endRuns(store: StoreContext, limit: number): Promise<number> {
+  return forRuns(store, runsToEnd, limit, cancelTasks);
+}
+
+async function cancelTasks(tx: Transaction, log: FactLog, runs: RunRef[], limit: number): Promise<number> {
+  const open = await tx.query<{ id: string; run_id: string; status: RunEnding["status"] }>(
+    `select o.id, r.id as run_id, r.ending ->> 'status' as status
+     from run r cross join lateral (
+       select t.id from task t where t.run_id = r.id and ${isCancelled} order by t.id limit $2
+     ) o
+     where r.id = any($1::uuid[]) and r.ending is not null and r.finished_at is null`,
+    [runs.map(({ runId }) => runId), limit],
   );
-  if (!row?.ending) return 0;
-  const open = await tx.query<{ id: string }>(
-    `select id from task
-     where run_id = $1 and status in ('pending', 'ready', 'running', 'waiting') and compensates is null
-     order by id
-     limit $2`,
-    [run.runId, limit],
-  );
-  if (open.length === 0) {
-    if (!row.compensated) log.mayBeFinished(run);
-    return 0;
+  const reasons = new Map(open.map(({ id, status }) => [id, `run_${status}`]));
+  const tasks = await lockTasks(tx, [...reasons.keys()]);
+  await settle(tx, log, tasks, ({ id }) => ({ type: "cancelled", reason: reasons.get(id)! }));
+  for (const run of runs) {
+    if (open.filter(({ run_id }) => run_id === run.runId).length === limit) log.needsUpkeep(run);
   }
-  const tasks = await lockTasks(
-    tx,
-    open.map((task) => task.id),
-  );
-  const reason = `run_${row.ending.status}`;
-  await settle(tx, log, tasks, () => ({ type: "cancelled", reason }));
-  if (open.length === limit) log.needsUpkeep(run);
-  log.mayBeFinished(run);
   return tasks.length;
 }
 
@@ -80,7 +77,10 @@ interface OpenRun {
  */
 export async function finishRuns(store: StoreContext, runIds?: string[]): Promise<number> {
   const settled = await settledRuns(store, runIds);
-  if (settled.length === 0) return 0;
+  return inBatches(settled.length === 0 ? [] : [settled], (batch) => finish(store, batch));
+}
+
+async function finish(store: StoreContext, settled: SettledRun[]): Promise<number> {
   const versions = new Map(settled.map((run) => [run.id, run.row_version]));
   return recording(store, async (tx, log) => {
     const runs = await tx.query<OpenRun>(
@@ -138,8 +138,13 @@ const haveNoOpenTask = `
 const isNotPlanned = `not exists (
   select from replanning p where p.run_id = r.id and (p.state = 'planning' or p.not_before > clock_timestamp()))`;
 
+interface SettledRun {
+  id: string;
+  row_version: string;
+}
+
 /** Of the runs named, else of all that a crash left between their last task and their end. */
-function settledRuns(db: Queryable, runIds: string[] | undefined): Promise<{ id: string; row_version: string }[]> {
+function settledRuns(db: Queryable, runIds: string[] | undefined): Promise<SettledRun[]> {
   return runIds
     ? db.query(`${haveNoOpenTask} and r.id = any($1::uuid[]) and r.finished_at is null`, [runIds])
     : db.query(`${haveNoOpenTask} and r.status in ('pending', 'running', 'paused') and ${isNotPlanned} limit $1`, [

@@ -22,12 +22,9 @@ import { lockTasks, scopesAround, settle } from "./transitions.ts";
 
 /** Runs with a task whose step is due, or whose children have settled. In order of `wake_at`: by run, all tasks would be read. */
 export const runsWithSteps = `
-  select r.id, r.namespace
-  from (
-    (select distinct run_id from task where step_due limit $1)
-    union (select run_id from (select run_id from task where wake_at <= now() order by wake_at limit $1) woken)
-    union (select distinct run_id from task where parent_untold limit $1)
-  ) u cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
+  (select distinct run_id as id from task where step_due limit $1)
+  union (select run_id from (select run_id from task where wake_at <= now() order by wake_at limit $1) woken)
+  union (select distinct run_id from task where parent_untold limit $1)`;
 
 /** Does a chunk of the steps of a run. The caller holds the run exclusively. Answers how many tasks it looked at. */
 export async function stepRun(

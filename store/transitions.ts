@@ -270,19 +270,23 @@ export async function tellDependants(
   return transitions;
 }
 
-/** Tells the dependants of tasks of the run that left it for later, at most `limit`; answers how many tasks told. */
-export async function tellUntold(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
-  const settled = await tx.query<{ id: string; status: TaskStatus; dependants: string[] }>(
-    `select id, status, to_json(dependants) as dependants from task where run_id = $1 and untold order by id limit $2 for no key update`,
-    [run.runId, limit],
+/**
+ * Tells the dependants of tasks of the runs that left it for later, at most `limit` of each run; answers how many tasks told.
+ * The caller holds the runs exclusively.
+ */
+export async function tellUntold(tx: Transaction, log: FactLog, runs: RunRef[], limit: number): Promise<number> {
+  const settled = await tx.query<RunRef & { id: string; status: TaskStatus; dependants: string[] }>(
+    `select t.id, t.run_id as "runId", t.namespace, t.status, to_json(t.dependants) as dependants from task t
+     where t.id = any(array(
+       select u.id from unnest($1::uuid[]) as r(id)
+       cross join lateral (select id from task where run_id = r.id and untold order by id limit $2) u))
+     order by t.id
+     for no key update`,
+    [runs.map(({ runId }) => runId), limit],
   );
   if (settled.length === 0) return 0;
   tx.send("update task set untold = false where id = any($1::uuid[])", [settled.map((task) => task.id)]);
-  await tellDependants(
-    tx,
-    log,
-    settled.map((task) => ({ ...task, ...run })),
-  );
+  await tellDependants(tx, log, settled);
   return settled.length;
 }
 

@@ -15,9 +15,9 @@ import { pruneFlowLimits } from "./flow-limits.ts";
 import { tellUnanswered } from "./inboxes.ts";
 import { pruneRegistry } from "./registry.ts";
 import { closeReplans } from "./replans.ts";
-import { endRun, finishRuns, runsToEnd } from "./run-ends.ts";
+import { endRuns, finishRuns } from "./run-ends.ts";
 import { isQueuedRun, type OpensIn, startRuns } from "./run-limits.ts";
-import { forEachRun, RUNS_PER_CALL, type RunWork } from "./run-work.ts";
+import { forEachRun, forRuns, RUNS_PER_CALL, type RunWork } from "./run-work.ts";
 import { pruneTicks } from "./schedules.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -33,7 +33,7 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
   const opensIn = oneTimer(store);
   return {
     cascade: (limit) => cascade(store, limit, opensIn),
-    endRuns: (limit) => forEachRun(store, runsToEnd, limit, endRun),
+    endRuns: (limit) => endRuns(store, limit),
     tendBudgets: (limit) => tendBudgets(store, limit),
     finishRuns: (runIds) => finishRuns(store, runIds),
     reap: (limit) => reap(store, limit),
@@ -53,7 +53,7 @@ async function cascade(store: StoreContext, limit: number, opensIn: OpensIn): Pr
   moved += await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);
-  return moved + (await forEachRun(store, runsToCascade, limit, cascadeRun));
+  return moved + (await forRuns(store, runsToCascade, limit, cascadeRuns));
 }
 
 /** One timer at a time: every look would else begin one more. */
@@ -80,31 +80,31 @@ async function settleLimits(store: StoreContext, limit: number, opensIn: OpensIn
 
 // --- cascades
 
+/** With how many of their tasks have dependants to tell. */
 const runsToCascade = `
-  select r.id, r.namespace
+  select u.run_id as id, c.tasks
   from (select distinct run_id from task where untold limit $1) u
-  cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
+  cross join lateral (
+    select count(*)::int as tasks from (select from task where run_id = u.run_id and untold limit $2) t
+  ) c`;
 
 /** Layers told in one transaction; a deep graph goes on in the next one. 50 keep an embedded database some 150 ms. */
 const LAYERS_PER_TRANSACTION = 50;
 
-async function cascadeRun(tx: Transaction, log: FactLog, run: RunRef, limit: number): Promise<number> {
+async function cascadeRuns(tx: Transaction, log: FactLog, runs: RunRef[], limit: number): Promise<number> {
   let moved = 0;
   for (let layer = 0; layer < LAYERS_PER_TRANSACTION && moved < limit; layer++) {
-    const told = await tellUntold(tx, log, run, limit);
+    const told = await tellUntold(tx, log, runs, limit);
     if (told === 0) return moved;
     moved += told;
   }
-  log.needsUpkeep(run);
+  for (const run of runs) log.needsUpkeep(run);
   return moved;
 }
 
 // --- what is not wanted any more
 
-const runsWithRest = `
-  select r.id, r.namespace
-  from (select distinct run_id from task where cancels_rest or drops_children limit $1) u
-  cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
+const runsWithRest = "select distinct run_id as id from task where cancels_rest or drops_children limit $1";
 
 /**
  * Joins with `cancel_rest` that have started: what is still open and only led to them is cancelled. Maps, loops and
