@@ -233,6 +233,8 @@ export const checks: Check[] = [
             union all
             select id::text, unnest(blobs) from run where blobs is not null
             union all
+            select id::text, unnest(blobs) from signal where blobs is not null
+            union all
             select task_id::text, unnest(blobs) from cached_output where blobs is not null
             union all
             select run_id || '/' || path, sha256 from artifact where content is null
@@ -249,6 +251,8 @@ export const checks: Check[] = [
             select id::text as subject, refs, blobs from task where refs is not null
             union all
             select id::text, refs, blobs from run where refs is not null
+            union all
+            select id::text, refs, blobs from signal where refs is not null
             union all
             select task_id::text, refs, blobs from cached_output where refs is not null
           ) r cross join lateral jsonb_each(r.refs) c(name, holes) cross join lateral jsonb_array_elements(c.holes) as h(hole)

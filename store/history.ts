@@ -172,6 +172,7 @@ const blobsOf = `(
   select array_agg(distinct hash) from (
     select unnest(r.blobs)
     union all select unnest(t.blobs) from task t where t.run_id = r.id and t.blobs is not null
+    union all select unnest(s.blobs) from signal s where s.run_id = r.id and s.blobs is not null
     union all select a.sha256 from artifact a where a.run_id = r.id and a.content is null
   ) refers(hash))`;
 

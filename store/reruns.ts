@@ -152,8 +152,8 @@ async function keep(tx: Transaction, log: FactLog, run: RunRef, kept: Kept[], ki
        select o.namespace, k.id, $2, o.key, o.capability, o.group_name, o.status, o.is_plain, k.tells_plain, o.priority,
          k.needs, k.dependants, 0, o.lease_ms, o.timeout_ms, o.schedule_timeout_ms, o.deadline_ms,
          case when $3 then (o.spec::jsonb - 'compensate')::json else o.spec end, o.output,
-         case when o.refs ? 'output' then jsonb_build_object('output', o.refs -> 'output') end,
-         case when o.refs ? 'output' then o.blobs end, o.error, o.reason,
+         nullif(o.refs - '{input,decision}'::text[], '{}'),
+         case when o.refs - '{input,decision}'::text[] <> '{}' then o.blobs end, o.error, o.reason,
          k.parent_id, o.scope, o.ordinal, o.item, o.item_key, k.original, clock_timestamp()
        from json_to_recordset($1) as k(id uuid, old_id uuid, original uuid, status text, tells_plain boolean,
          needs uuid[], dependants uuid[], parent_id uuid)

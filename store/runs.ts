@@ -422,7 +422,7 @@ async function repeats(db: Queryable, namespace: string, runId: string, limit: n
      from (
        select t.id, t.key, t.capability,
          coalesce(coalesce(t.input, t.spec -> 'input')::jsonb, jsonb_build_array(to_jsonb(t.needs), t.item::jsonb)) as asked,
-         t.refs -> 'input' as holes,
+         t.refs -> case when coalesce(t.input, t.spec -> 'input') is null then 'item' else 'input' end as holes,
          coalesce(t.input, t.spec -> 'input') is null as is_default
        from task t join run r on r.id = t.run_id
        where r.namespace = $1 and t.run_id = $2 and t.attempt > 0 and t.spec -> 'engine' is null and t.compensates is null

@@ -401,7 +401,7 @@ function countDownBy(tx: Queryable, ids: string[], counts: Map<string, SettledNe
      where t.id = told.id
      returning t.id, t.run_id, t.namespace, t.key, t.capability, t.status, told.starts as became_ready, t.needs_left,
        t.needs_failed, t.needs_skipped, cardinality(t.needs) as need_count, t.parent_id, t.scope, t.ordinal, t.item,
-       case when t.is_plain then '{}'::json else t.spec end as spec`,
+       t.refs -> 'item' as item_refs, case when t.is_plain then '{}'::json else t.spec end as spec`,
     [
       ids,
       ids.map((id) => counts.get(id)!.settled),
@@ -426,12 +426,13 @@ export interface Undecided {
   scope: string;
   ordinal: number | null;
   item: Json;
+  item_refs: Ref[] | null;
   spec: StoredSpec;
 }
 
 /** Of a row `t`. */
 export const undecidedColumns = `t.id, t.run_id, t.namespace, t.key, t.capability, cardinality(t.needs) as need_count,
-  t.needs_left, t.needs_failed, t.needs_skipped, t.parent_id, t.scope, t.ordinal, t.item, t.spec`;
+  t.needs_left, t.needs_failed, t.needs_skipped, t.parent_id, t.scope, t.ordinal, t.item, t.refs -> 'item' as item_refs, t.spec`;
 
 function recordedOf({ id, namespace, capability, parent_id }: Undecided): Recorded {
   return { id, namespace, capability, parentId: parent_id };
@@ -547,9 +548,8 @@ async function loadContexts(
   const contexts = await readScopes(tx, [...readings.values()]);
   const byGroup = new Map([...readings.keys()].map((group, n) => [group, contexts[n]!]));
   return (task) => {
-    const { context, contents } = byGroup.get(`${task.run_id} ${task.scope}`)!;
-    if (task.ordinal === null) return { context, contents };
-    return { context: withNames(context, { index: task.ordinal, item: task.item }), contents };
+    const scoped = byGroup.get(`${task.run_id} ${task.scope}`)!;
+    return task.ordinal === null ? scoped : ofInstance(scoped, { ...task, ordinal: task.ordinal });
   };
 }
 
@@ -557,6 +557,16 @@ async function loadContexts(
 export interface ScopeContext {
   context: ExpressionContext;
   contents: Map<string, Json>;
+}
+
+/** What an instance of a map, or an iteration, sees beside its scope: its place, and its item. */
+export function ofInstance(
+  { context, contents }: ScopeContext,
+  { ordinal, item, item_refs }: { ordinal: number; item: Json; item_refs: Ref[] | null },
+): ScopeContext {
+  const named = withNames(context, { index: ordinal, item });
+  if (item_refs) defineLazy(named, "item", { value: item, refs: item_refs }, contents);
+  return { context: named, contents };
 }
 
 /** The context of each reading. A name means the task nearest to it: in its own scope, else in the one around that. */
