@@ -7,6 +7,7 @@
 import type { StoreContext } from "./facts.ts";
 import { historicRunColumns, type RunRow, taskCounts, toRuns } from "./run-rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
+import { keepSpendUntil } from "./spend.ts";
 import type { HistoryStore, RetentionPolicy, Run } from "./store.ts";
 
 export function historyStore(store: StoreContext): HistoryStore {
@@ -161,6 +162,10 @@ async function move(store: StoreContext, tasks: number): Promise<number> {
     const ids = new Set(held.map(({ id }) => id));
     const kept = chosen.filter((run) => ids.has(run.id) && !run.is_expired);
     if (kept.length > 0) writeHistory(tx, JSON.stringify(kept.map(({ id, expires_at }) => ({ id, expires_at }))));
+    keepSpendUntil(
+      tx,
+      chosen.filter((run) => ids.has(run.id)),
+    );
     tx.send("delete from event where run_id = any($1::uuid[])", [[...ids]]);
     tx.send("delete from run where id = any($1::uuid[])", [[...ids]]);
     return ids.size;
@@ -243,6 +248,7 @@ export async function recall(store: StoreContext, namespace: string, runId: stri
     );
     tx.send("update run set recalled_at = clock_timestamp() where id = $1", [runId]);
     for (const noun of Object.keys(nouns)) tx.send(writeBack(noun), [runId, held.expires_at]);
+    keepSpendUntil(tx, [{ id: runId, expires_at: null }]);
     removeHistoric(tx, [runId]);
   });
 }
@@ -281,6 +287,7 @@ async function refile(store: StoreContext, limit: number): Promise<number> {
     kept.map((run) => run.week),
   );
   await store.transaction(async (tx) => {
+    keepSpendUntil(tx, misfiled);
     removeHistoric(
       tx,
       misfiled.filter((run) => run.is_expired).map(({ id }) => id),

@@ -20,6 +20,7 @@ import { isQueuedRun, type OpensIn, startRuns } from "./run-limits.ts";
 import { forEachRun, forRuns, RUNS_PER_CALL, type RunWork } from "./run-work.ts";
 import { pruneTicks } from "./schedules.ts";
 import { pruneSharedMemory } from "./shared-memory.ts";
+import { foldSpend } from "./spend.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { runsWithSteps, stepRun } from "./steps.ts";
@@ -397,4 +398,5 @@ async function prune(store: StoreContext): Promise<void> {
   await pruneCache(store);
   await collectBlobs(store);
   await pruneTicks(store);
+  await foldSpend(store);
 }

@@ -451,4 +451,58 @@ export function historyCases(open: OpenTeam): void {
     expect(await team.store.history.move(1)).toBe(0);
     expect(await team.store.runs.find(team.namespace, uuidv7())).toBeUndefined();
   });
+
+  it("keeps what was spent attempt by attempt until the run is forgotten, and then in the sums of its days", async () => {
+    const team = await open();
+    const { budgets, upkeep, history } = team.store;
+    const spent = async (by: "run" | "workflow" | "namespace" | "agent", times: { since?: Date; until?: Date } = {}) =>
+      (await budgets.spend(team.namespace, { by, limit: 10, ...times })).map(({ key, amounts, attempts }) => [
+        key,
+        amounts.tokens,
+        attempts,
+      ]);
+    const runs: string[] = [];
+    for (const tokens of [3, 4, 5]) {
+      const runId = await team.submit({ a: {} });
+      const usage = { tokens };
+      await team.store.leases.report([{ ...team.completion(await team.take(runId, "a")), usage }]);
+      runs.push(runId);
+    }
+    await team.settle();
+    const [first, second, third] = runs as [string, string, string];
+    await age(team, 30, first);
+    await age(team, 5, second);
+    await team.sql.query("update spend set at = '2026-01-31 23:30+00' where run_id = $1", [first]);
+    await team.sql.query("update spend set at = '2026-01-31 12:00+00' where run_id = $1", [second]);
+    const all = [[team.namespace, 12, 3]];
+    await keep(team, { completed: 10 * DAY_MS });
+    await moveAll(team);
+    await upkeep.prune();
+    // The first is gone; the second is in history, and as it was.
+    expect(await team.store.runs.find(team.namespace, first)).toBeUndefined();
+    expect(await spent("run")).toEqual([
+      [third, 5, 1],
+      [second, 4, 1],
+    ]);
+    expect(await spent("namespace")).toEqual(all);
+    expect(await spent("agent")).toEqual([["tester", 12, 3]]);
+    expect(await spent("namespace", { until: new Date("2026-02-01T00:00:00Z") })).toEqual([[team.namespace, 7, 2]]);
+    expect(await spent("namespace", { since: new Date("2026-01-31T00:00:00Z") })).toEqual(all);
+    // The day of the first begins before.
+    expect(await spent("namespace", { since: new Date("2026-01-31T06:00:00Z") })).toEqual([[team.namespace, 9, 2]]);
+    expect((await budgets.of(team.namespace, second))!.spent.tokens).toBe(4);
+    expect(await isHot(team, second)).toBe(true);
+    // Moved again and forgotten by a policy that has changed, it joins the first.
+    await team.sql.query("update run set recalled_at = null where id = $1", [second]);
+    await moveAll(team);
+    await keep(team, { completed: 2 * DAY_MS });
+    while ((await history.refile(100)) > 0);
+    await upkeep.prune();
+    expect(await spent("run")).toEqual([[third, 5, 1]]);
+    expect(await spent("workflow")).toEqual([["flow", 12, 3]]);
+    const days = await team.sql.query("select day::text, attempts, tokens from spend_day where namespace = $1", [
+      team.namespace,
+    ]);
+    expect(days).toEqual([{ day: "2026-01-31", attempts: 2, tokens: 7 }]);
+  });
 }
