@@ -244,11 +244,20 @@ function limitColumns({ workflow, inputs, runId }: Submission) {
 // --- read
 
 async function findRun(db: Queryable, namespace: string, runId: string): Promise<Run | undefined> {
+  // Once more, in case it was brought back in between.
+  return (
+    (await findHot(db, namespace, runId)) ??
+    (await findHistoric(db, namespace, runId)) ??
+    (await findHot(db, namespace, runId))
+  );
+}
+
+async function findHot(db: Queryable, namespace: string, runId: string): Promise<Run | undefined> {
   const rows = await db.query<RunRow>(
     `select ${hotRunColumns} from run r where (r.namespace = $1) is not false and r.id = $2`,
     [namespace, runId],
   );
-  return rows.length > 0 ? (await toRuns(db, rows))[0] : findHistoric(db, namespace, runId);
+  return (await toRuns(db, rows))[0];
 }
 
 interface TaskRecordRow {
