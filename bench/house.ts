@@ -1,6 +1,6 @@
 /**
  * Keeping house, in numbers: search among many runs, a bulk cancel while others submit, runs moved to history, read from there and
- * forgotten; what it costs to bring cancelled runs down. `npm run bench:house [runs] [history] [search] [bulk] [ends]`.
+ * forgotten; what it costs to bring cancelled runs down. `npm run bench:house [runs] [history] [search] [bulk] [ends] [large]`.
  */
 import pg from "pg";
 import { pino } from "pino";
@@ -37,6 +37,7 @@ try {
   await sql.close();
   await store.close();
   if (isAsked("ends")) await ends((await freshDatabase(services.access)).databaseUrl);
+  if (isAsked("large")) await large((await freshDatabase(services.access)).databaseUrl);
   if (isAsked("bulk")) await bulk((await freshDatabase(services.access)).databaseUrl);
 } finally {
   await services.stop();
@@ -182,6 +183,64 @@ async function ends(databaseUrl: string): Promise<void> {
     rows.push([shape, seconds.toFixed(1), node!.toFixed(1), postgres!.toFixed(1), String(statements()), String(row!.open)]);
   }
   console.log(table([[`${CANCELLED} runs of`, "s", "Node CPU s", "PostgreSQL CPU s", "statements", "left open"], ...rows]));
+  await sql.close();
+  await store.close();
+}
+
+const LARGE = Number(process.env.LARGE_TASKS ?? 100_000);
+
+/** A run of 100,000 tasks moves to history and comes back, while small runs are submitted, worked on and followed to their last event. */
+async function large(databaseUrl: string): Promise<void> {
+  const store = await openPostgres(databaseUrl, { connections: 20 });
+  const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 2 }));
+  const team = await newTeam({ store, sql, close: store.close });
+  const tasks: Tasks = Object.fromEntries(Array.from({ length: LARGE }, (_, n) => [`t${n}`, { input: { n } }]));
+  const runId = await team.submit(tasks);
+  for (let claimed = await team.claim({ max: 1_000 }); claimed.length > 0; claimed = await team.claim({ max: 1_000 })) {
+    await store.leases.report(claimed.map((task) => team.completion(task, { text: "honk ".repeat(40) })));
+  }
+  await team.settle();
+  await sql.query("update run set finished_at = finished_at - interval '2 days' where id = $1", [runId]);
+  const keepMs = { completed: null, failed: null, cancelled: null };
+  await store.history.setPolicy(team.namespace, { moveAfterMs: DAY_MS, keepMs });
+  await sql.query("vacuum analyze");
+  const walBytes = async () => {
+    const [row] = await sql.query<{ bytes: string }>("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text as bytes");
+    return Number(row!.bytes);
+  };
+  const rows: string[][] = [];
+  const beside = async (name: string, work: (calls: number[]) => Promise<void>) => {
+    const [calls, steps, seen]: number[][] = [[], [], []];
+    let isOver = false;
+    const others = Array.from({ length: 2 }, async (_, n) => {
+      const own = await newTeam({ store, sql, close: store.close });
+      while (!isOver) {
+        const id = await timed(steps!, () => own.submit({ a: {} }));
+        const claimed = await timed(steps!, () => own.claim());
+        await timed(steps!, () => store.leases.report(claimed.map((task) => own.completion(task, n))));
+        await timed(steps!, () => store.upkeep.finishRuns([id]));
+        await timed(seen!, async () => {
+          while (!(await store.events.read(own.namespace, id, { limit: 100 }))!.ended) await new Promise(setImmediate);
+        });
+      }
+    });
+    const wal = await walBytes();
+    const start = performance.now();
+    await work(calls!);
+    const seconds = (performance.now() - start) / 1_000;
+    isOver = true;
+    await Promise.all(others);
+    rows.push([`${name}: ${seconds.toFixed(1)} s, ${((await walBytes()) - wal) / 1_048_576 | 0} MiB of log; transactions`, ...row("", calls!).slice(1)]);
+    rows.push(row("others meanwhile: submit, claim, report, finish", steps!), row("others meanwhile: until the last event is seen", seen!));
+  };
+  await beside("nothing", () => new Promise((resolve) => setTimeout(resolve, 5_000)));
+  await beside(`move of ${LARGE} tasks`, async (calls) => {
+    while ((await timed(calls, () => store.history.move(1_000))) > 0);
+  });
+  await beside("brought back", async (calls) => {
+    await timed(calls, () => store.runs.tasks(team.namespace, runId, {}));
+  });
+  console.log(table([header, ...rows]));
   await sql.close();
   await store.close();
 }
