@@ -176,7 +176,7 @@ export async function budgetsOfRuns(db: Queryable, runIds: readonly string[]): P
 
 async function budgetsOf(db: Queryable, namespace: string, runId: string) {
   const [run] = await db.query<{ budget_id: string | null }>(
-    "select budget_id from run where namespace = $1 and id = $2",
+    "select budget_id from run where namespace = $1 and id = $2 and moving is null",
     [namespace, runId],
   );
   if (!run) return undefined;

@@ -57,7 +57,7 @@ describe("a read of several statements", () => {
       "update run set finished_at = least(finished_at, $2::timestamptz), recalled_at = null where id = $1",
       [runId, longAgo],
     );
-    expect(await mover.history.move(1)).toBe(1);
+    expect(await mover.history.move(1_000)).toBe(1);
   }
 
   /** A run of all that reads put together: needs, an attempt that failed, logs, budgets, a map. */
@@ -131,5 +131,33 @@ describe("a read of several statements", () => {
     await move(runId);
     expect(await read(), "in history").toEqual(expected);
     expect(await mover.audit()).toEqual([]);
+  });
+
+  it("of a run of many tasks is whole, whoever crashes while it moves and comes back by pieces", async () => {
+    const runId = await fullRun();
+    const read = (store: Store) => store.runs.tasks(team.namespace, runId, {});
+    const expected = await read(mover);
+    for (let at = 1, isOver = false; !isOver; at++) {
+      await sql.query(
+        "update run set finished_at = least(finished_at, $2::timestamptz), recalled_at = null where id = $1",
+        [runId, longAgo],
+      );
+      for (let n = 0; n < at; n++) await mover.history.move(2);
+      await sql.query("update run_history set task_count = 1000000 where id = $1", [runId]);
+      statements = 0;
+      between = async (count) => {
+        if (count >= at) throw new Error("crashed");
+      };
+      isOver = await read(reader).then(
+        () => true,
+        () => false,
+      );
+      between = async () => {};
+      const rest = await mover.history.move(2);
+      expect(rest).toBeLessThanOrEqual(1);
+      const [one, other] = await Promise.all([read(mover), read(reader)]);
+      expect([one, other], `crashed before statement ${at}`).toEqual([expected, expected]);
+      expect(await mover.audit()).toEqual([]);
+    }
   });
 });

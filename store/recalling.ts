@@ -38,8 +38,8 @@ export function recalling(
     return ask();
   }
   /**
-   * A read of several statements may begin before its run moves, and go on when it is away, or back again: then it has missed
-   * something, or failed for it, and is done once more.
+   * A read of several statements may begin before its run moves, and go on when it is on its way, away, or back again: then it
+   * has missed something, or failed for it, and is done once more.
    */
   async function undisturbed<T>(namespace: string, runId: string, read: () => Promise<T>): Promise<T> {
     for (;;) {
@@ -102,8 +102,8 @@ export function recalling(
     artifacts: {
       ...artifacts,
       write: ofAccess(artifacts.write),
-      read: ofAccess(artifacts.read),
-      list: ofAccess(artifacts.list),
+      read: (access, ...rest) => undisturbed(access.namespace, access.runId, () => artifacts.read(access, ...rest)),
+      list: (access, ...rest) => undisturbed(access.namespace, access.runId, () => artifacts.list(access, ...rest)),
     },
     budgets: { ...budgets, of: whole(budgets.of), change: of(budgets.change) },
     events: {
@@ -119,7 +119,7 @@ export function recalling(
 /** Tells one stay of a run among the hot ones from another; undefined: it is not there. */
 async function stayOf(db: Queryable, runId: string): Promise<string | undefined> {
   const [run] = await db.query<{ stay: string }>(
-    "select coalesce(recalled_at::text, 'since ever') as stay from run where id = $1",
+    "select coalesce(recalled_at::text, 'since ever') as stay from run where id = $1 and moving is null",
     [runId],
   );
   return run?.stay;

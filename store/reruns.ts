@@ -82,7 +82,7 @@ export class RunGone extends Error {}
 async function loadRun(tx: Queryable, namespace: string, { runId, hash }: Rerun["of"]): Promise<LoadedRun> {
   const [run] = await tx.query<{ attempt: number; hash: string; is_finished: boolean }>(
     `select attempt, definition_hash as hash, finished_at is not null as is_finished
-     from run where namespace = $1 and id = $2 for key share`,
+     from run where namespace = $1 and id = $2 and moving is null for key share`,
     [namespace, runId],
   );
   if (!run) throw new RunGone(`Run ${runId} was removed while it was being run again`);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { uuidv7 } from "uuidv7";
 import { expect, it } from "vitest";
-import { nouns } from "../history.ts";
+import { nouns } from "../historic-rows.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { RetentionPolicy, RunFilter } from "../store.ts";
 import type { Team } from "./team.ts";
@@ -413,6 +413,56 @@ export function historyCases(open: OpenTeam): void {
     expect(await expiry()).toEqual([null]);
     expect(await team.sql.query("select from retention where namespace = $1", [team.namespace])).toEqual([]);
     expect(await team.tasks(second)).toMatchObject({ a: { status: "completed" } });
+  });
+
+  it("takes in a run of many tasks by pieces, and answers all as before wherever in it somebody asks", async () => {
+    const team = await open();
+    const runId = await fullRun(team);
+    await age(team, 2);
+    await keep(team);
+    const before = await everything(team, runId);
+    const found = await team.run(runId);
+    for (let pieces = 1, isThere = false; !isThere; pieces++) {
+      for (let n = 0; n < pieces; n++) expect(await team.store.history.move(2)).toBeGreaterThan(0);
+      isThere = !(await isHot(team, runId));
+      expect(await team.run(runId), `after ${pieces} pieces`).toEqual(found);
+      expect(await ids(team)).toEqual([runId]);
+      expect(await everything(team, runId), `after ${pieces} pieces`).toEqual(before);
+      expect(await isHot(team, runId)).toBe(true);
+      await team.sql.query("update run set recalled_at = null where id = $1", [runId]);
+    }
+  });
+
+  it("gives a run of many tasks back by pieces", async () => {
+    const team = await open();
+    const runId = await fullRun(team);
+    await age(team, 2);
+    await keep(team);
+    const before = await everything(team, runId);
+    for (const [tasks, isFirst] of [[2, true] as const, [2_000, false] as const]) {
+      while (await isHot(team, runId)) await team.store.history.move(tasks);
+      await team.sql.query("update run_history set task_count = 1000000 where id = $1", [runId]);
+      const [one, other] = await Promise.all([everything(team, runId), everything(team, runId)]);
+      expect([one, other], isFirst ? "written by pieces" : "at once").toEqual([before, before]);
+      expect(await partsOf(team, runId)).toEqual([]);
+      await team.sql.query("update run set recalled_at = null where id = $1", [runId]);
+    }
+  });
+
+  it("forgets a run of many tasks by pieces, and never shows a part of it", async () => {
+    const team = await open();
+    const runId = await fullRun(team);
+    await age(team, 2);
+    await keep(team, { failed: 1.5 * DAY_MS });
+    for (let n = 0; await isHot(team, runId); n++) {
+      expect(await team.store.history.move(2)).toBeGreaterThan(0);
+      expect(await team.store.runs.find(team.namespace, runId)).toBeUndefined();
+      expect((await team.store.runs.tasks(team.namespace, runId, {})).data).toEqual([]);
+      expect(await team.store.events.read(team.namespace, runId, { limit: 1 })).toBeUndefined();
+      expect(await ids(team)).toEqual([]);
+    }
+    expect(await team.sql.query("select from event where run_id = $1", [runId])).toEqual([]);
+    expect(await partsOf(team, runId)).toEqual([]);
   });
 
   it("fills columns that are younger than a run with their defaults", async () => {

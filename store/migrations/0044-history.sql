@@ -18,3 +18,7 @@ create index spend_expiry on spend (expires_at) where expires_at is not null;
 update spend s set expires_at = h.expires_at from run_history h where h.id = s.run_id;
 update spend s set expires_at = clock_timestamp()
 where s.expires_at is null and not exists (select from run r where r.id = s.run_id);
+
+-- A run of many tasks is on its way to history (`out`) or back (`in`), in many transactions: each of its rows is in one of the two places.
+alter table run add column moving text check (moving in ('out', 'in'));
+create index run_moving on run (id) where moving is not null;
