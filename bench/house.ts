@@ -151,7 +151,10 @@ async function ends(databaseUrl: string): Promise<void> {
   const store = await openPostgres(databaseUrl);
   const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 2 }));
   const team = await newTeam({ store, sql, close: store.close });
-  const shapes: Record<string, Tasks> = { "1 task": { a: {} }, "3 in a row": { a: {}, b: { needs: ["a"] }, c: { needs: ["b"] } } };
+  const shapes: Record<string, Tasks> = {
+    "1 task": { a: {} },
+    "3 in a row": { a: {}, b: { needs: ["a"] }, c: { needs: ["b"] } },
+  };
   const rows = [];
   for (const [shape, tasks] of Object.entries(shapes)) {
     const ids: string[] = [];
@@ -180,9 +183,18 @@ async function ends(databaseUrl: string): Promise<void> {
     const { node, postgres } = difference(cpu, cpuSeconds(trees));
     const [row] = await sql.query<{ open: number }>("select count(*)::int as open from run where finished_at is null");
     const seconds = (performance.now() - start) / 1_000;
-    rows.push([shape, seconds.toFixed(1), node!.toFixed(1), postgres!.toFixed(1), String(statements()), String(row!.open)]);
+    rows.push([
+      shape,
+      seconds.toFixed(1),
+      node!.toFixed(1),
+      postgres!.toFixed(1),
+      String(statements()),
+      String(row!.open),
+    ]);
   }
-  console.log(table([[`${CANCELLED} runs of`, "s", "Node CPU s", "PostgreSQL CPU s", "statements", "left open"], ...rows]));
+  console.log(
+    table([[`${CANCELLED} runs of`, "s", "Node CPU s", "PostgreSQL CPU s", "statements", "left open"], ...rows]),
+  );
   await sql.close();
   await store.close();
 }
@@ -205,7 +217,9 @@ async function large(databaseUrl: string): Promise<void> {
   await store.history.setPolicy(team.namespace, { moveAfterMs: DAY_MS, keepMs });
   await sql.query("vacuum analyze");
   const walBytes = async () => {
-    const [row] = await sql.query<{ bytes: string }>("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text as bytes");
+    const [row] = await sql.query<{ bytes: string }>(
+      "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text as bytes",
+    );
     return Number(row!.bytes);
   };
   const rows: string[][] = [];
@@ -230,8 +244,14 @@ async function large(databaseUrl: string): Promise<void> {
     const seconds = (performance.now() - start) / 1_000;
     isOver = true;
     await Promise.all(others);
-    rows.push([`${name}: ${seconds.toFixed(1)} s, ${((await walBytes()) - wal) / 1_048_576 | 0} MiB of log; transactions`, ...row("", calls!).slice(1)]);
-    rows.push(row("others meanwhile: submit, claim, report, finish", steps!), row("others meanwhile: until the last event is seen", seen!));
+    rows.push([
+      `${name}: ${seconds.toFixed(1)} s, ${(((await walBytes()) - wal) / 1_048_576) | 0} MiB of log; transactions`,
+      ...row("", calls!).slice(1),
+    ]);
+    rows.push(
+      row("others meanwhile: submit, claim, report, finish", steps!),
+      row("others meanwhile: until the last event is seen", seen!),
+    );
   };
   await beside("nothing", () => new Promise((resolve) => setTimeout(resolve, 5_000)));
   await beside(`move of ${LARGE} tasks`, async (calls) => {

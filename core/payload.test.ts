@@ -154,7 +154,9 @@ describe("an expression", () => {
 
   it("keeps the items of those who share it apart from one another", () => {
     const shared = contextOf();
-    const [first, second, small] = [{ item: null }, { item: null }, { item: "s" }].map((more) => withNames(shared, more));
+    const [first, second, small] = [{ item: null }, { item: null }, { item: "s" }].map((more) =>
+      withNames(shared, more),
+    );
     defineLazy(first!, "item", { value: null, refs: [ref("", "one")] }, contents);
     defineLazy(second!, "item", { value: null, refs: [ref("", "two")] }, contents);
     const passed = [first, second, small, withNames(first!, { item: 1 })].map((context) =>

@@ -492,9 +492,7 @@ describe("the store on PostgreSQL, when things happen at once", () => {
         const { endRuns, cascade, finishRuns } = replicas(n).upkeep;
         while (!isDown) await Promise.all([endRuns(50), cascade(50), finishRuns(ids.slice(n * 75, (n + 1) * 75))]);
       });
-      await Promise.all(
-        chunks(ids, 30).map((some, n) => replicas(n).runs.cancelAll(team.namespace, some, "enough")),
-      );
+      await Promise.all(chunks(ids, 30).map((some, n) => replicas(n).runs.cancelAll(team.namespace, some, "enough")));
       await waitUntil(async () => {
         const open = await sql.query("select from run where id = any($1) and finished_at is null limit 1", [ids]);
         return open.length === 0;

@@ -8,8 +8,8 @@ import type { StoreContext } from "./facts.ts";
 import { nouns, partOf, removals, writeBack } from "./historic-rows.ts";
 import { movePiece, movingRun } from "./pieces.ts";
 import { historicRunColumns, type RunRow, taskCounts, toRuns } from "./run-rows.ts";
-import type { Queryable, Transaction } from "./sql.ts";
 import { keepSpendUntil } from "./spend.ts";
+import type { Queryable, Transaction } from "./sql.ts";
 import type { HistoryStore, RetentionPolicy, Run } from "./store.ts";
 
 export function historyStore(store: StoreContext): HistoryStore {

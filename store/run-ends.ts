@@ -272,4 +272,3 @@ async function outputsOfSinks(tx: Queryable, runId: string): Promise<Payload> {
   const value = Object.fromEntries(sinks.map((sink) => [sink.key, sink.output]));
   return refs.length > 0 ? { value, refs } : { value };
 }
-

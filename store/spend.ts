@@ -74,7 +74,8 @@ const columns: Record<SpendGroup, string> = {
 };
 
 /** The first day that begins at that time or after it. */
-const dayFrom = (time: string) => `((${time}::timestamptz at time zone 'utc') + interval '1 day' - interval '1 microsecond')::date`;
+const dayFrom = (time: string) =>
+  `((${time}::timestamptz at time zone 'utc') + interval '1 day' - interval '1 microsecond')::date`;
 
 const attemptsBy = (column: string) => `
   select ${column} as key, s.tokens, s.cost, s.calls, 1 as attempts from spend s

@@ -188,7 +188,11 @@ async function stepWaits(tx: Transaction, waits: Step[]): Promise<Map<string, St
       const { output, takenSignal } = verdict;
       const signal = signals.find(({ id }) => id === takenSignal);
       // What is large of it stands apart already.
-      const outputRefs = signal ? refsAt("/payload", signal.refs) : output.event === "approval" ? row.decision_refs : null;
+      const outputRefs = signal
+        ? refsAt("/payload", signal.refs)
+        : output.event === "approval"
+          ? row.decision_refs
+          : null;
       results.set(task.id, { event: { type: "completed", output, ...(outputRefs?.length && { outputRefs }) } });
       if (!signal) continue;
       taken.push({ id: signal.id, task_id: task.id });

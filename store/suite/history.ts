@@ -454,8 +454,12 @@ export function historyCases(open: OpenTeam): void {
     const runId = await fullRun(team);
     await age(team, 2);
     await keep(team, { failed: 1.5 * DAY_MS });
-    for (let n = 0; await isHot(team, runId); n++) {
-      expect(await team.store.history.move(2)).toBeGreaterThan(0);
+    const setsOut = async () =>
+      (await team.sql.query("select from run where id = $1 and moving is null", [runId])).length === 0;
+    // Others may be due, too.
+    while (!(await setsOut())) await team.store.history.move(2);
+    while (await isHot(team, runId)) {
+      await team.store.history.move(2);
       expect(await team.store.runs.find(team.namespace, runId)).toBeUndefined();
       expect((await team.store.runs.tasks(team.namespace, runId, {})).data).toEqual([]);
       expect(await team.store.events.read(team.namespace, runId, { limit: 1 })).toBeUndefined();

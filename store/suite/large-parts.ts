@@ -104,10 +104,15 @@ export function largePartCases(open: OpenTeam): void {
     const team = await open();
     const [one, two] = [big(), big()];
     const items = ["a", one, "b", two, one];
-    const runId = await team.submit({ m: { for_each: "{{ inputs.items }}", input: "{{ item }}" } }, { inputs: { items } });
+    const runId = await team.submit(
+      { m: { for_each: "{{ inputs.items }}", input: "{{ item }}" } },
+      { inputs: { items } },
+    );
     await team.settle();
     expect(await inputsOf(team, runId)).toEqual(Object.fromEntries(items.map((it, n) => [`m[${n}]`, it])));
-    const distinct = new Set((await team.store.runs.repeats(team.namespace, runId, 10)).map(({ tasks }) => tasks.join()));
+    const distinct = new Set(
+      (await team.store.runs.repeats(team.namespace, runId, 10)).map(({ tasks }) => tasks.join()),
+    );
     expect(distinct).toEqual(new Set(["m[1],m[4]"]));
   });
 
@@ -153,7 +158,10 @@ export function largePartCases(open: OpenTeam): void {
   it("keeps what a signal brings apart, until it is taken and after", async () => {
     const team = await open();
     const [payload, spare] = [{ text: big() }, big()];
-    const runId = await team.submit({ w: { wait: { signal: "go" } }, a: { needs: ["w"], input: "{{ tasks.w.output }}" } });
+    const runId = await team.submit({
+      w: { wait: { signal: "go" } },
+      a: { needs: ["w"], input: "{{ tasks.w.output }}" },
+    });
     await team.settle();
     await team.store.runs.signal(team.namespace, runId, { name: "go", payload, by: "ann" });
     await team.store.runs.signal(team.namespace, runId, { name: "spare", payload: spare, by: "ann" });
@@ -230,7 +238,11 @@ export function largePartCases(open: OpenTeam): void {
     const team = await open();
     const [item, payload, input] = [big(), big(), big()];
     const runId = await team.submit(
-      { m: { for_each: "{{ inputs.items }}", input: { it: "{{ item }}" } }, c: { input }, w: { wait: { signal: "go" } } },
+      {
+        m: { for_each: "{{ inputs.items }}", input: { it: "{{ item }}" } },
+        c: { input },
+        w: { wait: { signal: "go" } },
+      },
       { inputs: { items: [item, 1] } },
     );
     for (const name of ["go", "spare"]) {
@@ -253,6 +265,8 @@ export function largePartCases(open: OpenTeam): void {
     expect((await team.task(runId, "m[0]")).input).toEqual({ it: item });
     expect((await team.task(runId, "c")).input).toBe(input);
     expect((await team.task(runId, "w")).output).toMatchObject({ payload: `${payload}go` });
-    expect(await team.sql.query("/* the suite's */ select from signal where refs is not null and run_id = $1", [runId])).toHaveLength(2);
+    expect(
+      await team.sql.query("/* the suite's */ select from signal where refs is not null and run_id = $1", [runId]),
+    ).toHaveLength(2);
   });
 }
