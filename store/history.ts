@@ -232,13 +232,12 @@ const TASKS_AT_ONCE = 1_000;
 /** The run comes back, or, if it has many tasks, sets out to. */
 async function setIn(store: StoreContext, runId: string): Promise<void> {
   await store.transaction(async (tx) => {
-    const [held] = await tx.query<{ expires_at: string; task_count: number; is_hot: boolean }>(
-      `select expires_at::text as expires_at, task_count, (select true from run where id = h.id) is not null as is_hot
-       from run_history h where h.id = $1 for update`,
+    const [held] = await tx.query<{ expires_at: string; task_count: number }>(
+      "select expires_at::text as expires_at, task_count from run_history where id = $1 for update",
       [runId],
     );
-    // Somebody else was faster, or is at it.
-    if (!held || held.is_hot) return;
+    // Somebody else was faster, or is at it: which only a statement that begins now can see.
+    if (!held || (await tx.query("select from run where id = $1", [runId])).length > 0) return;
     tx.send(
       `insert into run
        select r.* from run_history h

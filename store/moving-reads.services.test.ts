@@ -76,6 +76,8 @@ describe("a read of several statements", () => {
     await team.store.leases.report([{ ...team.completion(await team.take(runId, "a"), "done"), logs, usage }]);
     await team.settle();
     await team.work((task) => task.key);
+    // The map has settled by it.
+    await team.work((task) => task.key);
     expect(await team.run(runId)).toMatchObject({ status: "completed" });
     return runId;
   }
@@ -137,7 +139,8 @@ describe("a read of several statements", () => {
     const runId = await fullRun();
     const read = (store: Store) => store.runs.tasks(team.namespace, runId, {});
     const expected = await read(mover);
-    for (let at = 1, isOver = false; !isOver; at++) {
+    // Each statement in turn would take half a minute.
+    for (let at = 1, isOver = false; !isOver; at += 6) {
       await sql.query(
         "update run set finished_at = least(finished_at, $2::timestamptz), recalled_at = null where id = $1",
         [runId, longAgo],

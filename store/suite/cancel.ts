@@ -84,8 +84,8 @@ export function cancelCases(open: OpenTeam): void {
   /** How many transactions have left facts of this type in events of the runs. */
   async function transactionsOf(team: Team, type: string): Promise<number> {
     const [row] = await team.sql.query<{ count: number }>(
-      `select count(distinct e.xid)::int as count from event e join run r on r.id = e.run_id
-       where r.namespace = $1 and e.facts::text like '%"' || $2 || '"%'`,
+      `/* the suite's */ select count(distinct e.xid)::int as count from event e join run r on r.id = e.run_id
+       where r.namespace = $1 and e.facts::text like '%"' || $2::text || '"%'`,
       [team.namespace, type],
     );
     return row!.count;

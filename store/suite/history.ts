@@ -554,9 +554,10 @@ export function historyCases(open: OpenTeam): void {
     await upkeep.prune();
     expect(await spent("run")).toEqual([[third, 5, 1]]);
     expect(await spent("workflow")).toEqual([["flow", 12, 3]]);
-    const days = await team.sql.query("select day::text, attempts, tokens from spend_day where namespace = $1", [
-      team.namespace,
-    ]);
+    const days = await team.sql.query(
+      "/* the suite's */ select day::text, attempts::int, tokens::int from spend_day where namespace = $1",
+      [team.namespace],
+    );
     expect(days).toEqual([{ day: "2026-01-31", attempts: 2, tokens: 7 }]);
   });
 }
