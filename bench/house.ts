@@ -22,6 +22,7 @@ const isAsked = (part: string) => parts.length === 0 || parts.includes(part);
 const TASKS = 100;
 const SEARCHED = 100_000;
 const CANCELLED = 10_000;
+const LARGE = Number(process.env.LARGE_TASKS ?? 100_000);
 const DAY_MS = 86_400_000;
 const ms = (value: number) => value.toFixed(1);
 const header = ["what", "times", "p50 ms", "p95 ms", "max ms", "sum ms"];
@@ -199,8 +200,6 @@ async function ends(databaseUrl: string): Promise<void> {
   await store.close();
 }
 
-const LARGE = Number(process.env.LARGE_TASKS ?? 100_000);
-
 /** A run of 100,000 tasks moves to history and comes back, while small runs are submitted, worked on and followed to their last event. */
 async function large(databaseUrl: string): Promise<void> {
   const store = await openPostgres(databaseUrl, { connections: 20 });
@@ -253,7 +252,7 @@ async function large(databaseUrl: string): Promise<void> {
       row("others meanwhile: until the last event is seen", seen!),
     );
   };
-  await beside("nothing", () => new Promise((resolve) => setTimeout(resolve, 5_000)));
+  await beside("nothing", (calls) => timed(calls, () => new Promise((resolve) => setTimeout(resolve, 5_000))));
   await beside(`move of ${LARGE} tasks`, async (calls) => {
     while ((await timed(calls, () => store.history.move(1_000))) > 0);
   });

@@ -80,16 +80,30 @@ const writeBefore = (noun: string, rows: string) => `
 
 const writeTasks = Object.entries(rowsOfTasks).map(([noun, rows]) => writeBefore(noun, rows));
 
-/** The rows of a table that belong to the run itself; nothing is written where `$2` is null. */
+/** What is large in rows that belong to the run itself. */
+const bulky: Record<string, string> = { task_log: "lines", event: "facts", signal: "payload", artifact: "content" };
+/** As stored: of events that is some megabyte of JSON. */
+const BYTES_PER_PIECE = 250_000;
+
+/** Takes rows of a table that belong to the run itself; nothing is written where `$2` is null. */
 const takeRows = Object.keys(nouns)
   .filter((noun) => !(noun in rowsOfTasks))
-  .map(
-    (noun) => `
-  with chosen as materialized (select t.ctid as place from ${noun} t where t.run_id = $1::uuid limit $3 for update),
-  written as (${writeBefore(noun, `from ${noun} t where t.ctid = any(array(select place from chosen)) and $2::timestamptz is not null ${orderIn(noun)}`)}),
-  gone as (delete from ${noun} t where t.ctid = any(array(select place from chosen)) returning 1)
-  select count(*)::int as count from gone`,
-  );
+  .map((noun) => {
+    const size = bulky[noun] ? `coalesce(pg_column_size(t.${bulky[noun]}), 0)` : "0";
+    const rows = `from ${noun} t where t.ctid = any(array(select place from chosen))`;
+    return `
+  with locked as materialized (
+    select t.ctid as place, ${size} as size from ${noun} t where t.run_id = $1::uuid limit $3 for update
+  ), chosen as materialized (
+    select place from (
+      select place, sum(size) over (rows unbounded preceding) - size as before from locked
+    ) l where before < ${BYTES_PER_PIECE}
+  ), written as (${writeBefore(noun, `${rows} and $2::timestamptz is not null ${orderIn(noun)}`)}
+  ), gone as (
+    delete ${rows} returning 1
+  )
+  select count(*)::int as count from gone`;
+  });
 
 function orderIn(noun: string): string {
   return /order by .*$/.exec(nouns[noun]!)?.[0] ?? "";
