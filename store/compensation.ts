@@ -6,10 +6,11 @@ import { type Ref, withNames } from "../core/payload.ts";
 import type { RunEnding, TaskSeed, TaskSpec } from "../core/run.ts";
 import { seedTask } from "../core/seed.ts";
 import { apart, evaluating, whole } from "./blobs.ts";
+import { ofInstance, readScopes } from "./contexts.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import type { Transaction } from "./sql.ts";
-import { lockTasks, ofInstance, readScopes, settle } from "./transitions.ts";
+import { lockTasks, settle } from "./transitions.ts";
 
 interface CompletedRow {
   id: string;

@@ -7,11 +7,11 @@ import { emptyTally, settledIn } from "../core/map.ts";
 import { type Ref, refsAt } from "../core/payload.ts";
 import type { TaskStatus } from "../core/run.ts";
 import { apart, evaluating } from "./blobs.ts";
+import { idInBody, ofInstance, outputsById, readScopes } from "./contexts.ts";
 import type { FactLog } from "./facts.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import type { Transaction } from "./sql.ts";
 import { type Step, type StepResult, tooMany } from "./step.ts";
-import { idInBody, ofInstance, outputsById, readScopes } from "./transitions.ts";
 
 export async function stepLoop(tx: Transaction, log: FactLog, step: Step, spec: LoopSpec): Promise<StepResult> {
   const { task: loop, row } = step;

@@ -12,11 +12,12 @@ import { defineLazy, type Payload, payloadBytes, type Ref, refsAt } from "../cor
 import type { RunEnding } from "../core/run.ts";
 import { addRefs, apart, evaluating, refColumns } from "./blobs.ts";
 import { beginCompensation } from "./compensation.ts";
+import { loadResults } from "./contexts.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { type Replan, replansOf } from "./replans.ts";
 import { forRuns, inBatches, RUNS_PER_CALL } from "./run-work.ts";
 import type { Queryable, Transaction } from "./sql.ts";
-import { loadResults, lockTasks, settle } from "./transitions.ts";
+import { lockTasks, settle } from "./transitions.ts";
 
 // --- endings
 

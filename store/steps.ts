@@ -12,6 +12,7 @@ import { type Ref, refsAt } from "../core/payload.ts";
 import type { TaskStatus } from "../core/run.ts";
 import { armWait, awaitedSignals, decideWait, type Signal, type WaitSpec } from "../core/wait.ts";
 import { stepWorkflow } from "./child-runs.ts";
+import { scopesAround } from "./contexts.ts";
 import { stepConversation } from "./conversations.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { stepLoop } from "./loops.ts";
@@ -19,7 +20,7 @@ import { stepMap } from "./maps.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { inputOf, loadRows, loadRun, type Step, type StepResult } from "./step.ts";
-import { lockTasks, scopesAround, settle } from "./transitions.ts";
+import { lockTasks, settle } from "./transitions.ts";
 
 /** Runs with a task whose step is due, or whose children have settled. In order of `wake_at`: by run, all tasks would be read. */
 export const runsWithSteps = `
