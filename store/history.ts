@@ -6,8 +6,9 @@
  */
 import type { StoreContext } from "./facts.ts";
 import { nouns, partOf, removals, writeBack } from "./historic-rows.ts";
-import { movePiece, movingRun } from "./pieces.ts";
+import { type MovingRun, movePiece, movingRuns } from "./pieces.ts";
 import { historicRunColumns, type RunRow, taskCounts, toRuns } from "./run-rows.ts";
+import { inBatches } from "./run-work.ts";
 import { keepSpendUntil } from "./spend.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { HistoryStore, RetentionPolicy, Run } from "./store.ts";
@@ -66,6 +67,8 @@ const writeParts = (noun: string, rows: string) => `
 
 /** A run that was brought back stays at least so long. */
 const RECALLED_STAYS = "interval '1 hour'";
+/** Runs that go on in one call, by a piece each. */
+const PIECES_AT_ONCE = 5;
 /** Runs looked at for one transaction. */
 const MOVED_AT_ONCE = 200;
 
@@ -112,25 +115,43 @@ interface DueRun {
 
 /** Runs that set out, or go on: one that has more than `tasks` tasks does so by pieces of as many rows. */
 async function move(store: StoreContext, tasks: number): Promise<number> {
-  const left = await movingRun(store);
-  if (left) {
-    await movePiece(store, left.id, left.moving, tasks);
+  const onTheirWay = await movingRuns(store, PIECES_AT_ONCE);
+  const goOn = async ([run]: MovingRun[]) => {
+    await movePiece(store, run!.id, run!.moving, tasks);
     return 1;
-  }
+  };
+  const pieces = onTheirWay.map((run) => [run]);
+  // One that cannot go on keeps no other back.
+  let failure: unknown;
+  const gone = await inBatches(pieces, goOn).catch((error) => {
+    failure = error;
+    return 0;
+  });
+  const moved = gone || (await setOut(store, tasks));
+  if (moved === 0 && failure !== undefined) throw failure;
+  return moved;
+}
+
+async function setOut(store: StoreContext, tasks: number): Promise<number> {
   const due = await store.query<DueRun>(dueRuns, [MOVED_AT_ONCE]);
-  const chosen: DueRun[] = [];
-  for (let [index, sum] = [0, 0]; index < due.length && (index === 0 || sum < tasks); index++) {
-    const isLarge = due[index]!.task_count > tasks;
-    if (isLarge && index > 0) break;
-    sum += due[index]!.task_count;
-    chosen.push(due[index]!);
+  const isLarge = (run: DueRun) => run.task_count > tasks;
+  const small: DueRun[] = [];
+  let sum = 0;
+  for (const run of due) {
+    if (isLarge(run) || sum >= tasks) continue;
+    sum += run.task_count;
+    small.push(run);
   }
-  if (chosen.length === 0) return 0;
-  const setsOut = chosen[0]!.task_count > tasks;
+  const large = due.filter(isLarge).slice(0, PIECES_AT_ONCE);
+  const batches = [small, ...large.map((run) => [run])].filter((batch) => batch.length > 0);
   await makePartitions(
     store,
-    chosen.filter((run) => !run.is_expired).map((run) => run.week),
+    batches.flat().flatMap((run) => (run.is_expired ? [] : [run.week])),
   );
+  return inBatches(batches, (batch) => moveRuns(store, batch, isLarge(batch[0]!)));
+}
+
+async function moveRuns(store: StoreContext, chosen: DueRun[], setsOut: boolean): Promise<number> {
   return store.transaction(async (tx) => {
     const held = await tx.query<{ id: string }>(
       `select id from run

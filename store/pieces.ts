@@ -7,14 +7,16 @@
 import { nouns, partOf, removals, rowsOfTasks, writeBack } from "./historic-rows.ts";
 import type { Queryable, Sql, Transaction } from "./sql.ts";
 
-export type Direction = "out" | "in";
+type Direction = "out" | "in";
 
-/** A run that is on its way; undefined: there is none. */
-export async function movingRun(db: Queryable): Promise<{ id: string; moving: Direction } | undefined> {
-  const [run] = await db.query<{ id: string; moving: Direction }>(
-    "select id, moving from run where moving is not null order by id limit 1",
-  );
-  return run;
+export interface MovingRun {
+  id: string;
+  moving: Direction;
+}
+
+/** Runs that are on their way. */
+export function movingRuns(db: Queryable, limit: number): Promise<MovingRun[]> {
+  return db.query("select id, moving from run where moving is not null order by id limit $1", [limit]);
 }
 
 /** Moves one more piece, of some `rows` rows if it goes out. False: the run has arrived, or it was not on its way there. */

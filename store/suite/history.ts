@@ -469,6 +469,24 @@ export function historyCases(open: OpenTeam): void {
     expect(await partsOf(team, runId)).toEqual([]);
   });
 
+  it("takes in others though one run cannot be", async () => {
+    const team = await open();
+    const [broken, large, other] = [await finishedRun(team), await fullRun(team), await finishedRun(team)];
+    await age(team, 2);
+    await keep(team);
+    // What it is to write is there already.
+    await team.sql.query(
+      "insert into run_history_part (run_id, expires_at, noun, part, rows) values ($1, 'infinity', 'task', 0, '[]')",
+      [broken],
+    );
+    for (const runId of [other, large]) while (await isHot(team, runId)) await team.store.history.move(5);
+    expect(await isHot(team, broken)).toBe(true);
+    await expect(moveAll(team)).rejects.toThrow(/duplicate key/);
+    await team.sql.query("delete from run_history_part where run_id = $1", [broken]);
+    await moveAll(team);
+    expect(await isHot(team, broken)).toBe(false);
+  });
+
   it("fills columns that are younger than a run with their defaults", async () => {
     const team = await open();
     const runId = await finishedRun(team);
