@@ -866,11 +866,26 @@ describe("skein agents, capabilities and keys", () => {
   it("limits are set, listed, read and removed, and refused with a remedy", async () => {
     expect(await skein(["limits", "set", "crm acme", "--concurrency", "3", "--rate", "600/60s"])).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^KEY +AT ONCE +RATE +HELD BY +CHANGED\ncrm acme +3 +600\/1m +0 +\S+\n$/),
+      stdout: expect.stringMatching(
+        /^KEY +AT ONCE +RATE +HELD BY +PAUSED +CHANGED\ncrm acme +3 +600\/1m +0 +- +\S+\n$/,
+      ),
     });
     const listed = JSON.parse((await skein(["limits", "list", "--json"])).stdout) as { key: string }[];
     expect(listed).toContainEqual(expect.objectContaining({ key: "crm acme", concurrency: 3 }));
     expect((await skein(["limits", "get", "crm acme"])).stdout).toContain("600/1m");
+    expect((await skein(["limits", "pause", "@capability:work", "--reason", "broken"])).stdout).toBe(
+      "@capability:work is paused. Nothing runs under it.\n",
+    );
+    expect((await skein(["limits", "list"])).stdout).toMatch(/@capability:work .* by .*: broken/);
+    expect(await skein(["limits", "pause", "@capability:work"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("FLOW_LIMIT_PAUSED"),
+    });
+    expect((await skein(["limits", "resume", "@capability:work"])).stdout).toBe("@capability:work goes on.\n");
+    expect(await skein(["limits", "resume", "@capability:work"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("FLOW_LIMIT_NOT_PAUSED"),
+    });
     expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({ code: 0 });
     expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({
       code: 2,

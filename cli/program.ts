@@ -789,7 +789,11 @@ function addKeys(program: Command, does: Does): void {
 }
 
 function addLimits(program: Command, does: Does): void {
-  const limits = program.command("limits").description("how much may run at once, and how often, by key");
+  const limits = program
+    .command("limits")
+    .description(
+      "how much may run at once, and how often, by key; @namespace: all tasks, @capability:<name>: all of a capability",
+    );
   const load = () => import("./flow-limits.ts");
   limits
     .command("list")
@@ -810,4 +814,13 @@ function addLimits(program: Command, does: Does): void {
     .command("remove <key>")
     .description("take a limit away; what workflows say holds again")
     .action(does(async () => (await load()).removeLimit));
+  limits
+    .command("pause <key>")
+    .description("let nothing new start under a key; what runs goes on")
+    .option("--reason <text>", "why, for whoever asks why a task waits")
+    .action(does(async () => (await load()).pauseLimit));
+  limits
+    .command("resume <key>")
+    .description("let start what a pause has held back")
+    .action(does(async () => (await load()).resumeLimit));
 }
