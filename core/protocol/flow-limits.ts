@@ -38,7 +38,10 @@ export const flowLimitBody = z
   .meta({ id: "SetLimit" });
 export type FlowLimitBody = z.infer<typeof flowLimitBody>;
 
-export const resumeLimitBody = z.strictObject({}).nullish().meta({ id: "ResumeLimit", description: "Nothing to say" });
+export const resumeLimitBody = z
+  .strictObject({})
+  .nullish()
+  .meta({ id: "ResumeLimit", description: "Nothing to say: limits of the key hold as before" });
 
 export const flowLimit = z
   .object({

@@ -200,6 +200,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
   putLimitsLimit: () => ({ concurrency: 2 }),
+  postLimitsLimitPause: () => ({ reason: "test" }),
+  postLimitsLimitResume: () => ({}),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 

@@ -57,7 +57,7 @@ describe("a limit", () => {
       const refused = await space.call<Problem>({ method, path: `/v1/limits/${encodeURIComponent(key)}${path}`, body });
       expect(refused).toMatchObject({
         status: 400,
-        body: { code: "REQUEST_INVALID", errors: [{ pointer: "/limit" }] },
+        body: { code: "REQUEST_INVALID", errors: [{ pointer: "/params/limit" }] },
       });
       expect(refused.body.errors![0]!.message).toContain("@capability:");
     }
