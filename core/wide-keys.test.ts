@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { capabilityKey, isReservedKey, isWide, type KeyScope, nameOfKey, scopeOf } from "./wide-keys.ts";
+import { isReservedKey, isWide, type KeyScope, nameOfKey, scopeOf } from "./wide-keys.ts";
 
 it.each<[string, KeyScope | undefined, string]>([
   ["@namespace", { of: "namespace" }, "the namespace"],
@@ -18,8 +18,4 @@ it.each<[string, KeyScope | undefined, string]>([
   expect(isReservedKey(key)).toBe(scope?.of !== "key");
   expect(isWide(key)).toBe(scope !== undefined && scope.of !== "key");
   expect(nameOfKey(key)).toBe(name);
-});
-
-it("has a key for each capability", () => {
-  expect(scopeOf(capabilityKey("work"))).toEqual({ of: "capability", capability: "work" });
 });

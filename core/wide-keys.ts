@@ -6,15 +6,11 @@ import { idPattern } from "./workflow-schema.ts";
 
 const RESERVED = "@";
 export const NAMESPACE_KEY = "@namespace";
+/** Followed by the name of a capability. */
 export const CAPABILITY_KEY = "@capability:";
 
 /** What a key stands for. */
 export type KeyScope = { of: "namespace" } | { of: "capability"; capability: string } | { of: "key" };
-
-/** The key that all tasks of a capability have. */
-export function capabilityKey(capability: string): string {
-  return CAPABILITY_KEY + capability;
-}
 
 /** Whether no definition may name the key. */
 export function isReservedKey(key: string): boolean {
