@@ -217,7 +217,7 @@ function isApplied({ status, cancelsRest, cacheKey, inputRefs }: Transition): bo
   return status !== "ready" || cancelsRest || cacheKey !== undefined || inputRefs !== undefined;
 }
 
-const inserted = `(
+const inserted = `
   select keyed.*, is_limited or wide_keys <> '{}' as keeps_to_limits, nullif(limit_keys || wide_keys, '{}') as lane
   from (select routed.*, coalesce(run_fair_id, run_id) as fair_id, status = 'ready' and not is_routed as takes_turn,
     case when exists (select from wide) and spec -> 'engine' is null and (limit_keys is not null or not is_limited)
@@ -230,11 +230,11 @@ const inserted = `(
       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
       compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], on_conflict text, budget_id uuid, budget_root uuid)
-  ) routed) keyed)`;
+  ) routed) keyed`;
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
-    `with ${wideKeysIn("$2::text[]")}
+    `with ${wideKeysIn("$2::text[]")}, inserted as materialized (${inserted})
      insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
        spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, on_conflict, budget_id, budget_root, fair_id, turn, ends_turns,
@@ -247,7 +247,7 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
-     from (${withTurns(inserted)}) t`,
+     from (${withTurns("inserted")}) t`,
     [JSON.stringify(rows), [...new Set(rows.map(({ namespace }) => namespace))]],
   );
 }

@@ -154,7 +154,7 @@ export async function applyTransitions(tx: Transaction, transitions: Transition[
   }
 }
 
-const movedTo = `(
+const moved = `
   select u.*, x.namespace, x.capability, x.priority, x.fair_id, case when u.limit_keys is null then x.limit_keys
       else u.limit_keys || ${wideKeysOf("x")} end as lane,
     u.status = 'ready' and not u.delay_ms > 0 and not x.is_routed as takes_turn
@@ -165,7 +165,7 @@ const movedTo = `(
   left join lateral (
     select t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.is_routed, t.limit_keys
     from task t where t.id = u.id limit 1
-  ) x on u.status = 'ready')`;
+  ) x on u.status = 'ready'`;
 
 function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unknown[]> {
   const rows = transitions.map((t) => ({
@@ -186,7 +186,8 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     reason: t.reason,
   }));
   return tx.query(
-    `update task t
+    `with moved as materialized (${moved})
+     update task t
      set status = u.status,
          held = u.status = 'ready' and (select r.status = 'paused' from run r where r.id = t.run_id),
          short_of = null,
@@ -220,7 +221,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
            or (u.status = 'completed' and u.from_status in ('waiting', 'pending'))),
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
-     from (${withTurns(movedTo)}) u
+     from (${withTurns("moved")}) u
      where t.id = u.id and t.status = u.from_status and t.attempt = u.from_attempt
      returning t.id`,
     [JSON.stringify(rows)],
