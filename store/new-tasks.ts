@@ -218,10 +218,9 @@ function isApplied({ status, cancelsRest, cacheKey, inputRefs }: Transition): bo
 }
 
 const inserted = `
-  select keyed.*, is_limited or wide_keys <> '{}' as keeps_to_limits, nullif(limit_keys || wide_keys, '{}') as lane
-  from (select routed.*, coalesce(run_fair_id, run_id) as fair_id, status = 'ready' and not is_routed as takes_turn,
+  select routed.*, coalesce(run_fair_id, run_id) as fair_id, status = 'ready' and not is_routed as takes_turn,
     case when exists (select from wide) and spec -> 'engine' is null and (limit_keys is not null or not is_limited)
-      then ${wideKeysOf("routed", "wide")} else '{}' end as wide_keys
+      then nullif(limit_keys || ${wideKeysOf("routed", "wide")}, '{}') else limit_keys end as lane
   from (
     select t.*, (select r.fair_id from run r where r.id = t.run_id) as run_fair_id, spec -> 'route' is not null
       or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability) as is_routed
@@ -230,7 +229,7 @@ const inserted = `
       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
       compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], on_conflict text, budget_id uuid, budget_root uuid)
-  ) routed) keyed`;
+  ) routed`;
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
@@ -241,7 +240,7 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
        is_routed, held, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, keeps_to_limits, lane, on_conflict, budget_id, budget_root, run_fair_id,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited or lane is not null, lane, on_conflict, budget_id, budget_root, run_fair_id,
        turn, ends_turns, is_routed,
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
        case status when 'ready' then clock_timestamp() end,
