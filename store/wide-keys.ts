@@ -36,6 +36,8 @@ interface Marking {
 
 /** How far this replica has come; another one begins anew, and what it finds is marked already. */
 interface Progress {
+  /** As in the mark: one that was begun anew has another. */
+  markedIn: string;
   /** All transactions before this one have to end first. */
   fence: string;
   /** The last run that was looked at. */
@@ -57,6 +59,8 @@ export interface WideKeyMarker {
 }
 
 const RUNS_PER_LOOK = 100;
+/** Of those runs at most so many tasks; then they are looked at again. */
+const TASKS_PER_LOOK = 10_000;
 /** In one transaction, which holds the key. */
 const TASKS_PER_STEP = 500;
 /** A request waits so long for its mark. */
@@ -85,7 +89,7 @@ const findTasks = (condition: string) => `
     select t.id from task t
     where t.run_id = r.id and t.status in ('pending', 'ready', 'running', 'waiting') and ${condition}
   ) t
-  order by t.id`;
+  limit ${TASKS_PER_LOOK}`;
 
 /** Hints that are out may have found their task locked: so they are sent anew. */
 const writeTasks = (condition: string, change: string) => `
@@ -109,14 +113,22 @@ const KEYS_PER_CALL = 20;
 export function createMarker(store: StoreContext): WideKeyMarker {
   const progress = new Map<string, Progress>();
 
+  async function progressOf(name: string, { marked_in: markedIn }: Marking): Promise<Progress> {
+    const known = progress.get(name);
+    if (known?.markedIn === markedIn) return known;
+    const fence = await newFence(store);
+    const begun: Progress = { markedIn, fence, after: firstUuid, found: [], turn: Promise.resolve("moves") };
+    progress.set(name, begun);
+    return begun;
+  }
+
   /** One after the other, whoever asks for it. */
   async function step(mark: Marking): Promise<Step> {
-    const known = progress.get(mark.marked_in);
-    const own = known ?? { fence: await newFence(store), after: firstUuid, found: [], turn: Promise.resolve("moves") };
-    if (!known) progress.set(mark.marked_in, own);
+    const name = JSON.stringify([mark.namespace, mark.key]);
+    const own = await progressOf(name, mark);
     own.turn = own.turn.catch(() => {}).then(() => take(store, mark, own));
     const result = await own.turn;
-    if (result === "done") progress.delete(mark.marked_in);
+    if (result === "done" && progress.get(name) === own) progress.delete(name);
     return result;
   }
 
@@ -170,7 +182,7 @@ async function take(store: StoreContext, mark: Marking, progress: Progress): Pro
   const ids = runs.map(({ id }) => id);
   const tasks = await store.query<{ id: string }>(find, [ids, key, capabilityOf(key)]);
   progress.found = tasks.map(({ id }) => id);
-  progress.after = ids.at(-1) ?? progress.after;
+  if (tasks.length < TASKS_PER_LOOK) progress.after = ids.at(-1) ?? progress.after;
   if (ids.length === RUNS_PER_LOOK || progress.found.length > 0) return "moves";
   await finish(store, mark);
   return "done";
