@@ -1,5 +1,5 @@
 """
-Skein in Python, executors and a client: one file, the standard library alone, Python 3.9 or newer. Copy it beside your code.
+Skein in Python, executors and a client: one file, the standard library alone, Python 3.9 or newer. Copy it beside yours.
 
     import skein
 
@@ -1926,7 +1926,9 @@ class Client:
         """Registers a workflow; the same content is the same version."""
         return self._post("/v1/workflows", definition)
 
-    def spend(self, by: str = "workflow", since: Optional[str] = None, until: Optional[str] = None, limit: int = 100) -> list:
+    def spend(
+        self, by: str = "workflow", since: Optional[str] = None, until: Optional[str] = None, limit: int = 100
+    ) -> list:
         """What attempts have spent, summed by workflow, agent, run, capability or namespace, the dearest first."""
         return self._get("/v1/spend", {"by": by, "since": since, "until": until, "limit": limit})["data"]
 
@@ -1975,7 +1977,7 @@ class Runs:
         idempotency_key: Optional[str] = None,
         wait: int = 0,
     ) -> dict:
-        """Starts a registered workflow (`name` or `name@3`) or a whole one; answers after `wait` seconds, at most 30, or when it ended."""
+        """Starts a workflow, by `name` or `name@3` or whole; answers when it has ended, or after `wait` seconds (at most 30)."""
         body = _given(
             workflow=workflow, definition=definition, inputs=inputs, labels=labels, priority=priority, budget=budget
         )
@@ -1988,7 +1990,7 @@ class Runs:
         return self._client._get(_at("/v1/runs", run))
 
     def list(self, **filter: Json) -> Iterator[dict]:
-        """The newest first: by `status`, `workflow`, `schedule`, `label` ("key=value"), `created_after`, …; lists mean any, of labels all."""
+        """The newest first: by `status`, `workflow`, `schedule`, `label` ("key=value"), `created_after`, …; several in a list."""
         return self._client._list("/v1/runs", filter)
 
     def wait(self, run: str, within: float = 60) -> dict:
@@ -2025,7 +2027,7 @@ class Runs:
         budget: Optional[dict] = None,
         idempotency_key: Optional[str] = None,
     ) -> dict:
-        """A new run of what did not complete, and of `tasks` with all that depends on them; `budget` in place of what it might spend."""
+        """A new run of what did not complete, and of `tasks` with what depends on them; with another `budget`, if given."""
         body = {**_given(budget=budget), **({} if tasks is None else {"from": tasks})}
         return self._client._post(_at("/v1/runs", run, "retry"), body, idempotency_key or str(uuid.uuid4()))
 
@@ -2034,7 +2036,7 @@ class Runs:
         return self._client._get(_at("/v1/runs", run, "budget"))
 
     def change_budget(self, run: str, **change: Json) -> dict:
-        """New limits (`tokens`, `cost`, `calls`, `wall_time`, `on_exhausted`) of the run or of a `task`; what waited for them goes on."""
+        """New limits (`tokens`, `cost`, `calls`, `wall_time`, `on_exhausted`) of the run or of a `task`; what waited goes on."""
         return self._client._ask("PATCH", _at("/v1/runs", run, "budget"), change)
 
     def bulk(self, action: str, filter: dict, expected: Optional[int] = None, all: bool = False, **more: Json) -> dict:
@@ -2151,7 +2153,7 @@ class DeadLetters:
         return self._client._post(_at("/v1/dead-letters", letter, "redrive"), {})
 
     def redrive_many(self, **filter: Json) -> dict:
-        """The newest open ones of a filter (at least one key as in `list`; `limit`): the new runs, who was refused, and whether there are more."""
+        """The newest open ones of a filter as in `list`, which is needed: the new runs, those refused, whether there are more."""
         return self._client._post("/v1/dead-letters/redrive", filter, once=True)
 
     def discard(self, letter: str, reason: Optional[str] = None) -> dict:
