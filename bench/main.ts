@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { type Measurement, measure } from "./measure.ts";
 import { describe, typical } from "./report.ts";
 import { circumstances, save } from "./results.ts";
-import { type Scenario, scenarios, warmUp } from "./scenarios.ts";
+import { chooseScenarios, type Scenario, warmUp } from "./scenarios.ts";
 import { build, type Mode, type System, type SystemOptions, startDurableServices, startSystem } from "./system.ts";
 
 const { values } = parseArgs({
@@ -39,7 +39,7 @@ await main();
 
 async function main(): Promise<void> {
   const options = systemOptions();
-  const chosen = chosenScenarios();
+  const chosen = chooseScenarios(values.only);
   if (!values["no-build"]) build();
   const services = await startDurableServices(options.mode);
   try {
@@ -65,15 +65,6 @@ function systemOptions(): SystemOptions {
     slots: Number(values.slots),
     ...(values.profile !== undefined && { profile: values.profile }),
   };
-}
-
-function chosenScenarios(): Scenario[] {
-  const wanted = values.only.split(",");
-  const chosen = scenarios.filter(({ name, isExtra }) =>
-    wanted.some((one) => (one === "" ? !isExtra : `${name}-`.startsWith(`${one}-`))),
-  );
-  if (chosen.length > 0) return chosen;
-  throw new Error(`--only ${values.only} chooses nothing of ${scenarios.map(({ name }) => name).join(", ")}.`);
 }
 
 async function repeat(system: System, scenario: Scenario): Promise<Measurement[]> {

@@ -92,7 +92,7 @@ function targetCells(of: Measurement): string[][] {
 }
 
 /** Three significant digits are more than these measurements hold. */
-function rounded(value: number): string {
+export function rounded(value: number): string {
   return value >= 100 ? String(Math.round(value)) : value.toPrecision(3);
 }
 

@@ -37,7 +37,7 @@ const GIVE_UP_AFTER_MS = 180_000;
 const LOOK_AGAIN_MS = 100;
 const PAGE = 1_000;
 
-export const scenarios: readonly Scenario[] = [
+const scenarios: readonly Scenario[] = [
   fanOut(1_000),
   fanOut(10_000),
   chain(500),
@@ -50,6 +50,16 @@ export const scenarios: readonly Scenario[] = [
 
 /** A little of everything, to have code compiled and connections open. */
 export const warmUp: Scenario = diamonds(1_000);
+
+/** `names`: what scenarios are called or begin with, separated by commas; none chooses all but the extra ones. Throws when nothing matches. */
+export function chooseScenarios(names: string): Scenario[] {
+  const wanted = names.split(",");
+  const chosen = scenarios.filter(({ name, isExtra }) =>
+    wanted.some((one) => (one === "" ? !isExtra : `${name}-`.startsWith(`${one}-`))),
+  );
+  if (chosen.length > 0) return chosen;
+  throw new Error(`--only ${names} chooses nothing of ${scenarios.map(({ name }) => name).join(", ")}.`);
+}
 
 function fanOut(width: number): Scenario {
   const leaves = Array.from({ length: width }, (_, i) => echo(`leaf-${i}`, ["root"]));

@@ -111,25 +111,36 @@ const hinted = `
     for no key update skip locked
   )`;
 
+/** Not all that is hinted can be had: it has gone, somebody else has it locked, or it keeps to limits. */
+export const hintsAreLeft = "(select count(*) from hinted) < cardinality($1::uuid[])";
+
 /**
- * What is hinted, if all of it can be had and nothing comes first; else nothing. In a statement this short a claim of one task takes
- * half the time of the whole one, most of which goes into its start.
+ * Where something comes before what is hinted, it stands at the head of the queue: whoever comes new takes the turn that is being served.
+ * Only what others are just claiming may stand before it, and that only until they have committed.
+ */
+const LOOK_AHEAD = 8;
+
+/**
+ * What is hinted, if all of it can be had and nothing comes first; else nothing. A statement this short takes half the time of the
+ * whole one for a claim of one task, most of which goes into its start.
  */
 export const pickUncontested = `
   ${hinted}, rival as materialized (
     select r.id
-    from (select distinct capability from hinted where is_ticket) k cross join lateral (
-      (${firstOf(standingOf("c"), "k.capability", isUnpublished, "2 * cardinality($1::uuid[])")})
+    from (
+      select capability, min(priority) as lowest, max(turn) as latest from hinted where is_ticket group by capability
+    ) k cross join lateral (
+      (${firstOf(standingOf("c"), "k.capability", isUnpublished, String(LOOK_AHEAD))})
       union all
-      (${firstOf(standingOf("c"), "k.capability", isPublished, "2 * cardinality($1::uuid[])")})
+      (${firstOf(standingOf("c"), "k.capability", isPublished, String(LOOK_AHEAD))})
     ) r
-    where r.id <> all($1::uuid[]) and exists (
+    where (r.priority > k.lowest or r.turn < k.latest) and r.id <> all($1::uuid[]) and exists (
       select from hinted h where h.is_ticket and h.capability = r.capability and ${comesBefore("r", "h")})
     limit 1
   ), picked as materialized (
     select id from hinted
-    where not exists (select from rival) and (select count(*) from hinted) = cardinality($1::uuid[])
-    order by id
+    where not exists (select from rival) and not ${hintsAreLeft}
+    order by priority desc, turn, id
     limit $4
   ), rehinted as (select where false)`;
 
@@ -149,7 +160,7 @@ const pickHinted = `
       group by capability
       union all
       select t.capability, 0, count(*), null, null from task t
-      where (select count(*) from hinted) < cardinality($1::uuid[]) and t.id = any($1::uuid[])
+      where ${hintsAreLeft} and t.id = any($1::uuid[])
         and t.id not in (select id from hinted)
         and t.namespace = $2 and t.capability = any($3) and not t.is_routed and not t.is_limited
       group by t.capability

@@ -1,7 +1,15 @@
 /** Claims: which ready tasks an agent gets, by whichever door it asks, and the leases it gets them under. */
 import type { ClaimDoor } from "../core/event.ts";
 import { leaseToken } from "../core/lease-token.ts";
-import { isClaimable, limitedAssigned, limitedHinted, limitedWait, picksFor, pickUncontested } from "./admission.ts";
+import {
+  hintsAreLeft,
+  isClaimable,
+  limitedAssigned,
+  limitedHinted,
+  limitedWait,
+  picksFor,
+  pickUncontested,
+} from "./admission.ts";
 import { FactLog, type RunRef, type StoreContext } from "./facts.ts";
 import { buildInputs, type InputRow } from "./inputs.ts";
 import { newSecret, tokenHashOf } from "./lease-tokens.ts";
@@ -40,8 +48,11 @@ const ALONG = `on conflict (run_id, xid) do update set facts = (
     select fact from json_array_elements(event.facts) as e(fact)
     union all select fact from json_array_elements(excluded.facts) as x(fact)) f)`;
 
-/** Tasks with a budget are picked, but left to be paid for; `paid`: what is picked comes with what it has set aside. */
-const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) => `
+/**
+ * Tasks with a budget are picked, but left to be paid for; `paid`: what is picked comes with what it has set aside. `waiting`: whether
+ * any wait that keep to limits; it is asked only `when` something else has not been enough, or by the pick.
+ */
+const claimBy = (pick: string, { waiting = "false", when = "true", onRepeat = "", paid = false } = {}) => `
   with waiting as materialized (select ${waiting} as limited
   ), ${pick}, claimed as (
     update task t
@@ -64,19 +75,17 @@ const claimBy = (pick: string, waiting = "false", onRepeat = "", paid = false) =
   )
   select (${asOneCell("select c.*, r.traceparent from claimed c join run r on r.id = c.run_id order by c.id")}) as rows,
     (select count(*) from rehinted) as rehinted, (${earlierClaim}) as earlier,
-    (select limited from waiting) as has_limited,
+    ${when} and (select limited from waiting) as has_limited,
     case when (select count(*) from claimed) < (select count(*) from picked) then (
       select json_agg(id) from picked where id not in (select id from claimed)) end as unpaid`;
 
 const limitedOffered = limitedWait("$2", "any($3::text[])");
 const statements: Record<ClaimDoor, string> = {
-  hint: claimBy(picksFor.hint, limitedHinted),
-  poll: claimBy(picksFor.poll, `${limitedOffered} or ${limitedAssigned}`),
-  handoff: claimBy(picksFor.handoff, limitedOffered),
+  hint: claimBy(picksFor.hint, { waiting: limitedHinted, when: hintsAreLeft }),
+  poll: claimBy(picksFor.poll, { waiting: `${limitedOffered} or ${limitedAssigned}` }),
+  handoff: claimBy(picksFor.handoff, { waiting: limitedOffered }),
 };
-const claimUncontested = claimBy(pickUncontested, limitedHinted);
-/** More hints at once are not worth a try of their own. */
-const FEW_HINTS = 8;
+const claimUncontested = claimBy(pickUncontested, { waiting: limitedHinted, when: hintsAreLeft });
 /**
  * Those that have been chosen, which this transaction has locked. What they set aside is written along: a row that is updated
  * twice in a transaction has its foreign keys checked, which locks its run, and that would be after its task.
@@ -90,10 +99,10 @@ const chosen = `picked as (
 
 type Step = ClaimDoor | "chosen";
 const stepsBy = (onRepeat = ""): Record<Step, string> => ({
-  hint: claimBy(picksFor.hint, "false", onRepeat),
-  poll: claimBy(picksFor.poll, "false", onRepeat),
-  handoff: claimBy(picksFor.handoff, "false", onRepeat),
-  chosen: claimBy(chosen, "false", onRepeat, true),
+  hint: claimBy(picksFor.hint, { onRepeat }),
+  poll: claimBy(picksFor.poll, { onRepeat }),
+  handoff: claimBy(picksFor.handoff, { onRepeat }),
+  chosen: claimBy(chosen, { onRepeat, paid: true }),
 });
 /** With limits and budgets a claim takes several steps, and once one of them has taken something the others add to that. */
 const firstStep = stepsBy();
@@ -217,6 +226,15 @@ async function claimAnew(
  */
 const payingIn = new WeakMap<StoreContext, Set<string>>();
 
+/** Namespaces in which something has come before what was hinted of late: there the short statement is not tried. */
+const contestedIn = new WeakMap<StoreContext, Set<string>>();
+
+function namespacesOf(store: StoreContext, sets: WeakMap<StoreContext, Set<string>>): Set<string> {
+  const namespaces = sets.get(store) ?? new Set();
+  sets.set(store, namespaces);
+  return namespaces;
+}
+
 /** Adds the runs of tasks that do not fit into their budgets to `short`. */
 async function claimRound(
   store: StoreContext,
@@ -227,8 +245,8 @@ async function claimRound(
 ): Promise<ClaimedRow[]> {
   const { door, max, namespace } = request;
   let step = firstStep;
-  const paying = payingIn.get(store) ?? new Set();
-  payingIn.set(store, paying);
+  const paying = namespacesOf(store, payingIn);
+  const contested = namespacesOf(store, contestedIn);
   const ask = async (db: Queryable, statement: string, changes: Partial<ClaimRequest> = {}) =>
     (await db.query<ClaimAnswer>(statement, paramsOf({ ...request, ...changes }, secretDigest)))[0]!;
   const claimLocked = async (tx: Transaction, taskIds: string[], by = step) => {
@@ -269,10 +287,11 @@ async function claimRound(
   };
 
   async function claimHints(): Promise<ClaimedRow[]> {
-    const isShort = request.taskIds.length <= FEW_HINTS;
+    const isShort = !contested.has(namespace);
     const first = await take(isShort ? claimUncontested : statements.hint);
     if (!first.rows && first.earlier) return repeatClaim(store, request, first.earlier, secretDigest);
     const claimed = told(first);
+    if (!isShort && isAsHinted(request, claimed)) contested.delete(namespace);
     const left = { ...request, taskIds: without(request.taskIds, claimed), max: max - claimed.length };
     if (first.has_limited && left.max > 0) {
       const limited = await claimLimitedHints(store, left, claimLocked);
@@ -282,6 +301,7 @@ async function claimRound(
     }
     const isContested = isShort && !first.rows && !first.unpaid;
     if (!isContested || left.taskIds.length === 0 || left.max === 0) return claimed;
+    contested.add(namespace);
     return [...claimed, ...told(await take(step.hint, left))];
   }
 
@@ -293,6 +313,11 @@ async function claimRound(
   const limited = told(claimedRows(await claimLimited(store, { ...request, door }, claimLocked, noteBlocked)));
   if (limited.length === max) return limited;
   return [...limited, ...told(await take(step[door], { max: max - limited.length }))];
+}
+
+function isAsHinted({ taskIds, max }: ClaimRequest, claimed: readonly ClaimedRow[]): boolean {
+  const hinted = new Set(taskIds);
+  return claimed.length === Math.min(taskIds.length, max) && claimed.every(({ id }) => hinted.has(id));
 }
 
 function claimedRows(rows: ClaimedRow[]): Pick<ClaimAnswer, "rows" | "rehinted"> {

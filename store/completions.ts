@@ -64,15 +64,18 @@ const completePlain = `
         select namespace, capability from told where starts and not is_paused and not is_routed and not is_limited)
       and not exists (${undispatchedIn("w")}) -- which came first
   ), sent as materialized (
-    select t.*, t.starts and not t.is_paused and not t.is_routed and not t.is_limited and t.place <= coalesce(
-      (select free from room where room.namespace = t.namespace and room.capability = t.capability), 0) as is_sent
+    select s.*, starts and not is_sent and not is_paused and not is_routed as takes_turn
     from (
-      select told.*, row_number() over (
-        partition by namespace, capability, starts, is_paused, is_routed, is_limited order by priority desc, id) as place
-      from told
-    ) t
+      select t.*, t.starts and not t.is_paused and not t.is_routed and not t.is_limited and t.place <= coalesce(
+        (select free from room where room.namespace = t.namespace and room.capability = t.capability), 0) as is_sent
+      from (
+        select told.*, row_number() over (
+          partition by namespace, capability, starts, is_paused, is_routed, is_limited order by priority desc, id) as place
+        from told
+      ) t
+    ) s
   ), dependant as materialized (
-    ${withTurns("(select sent.*, starts and not is_sent and not is_paused and not is_routed as takes_turn from sent)")}
+    ${withTurns("sent")}
   ), counted as (
     update task t
     set needs_left = told.needs_left,

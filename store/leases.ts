@@ -134,7 +134,8 @@ async function undispatch(store: StoreContext, tasks: { taskId: string; dispatch
        where (t.status = 'ready') is not false and t.dispatched_at is not null
          and t.dispatch_count = coalesce(u.dispatch_count, t.dispatch_count)
        order by t.id
-       for no key update of t skip locked
+       -- Waits for a claim that looks at it and may leave it: a mark that nobody holds a hint of would be found only much later.
+       for no key update of t
      )
      update task t set dispatched_at = null from locked where t.id = locked.id`,
     [tasks.map((task) => task.taskId), tasks.map((task) => task.dispatchCount ?? null)],

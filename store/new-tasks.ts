@@ -216,7 +216,7 @@ function isApplied({ status, cancelsRest, cacheKey, inputRefs }: Transition): bo
   return status !== "ready" || cancelsRest || cacheKey !== undefined || inputRefs !== undefined;
 }
 
-const inserted = `(
+const inserted = `
   select routed.*, coalesce(run_fair_id, run_id) as fair_id, limit_keys as lane, status = 'ready' and not is_routed as takes_turn
   from (
     select t.*, (select r.fair_id from run r where r.id = t.run_id) as run_fair_id, spec -> 'route' is not null
@@ -226,11 +226,12 @@ const inserted = `(
       needs_left int, needs_failed int, needs_skipped int, lease_ms bigint, timeout_ms bigint, schedule_timeout_ms bigint,
       deadline_ms bigint, spec json, input json, parent_id uuid, scope text, ordinal int, item json, item_key text,
       compensates uuid, work_hash bigint, is_limited boolean, limit_keys text[], on_conflict text, budget_id uuid, budget_root uuid)
-  ) routed)`;
+  ) routed`;
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
-    `insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
+    `with inserted as materialized (${inserted})
+     insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
        spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, on_conflict, budget_id, budget_root, fair_id, turn, ends_turns,
        is_routed, held, available_at, ready_at, deadline_at)
@@ -242,7 +243,7 @@ function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
-     from (${withTurns(inserted)}) t`,
+     from (${withTurns("inserted")}) t`,
     [JSON.stringify(rows)],
   );
 }

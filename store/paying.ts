@@ -17,6 +17,7 @@ import {
   written,
 } from "../core/budget.ts";
 import { misfits, type OfferedCapability, type RouteSpec } from "../core/routing.ts";
+import { inTurn } from "./admission.ts";
 import { chainOf, type LoadedBudget, loadBudgets, lockRoots } from "./budgets.ts";
 import type { RunRef } from "./facts.ts";
 import { candidatesIn } from "./routing.ts";
@@ -51,7 +52,7 @@ export async function payFor(
     `select t.id, t.run_id, t.capability, t.spec, json_build_object('id', t.budget_id, 'root', t.budget_root) as budget
      from task t
      where t.id = any($1::uuid[]) and t.budget_id is not null
-     order by t.priority desc, t.available_at, t.id`,
+     order by ${inTurn("t")}`,
     [taskIds],
   );
   const unlimited = taskIds.filter((id) => !rows.some((row) => row.id === id));

@@ -84,10 +84,11 @@ interface Chunk {
   last?: Cursor;
 }
 
-/** Ready tasks that are to be matched. */
-export const routedWait = `
-  select from task t
-  where t.status = 'ready' and t.is_routed and t.dispatched_at is null and not t.held and t.available_at <= now()`;
+/** Of a task `t`: it is ready, and to be matched. */
+const isUnmatched =
+  "t.status = 'ready' and t.is_routed and t.dispatched_at is null and not t.held and t.available_at <= now()";
+
+export const routedWait = `select from task t where ${isUnmatched}`;
 
 /** What was assigned to an agent that has gone is assigned anew. Answers whether there is anything to assign. */
 async function takeBack(store: StoreContext): Promise<boolean> {
@@ -231,7 +232,7 @@ async function readyTasks(tx: Queryable, { priority, id }: Cursor, limit: number
          as is_overdue
      from task t join run r on r.id = t.run_id
      left join allocation a on a.namespace = t.namespace and a.capability = t.capability
-     where t.status = 'ready' and t.is_routed and t.dispatched_at is null and not t.held and t.available_at <= now()
+     where ${isUnmatched}
        and (t.priority < $1 or (t.priority = $1 and t.id > $2))
      order by t.priority desc, t.id
      limit $3

@@ -36,6 +36,7 @@ export const sessionSettings: Record<string, string> = {
   enable_hashjoin: "off",
   enable_mergejoin: "off",
   jit: "off",
+  plan_cache_mode: "force_generic_plan",
   statement_timeout: "60s",
   idle_in_transaction_session_timeout: "60s",
 };

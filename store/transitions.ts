@@ -153,7 +153,7 @@ export async function applyTransitions(tx: Transaction, transitions: Transition[
   }
 }
 
-const movedTo = `(
+const moved = `
   select u.*, x.namespace, x.capability, x.priority, x.fair_id, coalesce(u.limit_keys, x.limit_keys) as lane,
     u.status = 'ready' and not u.delay_ms > 0 and not x.is_routed as takes_turn
   from json_to_recordset($1) as u(
@@ -163,7 +163,7 @@ const movedTo = `(
   left join lateral (
     select t.namespace, t.capability, t.priority, ${fairIdOf("t")} as fair_id, t.is_routed, t.limit_keys
     from task t where t.id = u.id limit 1
-  ) x on u.status = 'ready')`;
+  ) x on u.status = 'ready'`;
 
 function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unknown[]> {
   const rows = transitions.map((t) => ({
@@ -184,7 +184,8 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
     reason: t.reason,
   }));
   return tx.query(
-    `update task t
+    `with moved as materialized (${moved})
+     update task t
      set status = u.status,
          held = u.status = 'ready' and (select r.status = 'paused' from run r where r.id = t.run_id),
          short_of = null,
@@ -218,7 +219,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          untold = t.dependants <> '{}' and (u.status in ('failed', 'skipped', 'cancelled')
            or (u.status = 'completed' and u.from_status in ('waiting', 'pending'))),
          parent_untold = t.parent_id is not null and u.status in ('completed', 'failed', 'skipped', 'cancelled')
-     from (${withTurns(movedTo)}) u
+     from (${withTurns("moved")}) u
      where t.id = u.id and t.status = u.from_status and t.attempt = u.from_attempt
      returning t.id`,
     [JSON.stringify(rows)],

@@ -42,28 +42,31 @@ const nextOf = (row: string) => `
    limit 1)`;
 
 /**
- * The rows of a relation, each with its `turn`, and whether it `ends_turns`. They have `id`, `namespace`, `capability`, `priority`, `fair_id` (never null), `lane`
- * (the keys of its limits, or null) and `takes_turn`, without which the turn is null; so it also is where nothing else waits.
+ * The rows of `relation`, a materialized part of the statement's `with`, each with its `turn`, and whether it `ends_turns`. They have `id`,
+ * `namespace`, `capability`, `priority`, `fair_id` (never null), `lane` (the keys of its limits, or null) and `takes_turn`, without which
+ * the turn is null; so it also is where nothing else waits. What takes no turn, as most of a new run, is not sorted among the rest.
  */
 export const withTurns = (relation: string) => `
+  select r.*, null::bigint as nth, null::timestamptz as first_turn, null::boolean as is_last, null::timestamptz as turn, false as ends_turns
+  from ${relation} r
+  where not r.takes_turn
+  union all
   select taken.*, taken.turn is not null and taken.is_last as ends_turns
   from (
-  select placed.*, placed.nth = count(*) over fair as is_last, case
-    when not placed.takes_turn then null
-    when max(placed.first_turn) over fair is null and count(*) over fair = 1 then null
-    else coalesce(max(placed.first_turn) over fair, now()) + (placed.nth - 1) * ${STEP} end as turn
-  from (
-    select numbered.*,
-      case when numbered.takes_turn and numbered.nth = 1
-        then greatest(${servedNow("numbered")}, ${nextOf("numbered")}) end as first_turn
+    select placed.*, placed.nth = count(*) over fair as is_last,
+      case when max(placed.first_turn) over fair is not null or count(*) over fair > 1
+        then coalesce(max(placed.first_turn) over fair, now()) + (placed.nth - 1) * ${STEP} end as turn
     from (
-      select r.*, row_number() over (
-        partition by r.namespace, r.capability, r.priority, r.fair_id, r.lane, r.takes_turn order by r.id) as nth
-      from ${relation} r
-    ) numbered
-  ) placed
-  window fair as (
-    partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.lane, placed.takes_turn)
+      select numbered.*,
+        case when numbered.nth = 1 then greatest(${servedNow("numbered")}, ${nextOf("numbered")}) end as first_turn
+      from (
+        select r.*, row_number() over (
+          partition by r.namespace, r.capability, r.priority, r.fair_id, r.lane order by r.id) as nth
+        from ${relation} r
+        where r.takes_turn
+      ) numbered
+    ) placed
+    window fair as (partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.lane)
   ) taken`;
 
 /** Gives retries whose delay is over their turn, at most `limit`. */

@@ -159,6 +159,13 @@ export function budgetCases(open: OpenTeam): void {
     expect((await team.statuses(runId)).first).toBe("ready");
   });
 
+  it("gives the last of a budget to the task whose turn it is", async () => {
+    const team = await open();
+    const runId = await submit(team, { a: {}, b: {} }, { calls: 1, on_exhausted: "wait" });
+    await team.sql.query("update task set turn = '-infinity' where run_id = $1 and key = 'b'", [runId]);
+    expect((await team.claim()).map(({ key }) => key)).toEqual(["b"]);
+  });
+
   it("stays held through a pause, and is not freed by resuming", async () => {
     const team = await open();
     const runId = await submit(team, { a: { needs: ["z"] }, z: {} }, { calls: 1, on_exhausted: "wait" });
