@@ -37,7 +37,7 @@ export interface Demand {
   /** The limits that they name. Empty: any number may run at once. */
   atOnce: number[];
   rates: Rate[];
-  /** Tasks that count for `atOnce`, and milliseconds of their work. */
+  /** Tasks that hold the key, and milliseconds of their work; `expected` of those that are limited themselves. */
   tasks: Amount;
   work: Amount;
   /** Starts that count for `rates`. */
@@ -54,30 +54,30 @@ export interface Work {
 const none: Amount = { least: 0, expected: 0, most: 0 };
 const once: Amount = { least: 1, expected: 1, most: 1 };
 
-/** Of one task. One that cancels instead of waiting waits for nothing. */
+/** Of one task. One that cancels, or is cancelled, instead of waiting holds its keys all the same. */
 export function demandsOf(
   task: TaskDefinition,
   { attempts, expectedMs, mostMs }: Work,
   set: readonly SetLimit[],
 ): Demand[] {
-  if ((task.concurrency?.on_conflict ?? "queue") !== "queue") return [];
-  return keyLimits(task.concurrency, task.rate).flatMap((own): Demand[] => {
+  const waits = (task.concurrency?.on_conflict ?? "queue") === "queue";
+  const sure = waits ? { least: attempts.least, expected: 1 } : { least: 0, expected: 0 };
+  return keyLimits(task.concurrency, task.rate).map((own): Demand => {
     const isSure = areConstant([own]);
     const key = isSure ? textOf(own) : own.key;
     const given = isSure ? set.find((one) => one.key === key) : undefined;
     const { concurrency, rate } = effective(own, { ...unusedKey, ...given });
-    if (concurrency === null && rate === null) return [];
-    return [
-      {
-        key,
-        isSure,
-        atOnce: concurrency === null ? [] : [concurrency],
-        rates: rate === null ? [] : [rate],
-        tasks: concurrency === null ? none : once,
-        work: concurrency === null ? none : { least: 0, expected: expectedMs, most: mostMs },
-        starts: rate === null ? none : { least: attempts.least, expected: 1, most: attempts.most },
-      },
-    ];
+    const isLimited = waits && concurrency !== null;
+    return {
+      key,
+      isSure,
+      atOnce: isLimited ? [concurrency] : [],
+      rates: rate === null ? [] : [rate],
+      tasks: once,
+      // It holds the key, whether or not it is limited itself: others may wait for it.
+      work: { least: 0, expected: isLimited ? expectedMs : 0, most: mostMs },
+      starts: rate === null ? none : { ...sure, most: attempts.most },
+    };
   });
 }
 
