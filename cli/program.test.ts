@@ -710,6 +710,13 @@ describe("skein workflow", () => {
     expect(asJson).toMatchObject({ code: 2, stderr: "" });
   });
 
+  it("validate says how long the limits of tasks keep a run going", async () => {
+    const limited = join(import.meta.dirname, "../examples/validate/limited.yaml");
+    const { code, stdout } = await invoke(["workflow", "validate", limited]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^ {2}It takes at least 1\.4s, at most 5m00s, /m)]);
+    expect(stdout).toContain("  The limit of pages.example.org keeps it going for at least 1.4s.\n");
+  });
+
   it("validate says what is odd about a file, more of it where a server knows the agents, and fails for it when it is strict", async () => {
     const odd = join(import.meta.dirname, "../examples/validate/odd.yaml");
     const alone = await invoke(["workflow", "validate", odd]);
