@@ -199,6 +199,9 @@ export function scheduleRecord(schedule: Schedule): ScheduleRecord {
     pause_reason: schedule.pauseReason,
     created_by: schedule.createdBy,
     created_at: time(schedule.createdAt),
+    revision: schedule.revision,
+    updated_by: schedule.updatedBy,
+    updated_at: time(schedule.updatedAt),
   };
 }
 

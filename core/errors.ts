@@ -90,6 +90,7 @@ export const errorTitles = {
   SCHEDULE_TIMEZONE_UNKNOWN: "There is no such time zone",
   SCHEDULE_NOT_FOUND: "There is no such schedule",
   SCHEDULE_EXISTS: "There is another schedule of this name",
+  SCHEDULE_CONFLICT: "The schedule is not as the request expects it",
   SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
 
   // Dead letters

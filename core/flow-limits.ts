@@ -80,11 +80,13 @@ export function flowKeys(limits: readonly KeyLimit[], context: ExpressionContext
  */
 const MAX_KEPT_MS = 750;
 
-function keptMs({ perMs }: Rate): number {
+/** Milliseconds of starts that were not used, and are kept. */
+export function keptMs({ perMs }: Rate): number {
   return Math.min(MAX_KEPT_MS, perMs);
 }
 
-function intervalMs({ limit, perMs }: Rate): number {
+/** Milliseconds from one start to the next. */
+export function intervalMs({ limit, perMs }: Rate): number {
   return perMs / limit;
 }
 
