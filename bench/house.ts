@@ -1,6 +1,6 @@
 /**
  * Keeping house, in numbers: search among many runs, a bulk cancel while others submit, runs moved to history, read from there and
- * forgotten. `npm run bench:house [runs] [history] [search] [bulk]`.
+ * forgotten; what it costs to bring cancelled runs down. `npm run bench:house [runs] [history] [search] [bulk] [ends] [large]`.
  */
 import pg from "pg";
 import { pino } from "pino";
@@ -10,8 +10,9 @@ import { createClient } from "../sdk/client.ts";
 import { openPostgres } from "../store/postgres.ts";
 import { sqlOver } from "../store/sql.ts";
 import type { RunFilter, Store } from "../store/store.ts";
-import { newTeam, type Tasks, type Team } from "../store/suite/team.ts";
+import { newTeam, runIds, type Tasks, type Team } from "../store/suite/team.ts";
 import { freshDatabase, startServices } from "../test/services.ts";
+import { cpuSeconds, difference } from "./processes.ts";
 import { table } from "./report.ts";
 import { percentiles } from "./statistics.ts";
 
@@ -21,6 +22,7 @@ const isAsked = (part: string) => parts.length === 0 || parts.includes(part);
 const TASKS = 100;
 const SEARCHED = 100_000;
 const CANCELLED = 10_000;
+const LARGE = Number(process.env.LARGE_TASKS ?? 100_000);
 const DAY_MS = 86_400_000;
 const ms = (value: number) => value.toFixed(1);
 const header = ["what", "times", "p50 ms", "p95 ms", "max ms", "sum ms"];
@@ -35,6 +37,8 @@ try {
   if (isAsked("search")) await search(store, await team());
   await sql.close();
   await store.close();
+  if (isAsked("ends")) await ends((await freshDatabase(services.access)).databaseUrl);
+  if (isAsked("large")) await large((await freshDatabase(services.access)).databaseUrl);
   if (isAsked("bulk")) await bulk((await freshDatabase(services.access)).databaseUrl);
 } finally {
   await services.stop();
@@ -141,6 +145,137 @@ async function search({ runs: { submit, list } }: Store, team: Team): Promise<vo
     rows.push(row(name, times));
   }
   console.log(table([[`of ${SEARCHED} runs`, ...header.slice(1)], ...rows]));
+}
+
+/** 10,000 cancelled runs brought down by the calls of the orchestrator's loops, one after the other. */
+async function ends(databaseUrl: string): Promise<void> {
+  const store = await openPostgres(databaseUrl);
+  const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 2 }));
+  const team = await newTeam({ store, sql, close: store.close });
+  const shapes: Record<string, Tasks> = {
+    "1 task": { a: {} },
+    "3 in a row": { a: {}, b: { needs: ["a"] }, c: { needs: ["b"] } },
+  };
+  const rows = [];
+  for (const [shape, tasks] of Object.entries(shapes)) {
+    const ids: string[] = [];
+    for (let n = 0; n < CANCELLED; n += 500) {
+      const some = Array.from({ length: 500 }, () => team.submission(tasks));
+      ids.push(...runIds(await store.runs.submit(some)));
+    }
+    await sql.query("vacuum analyze");
+    for (let n = 0; n < CANCELLED; n += 200) {
+      await store.runs.cancelAll(team.namespace, ids.slice(n, n + 200), "bench");
+    }
+    const maybeFinished = new Set<string>();
+    const off = store.onCommit((committed) => {
+      for (const { runId, mayBeFinished } of committed) if (mayBeFinished) maybeFinished.add(runId);
+    });
+    const trees = { node: [process.pid], postgres: await services.pids("postgres") };
+    const [cpu, statements, start] = [cpuSeconds(trees), countStatements(), performance.now()];
+    let left = true;
+    while (left) {
+      left = (await store.upkeep.endRuns(1_000)) + (await store.upkeep.cascade(1_000)) > 0;
+      const batch = [...maybeFinished].slice(0, 100);
+      for (const id of batch) maybeFinished.delete(id);
+      if (batch.length > 0) left = (await store.upkeep.finishRuns(batch)) > 0 || left || maybeFinished.size > 0;
+    }
+    off();
+    const { node, postgres } = difference(cpu, cpuSeconds(trees));
+    const [row] = await sql.query<{ open: number }>("select count(*)::int as open from run where finished_at is null");
+    const seconds = (performance.now() - start) / 1_000;
+    rows.push([
+      shape,
+      seconds.toFixed(1),
+      node!.toFixed(1),
+      postgres!.toFixed(1),
+      String(statements()),
+      String(row!.open),
+    ]);
+  }
+  console.log(
+    table([[`${CANCELLED} runs of`, "s", "Node CPU s", "PostgreSQL CPU s", "statements", "left open"], ...rows]),
+  );
+  await sql.close();
+  await store.close();
+}
+
+/** A run of 100,000 tasks moves to history and comes back, while small runs are submitted, worked on and followed to their last event. */
+async function large(databaseUrl: string): Promise<void> {
+  const store = await openPostgres(databaseUrl, { connections: 20 });
+  const sql = sqlOver(new pg.Pool({ connectionString: databaseUrl, max: 2 }));
+  const team = await newTeam({ store, sql, close: store.close });
+  const tasks: Tasks = Object.fromEntries(Array.from({ length: LARGE }, (_, n) => [`t${n}`, { input: { n } }]));
+  const runId = await team.submit(tasks);
+  for (let claimed = await team.claim({ max: 1_000 }); claimed.length > 0; claimed = await team.claim({ max: 1_000 })) {
+    await store.leases.report(claimed.map((task) => team.completion(task, { text: "honk ".repeat(40) })));
+  }
+  await team.settle();
+  await sql.query("update run set finished_at = finished_at - interval '2 days' where id = $1", [runId]);
+  const keepMs = { completed: null, failed: null, cancelled: null };
+  await store.history.setPolicy(team.namespace, { moveAfterMs: DAY_MS, keepMs });
+  await sql.query("vacuum analyze");
+  const walBytes = async () => {
+    const [row] = await sql.query<{ bytes: string }>(
+      "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text as bytes",
+    );
+    return Number(row!.bytes);
+  };
+  const rows: string[][] = [];
+  const beside = async (name: string, work: (calls: number[]) => Promise<void>) => {
+    const [calls, steps, seen]: number[][] = [[], [], []];
+    let isOver = false;
+    const others = Array.from({ length: 2 }, async (_, n) => {
+      const own = await newTeam({ store, sql, close: store.close });
+      while (!isOver) {
+        const id = await timed(steps!, () => own.submit({ a: {} }));
+        const claimed = await timed(steps!, () => own.claim());
+        await timed(steps!, () => store.leases.report(claimed.map((task) => own.completion(task, n))));
+        await timed(steps!, () => store.upkeep.finishRuns([id]));
+        await timed(seen!, async () => {
+          while (!(await store.events.read(own.namespace, id, { limit: 100 }))!.ended) await new Promise(setImmediate);
+        });
+      }
+    });
+    const wal = await walBytes();
+    const start = performance.now();
+    await work(calls!);
+    const seconds = (performance.now() - start) / 1_000;
+    isOver = true;
+    await Promise.all(others);
+    rows.push([
+      `${name}: ${seconds.toFixed(1)} s, ${(((await walBytes()) - wal) / 1_048_576) | 0} MiB of log; transactions`,
+      ...row("", calls!).slice(1),
+    ]);
+    rows.push(
+      row("others meanwhile: submit, claim, report, finish", steps!),
+      row("others meanwhile: until the last event is seen", seen!),
+    );
+  };
+  await beside("nothing", (calls) => timed(calls, () => new Promise((resolve) => setTimeout(resolve, 5_000))));
+  await beside(`move of ${LARGE} tasks`, async (calls) => {
+    while ((await timed(calls, () => store.history.move(1_000))) > 0);
+  });
+  await beside("brought back", async (calls) => {
+    await timed(calls, () => store.runs.tasks(team.namespace, runId, {}));
+  });
+  console.log(table([header, ...rows]));
+  await sql.close();
+  await store.close();
+}
+
+/** Answers how many statements this process has sent since. */
+function countStatements(): () => number {
+  let count = 0;
+  const { query } = pg.Client.prototype;
+  pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
+    count++;
+    return (query as (...args: unknown[]) => unknown).apply(this, args);
+  } as typeof query;
+  return () => {
+    pg.Client.prototype.query = query;
+    return count;
+  };
 }
 
 async function bulk(databaseUrl: string): Promise<void> {

@@ -128,8 +128,8 @@ function compileTree(root: Json, scope: ExpressionScope | undefined, rootPointer
 function unreadPayload({ parts }: Hole, context: ExpressionContext): Payload | undefined {
   const [only] = parts;
   if (parts.length !== 1 || typeof only !== "object" || !only.payload) return undefined;
-  return only.payload === "inputs"
-    ? payloadBehind(context, "inputs")
+  return typeof only.payload === "string"
+    ? payloadBehind(context, only.payload)
     : payloadBehind(context.tasks?.[only.payload.task], "output");
 }
 

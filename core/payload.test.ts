@@ -151,4 +151,22 @@ describe("an expression", () => {
     expect(compileTemplate("{{ inputs }}").evaluateLazily(context)).toEqual({ value: null, refs: [ref("", "away")] });
     expect(() => compileExpression("inputs.n").evaluate(context)).toThrow(PayloadUnread);
   });
+
+  it("keeps the items of those who share it apart from one another", () => {
+    const shared = contextOf();
+    const [first, second, small] = [{ item: null }, { item: null }, { item: "s" }].map((more) =>
+      withNames(shared, more),
+    );
+    defineLazy(first!, "item", { value: null, refs: [ref("", "one")] }, contents);
+    defineLazy(second!, "item", { value: null, refs: [ref("", "two")] }, contents);
+    const passed = [first, second, small, withNames(first!, { item: 1 })].map((context) =>
+      compileTemplate("{{ item }}").evaluateLazily(context!),
+    );
+    expect(passed).toEqual([
+      { value: null, refs: [ref("", "one")] },
+      { value: null, refs: [ref("", "two")] },
+      { value: "s" },
+      { value: 1 },
+    ]);
+  });
 });

@@ -1,5 +1,5 @@
 /**
- * Large payloads: inputs and outputs of more than 128 KiB stand apart, each content once, and rows refer to them. What is in a
+ * Large payloads: inputs, outputs, items and what signals bring, of more than 128 KiB, stand apart, each content once, and rows refer to them. What is in a
  * row then is a value with holes. Expressions read holes lazily: one that needs what is in a hole is evaluated again once it
  * has been loaded, and one that only passes an output on passes the hole on.
  */
@@ -143,7 +143,12 @@ export function payloadBehind(owner: object | undefined, field: string): Payload
 /** A context with more names in it. A spread would read its lazy fields. */
 export function withNames(context: ExpressionContext, more: ExpressionContext): ExpressionContext {
   const extended = Object.defineProperties({}, Object.getOwnPropertyDescriptors(context)) as ExpressionContext;
-  const fields = unread.get(context);
-  if (fields) unread.set(extended, fields);
-  return Object.assign(extended, more);
+  // A map of its own: other contexts are made of this one, too.
+  const fields = new Map(unread.get(context));
+  for (const name of Object.keys(more)) fields.delete(name);
+  unread.set(extended, fields);
+  for (const [name, value] of Object.entries(more)) {
+    Object.defineProperty(extended, name, { value, enumerable: true, configurable: true, writable: true });
+  }
+  return extended;
 }

@@ -132,7 +132,10 @@ async function refusalOf(
   { namespace, runId, lease }: ArtifactAccess,
 ): Promise<ArtifactRefusal | undefined> {
   if (lease) return (await db.query(heldLease, leaseParams(runId, lease)))[0] ? undefined : "stale";
-  const [run] = await db.query("select from run where namespace = $1 and id = $2", [namespace, runId]);
+  const [run] = await db.query("select from run where namespace = $1 and id = $2 and moving is null", [
+    namespace,
+    runId,
+  ]);
   return run ? undefined : "no_run";
 }
 

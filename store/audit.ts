@@ -207,7 +207,7 @@ export const checks: Check[] = [
           where (b.tokens_spent, b.cost_spent, b.calls_spent)
             <> (coalesce(s.tokens, 0), coalesce(s.cost, 0), coalesce(s.calls, 0))
             -- What was brought back may have left runs that it began in history.
-            and (select r.recalled_at from run r where r.id = b.run_id) is null
+            and not exists (select from run r where r.id = b.run_id and (r.recalled_at is not null or r.moving is not null))
           union all
           select t.id::text, 'waits for budget ' || t.short_of || ', which is not around it'
           from task t join budget d on d.id = t.budget_id
@@ -239,7 +239,7 @@ export const checks: Check[] = [
   {
     invariant: "H1: a finished run is in the hot tables or in history, and whole",
     repair: { leave: "compare the two with a backup from before; what is in history is the run as it ended" },
-    sql: `select h.id::text as subject, 'is in both' as detail from run_history h join run r on r.id = h.id
+    sql: `select h.id::text as subject, 'is in both' as detail from run_history h join run r on r.id = h.id where r.moving is null
           union all
           select distinct p.run_id::text, 'has parts in history and no run' from run_history_part p
           where not exists (select 1 from run_history h where h.id = p.run_id)`,
@@ -253,6 +253,8 @@ export const checks: Check[] = [
             select id::text as subject, unnest(blobs) as hash from task where blobs is not null
             union all
             select id::text, unnest(blobs) from run where blobs is not null
+            union all
+            select id::text, unnest(blobs) from signal where blobs is not null
             union all
             select task_id::text, unnest(blobs) from cached_output where blobs is not null
             union all
@@ -270,6 +272,8 @@ export const checks: Check[] = [
             select id::text as subject, refs, blobs from task where refs is not null
             union all
             select id::text, refs, blobs from run where refs is not null
+            union all
+            select id::text, refs, blobs from signal where refs is not null
             union all
             select task_id::text, refs, blobs from cached_output where refs is not null
           ) r cross join lateral jsonb_each(r.refs) c(name, holes) cross join lateral jsonb_array_elements(c.holes) as h(hole)

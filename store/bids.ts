@@ -274,7 +274,7 @@ export async function roundsOf(
   const rows = await db.query<ShownRow>(
     `select b.round, b.attempt, b.announced_at, b.closes_at, b.closed_at, b.agent_id, a.name as agent_name, b.amount,
        b.answered_at, b.is_awarded
-     from task t
+     from task t join run r on r.id = t.run_id and r.moving is null
      left join bid b on b.task_id = t.id
        and b.round > (select max(l.round) from bid l where l.task_id = t.id) - ${MAX_ROUNDS_SHOWN}
      left join agent a on a.id = b.agent_id

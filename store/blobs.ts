@@ -151,10 +151,10 @@ export function refColumns(
 /** A list of hashes in hex, given as JSON, as an array of the column's type. */
 export const hashesOf = (list: string) => `array(select decode(h, 'hex') from json_array_elements_text(${list}) as h)`;
 
-/** Adds holes to rows of `task` or `run`, which this transaction has written. */
+/** Adds holes to rows that this transaction has written. */
 export function addRefs(
   tx: Transaction,
-  table: "task" | "run",
+  table: "task" | "run" | "signal",
   rows: readonly { id: string; refs: Record<string, Ref[]>; blobs: string[] }[],
 ): void {
   if (rows.length === 0) return;
@@ -165,7 +165,7 @@ const addRefsToTable = (table: string) => `
   update ${table} t set refs = coalesce(t.refs, '{}') || u.refs, blobs = coalesce(t.blobs, '{}') || ${hashesOf("u.blobs")}
   from json_to_recordset($1) as u(id uuid, refs jsonb, blobs json)
   where t.id = u.id and t.id = any($2::uuid[])`;
-const addRefsTo = { task: addRefsToTable("task"), run: addRefsToTable("run") };
+const addRefsTo = { task: addRefsToTable("task"), run: addRefsToTable("run"), signal: addRefsToTable("signal") };
 
 /** Of the contents whose hashes a query gives: held in order, so that those who hold the same do not wait in a circle. */
 const touching = (hashes: string) => `
@@ -226,6 +226,7 @@ const collect = `
     where b.touched_at < now() - ${UNREFERRED_FOR}
       and not exists (select from task t where t.blobs @> array[b.hash] and t.blobs is not null)
       and not exists (select from run r where r.blobs @> array[b.hash] and r.blobs is not null)
+      and not exists (select from signal s where s.blobs @> array[b.hash] and s.blobs is not null)
       and not exists (select from run_history h where h.blobs @> array[b.hash] and h.blobs is not null)
       and not exists (select from cached_output o where o.blobs @> array[b.hash] and o.blobs is not null)
       and not exists (select from artifact a where a.sha256 = b.hash and a.content is null)

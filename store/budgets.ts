@@ -171,12 +171,15 @@ export async function budgetsOfRuns(db: Queryable, runIds: readonly string[]): P
     const rows = await db.query<BudgetRow>(readHistoric, [moved]);
     for (const row of rows) budgets.set(row.id, toBudget(row));
   }
+  // Those that were brought back in between.
+  const back = moved.filter((id) => !budgets.has(id));
+  if (back.length > 0) for (const [id, budget] of (await loadBudgets(db, back)).budgets) budgets.set(id, budget);
   return new Map(runIds.flatMap((id) => (budgets.has(id) ? [[id, toView(budgets.get(id)!, null)] as const] : [])));
 }
 
 async function budgetsOf(db: Queryable, namespace: string, runId: string) {
   const [run] = await db.query<{ budget_id: string | null }>(
-    "select budget_id from run where namespace = $1 and id = $2",
+    "select budget_id from run where namespace = $1 and id = $2 and moving is null",
     [namespace, runId],
   );
   if (!run) return undefined;

@@ -5,11 +5,12 @@ import type { Json } from "../core/json.ts";
 import { type Ref, withNames } from "../core/payload.ts";
 import type { RunEnding, TaskSeed, TaskSpec } from "../core/run.ts";
 import { seedTask } from "../core/seed.ts";
-import { evaluating, whole } from "./blobs.ts";
+import { apart, evaluating, whole } from "./blobs.ts";
+import { ofInstance, readScopes } from "./contexts.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import type { Transaction } from "./sql.ts";
-import { lockTasks, readScopes, settle } from "./transitions.ts";
+import { lockTasks, settle } from "./transitions.ts";
 
 interface CompletedRow {
   id: string;
@@ -17,6 +18,7 @@ interface CompletedRow {
   scope: string;
   ordinal: number | null;
   item: Json;
+  item_refs: Ref[] | null;
   output: Json;
   refs: Ref[] | null;
   finished_ms: number;
@@ -34,7 +36,8 @@ export async function beginCompensation(
   ending: RunEnding,
 ): Promise<boolean> {
   const rows = await tx.query<CompletedRow>(
-    `select t.id, t.key, t.scope, t.ordinal, t.item, t.output, t.refs -> 'output' as refs, t.spec -> 'compensate' as compensate,
+    `select t.id, t.key, t.scope, t.ordinal, t.item, t.refs -> 'item' as item_refs, t.output,
+       t.refs -> 'output' as refs, t.spec -> 'compensate' as compensate,
        (extract(epoch from coalesce(o.finished_at, t.finished_at)) * 1000)::float8 as finished_ms
      from task t left join task o on o.id = t.kept_from
      where t.run_id = $1 and t.status = 'completed' and t.spec -> 'compensate' is not null
@@ -86,12 +89,15 @@ async function fillIn(tx: Transaction, run: RunRef, order: (Compensable & Comple
   for (const [n, task] of order.entries()) {
     const row = rows[n]!;
     row.compensates = task.id;
-    const { item, ordinal } = task;
+    const { ordinal } = task;
     const output = await whole(tx, { value: task.output, refs: task.refs });
-    const { context, contents } = contexts[n]!;
-    const named = withNames(context, { output, item, ...(ordinal !== null && { index: ordinal }) });
+    const { context, contents } = ordinal === null ? contexts[n]! : ofInstance(contexts[n]!, { ...task, ordinal });
+    const named = withNames(context, { output });
     try {
-      row.input = await evaluating(tx, contents, () => compensationInput(task, named));
+      const value = await evaluating(tx, contents, () => compensationInput(task, named));
+      const [stored] = await apart(tx, [{ value }]);
+      row.input = stored!.value;
+      row.input_refs = stored!.refs ?? null;
     } catch (error) {
       if (!(error instanceof SkeinError)) throw error;
       flawed.set(row.id, { type: "doomed", failure: { code: error.code, message: error.message, retryable: false } });

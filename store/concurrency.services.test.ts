@@ -577,6 +577,76 @@ describe("the store on PostgreSQL, when things happen at once", () => {
     it("of runs that are finishing leaves the end the last event of each", () =>
       endComesLast((runId) => replica.runs.cancel(team.namespace, runId, "test"), /^run\.(completed|cancelled)$/));
 
+    /** What each task of the runs was told to be at last, and each run: once. */
+    async function endsOf(ids: string[]): Promise<Set<string>> {
+      const ends = await Promise.all(
+        ids.map(async (runId) => {
+          const types = await typesOf(runId);
+          const { status, counts } = await team.run(runId);
+          const told = { cancelled: count(types, "task.cancelled"), completed: count(types, "task.completed") };
+          const isTold = told.cancelled === (counts.cancelled ?? 0) && told.completed === (counts.completed ?? 0);
+          return `${status}, ${isTold ? "each task told once" : JSON.stringify({ counts, told })}, ${types.at(-1)}`;
+        }),
+      );
+      return new Set(ends);
+    }
+
+    it("of hundreds of runs on two replicas, while their tasks are claimed and reported, ends each task and run once", async () => {
+      await begin();
+      const tasks: Tasks = { a: {}, b: {}, c: { needs: ["a", "b"] }, d: { needs: ["c"], when: "true" } };
+      const ids = runIds(await store.runs.submit(times(300, () => team.submission(tasks))));
+      let isDown = false;
+      const working = times(4, async (n) => {
+        while (!isDown) {
+          const claimed = await claimFrom(replicas(n), { max: 10 });
+          await replicas(n + 1).leases.report(claimed.map((task) => team.completion(task)));
+          if (claimed.length === 0) await sleep(5);
+        }
+      });
+      const ending = times(4, async (n) => {
+        const { endRuns, cascade, finishRuns } = replicas(n).upkeep;
+        while (!isDown) await Promise.all([endRuns(50), cascade(50), finishRuns(ids.slice(n * 75, (n + 1) * 75))]);
+      });
+      await Promise.all(chunks(ids, 30).map((some, n) => replicas(n).runs.cancelAll(team.namespace, some, "enough")));
+      await waitUntil(async () => {
+        const open = await sql.query("select from run where id = any($1) and finished_at is null limit 1", [ids]);
+        return open.length === 0;
+      });
+      isDown = true;
+      await Promise.all([...working, ...ending]);
+      await team.settle();
+      expect(await endsOf(ids)).toEqual(new Set(["cancelled, each task told once, run.cancelled"]));
+    });
+
+    it("leaves out a run that somebody else holds, and comes back to it", async () => {
+      await begin();
+      const ids = runIds(await store.runs.submit(times(20, () => team.submission({ a: {} }))));
+      await store.runs.cancelAll(team.namespace, ids, "enough");
+      const holder = new pg.Client({ connectionString: databaseUrl });
+      await holder.connect();
+      await holder.query("begin");
+      await holder.query("select id from run where id = $1 for key share", [ids[7]]);
+      expect(await store.upkeep.endRuns(100)).toBe(19);
+      await holder.end();
+      expect(await replica.upkeep.endRuns(100)).toBe(1);
+      await team.settle();
+      expect(await endsOf(ids)).toEqual(new Set(["cancelled, each task told once, run.cancelled"]));
+    });
+
+    it("of many runs whose connection is lost in its COMMIT is made good by doing it again, once", async () => {
+      await begin();
+      const ids = runIds(await store.runs.submit(times(50, () => team.submission({ a: {}, b: { needs: ["a"] } }))));
+      await store.runs.cancelAll(team.namespace, ids, "enough");
+      const open = await gate.close(ids[49]!);
+      const ending = store.upkeep.endRuns(1_000);
+      await gate.arrivals(1);
+      expect(await gate.kill()).toBe(1);
+      await open();
+      expect(await ending).toBe(100);
+      await team.settle();
+      expect(await endsOf(ids)).toEqual(new Set(["cancelled, each task told once, run.cancelled"]));
+    });
+
     it("and deadlines on two replicas begin one ending", async () => {
       await begin();
       const runId = await team.submit({ a: {} }, { deadlineMs: 1 });

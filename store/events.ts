@@ -35,7 +35,7 @@ async function read(
        order by xid
        limit $4
      ) e on true
-     where r.namespace = $1 and r.id = $2
+     where r.namespace = $1 and r.id = $2 and r.moving is null
      order by e.xid`,
     [namespace, runId, after.xid, options.limit + 1],
   );

@@ -7,6 +7,7 @@ import type { MapSpec } from "../core/map.ts";
 import { workHash } from "../core/repeats.ts";
 import type { TaskSeed, TaskStatus } from "../core/run.ts";
 import { type KnownCapability, seedSpawned, unfitSpawn } from "../core/spawn.ts";
+import { scopesAround } from "./contexts.ts";
 import type { FactLog } from "./facts.ts";
 import { addItems } from "./maps.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
@@ -14,7 +15,7 @@ import type { Queryable, Transaction } from "./sql.ts";
 import { loadRows, loadRun, tooMany } from "./step.ts";
 import { finishSteps, stepRun } from "./steps.ts";
 import type { Emission } from "./store.ts";
-import { type LoadedTask, lockTasks, scopesAround } from "./transitions.ts";
+import { type LoadedTask, lockTasks } from "./transitions.ts";
 
 interface OpenMap {
   id: string;

@@ -5,7 +5,11 @@
  * of runs is made of hot ones, and knows nothing of history.
  */
 import type { StoreContext } from "./facts.ts";
+import { nouns, partOf, removals, writeBack } from "./historic-rows.ts";
+import { type MovingRun, movePiece, movingRuns } from "./pieces.ts";
 import { historicRunColumns, type RunRow, taskCounts, toRuns } from "./run-rows.ts";
+import { inBatches } from "./run-work.ts";
+import { keepSpendUntil } from "./spend.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type { HistoryStore, RetentionPolicy, Run } from "./store.ts";
 
@@ -47,55 +51,24 @@ async function findPolicy(db: Queryable, namespace: string): Promise<RetentionPo
   return { moveAfterMs: row.move_after_ms, keepMs: { completed, failed, cancelled } };
 }
 
-// --- what a run consists of
-
-/**
- * The tables with rows of runs, and how those of a run (`m.id`) are reached. In the order in which they can be written
- * again. `suite/history.ts` looks that none is missing.
- */
-export const nouns: Record<string, string> = {
-  task: "from task t where t.run_id = m.id order by t.id",
-  attempt:
-    "from task o cross join lateral (select * from attempt where task_id = o.id) t where o.run_id = m.id order by t.task_id, t.attempt",
-  stale_report:
-    "from task o cross join lateral (select * from stale_report where task_id = o.id) t where o.run_id = m.id order by t.task_id, t.attempt",
-  bid: "from task o cross join lateral (select * from bid where task_id = o.id) t where o.run_id = m.id order by t.task_id, t.round",
-  task_log: "from task_log t where t.run_id = m.id order by t.xid, t.task_id",
-  event: "from event t where t.run_id = m.id order by t.xid",
-  signal: "from signal t where t.run_id = m.id order by t.id",
-  artifact: "from artifact t where t.run_id = m.id order by t.path",
-  budget: "from budget t where t.run_id = m.id order by cardinality(t.path), t.id",
-  replanning: "from replanning t where t.run_id = m.id",
-};
-
-/** Text of one part; a single row may be longer. */
-const PART_BYTES = 1_000_000;
+// --- move
 
 const writeParts = (noun: string, rows: string) => `
   insert into run_history_part (run_id, expires_at, noun, part, rows)
   select run_id, expires_at, '${noun}', part, json_agg(cells order by place)
   from (
     select m.id as run_id, m.expires_at, t.place, t.cells,
-      (sum(octet_length(t.cells::text)) over (partition by m.id order by t.place)) / ${PART_BYTES} as part
+      ${partOf("t.cells", "partition by m.id order by t.place")} as part
     from json_to_recordset($1) as m(id uuid, expires_at timestamptz)
     cross join lateral (
       select row_number() over () as place, ordered.cells from (select to_json(t.*) as cells ${rows}) ordered) t
   ) sized
   group by run_id, expires_at, part`;
 
-const writeBack = (noun: string) => `
-  insert into ${noun}
-  select t.* from run_history_part p
-  cross join lateral json_populate_recordset(
-    json_populate_record(null::${noun}, row_defaults('${noun}')), p.rows) t
-  where p.run_id = $1 and p.expires_at = $2::timestamptz and p.noun = '${noun}'`;
-
-// --- move
-
 /** A run that was brought back stays at least so long. */
 const RECALLED_STAYS = "interval '1 hour'";
-/** One run may have 100,000 tasks, and all of them go at once. */
-const LONG_STATEMENTS = "set local statement_timeout = '10min'";
+/** Runs that go on in one call, by a piece each. */
+const PIECES_AT_ONCE = 5;
 /** Runs looked at for one transaction. */
 const MOVED_AT_ONCE = 200;
 
@@ -113,7 +86,7 @@ const dueRuns = `
     date_trunc('week', ${expiry("r")} at time zone 'utc')::date::text as week
   from retention p cross join lateral (
     select * from run
-    where namespace = p.namespace and finished_at is not null
+    where namespace = p.namespace and finished_at is not null and moving is null
       and finished_at < clock_timestamp() - p.move_after_ms * interval '1 millisecond'
       and not parent_untold
       and (recalled_at is null or recalled_at < clock_timestamp() - ${RECALLED_STAYS})
@@ -140,27 +113,65 @@ interface DueRun {
   week: string;
 }
 
+/** Runs that set out, or go on: one that has more than `tasks` tasks does so by pieces of as many rows. */
 async function move(store: StoreContext, tasks: number): Promise<number> {
+  const onTheirWay = await movingRuns(store, PIECES_AT_ONCE);
+  const goOn = async ([run]: MovingRun[]) => {
+    await movePiece(store, run!.id, run!.moving, tasks);
+    return 1;
+  };
+  const pieces = onTheirWay.map((run) => [run]);
+  // One that cannot go on keeps no other back.
+  let failure: unknown;
+  const gone = await inBatches(pieces, goOn).catch((error) => {
+    failure = error;
+    return 0;
+  });
+  const moved = gone || (await setOut(store, tasks));
+  if (moved === 0 && failure !== undefined) throw failure;
+  return moved;
+}
+
+async function setOut(store: StoreContext, tasks: number): Promise<number> {
   const due = await store.query<DueRun>(dueRuns, [MOVED_AT_ONCE]);
-  const chosen: DueRun[] = [];
-  for (let [index, sum] = [0, 0]; index < due.length && (index === 0 || sum < tasks); index++) {
-    sum += due[index]!.task_count;
-    chosen.push(due[index]!);
+  const isLarge = (run: DueRun) => run.task_count > tasks;
+  const small: DueRun[] = [];
+  let sum = 0;
+  for (const run of due) {
+    if (isLarge(run) || sum >= tasks) continue;
+    sum += run.task_count;
+    small.push(run);
   }
-  if (chosen.length === 0) return 0;
+  const large = due.filter(isLarge).slice(0, PIECES_AT_ONCE);
+  const batches = [small, ...large.map((run) => [run])].filter((batch) => batch.length > 0);
   await makePartitions(
     store,
-    chosen.filter((run) => !run.is_expired).map((run) => run.week),
+    batches.flat().flatMap((run) => (run.is_expired ? [] : [run.week])),
   );
+  return inBatches(batches, (batch) => moveRuns(store, batch, isLarge(batch[0]!)));
+}
+
+async function moveRuns(store: StoreContext, chosen: DueRun[], setsOut: boolean): Promise<number> {
   return store.transaction(async (tx) => {
-    tx.send(LONG_STATEMENTS);
     const held = await tx.query<{ id: string }>(
-      "select id from run where id = any($1::uuid[]) and finished_at is not null order by id for update skip locked",
+      `select id from run
+       where id = any($1::uuid[]) and finished_at is not null and moving is null
+       order by id for update skip locked`,
       [chosen.map(({ id }) => id)],
     );
     const ids = new Set(held.map(({ id }) => id));
     const kept = chosen.filter((run) => ids.has(run.id) && !run.is_expired);
-    if (kept.length > 0) writeHistory(tx, JSON.stringify(kept.map(({ id, expires_at }) => ({ id, expires_at }))));
+    const moved = JSON.stringify(kept.map(({ id, expires_at }) => ({ id, expires_at })));
+    if (kept.length > 0) writeRuns(tx, moved);
+    keepSpendUntil(
+      tx,
+      chosen.filter((run) => ids.has(run.id)),
+    );
+    if (setsOut) {
+      tx.send("update run set moving = 'out' where id = any($1::uuid[])", [[...ids]]);
+      return ids.size;
+    }
+    if (kept.length > 0) writeRows(tx, moved);
     tx.send("delete from event where run_id = any($1::uuid[])", [[...ids]]);
     tx.send("delete from run where id = any($1::uuid[])", [[...ids]]);
     return ids.size;
@@ -172,10 +183,12 @@ const blobsOf = `(
   select array_agg(distinct hash) from (
     select unnest(r.blobs)
     union all select unnest(t.blobs) from task t where t.run_id = r.id and t.blobs is not null
+    union all select unnest(s.blobs) from signal s where s.run_id = r.id and s.blobs is not null
     union all select a.sha256 from artifact a where a.run_id = r.id and a.content is null
   ) refers(hash))`;
 
-function writeHistory(tx: Transaction, moved: string): void {
+/** What a run is found by, and what is shown of it in lists. */
+function writeRuns(tx: Transaction, moved: string): void {
   tx.send(
     `insert into run_history (namespace, id, workflow_name, status, created_at, finished_at, retried_from, schedule, expires_at,
        task_count, last_xid, blobs, counts, run)
@@ -193,6 +206,9 @@ function writeHistory(tx: Transaction, moved: string): void {
      cross join lateral (select * from run_label where run_id = m.id offset 0) l`,
     [moved],
   );
+}
+
+function writeRows(tx: Transaction, moved: string): void {
   for (const [noun, rows] of Object.entries(nouns)) tx.send(writeParts(noun, rows), [moved]);
   tx.send(
     `update run_history h set bytes = p.bytes
@@ -225,14 +241,24 @@ export async function recall(store: StoreContext, namespace: string, runId: stri
     [namespace, runId],
   );
   if (!found) return;
+  // It may have set out and not arrived.
+  while (await movePiece(store, runId, "out", TASKS_AT_ONCE));
+  await setIn(store, runId);
+  while (await movePiece(store, runId, "in", TASKS_AT_ONCE));
+}
+
+/** A run of more tasks comes back by pieces. */
+const TASKS_AT_ONCE = 1_000;
+
+/** The run comes back, or, if it has many tasks, sets out to. */
+async function setIn(store: StoreContext, runId: string): Promise<void> {
   await store.transaction(async (tx) => {
-    const [held] = await tx.query<{ expires_at: string }>(
-      "select expires_at::text as expires_at from run_history where id = $1 for update",
+    const [held] = await tx.query<{ expires_at: string; task_count: number }>(
+      "select expires_at::text as expires_at, task_count from run_history where id = $1 for update",
       [runId],
     );
-    // Somebody else was faster.
-    if (!held) return;
-    tx.send(LONG_STATEMENTS);
+    // Somebody else was faster, or is at it: which only a statement that begins now can see.
+    if (!held || (await tx.query("select from run where id = $1", [runId])).length > 0) return;
     tx.send(
       `insert into run
        select r.* from run_history h
@@ -240,16 +266,21 @@ export async function recall(store: StoreContext, namespace: string, runId: stri
        where h.id = $1 and h.expires_at = $2::timestamptz`,
       [runId, held.expires_at],
     );
+    keepSpendUntil(tx, [{ id: runId, expires_at: null }]);
+    if (held.task_count > TASKS_AT_ONCE) {
+      tx.send("update run set moving = 'in' where id = $1", [runId]);
+      return;
+    }
     tx.send("update run set recalled_at = clock_timestamp() where id = $1", [runId]);
-    for (const noun of Object.keys(nouns)) tx.send(writeBack(noun), [runId, held.expires_at]);
+    for (const statement of writeAllBack) tx.send(statement, [runId, held.expires_at]);
     removeHistoric(tx, [runId]);
   });
 }
 
+const writeAllBack = Object.keys(nouns).map((noun) => writeBack(noun, ""));
+
 function removeHistoric(tx: Transaction, runIds: string[]): void {
-  tx.send("delete from run_history_part where run_id = any($1::uuid[])", [runIds]);
-  tx.send("delete from run_history_label where run_id = any($1::uuid[])", [runIds]);
-  tx.send("delete from run_history where id = any($1::uuid[])", [runIds]);
+  for (const statement of removals) tx.send(statement, [runIds]);
 }
 
 // --- file anew
@@ -280,6 +311,7 @@ async function refile(store: StoreContext, limit: number): Promise<number> {
     kept.map((run) => run.week),
   );
   await store.transaction(async (tx) => {
+    keepSpendUntil(tx, misfiled);
     removeHistoric(
       tx,
       misfiled.filter((run) => run.is_expired).map(({ id }) => id),

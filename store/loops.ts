@@ -4,14 +4,14 @@ import { firstUnhandled } from "../core/handled.ts";
 import { type Json, pointerTo } from "../core/json.ts";
 import { decideLoop, type LoopSpec, readByUntil } from "../core/loop.ts";
 import { emptyTally, settledIn } from "../core/map.ts";
-import { type Ref, refsAt, withNames } from "../core/payload.ts";
+import { type Ref, refsAt } from "../core/payload.ts";
 import type { TaskStatus } from "../core/run.ts";
 import { apart, evaluating } from "./blobs.ts";
+import { idInBody, ofInstance, outputsById, readScopes } from "./contexts.ts";
 import type { FactLog } from "./facts.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import type { Transaction } from "./sql.ts";
 import { type Step, type StepResult, tooMany } from "./step.ts";
-import { idInBody, outputsById, readScopes } from "./transitions.ts";
 
 export async function stepLoop(tx: Transaction, log: FactLog, step: Step, spec: LoopSpec): Promise<StepResult> {
   const { task: loop, row } = step;
@@ -30,8 +30,8 @@ export async function stepLoop(tx: Transaction, log: FactLog, step: Step, spec: 
   const [scoped] = await readScopes(tx, [
     { runId: step.run.runId, scope, tasks: readByUntil(spec), readsPrevious: true },
   ]);
-  const context = withNames(scoped!.context, { index: iteration, item: row.item });
-  const verdict = await evaluating(tx, scoped!.contents, () => decideLoop(spec, iteration, failure, context));
+  const { context, contents } = ofInstance(scoped!, { ...row, ordinal: iteration });
+  const verdict = await evaluating(tx, contents, () => decideLoop(spec, iteration, failure, context));
   if (verdict.type === "again") return iterate(tx, log, step, spec, iteration + 1);
   if (verdict.type === "failed") return { event: { type: "doomed", failure: verdict.failure } };
   const value: Json = { iterations: iteration + 1, outputs: outputsById(tasks) };
@@ -64,7 +64,8 @@ async function iterate(
   const excess = tooMany(run, spec.body.length);
   if (excess) return { event: { type: "doomed", failure: excess } };
   const scope = `${task.key}[${iteration}]/`;
-  const place = { ...run, scope, parentId: task.id, ordinal: iteration, item: row.item, budget: task.budget };
+  const item = { value: row.item, refs: row.item_refs };
+  const place = { ...run, scope, parentId: task.id, ordinal: iteration, item, budget: task.budget };
   await addTasks(tx, log, newRows(spec.body, place));
   run.added += spec.body.length;
   const total = spec.body.length;

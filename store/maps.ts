@@ -53,9 +53,13 @@ export async function addItems(
   const { task, run } = step;
   const excess = tooMany(run, items.length);
   if (excess) return { event: { type: "doomed", failure: excess } };
-  const rows = items.map(({ item, key }, n): NewTaskRow => {
+  const stored = await apart(
+    tx,
+    items.map(({ item }) => ({ value: item })),
+  );
+  const rows = items.map(({ key }, n): NewTaskRow => {
     const ordinal = tally.total + n;
-    const place = { ...run, scope: task.scope, parentId: task.id, ordinal, item, budget: task.budget };
+    const place = { ...run, scope: task.scope, parentId: task.id, ordinal, item: stored[n]!, budget: task.budget };
     return { ...newRow(spec.each, place, `${task.key}[${ordinal}]`), item_key: key };
   });
   if (spec.maxConcurrency === undefined) await addTasks(tx, log, rows);

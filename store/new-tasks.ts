@@ -1,10 +1,14 @@
 /** Task rows as they come into being: with their run, or while it goes on. */
 import { uuidv7 } from "uuidv7";
+import { constantInput } from "../core/activation.ts";
+import { compileTemplate } from "../core/binding.ts";
 import { areConstant, flowKeys } from "../core/flow-limits.ts";
 import type { Json } from "../core/json.ts";
 import type { Transition } from "../core/lifecycle.ts";
+import { largeContent, type Payload, type Ref } from "../core/payload.ts";
 import { defaultRetryPolicy } from "../core/retry.ts";
 import type { TaskSeed, TaskStatus } from "../core/run.ts";
+import { addRefs, apart, refColumns } from "./blobs.ts";
 import { insertBudgets, type NewBudget } from "./budgets.ts";
 import type { FactLog } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
@@ -36,6 +40,8 @@ export interface NewTaskRow {
   deadline_ms: number | null;
   spec: StoredSpec;
   input: Json | undefined;
+  /** The holes in it. */
+  input_refs: Ref[] | null;
   is_limited: boolean;
   /** Of its limits; null until they are known. */
   limit_keys: string[] | null;
@@ -44,6 +50,8 @@ export interface NewTaskRow {
   scope: string;
   ordinal: number | null;
   item: Json;
+  /** The holes in it. */
+  item_refs: Ref[] | null;
   item_key: string | null;
   /** The task that it undoes. */
   compensates: string | null;
@@ -67,7 +75,7 @@ export interface Place {
   /** The map or loop they are a part of, and their place in it. */
   parentId?: string;
   ordinal?: number;
-  item?: Json;
+  item?: Payload;
   /** What their spending counts for; theirs are within it. */
   budget?: BudgetRef | null | undefined;
 }
@@ -135,13 +143,15 @@ export function newRow(
     deadline_ms: task.deadlineMs,
     spec: storedSpec(task),
     input: undefined,
+    input_refs: null,
     is_limited: limits !== undefined,
     limit_keys: limits && areConstant(limits) ? flowKeys(limits, {}) : null,
     on_conflict: task.spec.onConflict ?? null,
     parent_id: place.parentId ?? null,
     scope: place.scope ?? "",
     ordinal: place.ordinal ?? null,
-    item: place.item ?? null,
+    item: place.item?.value ?? null,
+    item_refs: place.item?.refs ?? null,
     item_key: null,
     compensates: null,
     work_hash: null,
@@ -171,7 +181,17 @@ export async function addTasks(
   const roots = rows.filter((row) => row.status === "pending" && row.needs_left === 0);
   const started = await decide(tx, roots);
   insertBudgets(tx, [...rows, ...held].flatMap(ownBudget));
-  await inChunks([...startedRows(rows, started), ...held], (chunk) => insertTasks(tx, chunk));
+  const fresh = [...startedRows(rows, started), ...held];
+  await constantsApart(tx, fresh);
+  await inChunks(fresh, (chunk) => insertTasks(tx, chunk));
+  addRefs(
+    tx,
+    "task",
+    fresh.flatMap(({ id, item_refs, input_refs }) => {
+      const columns = refColumns({ item: item_refs, input: input_refs });
+      return columns ? [{ id, ...columns }] : [];
+    }),
+  );
   for (const { status, id, run_id, namespace, key, capability } of rows) {
     if (status === "ready")
       log.add({ runId: run_id, namespace }, { type: "task.ready", task_id: id, key, attempt: 0, capability });
@@ -180,6 +200,27 @@ export async function addTasks(
   const joined = rows.filter((row) => row.needs_left > 0 && (row.spec.join || unmet(row) > 0));
   await writeDecided(tx, log, started.filter(isApplied), roots);
   await moveOn(tx, log, joined);
+}
+
+/**
+ * Large inputs without an expression in them stand apart, as those that are evaluated do: every run would else have a copy in
+ * its specs. Not those of tasks that the engine does itself, nor what the cache knows a task by.
+ */
+async function constantsApart(tx: Transaction, rows: NewTaskRow[]): Promise<void> {
+  const large = rows.filter(({ spec: { input, engine, cache } }) => {
+    if (input === undefined || engine || cache) return false;
+    return largeContent(input) !== undefined && compileTemplate(input).isConstant;
+  });
+  const stored = await apart(
+    tx,
+    large.map(({ spec }) => ({ value: constantInput(spec.input!) })),
+  );
+  for (const [n, row] of large.entries()) {
+    const { refs } = stored[n]!;
+    if (!refs) continue;
+    row.spec = { ...row.spec, input: null };
+    row.input_refs = refs;
+  }
 }
 
 function ownBudget({ id, run_id, budget_parent, spec }: NewTaskRow): NewBudget[] {

@@ -57,7 +57,7 @@ export async function patchIn(tx: Transaction, log: FactLog, patching: Patching 
   const isStale = expected === undefined ? run.hash !== ofHash : revision !== expected;
   if (isStale) return { outcome: "stale", revision };
   // What has settled is told first: then the counters of those that wait say all there is to say.
-  while ((await tellUntold(tx, log, ref, TOLD_AT_ONCE)) > 0);
+  while ((await tellUntold(tx, log, [ref], TOLD_AT_ONCE)) > 0);
   const rows = await lockTop(tx, runId);
   const byKey = new Map(rows.map((row) => [row.key, row]));
   const started = rewritten(diff).find((key) => !isUnstarted(byKey.get(key)!));

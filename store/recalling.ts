@@ -2,6 +2,7 @@
 import type { StoreContext } from "./facts.ts";
 import { recall } from "./history.ts";
 import { RunGone } from "./reruns.ts";
+import type { Queryable } from "./sql.ts";
 import type { ArtifactAccess, ArtifactStore, BudgetStore, EventStore, Store, WorkflowStore } from "./store.ts";
 
 type Runs = Store["runs"];
@@ -36,6 +37,30 @@ export function recalling(
     // Also when it was not there: somebody else may have brought it back in between.
     return ask();
   }
+  /**
+   * A read of several statements may begin before its run moves, and go on when it is on its way, away, or back again: then it
+   * has missed something, or failed for it, and is done once more.
+   */
+  async function undisturbed<T>(namespace: string, runId: string, read: () => Promise<T>): Promise<T> {
+    for (;;) {
+      let before = await stayOf(store, runId);
+      if (before === undefined) {
+        await recall(store, namespace, runId);
+        before = await stayOf(store, runId);
+      }
+      const outcome = await read().then(
+        (answer) => () => answer,
+        (error) => () => {
+          throw error;
+        },
+      );
+      if (before === (await stayOf(store, runId))) return outcome();
+    }
+  }
+  const whole =
+    <Args extends unknown[], T>(read: (namespace: string, runId: string, ...rest: Args) => Promise<T>) =>
+    (namespace: string, runId: string, ...rest: Args) =>
+      undisturbed(namespace, runId, () => read(namespace, runId, ...rest));
   const of =
     <Args extends unknown[], T>(ask: (namespace: string, runId: string, ...rest: Args) => Promise<T>) =>
     (namespace: string, runId: string, ...rest: Args) =>
@@ -48,13 +73,13 @@ export function recalling(
   return {
     runs: {
       ...runs,
-      tasks: of(runs.tasks),
+      tasks: whole(runs.tasks),
       outline: of(runs.outline),
-      task: of(runs.task),
-      why: of(runs.why),
+      task: whole(runs.task),
+      why: whole(runs.why),
       bids: of(runs.bids),
       repeats: of(runs.repeats),
-      attempts: of(runs.attempts),
+      attempts: whole(runs.attempts),
       cancel: of(runs.cancel),
       cancelGroup: of(runs.cancelGroup),
       pause: of(runs.pause),
@@ -77,11 +102,25 @@ export function recalling(
     artifacts: {
       ...artifacts,
       write: ofAccess(artifacts.write),
-      read: ofAccess(artifacts.read),
-      list: ofAccess(artifacts.list),
+      read: (access, ...rest) => undisturbed(access.namespace, access.runId, () => artifacts.read(access, ...rest)),
+      list: (access, ...rest) => undisturbed(access.namespace, access.runId, () => artifacts.list(access, ...rest)),
     },
-    budgets: { ...budgets, of: of(budgets.of), change: of(budgets.change) },
-    events: { ...events, read: of(events.read) },
+    budgets: { ...budgets, of: whole(budgets.of), change: of(budgets.change) },
+    events: {
+      ...events,
+      // Only the logs take a second statement, and this is asked often.
+      read: (namespace, runId, options) =>
+        (options.withLogs ? undisturbed : wherever)(namespace, runId, () => events.read(namespace, runId, options)),
+    },
     workflows: { ...workflows, definitionOf: of(workflows.definitionOf) },
   };
+}
+
+/** Tells one stay of a run among the hot ones from another; undefined: it is not there. */
+async function stayOf(db: Queryable, runId: string): Promise<string | undefined> {
+  const [run] = await db.query<{ stay: string }>(
+    "select coalesce(recalled_at::text, 'since ever') as stay from run where id = $1 and moving is null",
+    [runId],
+  );
+  return run?.stay;
 }

@@ -1,11 +1,12 @@
 /** Heals what the audit finds, where that is safe: each by the transition that should have done it, in a transaction of its own. */
 import { findViolations, type Healing } from "./audit.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
+import { finishRuns } from "./run-ends.ts";
 import type { Transaction } from "./sql.ts";
 import { alignHeld, holdRun } from "./steering.ts";
 import type { Repair } from "./store.ts";
 import { moveOn, type Undecided, undecidedColumns } from "./transitions.ts";
-import { finishRuns, takeBack } from "./upkeep.ts";
+import { takeBack } from "./upkeep.ts";
 
 const actions: Record<Healing, string> = {
   recount: "count its needs anew, and decide whether it starts",

@@ -90,7 +90,7 @@ export class RunGone extends Error {}
 async function loadRun(tx: Queryable, namespace: string, { runId, hash }: Rerun["of"]): Promise<LoadedRun> {
   const [run] = await tx.query<{ attempt: number; hash: string; is_finished: boolean }>(
     `select attempt, definition_hash as hash, finished_at is not null as is_finished
-     from run where namespace = $1 and id = $2 for key share`,
+     from run where namespace = $1 and id = $2 and moving is null for key share`,
     [namespace, runId],
   );
   if (!run) throw new RunGone(`Run ${runId} was removed while it was being run again`);
@@ -160,8 +160,8 @@ async function keep(tx: Transaction, log: FactLog, run: RunRef, kept: Kept[], ki
        select o.namespace, k.id, $2, o.key, o.capability, o.group_name, o.status, o.is_plain, k.tells_plain, o.priority,
          k.needs, k.dependants, 0, o.lease_ms, o.timeout_ms, o.schedule_timeout_ms, o.deadline_ms,
          case when $3 then (o.spec::jsonb - 'compensate')::json else o.spec end, o.output,
-         case when o.refs ? 'output' then jsonb_build_object('output', o.refs -> 'output') end,
-         case when o.refs ? 'output' then o.blobs end, o.error, o.reason,
+         nullif(o.refs - '{input,decision}'::text[], '{}'),
+         case when o.refs - '{input,decision}'::text[] <> '{}' then o.blobs end, o.error, o.reason,
          k.parent_id, o.scope, o.ordinal, o.item, o.item_key, k.original, clock_timestamp()
        from json_to_recordset($1) as k(id uuid, old_id uuid, original uuid, status text, tells_plain boolean,
          needs uuid[], dependants uuid[], parent_id uuid)

@@ -85,7 +85,7 @@ interface Source {
   /** Which rows are there to be found. */
   where: string;
 }
-const hot: Source = { runs: "run", labels: "run_label", key: "k.id", join: "", where: "" };
+const hot: Source = { runs: "run", labels: "run_label", key: "k.id", join: "", where: " and k.moving is null" };
 const historic: Source = {
   runs: "run_history",
   labels: "run_history_label",

@@ -250,11 +250,21 @@ function limitColumns({ workflow, inputs, runId }: Submission) {
 // --- read
 
 async function findRun(db: Queryable, namespace: string, runId: string): Promise<Run | undefined> {
+  // Once more, in case it was brought back in between.
+  return (
+    (await findHot(db, namespace, runId)) ??
+    (await findHistoric(db, namespace, runId)) ??
+    (await findHot(db, namespace, runId))
+  );
+}
+
+async function findHot(db: Queryable, namespace: string, runId: string): Promise<Run | undefined> {
   const rows = await db.query<RunRow>(
-    `select ${hotRunColumns} from run r where (r.namespace = $1) is not false and r.id = $2`,
+    `select ${hotRunColumns} from run r
+     where (r.namespace = $1) is not false and r.id = $2 and r.moving is null`,
     [namespace, runId],
   );
-  return rows.length > 0 ? (await toRuns(db, rows))[0] : findHistoric(db, namespace, runId);
+  return (await toRuns(db, rows))[0];
 }
 
 interface TaskRecordRow {
@@ -303,7 +313,7 @@ async function listTasks(
   const limit = pageLimit(filter);
   const rows = await db.query<TaskRecordRow>(
     `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs
-     from task t join run r on r.id = t.run_id
+     from task t join run r on r.id = t.run_id and r.moving is null
      where r.namespace = $1 and t.run_id = $2
        and t.id > $3
        and ($4::text is null or t.status = $4)
@@ -331,7 +341,7 @@ async function filledTasks<R extends TaskRecordRow>(db: Queryable, rows: R[]): P
 async function outline(db: Queryable, namespace: string, runId: string): Promise<TaskRecord[]> {
   const rows = await db.query<TaskRecordRow>(
     `select ${recordColumns}, null as output, null as output_refs
-     from task t join run r on r.id = t.run_id
+     from task t join run r on r.id = t.run_id and r.moving is null
      where r.namespace = $1 and t.run_id = $2
      order by t.id`,
     [namespace, runId],
@@ -400,7 +410,7 @@ async function findTask(
   const rows = await db.query<TaskDetailRow>(
     `select ${recordColumns}, t.output, t.refs -> 'output' as output_refs, t.run_id, t.spec, t.input,
        t.refs -> 'input' as input_refs
-     from task t join run r on r.id = t.run_id
+     from task t join run r on r.id = t.run_id and r.moving is null
      where r.namespace = $1 and t.run_id = $2 and ${isCalled(keyOrId, "$3")}`,
     [namespace, runId, keyOrId],
   );
@@ -428,9 +438,9 @@ async function repeats(db: Queryable, namespace: string, runId: string, limit: n
      from (
        select t.id, t.key, t.capability,
          coalesce(coalesce(t.input, t.spec -> 'input')::jsonb, jsonb_build_array(to_jsonb(t.needs), t.item::jsonb)) as asked,
-         t.refs -> 'input' as holes,
+         t.refs -> case when coalesce(t.input, t.spec -> 'input') is null then 'item' else 'input' end as holes,
          coalesce(t.input, t.spec -> 'input') is null as is_default
-       from task t join run r on r.id = t.run_id
+       from task t join run r on r.id = t.run_id and r.moving is null
        where r.namespace = $1 and t.run_id = $2 and t.attempt > 0 and t.spec -> 'engine' is null and t.compensates is null
      ) asked
      group by capability, is_default, md5(asked::text), holes
@@ -445,7 +455,7 @@ async function repeats(db: Queryable, namespace: string, runId: string, limit: n
 async function attempts(db: Queryable, namespace: string, runId: string): Promise<Map<string, AttemptRecord[]>> {
   const rows = await db.query<LatestAttempt & { id: string }>(
     `select t.id, t.status, t.attempt, t.agent_id, t.started_at, t.finished_at
-     from task t join run r on r.id = t.run_id
+     from task t join run r on r.id = t.run_id and r.moving is null
      where r.namespace = $1 and t.run_id = $2 and t.attempt > 0`,
     [namespace, runId],
   );

@@ -1,4 +1,4 @@
-/** What attempts have spent: entered with their reports, summed for whoever asks. */
+/** What attempts have spent: entered with their reports, summed for whoever asks, and by the day once their runs are forgotten. */
 import { type Amounts, nothing, reportedAmounts, type SpendGroup, settledAmounts } from "../core/budget.ts";
 import type { FactLog } from "./facts.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -73,16 +73,31 @@ const columns: Record<SpendGroup, string> = {
   capability: "s.capability",
 };
 
-const sumsBy = (column: string) => `
-  select ${column} as key, ${sums}, count(*)::int as attempts
-  from spend s
-  where s.namespace = $1 and s.at >= coalesce($2::timestamptz, '-infinity') and s.at < coalesce($3::timestamptz, 'infinity')
-  group by 1
-  order by cost desc, tokens desc, calls desc, key
+/** The first day that begins at that time or after it. */
+const dayFrom = (time: string) =>
+  `((${time}::timestamptz at time zone 'utc') + interval '1 day' - interval '1 microsecond')::date`;
+
+const attemptsBy = (column: string) => `
+  select ${column} as key, s.tokens, s.cost, s.calls, 1 as attempts from spend s
+  where s.namespace = $1 and s.at >= coalesce($2::timestamptz, '-infinity') and s.at < coalesce($3::timestamptz, 'infinity')`;
+
+const daysBy = (column: string) => `
+  select ${column} as key, s.tokens, s.cost, s.calls, s.attempts from spend_day s
+  where s.namespace = $1 and s.day >= coalesce(${dayFrom("$2")}, '-infinity') and s.day < coalesce(${dayFrom("$3")}, 'infinity')`;
+
+const sumsOf = (rows: string) => `
+  select s.key, ${sums}, sum(s.attempts)::int as attempts
+  from (${rows}) s
+  group by s.key
+  order by cost desc, tokens desc, calls desc, s.key
   limit $4`;
 
+/** Sums of days know no runs. */
 const statements = Object.fromEntries(
-  Object.entries(columns).map(([group, column]) => [group, sumsBy(column)]),
+  Object.entries(columns).map(([group, column]) => [
+    group,
+    sumsOf(group === "run" ? attemptsBy(column) : `${attemptsBy(column)} union all ${daysBy(column)}`),
+  ]),
 ) as Record<SpendGroup, string>;
 
 export async function readSpend(
@@ -98,3 +113,44 @@ export async function readSpend(
   ]);
   return rows.map(({ key, attempts, ...amounts }) => ({ key, attempts, amounts }));
 }
+
+/** What runs have spent is known attempt by attempt until they are forgotten; null: they are hot. */
+export function keepSpendUntil(tx: Transaction, runs: readonly { id: string; expires_at: string | null }[]): void {
+  if (runs.length === 0) return;
+  tx.send(
+    `update spend s set expires_at = m.expires_at
+     from json_to_recordset($1) as m(id uuid, expires_at timestamptz)
+     where s.run_id = m.id and s.run_id = any($2::uuid[])`,
+    [JSON.stringify(runs.map(({ id, expires_at }) => ({ id, expires_at }))), runs.map(({ id }) => id)],
+  );
+}
+
+const FOLDED_AT_ONCE = 1_000;
+
+/** Adds what runs that are forgotten have spent to the sums of its days. */
+export async function foldSpend(db: Queryable): Promise<void> {
+  for (let folded = FOLDED_AT_ONCE; folded === FOLDED_AT_ONCE; ) {
+    const [row] = await db.query<{ count: number }>(fold, [FOLDED_AT_ONCE]);
+    folded = row!.count;
+  }
+}
+
+const fold = `
+  with old as materialized (
+    select task_id, attempt from spend where expires_at < clock_timestamp() order by expires_at limit $1
+    for update skip locked
+  ), gone as (
+    delete from spend s using old o where s.task_id = o.task_id and s.attempt = o.attempt
+    returning s.namespace, (s.at at time zone 'utc')::date as day, s.workflow_name, s.agent_name, s.capability, s.tokens, s.cost,
+      s.calls
+  ), folded as (
+    insert into spend_day as d (namespace, day, workflow_name, agent_name, capability, attempts, tokens, cost, calls)
+    select namespace, day, workflow_name, agent_name, capability, count(*), sum(tokens)::bigint, sum(cost)::bigint, sum(calls)::bigint
+    from gone
+    group by 1, 2, 3, 4, 5
+    order by 1, 2, 3, 4, 5
+    on conflict (namespace, day, workflow_name, agent_name, capability) do update
+    set attempts = d.attempts + excluded.attempts, tokens = d.tokens + excluded.tokens, cost = d.cost + excluded.cost,
+      calls = d.calls + excluded.calls
+  )
+  select count(*)::int as count from gone`;

@@ -282,6 +282,8 @@ async function beginEndings(
     const run = { runId: id, namespace };
     log.add(run, { type: "run.cancelling", reason: ending.error?.message ?? "A task has declared the run completed." });
     log.needsUpkeep(run);
+    // It may have no open task any more.
+    log.mayBeFinished(run);
   }
   return begun.map(({ id }) => id);
 }

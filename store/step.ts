@@ -19,9 +19,12 @@ interface StepRow {
   id: string;
   ordinal: number | null;
   item: Json;
+  item_refs: Ref[] | null;
   input: Json;
   tally: Tally | null;
   decision: Decision | null;
+  /** The holes in it. */
+  decision_refs: Ref[] | null;
   started_ms: number;
   now_ms: number;
 }
@@ -58,7 +61,8 @@ export interface StepResult {
 
 export async function loadRows(tx: Queryable, tasks: LoadedTask[]): Promise<Map<string, StepRow>> {
   const rows = await tx.query<StepRow & { refs: Ref[] | null }>(
-    `select id, ordinal, item, input, refs -> 'input' as refs, tally, decision,
+    `select id, ordinal, item, refs -> 'item' as item_refs, input, refs -> 'input' as refs, tally, decision,
+       refs -> 'decision' as decision_refs,
        (extract(epoch from started_at) * 1000)::float8 as started_ms,
        (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms
      from task where id = any($1::uuid[])`,

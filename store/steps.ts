@@ -8,9 +8,11 @@ import { failureKinds } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import { withSettled } from "../core/map.ts";
+import { type Ref, refsAt } from "../core/payload.ts";
 import type { TaskStatus } from "../core/run.ts";
 import { armWait, awaitedSignals, decideWait, type Signal, type WaitSpec } from "../core/wait.ts";
 import { stepWorkflow } from "./child-runs.ts";
+import { scopesAround } from "./contexts.ts";
 import { stepConversation } from "./conversations.ts";
 import type { FactLog, RunRef } from "./facts.ts";
 import { stepLoop } from "./loops.ts";
@@ -18,16 +20,13 @@ import { stepMap } from "./maps.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { beginEnding } from "./steering.ts";
 import { inputOf, loadRows, loadRun, type Step, type StepResult } from "./step.ts";
-import { lockTasks, scopesAround, settle } from "./transitions.ts";
+import { lockTasks, settle } from "./transitions.ts";
 
 /** Runs with a task whose step is due, or whose children have settled. In order of `wake_at`: by run, all tasks would be read. */
 export const runsWithSteps = `
-  select r.id, r.namespace
-  from (
-    (select distinct run_id from task where step_due limit $1)
-    union (select run_id from (select run_id from task where wake_at <= now() order by wake_at limit $1) woken)
-    union (select distinct run_id from task where parent_untold limit $1)
-  ) u cross join lateral (select id, namespace from run where id = u.run_id limit 1) r`;
+  (select distinct run_id as id from task where step_due limit $1)
+  union (select run_id from (select run_id from task where wake_at <= now() order by wake_at limit $1) woken)
+  union (select distinct run_id from task where parent_untold limit $1)`;
 
 /** Does a chunk of the steps of a run. The caller holds the run exclusively. Answers how many tasks it looked at. */
 export async function stepRun(
@@ -187,13 +186,18 @@ async function stepWaits(tx: Transaction, waits: Step[]): Promise<Map<string, St
     if (verdict.type === "open") results.set(task.id, { wakeAt: verdict.wakeAt, awaits: awaitedSignals(wait) });
     else if (verdict.type === "failed") results.set(task.id, { event: { type: "doomed", failure: verdict.failure } });
     else {
-      results.set(task.id, { event: { type: "completed", output: verdict.output } });
-      if (verdict.takenSignal === undefined) continue;
-      taken.push({ id: verdict.takenSignal, task_id: task.id });
-      signals.splice(
-        signals.findIndex((signal) => signal.id === verdict.takenSignal),
-        1,
-      );
+      const { output, takenSignal } = verdict;
+      const signal = signals.find(({ id }) => id === takenSignal);
+      // What is large of it stands apart already.
+      const outputRefs = signal
+        ? refsAt("/payload", signal.refs)
+        : output.event === "approval"
+          ? row.decision_refs
+          : null;
+      results.set(task.id, { event: { type: "completed", output, ...(outputRefs?.length && { outputRefs }) } });
+      if (!signal) continue;
+      taken.push({ id: signal.id, task_id: task.id });
+      signals.splice(signals.indexOf(signal), 1);
     }
   }
   if (taken.length > 0) {
@@ -205,9 +209,9 @@ async function stepWaits(tx: Transaction, waits: Step[]): Promise<Map<string, St
   return results;
 }
 
-async function loadSignals(tx: Queryable, runId: string): Promise<Signal[]> {
-  return tx.query<Signal>(
-    `select id, name, payload, (extract(epoch from sent_at) * 1000)::float8 as "sentAt"
+async function loadSignals(tx: Queryable, runId: string): Promise<(Signal & { refs: Ref[] | null })[]> {
+  return tx.query(
+    `select id, name, payload, refs -> 'payload' as refs, (extract(epoch from sent_at) * 1000)::float8 as "sentAt"
      from signal where run_id = $1 and taken_by is null order by id`,
     [runId],
   );

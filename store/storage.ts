@@ -1,5 +1,5 @@
 /** How much there is, by table and by namespace. */
-import { nouns } from "./history.ts";
+import { nouns } from "./historic-rows.ts";
 import type { Queryable } from "./sql.ts";
 import type { StorageStore, TableSize } from "./store.ts";
 
@@ -35,7 +35,7 @@ const countRuns = `/* of all runs */
     coalesce(sum(task_count), 0)::float8 as all_tasks,
     (select json_build_array(count(*), coalesce(sum(task_count), 0), coalesce(sum(bytes), 0))
      from run_history where namespace = $1 and expires_at > clock_timestamp()) as history
-  from run`;
+  from run where moving is null`;
 
 function tableSizes(db: Queryable): Promise<TableSize[]> {
   return db.query(

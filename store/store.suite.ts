@@ -25,6 +25,7 @@ import { historyCases } from "./suite/history.ts";
 import { inputCases } from "./suite/inputs.ts";
 import { joinCases } from "./suite/joins.ts";
 import { keyCases } from "./suite/keys.ts";
+import { largePartCases } from "./suite/large-parts.ts";
 import { leaseCases } from "./suite/leases.ts";
 import { listingCases } from "./suite/listings.ts";
 import { messageCases } from "./suite/messages.ts";
@@ -85,6 +86,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "redispatch and prune": upkeepCases,
   artifacts: artifactCases,
   "large payloads": payloadCases,
+  "large items, signals and constants": largePartCases,
   "the cache of outputs": cacheCases,
   agents: agentCases,
   "what agents keep and tell each other": agentDataCases,

@@ -96,7 +96,7 @@ export async function factsOf(
        t.is_limited, to_json(t.limit_keys) as limit_keys, t.spec -> 'limits' as limits,
        (select array_agg(distinct c.name) from live l cross join lateral unnest(l.capabilities) as c(name)) as capabilities,
        ${ms("clock_timestamp()")} as now_ms
-     from task t join run r on r.id = t.run_id
+     from task t join run r on r.id = t.run_id and r.moving is null
      cross join lateral (
        select count(*)::int as agents, coalesce(sum(l.slots), 0)::int as slots, coalesce(sum(l.running), 0)::int as running
        from live l where l.capabilities @> array[t.capability]

@@ -32,7 +32,7 @@ export function workflowStore(sql: Sql): WorkflowStore {
     definitionOf: async (namespace, runId) => {
       const [row] = await sql.query<{ body: Workflow }>(
         `select d.body from run r join definition d on d.namespace = r.namespace and d.hash = r.definition_hash
-         where r.namespace = $1 and r.id = $2`,
+         where r.namespace = $1 and r.id = $2 and r.moving is null`,
         [namespace, runId],
       );
       return row?.body;

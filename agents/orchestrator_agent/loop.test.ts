@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { startLoop } from "./loop.ts";
+import { inTurn, startLoop } from "./loop.ts";
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -99,5 +99,26 @@ describe("a loop", () => {
     loop.wake();
     await vi.advanceTimersByTimeAsync(100);
     expect(state.pieces).toBe(1);
+  });
+});
+
+describe("pieces in turn", () => {
+  const broken = async () => {
+    throw new Error("broken");
+  };
+
+  it("are all done, whatever fails, and say whether there was anything to do", async () => {
+    const done: string[] = [];
+    const piece = (name: string, count: number) => async () => {
+      done.push(name);
+      return count;
+    };
+    expect(await inTurn(piece("a", 0), broken, piece("b", 2))).toBe(true);
+    expect(await inTurn(piece("c", 0), piece("d", 0))).toBe(false);
+    expect(done).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("fail when nothing else was done", async () => {
+    await expect(inTurn(async () => 0, broken)).rejects.toThrow("broken");
   });
 });

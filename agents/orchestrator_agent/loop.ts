@@ -67,3 +67,21 @@ export function startLoop({ name, everyMs, work, logger }: LoopOptions): Loop {
     },
   };
 }
+
+/**
+ * Does one piece of work after the other, whatever became of those before it, and answers whether any of them found something
+ * to do. Throws the first error when none did.
+ */
+export async function inTurn(...pieces: (() => Promise<number>)[]): Promise<boolean> {
+  let done = 0;
+  const errors: unknown[] = [];
+  for (const piece of pieces) {
+    try {
+      done += await piece();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (done === 0 && errors.length > 0) throw errors[0];
+  return done > 0;
+}

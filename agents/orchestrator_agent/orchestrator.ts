@@ -7,7 +7,7 @@ import type { CommittedFacts, Store } from "../../store/store.ts";
 import type { Logger, Transport } from "../../transport/transport.ts";
 import { createAnnouncer, logCommitted } from "./announce.ts";
 import { createDispatcher } from "./dispatch.ts";
-import { type Loop, startLoop } from "./loop.ts";
+import { inTurn, type Loop, startLoop } from "./loop.ts";
 import { createReaper } from "./reaper.ts";
 import { createReconciler } from "./reconcile.ts";
 import { createReplanner, type Replan } from "./replan.ts";
@@ -100,13 +100,14 @@ export async function startOrchestrator({
       wake: () => dispatch?.wake(),
     });
   const dispatch: Loop | undefined = dispatcher && loop("dispatch", dispatcher.dispatch);
-  const move = loop("upkeep", async () => {
-    const ended = await upkeep.endRuns(UPKEEP_BATCH);
-    const told = await upkeep.cascade(UPKEEP_BATCH);
-    const paid = await upkeep.tendBudgets(UPKEEP_BATCH);
-    const talked = await conversations.tick(CONVERSATIONS_PER_TICK);
-    return ended + told + paid + talked > 0;
-  });
+  const move = loop("upkeep", () =>
+    inTurn(
+      () => upkeep.endRuns(UPKEEP_BATCH),
+      () => upkeep.cascade(UPKEEP_BATCH),
+      () => upkeep.tendBudgets(UPKEEP_BATCH),
+      () => conversations.tick(CONVERSATIONS_PER_TICK),
+    ),
+  );
   const finish = loop("finish", async () => {
     const batch = [...maybeFinished].slice(0, FINISH_BATCH);
     if (batch.length === 0) return false;

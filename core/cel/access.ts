@@ -43,12 +43,12 @@ export function compileHas(node: ASTNode, argument: ASTNode, compiler: Compiler)
   };
 }
 
-/** The output of a task, or the inputs of the run. */
-export type PayloadName = { task: string } | "inputs";
+/** The output of a task, the inputs of the run, or the item of an instance. */
+export type PayloadName = { task: string } | "inputs" | "item";
 
-/** What the source is when it is nothing but a path to a payload as a whole: `tasks.<id>.output` or `inputs`. */
+/** What the source is when it is nothing but a path to a payload as a whole: `tasks.<id>.output`, `inputs` or `item`. */
 export function payloadNamed(node: ASTNode): PayloadName | undefined {
-  if (node.op === "id") return node.args === "inputs" ? "inputs" : undefined;
+  if (node.op === "id") return node.args === "inputs" || node.args === "item" ? node.args : undefined;
   if (!isAccess(node) || literalKey(node) !== "output") return undefined;
   const task = node.args[0];
   if (!isAccess(task) || task.args[0].op !== "id" || task.args[0].args !== "tasks") return undefined;

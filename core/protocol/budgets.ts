@@ -107,7 +107,10 @@ export type BudgetsBody = z.infer<typeof budgets>;
 const MAX_SPEND = 1_000;
 export const spendQuery = z.strictObject({
   by: z.enum(spendGroups).default("workflow"),
-  since: givenTime.optional().meta({ description: "Attempts reported from then on" }),
+  since: givenTime.optional().meta({
+    description:
+      "Attempts reported from then on; of runs that are forgotten, whole days (UTC) that begin then or later",
+  }),
   until: givenTime.optional().meta({ description: "And before then" }),
   limit: z.coerce.number<string>().int().min(1).max(MAX_SPEND).default(100),
 });

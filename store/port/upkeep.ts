@@ -32,7 +32,7 @@ export interface UpkeepStore {
     limit: number;
     of?: { namespace: string; capability: string };
   }): Promise<number>;
-  /** Forgets lease requests, idempotency keys, departed agents and what agents keep past their time. */
+  /** Forgets lease requests, idempotency keys, departed agents, what agents keep past their time, and what forgotten runs have spent, but for the sums of its days. */
   prune(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { uuidv7 } from "uuidv7";
 import { expect, it } from "vitest";
-import { nouns } from "../history.ts";
+import { nouns } from "../historic-rows.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { RetentionPolicy, RunFilter } from "../store.ts";
 import type { Team } from "./team.ts";
@@ -415,6 +415,78 @@ export function historyCases(open: OpenTeam): void {
     expect(await team.tasks(second)).toMatchObject({ a: { status: "completed" } });
   });
 
+  it("takes in a run of many tasks by pieces, and answers all as before wherever in it somebody asks", async () => {
+    const team = await open();
+    const runId = await fullRun(team);
+    await age(team, 2);
+    await keep(team);
+    const before = await everything(team, runId);
+    const found = await team.run(runId);
+    for (let pieces = 1, isThere = false; !isThere; pieces++) {
+      for (let n = 0; n < pieces; n++) expect(await team.store.history.move(2)).toBeGreaterThan(0);
+      isThere = !(await isHot(team, runId));
+      expect(await team.run(runId), `after ${pieces} pieces`).toEqual(found);
+      expect(await ids(team)).toEqual([runId]);
+      expect(await everything(team, runId), `after ${pieces} pieces`).toEqual(before);
+      expect(await isHot(team, runId)).toBe(true);
+      await team.sql.query("update run set recalled_at = null where id = $1", [runId]);
+    }
+  });
+
+  it("gives a run of many tasks back by pieces", async () => {
+    const team = await open();
+    const runId = await fullRun(team);
+    await age(team, 2);
+    await keep(team);
+    const before = await everything(team, runId);
+    for (const [tasks, isFirst] of [[2, true] as const, [2_000, false] as const]) {
+      while (await isHot(team, runId)) await team.store.history.move(tasks);
+      await team.sql.query("update run_history set task_count = 1000000 where id = $1", [runId]);
+      const [one, other] = await Promise.all([everything(team, runId), everything(team, runId)]);
+      expect([one, other], isFirst ? "written by pieces" : "at once").toEqual([before, before]);
+      expect(await partsOf(team, runId)).toEqual([]);
+      await team.sql.query("update run set recalled_at = null where id = $1", [runId]);
+    }
+  });
+
+  it("forgets a run of many tasks by pieces, and never shows a part of it", async () => {
+    const team = await open();
+    const runId = await fullRun(team);
+    await age(team, 2);
+    await keep(team, { failed: 1.5 * DAY_MS });
+    const setsOut = async () =>
+      (await team.sql.query("select from run where id = $1 and moving is null", [runId])).length === 0;
+    // Others may be due, too.
+    while (!(await setsOut())) await team.store.history.move(2);
+    while (await isHot(team, runId)) {
+      await team.store.history.move(2);
+      expect(await team.store.runs.find(team.namespace, runId)).toBeUndefined();
+      expect((await team.store.runs.tasks(team.namespace, runId, {})).data).toEqual([]);
+      expect(await team.store.events.read(team.namespace, runId, { limit: 1 })).toBeUndefined();
+      expect(await ids(team)).toEqual([]);
+    }
+    expect(await team.sql.query("select from event where run_id = $1", [runId])).toEqual([]);
+    expect(await partsOf(team, runId)).toEqual([]);
+  });
+
+  it("takes in others though one run cannot be", async () => {
+    const team = await open();
+    const [broken, large, other] = [await finishedRun(team), await fullRun(team), await finishedRun(team)];
+    await age(team, 2);
+    await keep(team);
+    // What it is to write is there already.
+    await team.sql.query(
+      "insert into run_history_part (run_id, expires_at, noun, part, rows) values ($1, 'infinity', 'task', 0, '[]')",
+      [broken],
+    );
+    for (const runId of [other, large]) while (await isHot(team, runId)) await team.store.history.move(5);
+    expect(await isHot(team, broken)).toBe(true);
+    await expect(moveAll(team)).rejects.toThrow(/duplicate key/);
+    await team.sql.query("delete from run_history_part where run_id = $1", [broken]);
+    await moveAll(team);
+    expect(await isHot(team, broken)).toBe(false);
+  });
+
   it("fills columns that are younger than a run with their defaults", async () => {
     const team = await open();
     const runId = await finishedRun(team);
@@ -450,5 +522,60 @@ export function historyCases(open: OpenTeam): void {
     await keep(team);
     expect(await team.store.history.move(1)).toBe(0);
     expect(await team.store.runs.find(team.namespace, uuidv7())).toBeUndefined();
+  });
+
+  it("keeps what was spent attempt by attempt until the run is forgotten, and then in the sums of its days", async () => {
+    const team = await open();
+    const { budgets, upkeep, history } = team.store;
+    const spent = async (by: "run" | "workflow" | "namespace" | "agent", times: { since?: Date; until?: Date } = {}) =>
+      (await budgets.spend(team.namespace, { by, limit: 10, ...times })).map(({ key, amounts, attempts }) => [
+        key,
+        amounts.tokens,
+        attempts,
+      ]);
+    const runs: string[] = [];
+    for (const tokens of [3, 4, 5]) {
+      const runId = await team.submit({ a: {} });
+      const usage = { tokens };
+      await team.store.leases.report([{ ...team.completion(await team.take(runId, "a")), usage }]);
+      runs.push(runId);
+    }
+    await team.settle();
+    const [first, second, third] = runs as [string, string, string];
+    await age(team, 30, first);
+    await age(team, 5, second);
+    await team.sql.query("update spend set at = '2026-01-31 23:30+00' where run_id = $1", [first]);
+    await team.sql.query("update spend set at = '2026-01-31 12:00+00' where run_id = $1", [second]);
+    const all = [[team.namespace, 12, 3]];
+    await keep(team, { completed: 10 * DAY_MS });
+    await moveAll(team);
+    await upkeep.prune();
+    // The first is gone; the second is in history, and as it was.
+    expect(await team.store.runs.find(team.namespace, first)).toBeUndefined();
+    expect(await spent("run")).toEqual([
+      [third, 5, 1],
+      [second, 4, 1],
+    ]);
+    expect(await spent("namespace")).toEqual(all);
+    expect(await spent("agent")).toEqual([["tester", 12, 3]]);
+    expect(await spent("namespace", { until: new Date("2026-02-01T00:00:00Z") })).toEqual([[team.namespace, 7, 2]]);
+    expect(await spent("namespace", { since: new Date("2026-01-31T00:00:00Z") })).toEqual(all);
+    // The day of the first begins before.
+    expect(await spent("namespace", { since: new Date("2026-01-31T06:00:00Z") })).toEqual([[team.namespace, 9, 2]]);
+    expect((await budgets.of(team.namespace, second))!.spent.tokens).toBe(4);
+    expect(await isHot(team, second)).toBe(true);
+    // Moved again and forgotten by a policy that has changed, it joins the first.
+    await team.sql.query("update run set recalled_at = null where id = $1", [second]);
+    await moveAll(team);
+    await keep(team, { completed: 2 * DAY_MS });
+    while ((await history.refile(100)) > 0);
+    await upkeep.prune();
+    expect(await spent("run")).toEqual([[third, 5, 1]]);
+    expect(await spent("workflow")).toEqual([["flow", 12, 3]]);
+    const days = await team.sql.query(
+      "/* the suite's */ select day::text, attempts::int, tokens::int from spend_day where namespace = $1",
+      [team.namespace],
+    );
+    expect(days).toEqual([{ day: "2026-01-31", attempts: 2, tokens: 7 }]);
   });
 }

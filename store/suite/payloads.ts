@@ -6,34 +6,37 @@ import type { OpenTeam } from "../store.suite.ts";
 import type { ClaimedTask } from "../store.ts";
 import type { Tasks, Team } from "./team.ts";
 
-export function payloadCases(open: OpenTeam): void {
-  let made = 0;
-  /** Each is large, and another. */
-  const big = (): string => `${++made} `.padEnd(LARGE_BYTES + 1, "x");
-  const hashOf = (value: Json) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+let made = 0;
+/** Each is large, and another. */
+export const big = (bytes = LARGE_BYTES + 1): string => `${++made} `.padEnd(bytes, "x");
+export const hashOf = (value: Json) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 
-  interface BlobRow {
-    is_stored: boolean;
-    size: number;
-    touched: number;
-  }
-  async function blob(team: Team, value: Json): Promise<BlobRow | undefined> {
-    const [row] = await team.sql.query<BlobRow>(
-      "/* the suite's */ select is_stored, size, extract(epoch from touched_at)::float8 as touched from blob where hash = decode($1, 'hex')",
+interface BlobRow {
+  is_stored: boolean;
+  size: number;
+  touched: number;
+}
+/** The row of a content. */
+export async function blob(team: Team, value: Json): Promise<BlobRow | undefined> {
+  const [row] = await team.sql.query<BlobRow>(
+    "/* the suite's */ select is_stored, size, extract(epoch from touched_at)::float8 as touched from blob where hash = decode($1, 'hex')",
+    [hashOf(value)],
+  );
+  return row;
+}
+
+/** Lets time pass for contents, and the upkeep collect what nothing refers to. */
+export async function collect(team: Team, ...values: Json[]): Promise<void> {
+  for (const value of values) {
+    await team.sql.query(
+      "/* the suite's */ update blob set touched_at = now() - interval '2 hours' where hash = decode($1, 'hex')",
       [hashOf(value)],
     );
-    return row;
   }
-  /** Lets time pass for a content, and the upkeep collect what nothing refers to. */
-  async function collect(team: Team, ...values: Json[]): Promise<void> {
-    for (const value of values) {
-      await team.sql.query(
-        "/* the suite's */ update blob set touched_at = now() - interval '2 hours' where hash = decode($1, 'hex')",
-        [hashOf(value)],
-      );
-    }
-    await team.store.upkeep.prune();
-  }
+  await team.store.upkeep.prune();
+}
+
+export function payloadCases(open: OpenTeam): void {
   /** What is in the row itself. */
   async function rowOf(team: Team, runId: string, key: string) {
     const [row] = await team.sql.query<{
