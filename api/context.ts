@@ -38,6 +38,8 @@ export interface ApiContext {
   bidsDecided: () => void;
   /** A schedule has come, or goes on: its ticks may be due. */
   schedulesChanged: () => void;
+  /** A limit was changed, or a pause has ended: what waits may start. */
+  limitsChanged: () => void;
   /** What `/readyz` asks, by name; each rejects with the reason. */
   checks: Record<string, () => Promise<void>>;
   /** Prometheus text for `/metrics`. */

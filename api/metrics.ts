@@ -65,6 +65,34 @@ export function createMetrics(store: Store): Metrics {
       for (const { namespace, capability, count } of counts) this.set({ namespace, capability }, count);
     },
   });
+  let inUse: ReturnType<Store["flowLimits"]["inUse"]> | undefined;
+  const lookAtLimits = () => {
+    inUse ??= store.flowLimits
+      .inUse()
+      .catch(() => [])
+      .finally(() => {
+        inUse = undefined;
+      });
+    return inUse;
+  };
+  for (const [name, help, of] of [
+    ["skein_limit_concurrency", "How many tasks of a key may run at once, where the namespace says so", "concurrency"],
+    ["skein_limit_held", "Running tasks that hold a key that something is set for or that is paused", "holders"],
+    ["skein_limit_paused", "1 while nothing may start under a key", "pause"],
+  ] as const) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["namespace", "key"],
+      registers: [registry],
+      async collect() {
+        this.reset();
+        for (const { namespace, key, [of]: value } of await lookAtLimits()) {
+          if (value !== null) this.set({ namespace, key }, typeof value === "number" ? value : 1);
+        }
+      },
+    });
+  }
   let tables: ReturnType<Store["storage"]["tables"]> | undefined;
   /** Both gauges of a scrape share one look. */
   const lookAtTables = () => {

@@ -1,4 +1,6 @@
 /** What there is at the moment that a workflow is validated. */
+
+import { areConstant, flowKeys, keyLimits } from "../core/flow-limits.ts";
 import { placedTasks } from "../core/proof/walk.ts";
 import type { World } from "../core/proof/world.ts";
 import { workflowIn } from "../core/reference.ts";
@@ -11,10 +13,11 @@ const MAX_LOOKED_UP = 100;
 /** The agents that are there now, what they say of their capabilities, and which workflows there are. */
 export async function worldOf(store: Store, namespace: string, workflow: Workflow): Promise<World> {
   const named = placedTasks(workflow.tasks).flatMap(({ task }) => task.workflow ?? []);
-  const [offers, agents, missing] = await Promise.all([
+  const [offers, agents, missing, limits] = await Promise.all([
     store.agents.capabilities(namespace),
     store.agents.candidates(namespace),
     missingOf(store, namespace, [...new Set(named)].slice(0, MAX_LOOKED_UP), workflow),
+    limitsOf(store, namespace, workflow),
   ]);
   const contracts = offers
     .filter((offer) => offer.agents > 0)
@@ -26,7 +29,17 @@ export async function worldOf(store: Store, namespace: string, workflow: Workflo
       ...(inputSchema && { inputSchema }),
       ...(outputSchema && { outputSchema }),
     }));
-  return { contracts, agents, missingWorkflows: missing };
+  return { contracts, agents, missingWorkflows: missing, limits };
+}
+
+/** What is set for the keys that its tasks name, those that are known before it runs. */
+async function limitsOf(store: Store, namespace: string, { tasks }: Workflow): Promise<World["limits"]> {
+  const named = placedTasks(tasks)
+    .flatMap(({ task }) => keyLimits(task.concurrency, task.rate))
+    .filter((limit) => areConstant([limit]));
+  const keys = [...new Set(flowKeys(named, {}))].slice(0, MAX_LOOKED_UP);
+  const found = await Promise.all(keys.map((key) => store.flowLimits.find(namespace, key)));
+  return found.flatMap((limit) => (limit ? [limit] : []));
 }
 
 /** One may run itself, once it is registered. */

@@ -32,6 +32,7 @@ beforeAll(async () => {
       bidsDecided: () => {},
       agentsChanged: () => {},
       schedulesChanged: () => {},
+      limitsChanged: () => {},
       checks,
       metrics: async () => "skein_up 1\n",
     },

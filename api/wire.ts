@@ -57,9 +57,9 @@ import type {
   Tick,
 } from "../store/store.ts";
 
-function time(date: Date): string;
-function time(date: Date | null): string | null;
-function time(date: Date | null): string | null {
+export function time(date: Date): string;
+export function time(date: Date | null): string | null;
+export function time(date: Date | null): string | null {
   return date?.toISOString() ?? null;
 }
 
@@ -199,6 +199,9 @@ export function scheduleRecord(schedule: Schedule): ScheduleRecord {
     pause_reason: schedule.pauseReason,
     created_by: schedule.createdBy,
     created_at: time(schedule.createdAt),
+    revision: schedule.revision,
+    updated_by: schedule.updatedBy,
+    updated_at: time(schedule.updatedAt),
   };
 }
 
@@ -384,12 +387,17 @@ export function artifactBody(artifact: Artifact): ArtifactBody {
   };
 }
 
-export function flowLimitRecord({ key, concurrency, rate, holders, updatedAt }: FlowLimit): FlowLimitRecord {
+export function flowLimitRecord(limit: FlowLimit): FlowLimitRecord {
+  const { key, concurrency, rate, holders, pause, isInForce, updatedAt } = limit;
   return {
     key,
     concurrency,
     rate: rate && { limit: rate.limit, per: formatDuration(rate.perMs) },
     holders,
+    paused_by: pause?.by ?? null,
+    paused_at: pause ? time(pause.at) : null,
+    pause_reason: pause?.reason ?? null,
+    in_force: isInForce,
     updated_at: time(updatedAt),
   };
 }

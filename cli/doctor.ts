@@ -1,4 +1,4 @@
-/** `skein doctor`: do the invariants of the protocol hold in the database? */
+/** `skein doctor`: do the invariants of the protocol hold in the database, and does the object store work, if there is one? */
 import { loadConfig } from "../config.ts";
 import type { Context } from "./context.ts";
 import { counted, printJson, visible } from "./output.ts";
@@ -10,7 +10,7 @@ export interface DoctorOptions {
   apply?: boolean;
 }
 
-/** Exits with 1 when one does not hold, and after a repair did not. A folder named in the options comes before DATABASE_URL. */
+/** Exits with 1 when one does not hold or the object store does not work, and after a repair did not. A folder named in the options comes before DATABASE_URL. */
 export async function doctor(context: Context, options: DoctorOptions): Promise<number> {
   const { env, paint, stdout } = context;
   const config = loadConfig(env);
@@ -19,15 +19,22 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
     throw new UsageError("The audit reads the database itself: set DATABASE_URL to the one that the server uses.");
   }
   const dataDir = options.dataDir ?? config.dataDir;
-  const { auditDatabase, repairDatabase } = await import("../agents/orchestrator_agent/doctor.ts");
+  const { auditDatabase, probeObjectStore, repairDatabase } = await import("../agents/orchestrator_agent/doctor.ts");
   if (options.apply && !options.repair) throw new UsageError("--apply is for --repair; give both, or neither.");
   if (options.repair) {
     return tellRepairs(context, await repairDatabase({ databaseUrl, dataDir, apply: options.apply ?? false }));
   }
   const violations = await auditDatabase({ databaseUrl, dataDir });
+  const flaw = config.blobs && (await probeObjectStore(config.blobs));
+  const isHealthy = violations.length === 0 && !flaw;
+  const code = isHealthy ? exitCodes.ok : exitCodes.runFailed;
+  const at = config.blobs && placeOf(config.blobs.url);
   if (context.json) {
-    printJson(context, { healthy: violations.length === 0, violations });
-  } else if (violations.length === 0) {
+    const store = at === undefined ? null : { at, healthy: !flaw, ...flaw };
+    printJson(context, { healthy: isHealthy, violations, object_store: store });
+    return code;
+  }
+  if (violations.length === 0) {
     stdout.write(`${paint.green("✔")} every invariant holds (I1–I9)\n`);
   } else {
     stdout.write(`${paint.red("✘")} ${counted(violations.length, "violation")}\n`);
@@ -35,7 +42,17 @@ export async function doctor(context: Context, options: DoctorOptions): Promise<
       stdout.write(`  ${visible(`${invariant}: ${subject} ${detail}`)}\n`);
     }
   }
-  return violations.length === 0 ? exitCodes.ok : exitCodes.runFailed;
+  if (at !== undefined && !flaw) stdout.write(`${paint.green("✔")} objects are written, read and deleted at ${at}\n`);
+  if (flaw)
+    stdout.write(`${paint.red("✘")} no object can be ${done[flaw.step]} at ${at}\n  ${visible(flaw.message)}\n`);
+  return code;
+}
+
+const done = { write: "written", read: "read back", delete: "deleted" };
+
+function placeOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return host + pathname;
 }
 
 interface Repair {

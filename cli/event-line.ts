@@ -22,6 +22,7 @@ export function eventLine(event: RunEvent, progress: Progress): string {
     : {
         run: event.run_id,
         ...(event.type === "run.submitted" && { workflow: progress.workflow, tasks: event.tasks }),
+        ...(event.queued && { queued: "true" }),
         signal: event.signal,
         round: event.round,
         added: listed(event.changes?.added),

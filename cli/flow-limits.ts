@@ -1,4 +1,4 @@
-/** `skein limits …`: what the namespace sets for the keys of limits. */
+/** `skein limits …`: what the namespace sets for the keys of limits, and what it pauses. */
 import { formatDuration, parseDuration } from "../core/duration.ts";
 import { SkeinError } from "../core/errors.ts";
 import type { FlowLimitRecord } from "../core/protocol/flow-limits.ts";
@@ -45,6 +45,23 @@ export async function removeLimit(context: Context, key: string): Promise<void> 
   context.stdout.write(`Nothing is set for ${key} any more.\n`);
 }
 
+export async function pauseLimit(context: Context, key: string, { reason }: { reason?: string }): Promise<void> {
+  const client = await context.client();
+  const paused = await client.limits.pause(key, reason);
+  if (context.json) return printJson(context, paused);
+  const { holders, in_force } = paused;
+  const running = holders === 0 ? "Nothing runs under it." : `What runs goes on: ${holders}.`;
+  const later = in_force ? "" : " Some tasks are still being told; skein limits get says when all are.";
+  context.stdout.write(`${key} is paused. ${running}${later}\n`);
+}
+
+export async function resumeLimit(context: Context, key: string): Promise<void> {
+  const client = await context.client();
+  const resumed = await client.limits.resume(key);
+  if (context.json) return printJson(context, resumed);
+  context.stdout.write(`${key} goes on.\n`);
+}
+
 /** `100/1m`. */
 function readRate(text: string): { limit: number; per: string } {
   const [, limit, per] = /^(\d+)\/(.+)$/.exec(text) ?? [];
@@ -57,12 +74,13 @@ function readRate(text: string): { limit: number; per: string } {
 function printLimits(context: Context, limits: readonly FlowLimitRecord[]): void {
   printTable(
     context,
-    ["KEY", "AT ONCE", "RATE", "HELD BY", "CHANGED"],
-    limits.map(({ key, concurrency, rate, holders, updated_at }) => [
+    ["KEY", "AT ONCE", "RATE", "HELD BY", "PAUSED", "CHANGED"],
+    limits.map(({ key, concurrency, rate, holders, paused_by, pause_reason, updated_at }) => [
       key,
       concurrency === null ? "-" : `${concurrency}`,
       rate === null ? "-" : `${rate.limit}/${rate.per}`,
       `${holders}`,
+      paused_by === null ? "-" : `by ${paused_by}${pause_reason === null ? "" : `: ${pause_reason}`}`,
       updated_at,
     ]),
   );

@@ -6,7 +6,9 @@ import { type Context, isLive, paintFor } from "./context.ts";
 import { eventLine } from "./event-line.ts";
 import { drawFrame } from "./frame.ts";
 import { startLiveView } from "./live-view.ts";
-import { applyEvent, beginProgress, type Progress, type RunGraph } from "./progress.ts";
+import { visible } from "./output.ts";
+import { applyEvent, beginProgress, type Held, type Progress, type RunGraph } from "./progress.ts";
+import { watchReasons } from "./reasons.ts";
 
 export interface FollowOptions {
   /** Stops the following, not the run. */
@@ -26,7 +28,10 @@ export async function followRun(
 ): Promise<Progress> {
   const graph = JSON.parse(await client.runs.graph(runId, "json")) as RunGraph;
   const progress = beginProgress(graph);
-  const { show, close } = viewOf(context, progress, options);
+  const { show, close, tellHeld } = viewOf(context, progress, options);
+  const over = new AbortController();
+  // Not waited for: an answer that comes later is of no use.
+  void watchReasons(client, progress, { signal: over.signal, tell: tellHeld });
   try {
     for await (const event of client.runs.events(runId, undefined, options.signal)) {
       applyEvent(progress, event, Date.now());
@@ -35,6 +40,7 @@ export async function followRun(
   } catch (error) {
     if (!options.signal?.aborted) throw error;
   } finally {
+    over.abort();
     close();
   }
   return progress;
@@ -44,6 +50,8 @@ type Event = Parameters<typeof eventLine>[0];
 
 interface View {
   show?: (event: Event) => void;
+  /** Why a task does not start, where no picture shows it. */
+  tellHeld?: (held: Held) => void;
   close(): void;
 }
 
@@ -53,7 +61,12 @@ function viewOf(context: Context, progress: Progress, { hint, jsonEvents }: Foll
   if (!jsonEvents && isLive(stream, env)) return liveView(context, stream, progress, hint);
   if (json && !jsonEvents) return { close() {} };
   const line = (event: Event) => (json ? JSON.stringify(event) : eventLine(event, progress));
-  return { show: (event) => stdout.write(`${line(event)}\n`), close() {} };
+  return {
+    show: (event) => stdout.write(`${line(event)}\n`),
+    // Events are for programs, too; this is for whoever looks on.
+    tellHeld: ({ task, message }) => context.note(visible(`Task ${task} waits. ${message}`)),
+    close() {},
+  };
 }
 
 function liveView(context: Context, stream: Context["stdout"], progress: Progress, hint: string | undefined): View {

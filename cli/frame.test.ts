@@ -77,6 +77,45 @@ describe("a picture of a run", () => {
     expect(lines.at(-1)).toContain("0/2 · paused by ann · 1 running");
   });
 
+  it("shows a run that waits for its limits as queued, with the reason", () => {
+    const progress = progressOf({ a: {}, b: { needs: ["a"] } });
+    delete progress.startedAt;
+    progress.queuedAt = 2_000;
+    expect(frame(progress, { columns: 80 }).at(-1)).toMatch(/0\/2 · queued 8\.0s$/);
+    progress.held = {
+      task: "a",
+      code: "run_queued",
+      message: "Its run has not started. sync is held by 1 of at most 1.",
+    };
+    expect(frame(progress, { columns: 80 })).toEqual([
+      "w  run r1",
+      "",
+      "· a",
+      "· b",
+      "Its run has not started. sync is held by 1 of at most 1.",
+      expect.stringMatching(/0\/2 · queued 8\.0s$/),
+    ]);
+    expect(frame(progress, { columns: 30 }).at(-2)).toBe("Its run has not started. syn…");
+  });
+
+  it("shows what a ready task waits for, and a run of which nothing else is at work as queued", () => {
+    const message = "crm is held by 3 of at most 3: x of run r9. It is the next.";
+    const held = { task: "b", code: "limit_reached", message };
+    const waiting = { b: { status: "ready", readyAt: 1_000 }, c: { status: "ready", readyAt: 1_000 } } as const;
+    const alone = Object.assign(progressOf({ a: { status: "completed" }, ...waiting }), { status: "running", held });
+    const lines = frame(alone, { columns: 90 });
+    expect(lines.slice(3, 7)).toEqual([
+      expect.stringMatching(/○ b +crm is held by 3 of at most 3: x of run r9\. It is the next\.$/),
+      expect.stringMatching(/○ c +waiting 9\.0s for core\.echo$/),
+      message,
+      expect.stringContaining("1/3 · queued · 10.0s"),
+    ]);
+    const busy = progressOf({ a: { status: "running", startedAt: 9_000 }, ...waiting });
+    const beside = frame(Object.assign(busy, { status: "running", held }), { columns: 90 });
+    expect(beside[3]).toContain("crm is held by 3");
+    expect(beside.slice(-2)).toEqual(["", expect.stringContaining("0/3 · 1 running · 10.0s")]);
+  });
+
   it("folds what does not fit, and shows first what needs attention", () => {
     const progress = many(40, (n) => (n === 20 ? "failed" : n === 21 ? "running" : n < 20 ? "completed" : "pending"));
     const lines = frame(progress, { rows: 13 });

@@ -4,7 +4,7 @@ import type { TreeRow } from "../core/dag-tree.ts";
 import { isTerminalTask, type RunStatus, type TaskStatus } from "../core/run.ts";
 import type { Paint } from "./context.ts";
 import { formatMs, visible } from "./output.ts";
-import type { Progress, TaskProgress } from "./progress.ts";
+import { type Held, isQueued, LONG_WAIT_MS, type Progress, type TaskProgress } from "./progress.ts";
 
 export interface FrameOptions {
   columns: number;
@@ -49,19 +49,25 @@ export function drawFrame(progress: Progress, tree: readonly TreeRow[], options:
     Math.floor(width / 2),
     lines.reduce((most, line) => ("row" in line ? Math.max(most, labelLength(line.row)) : most), 0),
   );
-  const lineOptions = { ...options, nowMs, width, labelWidth, isPaused: progress.status === "paused" };
+  const lineOptions = {
+    ...options,
+    nowMs,
+    width,
+    labelWidth,
+    isPaused: progress.status === "paused",
+    held: progress.held,
+  };
   const body = lines.map((line) =>
     "row" in line
       ? taskLine(progress.tasks.get(line.row.id)!, line.row, lineOptions)
       : paint.dim(cut(`⋮ ${line.folded}`, width)),
   );
-  return [titleLine(progress, width, paint), "", ...body, "", countsLine(progress, { ...options, nowMs, width })].join(
-    "\n",
-  );
+  const counts = countsLine(progress, { ...options, nowMs, width });
+  return [titleLine(progress, width, paint), "", ...body, reasonLine(progress, width, paint), counts].join("\n");
 }
 
 const MIN_WIDTH = 20;
-/** Title, two empty lines, counts, and the line on which the cursor rests. */
+/** Title, an empty line, one for the reason why nothing goes on, counts, and the line on which the cursor rests. */
 const FRAME_ROWS = 5;
 
 type Line = { row: TreeRow } | { folded: string };
@@ -124,6 +130,7 @@ interface LineOptions extends FrameOptions {
   labelWidth: number;
   /** Then what is ready waits for somebody to resume the run, not for an agent. */
   isPaused: boolean;
+  held: Held | undefined;
 }
 
 function labelLength({ prefix, id }: TreeRow): number {
@@ -150,10 +157,7 @@ function timeOf({ startedAt, finishedAt }: TaskProgress, nowMs: number): string 
   return startedAt === undefined ? "" : formatMs((finishedAt ?? nowMs) - startedAt);
 }
 
-/** A task that nobody takes for so long probably has nobody who could. */
-const LONG_WAIT_MS = 3_000;
-
-function detailOf(task: TaskProgress, row: TreeRow, { nowMs, isPaused }: LineOptions): string {
+function detailOf(task: TaskProgress, row: TreeRow, { nowMs, isPaused, held }: LineOptions): string {
   const error = task.error && visible(`${task.error.code}: ${task.error.message}`);
   const attempts = task.attempt > 1 ? `attempt ${task.attempt}` : undefined;
   switch (task.status) {
@@ -161,7 +165,8 @@ function detailOf(task: TaskProgress, row: TreeRow, { nowMs, isPaused }: LineOpt
       return row.joins.length > 0 ? `← ${row.joins.join(", ")}` : "";
     case "ready":
       if (task.retryAt !== undefined) return `${retryText(task.retryAt, nowMs)} · ${error ?? ""}`;
-      return isPaused ? "" : readyDetail(task, nowMs);
+      if (isPaused) return "";
+      return held?.task === task.key ? visible(held.message) : readyDetail(task, nowMs);
     case "failed":
       return [attempts, error].filter(Boolean).join(" · ");
     case "skipped":
@@ -179,6 +184,11 @@ function readyDetail({ readyAt, capability }: TaskProgress, nowMs: number): stri
 
 function retryText(retryAt: number, nowMs: number): string {
   return retryAt > nowMs ? `retry in ${formatMs(retryAt - nowMs)}` : "retry";
+}
+
+/** Of a run of which nothing is at work. */
+function reasonLine(progress: Progress, width: number, paint: Paint): string {
+  return isQueued(progress) && progress.held ? paint.yellow(cut(visible(progress.held.message), width)) : "";
 }
 
 function titleLine({ workflow, runId }: Progress, width: number, paint: Paint): string {
@@ -199,9 +209,11 @@ function countsLine(progress: Progress, options: FrameOptions & { width: number 
   const isTimed = progress.startedAt !== undefined && progress.finishedAt === undefined;
   const elapsed = isTimed ? [formatMs(nowMs - progress.startedAt!)] : [];
   const paused = progress.status === "paused" ? [pausedText(progress)] : [];
+  const queued = isQueued(progress) ? [queuedText(progress, nowMs)] : [];
   const words = [
     `${settled}/${tasks.size}`,
     ...paused,
+    ...queued,
     ...shown.map((status) => `${counts[status]} ${status}`),
     ...elapsed,
   ];
@@ -214,6 +226,10 @@ function countsLine(progress: Progress, options: FrameOptions & { width: number 
 
 function pausedText({ pausedBy }: Progress): string {
   return pausedBy === undefined ? "paused" : visible(`paused by ${pausedBy}`);
+}
+
+function queuedText({ status, queuedAt }: Progress, nowMs: number): string {
+  return status === "pending" && queuedAt !== undefined ? `queued ${formatMs(nowMs - queuedAt)}` : "queued";
 }
 
 function bar({ counts, tasks }: Progress, width: number, paint: Paint): string {

@@ -15,6 +15,8 @@ export interface InvokeOptions {
   signal?: AbortSignal;
   /** Is told of everything that goes to stdout, as it goes. */
   onOutput?: (written: string) => void;
+  /** And to stderr. */
+  onError?: (written: string) => void;
 }
 
 export interface Outcome {
@@ -25,7 +27,8 @@ export interface Outcome {
 
 export async function invoke(args: string[], options: InvokeOptions = {}): Promise<Outcome> {
   const stdout = recorder(options);
-  const stderr = recorder(options.terminal && { terminal: options.terminal });
+  const { terminal, onError } = options;
+  const stderr = recorder({ ...(terminal && { terminal }), ...(onError && { onOutput: onError }) });
   const code = await runCli(args, {
     stdout,
     stderr,

@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Embedded } from "../embedded.ts";
 import { createAgentClient, createClient } from "../sdk/client.ts";
+import { startS3Server } from "../store/suite/s3-server.suite.ts";
 import { type InvokeOptions, invoke, startTestSystem } from "./invoke.suite.ts";
 
 const ESCAPE = String.fromCharCode(27);
@@ -126,6 +127,48 @@ describe("skein run", () => {
     expect(plain).not.toContain("task.ready");
   });
 
+  it("shows a run that waits for the limit of its workflow as queued, with who holds it", async () => {
+    const path = await file(
+      "one-by-one.yaml",
+      "name: one-by-one\nconcurrency: { limit: 1 }\ntasks:\n  - { id: gate, wait: { signal: go } }\n" +
+        "  - { id: after, needs: [gate], capability: core.echo }\n",
+    );
+    const first = await detached(path);
+    const client = createClient({ url: system.url });
+    await vi.waitFor(async () => expect((await client.runs.get(first)).status).toBe("running"), 20_000);
+    const id = await detached(path);
+    let isFreed = false;
+    const live = await skein(["runs", "watch", id], {
+      terminal: { columns: 140, rows: 24 },
+      onOutput: (written) => {
+        if (isFreed || !stripVTControlCharacters(written).includes("is held by 1 of at most 1")) return;
+        isFreed = true;
+        void client.runs.cancel(first).then(() => client.runs.signal(id, "go"));
+      },
+    });
+    const plain = stripVTControlCharacters(live.stdout);
+    expect([live.code, isFreed]).toEqual([0, true]);
+    expect(plain).toMatch(/0\/2 · queued \d/);
+    expect(plain).toContain(`Its run has not started. one-by-one is held by 1 of at most 1: run ${first}`);
+    expect(plain).toMatch(/✔ after .*\n\n━+ 2\/2\n\n✔ one-by-one completed after/);
+  });
+
+  it("says beside the lines of events why nothing goes on", async () => {
+    const path = await file("nobody.yaml", "name: nobody\ntasks:\n  - { id: a, capability: cli.nobody }\n");
+    const id = await detached(path);
+    const client = createClient({ url: system.url });
+    const { stderr, code } = await skein(["runs", "watch", id], {
+      onError: (written) => {
+        if (written.includes("Task a waits.")) void client.runs.cancel(id);
+      },
+    });
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining("Task a waits. No live agent offers cli.nobody; start"),
+    ]);
+    expect(stderr.match(/Task a waits/g)).toHaveLength(1);
+  });
+
   it("uses no colours where NO_COLOR asks for none", async () => {
     const { stdout } = await skein(["run", await echo("grey")], {
       env: { NO_COLOR: "1" },
@@ -197,6 +240,44 @@ describe("skein run without a server", SLOW, () => {
     expect([one.code, one.stderr, other.code]).toEqual([0, "", 0]);
     const doctor = await invoke(["doctor", "--data-dir", data]);
     expect(doctor).toEqual({ code: 0, stdout: "✔ every invariant holds (I1–I9)\n", stderr: "" });
+    const account = { accessKeyId: "SKEINTEST", secretAccessKey: "not/a+secret", region: "eu-north-1" };
+    const s3 = await startS3Server("skein", account);
+    const blobs = {
+      SKEIN_BLOBS_URL: s3.url,
+      SKEIN_BLOBS_KEY_ID: account.accessKeyId,
+      SKEIN_BLOBS_SECRET: account.secretAccessKey,
+      SKEIN_BLOBS_REGION: account.region,
+    };
+    const look = (env: object, ...more: string[]) =>
+      invoke(["doctor", "--data-dir", data, ...more], { env: { ...blobs, ...env } });
+    const sound = await look({});
+    const at = new URL(s3.url).host;
+    expect(sound).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(`\n✔ objects are .* deleted at ${at}/skein\n$`),
+    });
+    expect([s3.objects.size, s3.log.length]).toEqual([0, 4]);
+    const sick = await look({ SKEIN_BLOBS_SECRET: "guessed" });
+    expect(sick.code).toBe(1);
+    expect(sick.stdout).toMatch(
+      /^✔ every invariant holds .*\n✘ no object can be written at .*\n {2}PUT of .* 403 Sig.* SKEIN_BLOBS_SECRET/,
+    );
+    expect(sick.stdout).not.toContain("guessed");
+    const json = await look({ SKEIN_BLOBS_URL: s3.url.replace("/skein", "/goose") }, "--json");
+    expect([json.code, JSON.parse(json.stdout)]).toMatchObject([
+      1,
+      {
+        healthy: false,
+        violations: [],
+        object_store: {
+          at: `${at}/goose`,
+          healthy: false,
+          step: "write",
+          message: expect.stringMatching(/404 NoSuchBucket.*exists/),
+        },
+      },
+    ]);
+    await s3.close();
     const repair = await invoke(["doctor", "--data-dir", data, "--repair", "--apply"]);
     expect(repair).toEqual({
       code: 0,
@@ -381,6 +462,17 @@ describe("skein runs", () => {
     const run = JSON.parse(again.stdout) as { id: string; retried_from: string };
     expect(named.stdout).toContain(run.id);
     expect(run.retried_from).toBe(id);
+    const bounded = await skein([
+      "runs",
+      "retry",
+      id,
+      "--budget",
+      "calls=9",
+      "--budget",
+      "on_exhausted=wait",
+      "--json",
+    ]);
+    expect(JSON.parse(bounded.stdout)).toMatchObject({ budget: { limits: { calls: 9 }, on_exhausted: "wait" } });
     expect(await skein(["runs", "retry", id, "--from", "c"])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining("TASK_UNKNOWN"),
@@ -551,6 +643,14 @@ describe("skein schedules", () => {
       priority: 3,
     });
     expect((await skein(["schedules", "get", "nightly"])).stdout).toContain("  timezone: Europe/Berlin\n");
+    const update = ["schedules", "update", "nightly"];
+    const changed = await skein([...update, "--jitter", "5m", "--description", "of the night", "--if-revision", "1"]);
+    expect(changed.stdout).toMatch(/^Schedule nightly fires next at \d{4}-.*:30:00\.000Z\.\n$/);
+    expect((await skein([...update, "--priority", "4", "--if-revision", "1"])).stderr).toContain("SCHEDULE_CONFLICT");
+    const undone = await skein([...update, "--no-jitter", "--no-description", "--json"]);
+    const { jitter, description, revision, tick_input } = JSON.parse(undone.stdout) as Record<string, unknown>;
+    expect([jitter, description, revision, tick_input]).toEqual([undefined, undefined, 3, "at"]);
+    expect(await skein(update)).toMatchObject({ code: 2, stderr: expect.stringContaining("--cron") });
     expect((await skein(["schedules", "list"])).stdout).toMatch(/nightly +calendar +30 2 \* \* \* +Europe\/Berlin +\d/);
     expect((await skein(["schedules", "next", "nightly", "--count", "3"])).stdout.trim().split("\n")).toHaveLength(3);
     const backfill = [
@@ -608,6 +708,13 @@ describe("skein workflow", () => {
       errors: [{ pointer: "/tasks", line: 2, column: 8 }],
     });
     expect(asJson).toMatchObject({ code: 2, stderr: "" });
+  });
+
+  it("validate says how long the limits of tasks keep a run going", async () => {
+    const limited = join(import.meta.dirname, "../examples/validate/limited.yaml");
+    const { code, stdout } = await invoke(["workflow", "validate", limited]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^ {2}It takes at least 1\.4s, at most 5m00s, /m)]);
+    expect(stdout).toContain("  The limit of pages.example.org keeps it going for at least 1.4s.\n");
   });
 
   it("validate says what is odd about a file, more of it where a server knows the agents, and fails for it when it is strict", async () => {
@@ -866,11 +973,26 @@ describe("skein agents, capabilities and keys", () => {
   it("limits are set, listed, read and removed, and refused with a remedy", async () => {
     expect(await skein(["limits", "set", "crm acme", "--concurrency", "3", "--rate", "600/60s"])).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^KEY +AT ONCE +RATE +HELD BY +CHANGED\ncrm acme +3 +600\/1m +0 +\S+\n$/),
+      stdout: expect.stringMatching(
+        /^KEY +AT ONCE +RATE +HELD BY +PAUSED +CHANGED\ncrm acme +3 +600\/1m +0 +- +\S+\n$/,
+      ),
     });
     const listed = JSON.parse((await skein(["limits", "list", "--json"])).stdout) as { key: string }[];
     expect(listed).toContainEqual(expect.objectContaining({ key: "crm acme", concurrency: 3 }));
     expect((await skein(["limits", "get", "crm acme"])).stdout).toContain("600/1m");
+    expect((await skein(["limits", "pause", "@capability:work", "--reason", "broken"])).stdout).toBe(
+      "@capability:work is paused. Nothing runs under it.\n",
+    );
+    expect((await skein(["limits", "list"])).stdout).toMatch(/@capability:work .* by .*: broken/);
+    expect(await skein(["limits", "pause", "@capability:work"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("FLOW_LIMIT_PAUSED"),
+    });
+    expect((await skein(["limits", "resume", "@capability:work"])).stdout).toBe("@capability:work goes on.\n");
+    expect(await skein(["limits", "resume", "@capability:work"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("FLOW_LIMIT_NOT_PAUSED"),
+    });
     expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({ code: 0 });
     expect(await skein(["limits", "remove", "crm acme"])).toMatchObject({
       code: 2,

@@ -307,6 +307,7 @@ function addRuns(program: Command, does: Does): void {
     .command("retry <run>")
     .description("run again what did not complete of a finished run, as a new run that keeps the rest")
     .option("--from <task>", "also this task and all that depends on it; repeatable", collect)
+    .option("--budget <unit=most>", "in place of what the run might spend, such as tokens=1000; repeatable", collect)
     .option("--idempotency-key <key>", "the same key is the same retry")
     .option("--watch", "follow the new run to its end")
     .action(does(async () => (await import("./reruns.ts")).retry));
@@ -317,6 +318,7 @@ function addRuns(program: Command, does: Does): void {
     .option("--input <name=value>", "an input to change; JSON where it parses as such, else text; repeatable", collect)
     .option("--inputs <file>", "a JSON or YAML file with all inputs (- is stdin)")
     .option("--edits <file>", "a JSON or YAML file: by task id, what to change in its definition (- is stdin)")
+    .option("--budget <unit=most>", "in place of what the run might spend, such as tokens=1000; repeatable", collect)
     .option("--idempotency-key <key>", "the same key is the same fork")
     .option("--watch", "follow the new run to its end")
     .action(does(async () => (await import("./reruns.ts")).fork));
@@ -460,6 +462,27 @@ function addSchedules(program: Command, does: Does): void {
     .option("--description <text>", "what it is for")
     .action(does(async () => (await load()).createSchedule));
   schedules
+    .command("update <schedule>")
+    .description("change it; what is not given stays as it is")
+    .option("--cron <expression>", "minute, hour, day of month, month, day of week; or @daily")
+    .option("--workflow <name>", "a registered one: name, or name@3")
+    .option("--timezone <zone>", "such as Europe/Berlin")
+    .option("--input <name=value>", "an input, with the others given in place of all there were; repeatable", collect)
+    .option("--inputs <file>", "a JSON or YAML file with inputs (- is stdin), in place of all there were")
+    .option("--tick-input <name>", "the input that is given the tick's time")
+    .option("--no-tick-input", "give it to none")
+    .option("--label <key=value>", "a label of its runs, in place of all there were; repeatable", collect)
+    .option("--priority <0-9>", "9 goes first", wholeNumber(0, 9))
+    .addOption(new Option("--catch-up <policy>", "ticks that nobody was there to fire").choices(catchUps))
+    .option("--catch-up-limit <n>", "of `all`: at most so many", wholeNumber(1, 1_000))
+    .addOption(new Option("--overlap <policy>", "a tick while a run of it goes on").choices(overlaps))
+    .option("--jitter <duration>", "start up to so much later")
+    .option("--no-jitter", "start at the time of the tick")
+    .option("--description <text>", "what it is for")
+    .option("--no-description", "say nothing of what it is for")
+    .option("--if-revision <n>", "only if it is at this revision still", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .action(does(async () => (await load()).updateSchedule));
+  schedules
     .command("list")
     .description("schedules by name, and when they fire next")
     .option("--workflow <name>", "only those of this workflow")
@@ -593,7 +616,9 @@ function addRest(program: Command, does: Does): void {
   addRetention(program, does);
   program
     .command("doctor")
-    .description("audit the invariants in the database (DATABASE_URL, else the embedded one)")
+    .description(
+      "audit the invariants in the database (DATABASE_URL, else the embedded one), and try the object store (SKEIN_BLOBS_URL)",
+    )
     .option("--data-dir <folder>", "the embedded database there (SKEIN_DATA_DIR, .skein)")
     .option("--repair", "say what can be healed, and how")
     .option("--apply", "with --repair: heal it")
@@ -789,7 +814,11 @@ function addKeys(program: Command, does: Does): void {
 }
 
 function addLimits(program: Command, does: Does): void {
-  const limits = program.command("limits").description("how much may run at once, and how often, by key");
+  const limits = program
+    .command("limits")
+    .description(
+      "how much may run at once, and how often, by key; @namespace: all tasks, @capability:<name>: all of a capability",
+    );
   const load = () => import("./flow-limits.ts");
   limits
     .command("list")
@@ -810,4 +839,13 @@ function addLimits(program: Command, does: Does): void {
     .command("remove <key>")
     .description("take a limit away; what workflows say holds again")
     .action(does(async () => (await load()).removeLimit));
+  limits
+    .command("pause <key>")
+    .description("let nothing new start under a key; what runs goes on")
+    .option("--reason <text>", "why, for whoever asks why a task waits")
+    .action(does(async () => (await load()).pauseLimit));
+  limits
+    .command("resume <key>")
+    .description("let start what a pause has held back")
+    .action(does(async () => (await load()).resumeLimit));
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Fact, RunEvent } from "../core/event.ts";
 import { eventLine } from "./event-line.ts";
-import { applyEvent, beginProgress, type Progress } from "./progress.ts";
+import { applyEvent, beginProgress, isQueued, type Progress, waitingTask } from "./progress.ts";
 
 const start = Date.parse("2026-01-31T12:00:00.000Z");
 
@@ -48,6 +48,49 @@ describe("the progress of a run", () => {
     });
     expect(progress.tasks.get("a")).toMatchObject({ startedAt: start + 3_000, finishedAt: start + 4_000 });
     expect(progress.tasks.get("b")).toMatchObject({ status: "skipped", reason: "condition_false" });
+  });
+
+  it("waits with a run that keeps to limits, and begins with it", () => {
+    const progress = begin();
+    const [line] = play(progress, [{ type: "run.submitted", tasks: 2, queued: true }]);
+    expect(line).toBe("2026-01-31T12:00:00.000Z run.submitted run=r workflow=w tasks=2 queued=true");
+    expect(progress).toMatchObject({ status: "pending", queuedAt: start });
+    expect(progress.startedAt).toBeUndefined();
+    expect(waitingTask(progress, start)).toBe("a");
+    play(progress, [{ type: "run.paused" }]);
+    expect(waitingTask(progress, start)).toBeUndefined();
+    play(progress, [{ type: "run.resumed" }]);
+    expect(progress.status).toBe("pending");
+    play(progress, [{ type: "run.submitted", queued: true }, { type: "run.started" }]);
+    expect(progress).toMatchObject({ status: "running", startedAt: start + 1_000 });
+    expect(waitingTask(progress, start + 60_000)).toBeUndefined();
+  });
+
+  it("asks about the first task that waits for long, and about none that backs off, runs, or is of a paused run", () => {
+    const progress = begin();
+    play(progress, [{ type: "run.submitted" }, task("task.ready", { attempt: 0 }), task("task.ready", { key: "b" })]);
+    expect(waitingTask(progress, start + 2_000)).toBeUndefined();
+    expect(waitingTask(progress, start + 10_000)).toBe("a");
+    const error = { code: "X", message: "no" };
+    play(progress, [
+      { type: "run.submitted" },
+      task("task.claimed"),
+      task("task.retrying", { delay_ms: 60_000, error }),
+    ]);
+    expect(waitingTask(progress, start + 10_000)).toBe("b");
+    expect(waitingTask(progress, start + 90_000)).toBe("a");
+    play(progress, [task("task.claimed", { attempt: 2 }), { type: "run.paused", by: "ann" }]);
+    expect(waitingTask(progress, start + 90_000)).toBeUndefined();
+  });
+
+  it("is queued when nothing of it is at work and it is known why", () => {
+    const progress = begin();
+    play(progress, [{ type: "run.submitted" }, task("task.ready", { attempt: 0 })]);
+    expect(isQueued(progress)).toBe(false);
+    progress.held = { task: "a", code: "limit_reached", message: "crm is held by 1 of at most 1." };
+    expect(isQueued(progress)).toBe(true);
+    play(progress, [task("task.claimed", { key: "b" })]);
+    expect(isQueued(progress)).toBe(false);
   });
 
   it("begins with what was kept of an older run", () => {

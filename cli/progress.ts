@@ -23,6 +23,8 @@ export interface Progress {
   runId: string;
   workflow: string;
   status: RunStatus;
+  /** Of one that has to wait for its limits. */
+  queuedAt?: number;
   startedAt?: number;
   finishedAt?: number;
   /** While it is paused. */
@@ -31,8 +33,34 @@ export interface Progress {
   /** In topological order. */
   tasks: Map<string, TaskProgress>;
   counts: Record<TaskStatus, number>;
+  /** Why the task that is asked about (`waitingTask`) does not start, as the server said when it was asked last. */
+  held?: Held;
   /** How far the database's clock is ahead of ours, in milliseconds, as far as events from the future show it. */
   clockAheadMs: number;
+}
+
+export interface Held {
+  task: string;
+  code: string;
+  message: string;
+}
+
+/** A task that nobody takes for so long waits for something. */
+export const LONG_WAIT_MS = 3_000;
+
+/** The task that tells what the run waits for: the first of a run that has not started, else the first that waits for long. */
+export function waitingTask({ status, queuedAt, tasks }: Progress, nowMs: number): string | undefined {
+  for (const { key, needs, status: own, readyAt = nowMs, retryAt = 0 } of tasks.values()) {
+    if (status === "pending" && queuedAt !== undefined && needs.length === 0) return key;
+    if (status === "running" && own === "ready" && retryAt <= nowMs && nowMs - readyAt >= LONG_WAIT_MS) return key;
+  }
+  return undefined;
+}
+
+/** It has not started, or nothing of it is at work and it is known why. */
+export function isQueued({ status, queuedAt, held, counts }: Progress): boolean {
+  if (status === "pending") return queuedAt !== undefined;
+  return status === "running" && held !== undefined && counts.running === 0;
 }
 
 /** The parts of `GET /runs/{id}/graph?format=json` that a follower needs. */
@@ -71,6 +99,13 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
   if (event.error) progress.error = event.error;
   switch (event.type) {
     case "run.submitted":
+      if (event.queued) {
+        progress.queuedAt = at;
+        return;
+      }
+      progress.status = "running";
+      progress.startedAt = at;
+      return;
     case "run.started": // a run that had to wait for its limits
       progress.status = "running";
       progress.startedAt = at;
@@ -92,7 +127,7 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
     case "run.resumed":
     // A pause ends with the run.
     case "run.cancelling":
-      progress.status = "running";
+      progress.status = isStarted(progress) ? "running" : "pending";
       delete progress.pausedBy;
       return;
     default:
@@ -100,6 +135,10 @@ function applyRunFact(progress: Progress, event: Exclude<RunEvent, TaskFact>, at
       delete progress.pausedBy;
       progress.finishedAt = at;
   }
+}
+
+function isStarted({ queuedAt, startedAt }: Progress): boolean {
+  return queuedAt === undefined || startedAt !== undefined;
 }
 
 function applyTaskFact(progress: Progress, fact: TaskFact, at: number): void {

@@ -2,6 +2,7 @@
 import type { JsonObject } from "../core/json.ts";
 import type { ForkBody, RunBody } from "../core/protocol/runs.ts";
 import type { Client } from "../sdk/client.ts";
+import { budgetIn } from "./budgets.ts";
 import type { Context } from "./context.ts";
 import { readInputs } from "./inputs.ts";
 import { printAnswer } from "./output.ts";
@@ -11,6 +12,7 @@ import { watchRun } from "./run.ts";
 
 interface RerunOptions {
   from?: string[];
+  budget?: string[];
   idempotencyKey?: string;
   watch?: boolean;
 }
@@ -24,7 +26,7 @@ export interface ForkOptions extends RerunOptions {
 
 export async function retry(context: Context, id: string, options: RerunOptions): Promise<number | undefined> {
   const client = await context.client();
-  const run = await client.runs.retry(id, { ...(options.from && { from: options.from }) }, keyOf(options));
+  const run = await client.runs.retry(id, common(options), keyOf(options));
   return told(context, client, run, `Run ${run.id} retries run ${id}.`, options);
 }
 
@@ -36,7 +38,7 @@ export async function fork(context: Context, id: string, options: ForkOptions): 
   const inputs = await changedInputs(context, client, id, options);
   const edits = options.edits === undefined ? undefined : await readObject(context, options.edits);
   const body = {
-    ...(options.from && { from: options.from }),
+    ...common(options),
     ...(inputs && { inputs }),
     ...(edits && { edits: edits as NonNullable<NonNullable<ForkBody>["edits"]> }),
   };
@@ -54,6 +56,10 @@ async function changedInputs(
   const given = await readInputs(context, options);
   if (!given || options.inputs !== undefined) return given;
   return { ...(await client.runs.get(id)).inputs, ...given };
+}
+
+function common({ from, budget }: RerunOptions) {
+  return { ...(from && { from }), ...(budget && { budget: budgetIn(budget) }) };
 }
 
 function keyOf({ idempotencyKey }: RerunOptions): { idempotencyKey?: string } {

@@ -1,5 +1,5 @@
 /** `skein schedules`: workflows that are run at the times of a calendar. */
-import type { NewScheduleBody, ScheduleRecord, TickBody } from "../core/protocol/schedules.ts";
+import type { ChangeScheduleBody, NewScheduleBody, ScheduleRecord, TickBody } from "../core/protocol/schedules.ts";
 import type { Context } from "./context.ts";
 import { type InputOptions, readInputs } from "./inputs.ts";
 import { counted, printAnswer, printJson, printTable, visible } from "./output.ts";
@@ -31,6 +31,38 @@ export async function createSchedule(context: Context, name: string, options: Cr
     ...given({ labels: options.label && Object.fromEntries(options.label.map(labelIn)) }),
   } as NewScheduleBody);
   printAnswer(context, created, `Schedule ${name} fires next at ${created.next_tick_at ?? "no time: it is paused"}.`);
+}
+
+/** False is what `--no-…` says: it is taken away. */
+type Removable<T> = T | false;
+
+export interface UpdateScheduleOptions
+  extends Omit<CreateScheduleOptions, "cron" | "workflow" | "tickInput" | "jitter" | "description"> {
+  cron?: string;
+  workflow?: string;
+  tickInput?: Removable<string>;
+  jitter?: Removable<string>;
+  description?: Removable<string>;
+  ifRevision?: number;
+}
+
+export async function updateSchedule(context: Context, name: string, options: UpdateScheduleOptions): Promise<void> {
+  const client = await context.client();
+  const inputs = await readInputs(context, options);
+  const { cron, workflow, timezone, priority, overlap, jitter, description, tickInput, ifRevision } = options;
+  const change = {
+    ...given({ cron, workflow, timezone, priority, overlap, inputs }),
+    ...given({ catch_up: options.catchUp, catch_up_limit: options.catchUpLimit }),
+    ...given({ labels: options.label && Object.fromEntries(options.label.map(labelIn)) }),
+    ...given({ jitter: orNull(jitter), description: orNull(description), tick_input: orNull(tickInput) }),
+  } as ChangeScheduleBody;
+  if (Object.keys(change).length === 0) throw new UsageError("Say what is to change, such as --cron or --inputs.");
+  const changed = await client.schedules.update(name, change, ifRevision === undefined ? {} : { ifRevision });
+  printAnswer(context, changed, `Schedule ${name} fires next at ${changed.next_tick_at ?? "no time: it is paused"}.`);
+}
+
+function orNull<T>(value: Removable<T> | undefined): T | null | undefined {
+  return value === false ? null : value;
 }
 
 function given(options: object): object {

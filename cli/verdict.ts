@@ -6,6 +6,7 @@ import { counted, formatMs, visible } from "./output.ts";
 /** Of what is only good to know; `--json` has all. */
 const MAX_INFOS = 10;
 const MAX_PATH = 8;
+const MAX_KEYS = 3;
 
 export function printVerdict(context: Context, file: string, name: string, verdict: Validation): void {
   const { stdout, paint } = context;
@@ -24,7 +25,7 @@ export function printVerdict(context: Context, file: string, name: string, verdi
 }
 
 function boundLines({ tasks, attempts, cost, duration_ms, open, unknown }: WorkflowBounds): string[] {
-  const { least, expected, most, path } = duration_ms;
+  const { least, expected, most, path, keys } = duration_ms;
   const costs = cost.most === 0 ? "" : `, cost ${rangeText(cost)}`;
   const shown = path.length > MAX_PATH ? [...path.slice(0, MAX_PATH), "…"] : path;
   const time = [
@@ -35,6 +36,9 @@ function boundLines({ tasks, attempts, cost, duration_ms, open, unknown }: Workf
   return [
     `A run has ${rangeText(tasks)} tasks, ${rangeText(attempts)} attempts${costs}.`,
     `It takes ${time.join(", ")}, besides waiting for agents; the longest chain is ${shown.join(" → ")}.`,
+    ...keys
+      .slice(0, MAX_KEYS)
+      .map((limit) => `The limit of ${limit.key} keeps it going for at least ${formatMs(limit.expected)}.`),
     ...open.map(({ message }) => `No bound: ${message}`),
     ...(unknown.length > 0 ? [`Nobody says how long these take: ${unknown.join(", ")}.`] : []),
   ];

@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import {
   type Amounts,
   admitUnder,
+  type BudgetDefinition,
   type BudgetState,
+  budgetAfter,
   budgetSpec,
   budgetUnits,
   type Estimate,
@@ -152,6 +154,23 @@ describe("a budget", () => {
     const state = budget({}, { endsAt: 1_000 });
     expect(admitUnder([state], needs({}), 999).type).toBe("admitted");
     expect(admitUnder([state], needs({}), 1_000)).toMatchObject({ type: "exhausted", shortage: { unit: "wall_time" } });
+  });
+
+  it.each<[string, BudgetDefinition | undefined, BudgetDefinition, BudgetDefinition]>([
+    ["takes the place of what there was, key by key", { tokens: 5, cost: 1 }, { tokens: 9 }, { tokens: 9, cost: 1 }],
+    ["may be less", { calls: 5 }, { calls: 2 }, { calls: 2 }],
+    ["keeps what happens then", { calls: 5, on_exhausted: "wait" }, { calls: 6 }, { calls: 6, on_exhausted: "wait" }],
+    ["may say only what happens then", { calls: 5 }, { on_exhausted: "wait" }, { calls: 5, on_exhausted: "wait" }],
+    [
+      "may limit what was not limited",
+      { calls: 5, wall_time: "1h" },
+      { cost: 2 },
+      { calls: 5, cost: 2, wall_time: "1h" },
+    ],
+    ["gives more time", { wall_time: "1h" }, { wall_time: "2h" }, { wall_time: "2h" }],
+    ["is the first one", undefined, { tokens: 7 }, { tokens: 7 }],
+  ])("that comes with a retry %s", (_, before, change, after) => {
+    expect(budgetAfter(before && budgetSpec(before), change)).toEqual(budgetSpec(after));
   });
 
   it("limits something, or is none", () => {

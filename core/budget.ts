@@ -64,6 +64,21 @@ export function budgetSpec({ tokens, cost, calls, wall_time, on_exhausted }: Bud
   };
 }
 
+/** What a run may spend that begins from another one: what that was allowed in the end, and key by key what is said of it now. */
+export function budgetAfter(before: BudgetSpec | undefined, change: BudgetDefinition): BudgetSpec {
+  const { limits, wallMs, onExhausted } = budgetSpec(change);
+  if (!before) return { limits, wallMs, onExhausted };
+  return {
+    limits: {
+      tokens: limits.tokens ?? before.limits.tokens,
+      cost: limits.cost ?? before.limits.cost,
+      calls: limits.calls ?? before.limits.calls,
+    },
+    wallMs: wallMs ?? before.wallMs,
+    onExhausted: change.on_exhausted ?? before.onExhausted,
+  };
+}
+
 /** Whether a budget limits anything. */
 export function limitsSomething({ tokens, cost, calls, wall_time }: BudgetDefinition): boolean {
   return [tokens, cost, calls, wall_time].some((limit) => limit !== undefined);

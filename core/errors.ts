@@ -71,7 +71,10 @@ export const errorTitles = {
   BUDGET_NOT_FOUND: "The run or task has no budget",
   LEASE_LOST: "The lease is not held",
   FLOW_KEY_INVALID: "The key of a limit has not come to a usable text",
+  FLOW_KEY_RESERVED: "The key of a limit is kept for whole namespaces and capabilities",
   FLOW_LIMIT_NOT_FOUND: "The namespace has set no such limit",
+  FLOW_LIMIT_PAUSED: "The limit is paused already",
+  FLOW_LIMIT_NOT_PAUSED: "The limit is not paused",
   EMIT_REFUSED: "The map takes no more items",
   ARTIFACT_NOT_FOUND: "The run has no such artifact",
   ARTIFACT_CONFLICT: "The artifact is not as the request expects it",
@@ -87,6 +90,7 @@ export const errorTitles = {
   SCHEDULE_TIMEZONE_UNKNOWN: "There is no such time zone",
   SCHEDULE_NOT_FOUND: "There is no such schedule",
   SCHEDULE_EXISTS: "There is another schedule of this name",
+  SCHEDULE_CONFLICT: "The schedule is not as the request expects it",
   SCHEDULE_BACKFILL_TOO_LARGE: "The backfill is of more ticks than one may be",
 
   // Dead letters

@@ -26,6 +26,8 @@ export interface RunFact {
     | "run.cancelled";
   /** How many tasks it has, on `run.submitted`. */
   tasks?: number;
+  /** On `run.submitted`: it keeps to limits and has not started; `run.started` follows when they let it. */
+  queued?: true;
   /** On `run.submitted`: the run that it retries or forks; what it keeps of it follows as `task.kept`. */
   retried_from?: string;
   /** On `run.submitted`: the schedule and the tick that started it. */

@@ -56,6 +56,16 @@ describe("limits in a definition", () => {
       { ...work, concurrency: { key: "{{ tasks.b.output }}" } },
       "EXPRESSION_UNKNOWN_NAME /tasks/0/concurrency/key",
     ],
+    [
+      "by a key that is kept for whole capabilities",
+      { ...work, concurrency: { key: "@capability:work", limit: 1 } },
+      "FLOW_KEY_RESERVED /tasks/0/concurrency/key",
+    ],
+    [
+      "by a key that could come to a reserved one",
+      { ...work, rate: { key: "@{{ inputs.x }}", limit: 1, per: "1s" } },
+      "FLOW_KEY_RESERVED /tasks/0/rate/key",
+    ],
     ["of a wait", { id: "w", wait: { for: "1m" }, concurrency: { key } }, "WORKFLOW_INVALID /tasks/0/concurrency"],
     [
       "of a person",

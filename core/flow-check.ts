@@ -4,6 +4,7 @@ import type { Issue } from "./errors.ts";
 import type { ExpressionScope } from "./expression.ts";
 import { isJsonObject, pointerTo } from "./json.ts";
 import { nameIn } from "./reference.ts";
+import { isReservedKey, reservedKeyMessage } from "./wide-keys.ts";
 
 /** Kinds of tasks that last until their children have settled. */
 const containers = ["loop", "workflow"];
@@ -25,6 +26,12 @@ export function wrongLimit(raw: Record<string, unknown>, id: string, at: string,
   return [{ code: "WORKFLOW_LIMIT_DEADLOCK", message, pointer }];
 }
 
+/** What is wrong with the template of a key. */
+export function wrongKey(key: string, scope: ExpressionScope, pointer: string): Issue[] {
+  if (isReservedKey(key)) return [{ code: "FLOW_KEY_RESERVED", message: reservedKeyMessage(key), pointer }];
+  return checkTemplate(key, scope, pointer);
+}
+
 /** Names that are known when a run is submitted. */
 const submitNames: ExpressionScope["names"] = new Set(["inputs", "run"]);
 
@@ -34,7 +41,7 @@ export function wrongRunLimit(value: unknown): Issue[] {
   const scope = { taskIds: new Set<string>(), needs: new Set<string>(), names: submitNames };
   const issues = (["concurrency", "rate"] as const).flatMap((name) => {
     const limit = value[name];
-    return isJsonObject(limit) && typeof limit.key === "string" ? checkTemplate(limit.key, scope, `/${name}/key`) : [];
+    return isJsonObject(limit) && typeof limit.key === "string" ? wrongKey(limit.key, scope, `/${name}/key`) : [];
   });
   if (!isJsonObject(value.concurrency)) return issues;
   if (typeof value.name !== "string" || !Array.isArray(value.tasks)) return issues;

@@ -45,6 +45,15 @@ describe("the keys of a task", () => {
       );
     },
   );
+
+  it.each(["@namespace", "@capability:work", "@acme"])(
+    "are refused when they come to %s, which is kept for wholes",
+    (v) => {
+      expect(() => flowKeys([{ key: "{{ inputs.v }}" }], { inputs: { v } })).toThrow(
+        expect.objectContaining({ code: "FLOW_KEY_RESERVED" }),
+      );
+    },
+  );
 });
 
 describe("a rate", () => {
@@ -96,6 +105,7 @@ describe("a rate", () => {
 
 describe("who may start", () => {
   const one = (key: string, concurrency = 1): Applicant => ({ limits: [{ key, concurrency }] });
+  const pause = { by: "ann", at: T0, reason: null };
 
   it.each<[string, Applicant, Record<string, KeyState>, string | undefined]>([
     ["nothing is held", one("a"), {}, undefined],
@@ -133,6 +143,14 @@ describe("who may start", () => {
       { b: state({ holders: 1 }) },
       "concurrency",
     ],
+    ["it is paused", one("a", 2), { a: state({ pause }) }, "paused"],
+    [
+      "its second key is paused, whatever the first says",
+      { limits: [{ key: "a", concurrency: 1 }, { key: "b" }] },
+      { a: state({ holders: 1 }), b: state({ pause }) },
+      "paused",
+    ],
+    ["another key is paused", one("a", 2), { b: state({ pause }) }, undefined],
   ])("when %s", (_, applicant, states, kind) => {
     expect(blockOf(applicant, new Map(Object.entries(states)), T0)?.kind).toBe(kind);
   });

@@ -6,6 +6,7 @@ import { compileTemplate } from "./binding.ts";
 import { parseDuration } from "./duration.ts";
 import { SkeinError } from "./errors.ts";
 import type { ExpressionContext } from "./expression.ts";
+import { isReservedKey, reservedKeyMessage } from "./wide-keys.ts";
 
 /** At most `limit` starts in `perMs` milliseconds. */
 export interface Rate {
@@ -56,12 +57,15 @@ export function areConstant(limits: readonly KeyLimit[]): boolean {
   return limits.every(({ key }) => compileTemplate(key).isConstant);
 }
 
-/** The keys of a spec as texts, in its order. Throws FLOW_KEY_INVALID, and whatever expressions throw. */
+/** The keys of a spec as texts, in its order. Throws FLOW_KEY_INVALID, FLOW_KEY_RESERVED, and whatever expressions throw. */
 export function flowKeys(limits: readonly KeyLimit[], context: ExpressionContext): string[] {
   return limits.map(({ key }) => {
     const value = compileTemplate(key).evaluate(context);
     const text = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
-    if (typeof text === "string" && flowKeyPattern.test(text) && text.length <= MAX_FLOW_KEY_LENGTH) return text;
+    if (typeof text === "string" && flowKeyPattern.test(text) && text.length <= MAX_FLOW_KEY_LENGTH) {
+      if (isReservedKey(text)) throw new SkeinError("FLOW_KEY_RESERVED", reservedKeyMessage(text));
+      return text;
+    }
     const shown = JSON.stringify(value)?.slice(0, 64);
     const message = `The key ${JSON.stringify(key)} of a limit has come to ${shown}; it has to be a text of 1 to ${MAX_FLOW_KEY_LENGTH} characters, none of them a control character.`;
     throw new SkeinError("FLOW_KEY_INVALID", message);
@@ -76,11 +80,13 @@ export function flowKeys(limits: readonly KeyLimit[], context: ExpressionContext
  */
 const MAX_KEPT_MS = 750;
 
-function keptMs({ perMs }: Rate): number {
+/** Milliseconds of starts that were not used, and are kept. */
+export function keptMs({ perMs }: Rate): number {
   return Math.min(MAX_KEPT_MS, perMs);
 }
 
-function intervalMs({ limit, perMs }: Rate): number {
+/** Milliseconds from one start to the next. */
+export function intervalMs({ limit, perMs }: Rate): number {
   return perMs / limit;
 }
 
@@ -111,12 +117,22 @@ export interface KeyState {
   rate: Rate | null;
   /** The time that its rate has been used up to; null: never. */
   usedUntil: number | null;
+  /** While somebody lets nothing start under it. */
+  pause: Pause | null;
 }
 
-export const unusedKey: KeyState = { holders: 0, concurrency: null, rate: null, usedUntil: null };
+/** Who has paused a key, when and why. */
+export interface Pause {
+  by: string;
+  at: number;
+  reason: string | null;
+}
+
+export const unusedKey: KeyState = { holders: 0, concurrency: null, rate: null, usedUntil: null, pause: null };
 
 /** Why something may not start. */
 export type Block =
+  | { kind: "paused"; key: string; pause: Pause }
   | { kind: "concurrency"; key: string; limit: number; holders: number }
   | { kind: "rate"; key: string; rate: Rate; until: number };
 
@@ -130,8 +146,12 @@ export function effective(own: KeyLimit, state: KeyState): { concurrency: number
   return { concurrency: state.concurrency ?? own.concurrency ?? null, rate: state.rate ?? own.rate ?? null };
 }
 
-/** The first of its keys that keeps it from starting. */
+/** The first of its keys that keeps it from starting; what is paused waits for nothing else before it is resumed. */
 export function blockOf({ limits }: Applicant, states: ReadonlyMap<string, KeyState>, now: number): Block | undefined {
+  for (const { key } of limits) {
+    const pause = states.get(key)?.pause;
+    if (pause) return { kind: "paused", key, pause };
+  }
   for (const own of limits) {
     const state = states.get(own.key) ?? unusedKey;
     const { concurrency, rate } = effective(own, state);

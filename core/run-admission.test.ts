@@ -52,6 +52,12 @@ describe("runs that wait", () => {
     expect(admitRuns([queued("b", "cancel_running")], ending, states(1), 0)).toEqual({ start: [], cancel: [] });
   });
 
+  it.each(["queue", "cancel_new", "cancel_running"] as const)("wait for a resume, with %s", (onConflict) => {
+    const pause = { by: "ann", at: 0, reason: null };
+    const paused = new Map<string, KeyState>([["k", { ...unusedKey, holders: 1, pause }]]);
+    expect(admitRuns([queued("b", onConflict)], going("a"), paused, 0)).toEqual({ start: [], cancel: [] });
+  });
+
   it("wait for a rate whatever they say of conflicts", () => {
     const run = {
       id: "b",

@@ -69,8 +69,8 @@ export function admitRuns(
     if (!block) {
       take(run, states, now);
       admission.start.push(run.id);
-    } else if (block.kind === "rate") {
-      admission.lookAgainAt = block.until;
+    } else if (block.kind !== "concurrency") {
+      if (block.kind === "rate") admission.lookAgainAt = block.until;
       break;
     } else if (run.onConflict === "cancel_new") {
       admission.cancel.push({ id: run.id, block });

@@ -106,6 +106,42 @@ const cases: [string, Partial<TaskFacts>, string, RegExp][] = [
     "no_agent",
     /No live agent offers http.request;.*nearest that is offered is http.requests/,
   ],
+  [
+    "a paused namespace",
+    {
+      limit: {
+        block: { kind: "paused", key: "@namespace", pause: { by: "ann", at: NOW, reason: "moving house." } },
+        heldBy: [],
+        ahead: 0,
+      },
+    },
+    "paused",
+    /^The namespace has been paused by ann since 2026-01-31T12:00:00.000Z: moving house\. Nothing new starts .*: skein limits resume @namespace\.$/,
+  ],
+  [
+    "a paused key",
+    {
+      limit: {
+        block: { kind: "paused", key: "crm", pause: { by: "ann", at: NOW, reason: null } },
+        heldBy: [],
+        ahead: 3,
+      },
+    },
+    "paused",
+    /^The limit crm has been paused by ann since 2026-01-31T12:00:00.000Z\. /,
+  ],
+  [
+    "the limit of a capability",
+    {
+      limit: {
+        block: { kind: "concurrency", key: "@capability:http.request", limit: 3, holders: 3 },
+        heldBy: [{ task: "a", runId: "r1" }],
+        ahead: 1,
+      },
+    },
+    "limit_reached",
+    /^The limit of capability http.request is reached: 3 of 3 running, held by a of run r1 and 2 more\. 1 task of the same limits is before it\.$/,
+  ],
   ["busy agents", { offers: { agents: 1, slots: 2, running: 2 } }, "agents_busy", /All 2 slots of the 1 live agent/],
   [
     "bids that are awaited",

@@ -13,6 +13,7 @@ import { nearest } from "./near-miss.ts";
 import { type Candidate, misfits, nearestMatch, type RouteSpec } from "./routing.ts";
 import { isTerminalTask, type RunStatus, type TaskStatus } from "./run.ts";
 import { describeWait } from "./wait.ts";
+import { isWide, nameOfKey } from "./wide-keys.ts";
 
 /** What is known about a task and what it depends on. Times are epoch milliseconds. */
 export interface TaskFacts {
@@ -225,9 +226,10 @@ function limited({ block, heldBy, ahead }: LimitFacts, noun: "task" | "run" = "t
   if (!block) return undefined;
   const others = `${count(ahead, noun)} of the same limits ${ahead === 1 ? "is" : "are"} before it`;
   const place = ahead === 0 ? "It is the next" : others;
+  if (block.kind === "paused") return pausedKey(block);
   if (block.kind === "rate") {
     const { key, rate, until } = block;
-    const spent = `The rate of ${key}, ${rate.limit} in ${formatDuration(rate.perMs)}, is used up until ${new Date(until).toISOString()}`;
+    const spent = `The rate of ${nameOfKey(key)}, ${rate.limit} in ${formatDuration(rate.perMs)}, is used up until ${new Date(until).toISOString()}`;
     return { code: "rate_reached", message: `${spent}. ${place}.`, until };
   }
   const { key, limit, holders } = block;
@@ -235,8 +237,21 @@ function limited({ block, heldBy, ahead }: LimitFacts, noun: "task" | "run" = "t
     .map(({ task, runId }) => (task === null ? `run ${runId}` : `${task} of run ${runId}`))
     .join(", ");
   const more = holders > heldBy.length ? ` and ${holders - heldBy.length} more` : "";
-  const message = `${key} is held by ${holders} of at most ${limit}: ${named}${more}. ${place}.`;
+  const reached = isWide(key)
+    ? `The limit of ${nameOfKey(key)} is reached: ${holders} of ${limit} running, held by`
+    : `${key} is held by ${holders} of at most ${limit}:`;
+  const message = `${reached} ${named}${more}. ${place}.`;
   return { code: "limit_reached", message, tasks: heldBy.flatMap(({ task }) => task ?? []) };
+}
+
+function pausedKey({ key, pause: { by, at, reason } }: Block & { kind: "paused" }): Reason {
+  const what = isWide(key) ? nameOfKey(key) : `the limit ${key}`;
+  const since = `${what[0]!.toUpperCase()}${what.slice(1)} has been paused by ${by} since ${new Date(at).toISOString()}`;
+  const why = reason === null ? "" : `: ${reason.replace(/[.!?]*$/, "")}`;
+  return {
+    code: "paused",
+    message: `${since}${why}. Nothing new starts until somebody resumes it: skein limits resume ${key}.`,
+  };
 }
 
 function budgeted({ shortage, owner, onExhausted, isExhausted }: BudgetFacts): Reason {

@@ -5,7 +5,7 @@ import { wrongConversation } from "./conversation-task.ts";
 import { durationFlaw, isDuration, parseDuration } from "./duration.ts";
 import type { Issue } from "./errors.ts";
 import { checkExpression, type ExpressionScope } from "./expression.ts";
-import { wrongLimit, wrongRunLimit } from "./flow-check.ts";
+import { wrongKey, wrongLimit, wrongRunLimit } from "./flow-check.ts";
 import { type Ancestry, ancestry, type GraphNode, topologicalOrder } from "./graph.ts";
 import { wrongHumanTask } from "./human-task.ts";
 import { MAX_ISSUES } from "./issues.ts";
@@ -492,7 +492,7 @@ function wrongExpressions(nodes: readonly Task[], outer: OuterScope, limits: Lim
     for (const key of ["concurrency", "rate"] as const) {
       const limit = raw[key];
       if (!isJsonObject(limit) || typeof limit.key !== "string") continue;
-      issues.push(...checkTemplate(limit.key, ofInstance, `${at}/${key}/key`));
+      issues.push(...wrongKey(limit.key, ofInstance, `${at}/${key}/key`));
     }
     if (typeof raw.sticky === "string") {
       issues.push(...checkTemplate(raw.sticky, beforehand, pointerTo(at, "sticky")));

@@ -204,7 +204,7 @@ const flowKey = z
   .string()
   .min(1)
   .describe(
-    "What is limited, for all that name it in the namespace, with `{{ expressions }}`: `crm-{{ inputs.tenant }}`.",
+    "What is limited, for all that name it in the namespace, with `{{ expressions }}`: `crm-{{ inputs.tenant }}`. Not beginning with `@`.",
   );
 const mostAtOnce = optional(
   z

@@ -62,6 +62,28 @@ async function runEverySecond(client: Client): Promise<void> {
 }
 const LOOK_AGAIN_MS = 100;
 
+/** Limits the capability to one at a time, and pauses it until the first of its tasks says that it waits for that. */
+async function pauseTransforms(client: Client, runId: string): Promise<void> {
+  const key = "@capability:transform.jsonata";
+  /** A repetition: the answer was lost, not the request. */
+  const ignoring = (code: string) => (error: { code?: string }) => {
+    if (error.code !== code) throw error;
+  };
+  const open = await client.runs.task(runId, "open");
+  if (open.status !== "completed") {
+    await client.limits.set(key, { concurrency: 1 });
+    await client.limits.pause(key, "the provider is down");
+    await client.runs.signal(runId, "open");
+    await happened(client, runId, "count[0] ready");
+    const { reasons } = await client.runs.why(runId, "count[0]");
+    if (reasons[0]?.code !== "paused" || !reasons[0].message.includes("the provider is down"))
+      throw new Error(`count[0] waits because ${JSON.stringify(reasons)}`);
+  }
+  await client.limits.resume(key).catch(ignoring("FLOW_LIMIT_NOT_PAUSED"));
+  for await (const _ of client.runs.events(runId));
+  await client.limits.remove(key).catch(ignoring("FLOW_LIMIT_NOT_FOUND"));
+}
+
 /** Often enough for a lease of 3 s. */
 const BEAT_MS = 500;
 
@@ -184,6 +206,20 @@ export const promises: Record<string, Promised> = {
   },
   "limit-tenants": { outputs: ["north 1", "north 2", "north 3", "south 1"] },
   "limit-rate": { outputs: ["fetched lake", "fetched field", "fetched marsh", "fetched dune", "fetched shore"] },
+  "limit-capability": {
+    outputs: [19, 30, 2],
+    during: pauseTransforms,
+    order: [
+      [
+        "count[0] claimed",
+        "count[0] completed",
+        "count[1] claimed",
+        "count[1] completed",
+        "count[2] claimed",
+        "count[2] completed",
+      ],
+    ],
+  },
   "limit-runs": {
     inputs: () => ({ customer: "ann" }),
     outputs: "synchronised ann",

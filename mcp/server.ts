@@ -23,6 +23,7 @@ import { agentList } from "./tools/agent-list.ts";
 import { agentLeave, agentRegister } from "./tools/agent-register.ts";
 import { agentStateDelete, agentStateGet, agentStateSet } from "./tools/agent-state.ts";
 import { artifactList, artifactRead, artifactWrite } from "./tools/artifacts.ts";
+import { cacheClear, cacheStatsTool } from "./tools/cache.ts";
 import { capabilityList } from "./tools/capability-list.ts";
 import {
   conversationGet,
@@ -32,15 +33,18 @@ import {
 } from "./tools/conversation-read.ts";
 import { conversationCancel, conversationLeave, conversationSay } from "./tools/conversation-speak.ts";
 import { conversationStart } from "./tools/conversation-start.ts";
-import { deadLetterDiscard, deadLetterList, deadLetterRedrive } from "./tools/dead-letter.ts";
+import { deadLetterDiscard, deadLetterList, deadLetterRedrive, deadLetterRedriveMany } from "./tools/dead-letter.ts";
 import { inboxAck, inboxRead } from "./tools/inbox.ts";
+import { limitList, limitRemove, limitSet } from "./tools/limits.ts";
 import { memoryAdd, memoryForget, memoryList } from "./tools/memory.ts";
 import { messageReply } from "./tools/message-reply.ts";
 import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
 import { planGet } from "./tools/plan-get.ts";
+import { retentionGet, retentionSet, storageGet } from "./tools/retention.ts";
 import { runBudget, runBudgetChange, spendList } from "./tools/run-budget.ts";
+import { runBulk } from "./tools/run-bulk.ts";
 import { runCancel } from "./tools/run-cancel.ts";
 import { runGet } from "./tools/run-get.ts";
 import { runGraph } from "./tools/run-graph.ts";
@@ -52,7 +56,14 @@ import { runResult } from "./tools/run-result.ts";
 import { runSignal } from "./tools/run-signal.ts";
 import { runTasks } from "./tools/run-tasks.ts";
 import { runWatch } from "./tools/run-watch.ts";
-import { scheduleCreate, scheduleDelete, scheduleList, schedulePause, scheduleResume } from "./tools/schedule.ts";
+import {
+  scheduleCreate,
+  scheduleDelete,
+  scheduleList,
+  schedulePause,
+  scheduleResume,
+  scheduleUpdate,
+} from "./tools/schedule.ts";
 import { sharedDelete, sharedGet, sharedList, sharedSet } from "./tools/shared-memory.ts";
 import { taskAskUser } from "./tools/task-ask-user.ts";
 import { taskClaim } from "./tools/task-claim.ts";
@@ -89,6 +100,7 @@ const tools = [
   runCancel,
   runRetry,
   runFork,
+  runBulk,
   artifactList,
   artifactRead,
   artifactWrite,
@@ -103,12 +115,22 @@ const tools = [
   planReject,
   scheduleCreate,
   scheduleList,
+  scheduleUpdate,
   schedulePause,
   scheduleResume,
   scheduleDelete,
   deadLetterList,
   deadLetterRedrive,
+  deadLetterRedriveMany,
   deadLetterDiscard,
+  limitList,
+  limitSet,
+  limitRemove,
+  cacheStatsTool,
+  cacheClear,
+  retentionGet,
+  retentionSet,
+  storageGet,
   capabilityList,
   agentList,
   agentRegister,
@@ -153,7 +175,9 @@ Where capabilities say what they consume and produce, plan_create finds the work
 A run that fails says which task failed and why (error.task, error.message); tasks that needed it are skipped. run_retry runs
 again what did not complete, run_fork with other inputs or edited tasks. Files of a run: artifact_list, artifact_read, artifact_write.
 schedule_create runs a registered workflow at the times of a calendar.
-dead_letter_list has what failed for good; dead_letter_redrive runs it again.
+dead_letter_list has what failed for good; dead_letter_redrive and dead_letter_redrive_many run it again.
+run_bulk cancels, retries, pauses or resumes all runs of a filter; ask with dry_run first. limit_set bounds how many tasks of a key
+run at once or start in a period; cache_clear forgets outputs that answer for equal tasks.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
 memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
 conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;

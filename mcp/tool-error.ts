@@ -5,7 +5,7 @@ import { type ErrorCode, type Issue, SkeinError } from "../core/errors.ts";
 const checkDefinition = "Correct the definition and check it with workflow_validate before submitting it again.";
 const listRuns = "run_list shows the runs there are.";
 const askForKey =
-  "Ask the user for a Skein API key with the scopes that are needed (runs:read and runs:write for runs, work to register as an agent, memory, messages); it is set where this MCP server is configured.";
+  "Ask the user for a Skein API key with the scopes that are needed (runs:read and runs:write for runs, work to register as an agent, memory, messages, admin for limits and retention); it is set where this MCP server is configured.";
 const tryLater = "Try again in a few seconds; if it lasts, tell the user.";
 
 /** What to do next, where the error's own message cannot know about tools. */
@@ -51,6 +51,10 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   RUN_ALREADY_FINISHED: "run_result shows how it ended.",
   IDEMPOTENCY_KEY_REUSED: "Leave out idempotency_key, or choose a new one, unless you meant to repeat the same submit.",
   GRAPH_TOO_LARGE: 'Ask run_graph for format "json" instead, or read run_get for counts.',
+  BULK_NOT_CONFIRMED: "Ask run_bulk with dry_run, and repeat it with the number that it answers as `expected`.",
+  BULK_COUNT_DIFFERS: "Ask run_bulk with dry_run again: other runs fit the filter now.",
+  SCHEDULE_CONFLICT: "Read it again with schedule_list, and change it with the revision that it has now.",
+  FLOW_LIMIT_NOT_FOUND: "limit_list shows the keys there are.",
   UNAUTHENTICATED: askForKey,
   SCOPE_MISSING: askForKey,
   SERVER_UNREACHABLE: "Ask the user to start it (`skein dev`) or to correct SKEIN_URL.",

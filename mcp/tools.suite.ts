@@ -48,13 +48,13 @@ const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
   task_why run_budget spend_list plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get
   message_reply inbox_read schedule_list dead_letter_list conversation_get conversation_list conversation_transcript
-  conversation_graph artifact_list artifact_read`);
+  conversation_graph artifact_list artifact_read limit_list cache_stats retention_get storage_get`);
 const changing = names(`
   workflow_submit run_signal run_pause run_resume run_budget_change run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
-  dead_letter_redrive schedule_create schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+  dead_letter_redrive dead_letter_redrive_many limit_set schedule_create schedule_update schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
 const destroying = names(`
-  run_cancel schedule_delete dead_letter_discard agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
+  run_cancel run_bulk schedule_delete dead_letter_discard limit_remove cache_clear retention_set agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
 
 /** The structured answer of a tool that must succeed. */
 export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {
@@ -234,6 +234,102 @@ export function describeTools(
       );
     });
 
+    it("runs again what failed for good by a filter", async () => {
+      const name = `fragile-${version}`;
+      const fragile = {
+        name,
+        tasks: [{ id: "a", capability: "code.javascript", input: { code: "throw 1" }, retry: { max_attempts: 1 } }],
+      };
+      const failed: string[] = [];
+      for (let n = 0; n < 2; n++) {
+        const { id } = await call(client, "workflow_submit", { definition: fragile });
+        await call(client, "run_result", { run_id: id!, wait_seconds: 30 });
+        failed.push(id as string);
+      }
+      const { redriven, refused, more } = await call(client, "dead_letter_redrive_many", { workflow: name, limit: 10 });
+      const sources = (redriven as { retried_from: string }[]).map(({ retried_from }) => retried_from);
+      expect(sources.sort()).toEqual(failed.sort());
+      expect([refused, more]).toEqual([[], false]);
+      expect((await refusal(client, "dead_letter_redrive_many", {})).code).toBe("REQUEST_INVALID");
+    });
+
+    it("cancels and retries all runs of a filter, once their number is confirmed", async () => {
+      const name = `many-${version}`;
+      const waiting = { name, tasks: [{ id: "wait", wait: { signal: "never" } }] };
+      const ids: string[] = [];
+      for (let n = 0; n < 3; n++)
+        ids.push((await call(client, "workflow_submit", { definition: waiting })).id as string);
+      const filter = { workflow: name };
+      const unsure = await refusal(client, "run_bulk", { action: "cancel", filter });
+      expect(unsure).toMatchObject({ code: "BULK_NOT_CONFIRMED", text: expect.stringContaining("dry_run") });
+      const dry = await call(client, "run_bulk", { action: "cancel", filter, dry_run: true });
+      expect(dry).toMatchObject({ dry_run: true, matched: 3, done: 0 });
+      const other = await refusal(client, "run_bulk", { action: "cancel", filter, expected: 2 });
+      expect(other.code).toBe("BULK_COUNT_DIFFERS");
+      const done = await call(client, "run_bulk", { action: "cancel", filter, expected: 3, reason: "a test" });
+      expect(done).toMatchObject({ done: 3, failed: [], next_cursor: null });
+      for (const run_id of ids) {
+        expect((await call(client, "run_result", { run_id, wait_seconds: 30 })).status).toBe("cancelled");
+      }
+      const again = await call(client, "run_bulk", { action: "retry", filter, all: true });
+      const retried = again.runs as { run: string; new_run: string }[];
+      expect(retried.map(({ run }) => run).sort()).toEqual(ids.sort());
+      expect(await call(client, "run_bulk", { action: "retry", filter, all: true })).toMatchObject({ matched: 0 });
+      const reason = { action: "retry", filter, all: true, reason: "no" };
+      expect((await refusal(client, "run_bulk", reason)).issues).toMatchObject([{ pointer: "/reason" }]);
+      await call(client, "run_bulk", { action: "cancel", filter, all: true });
+    });
+
+    it("sets limits, shows who holds them, and takes them away", async () => {
+      const key = `mcp of ${version}`;
+      const set = await call(client, "limit_set", { key, concurrency: 2, rate: { limit: 60, per: "1m" } });
+      expect(set).toMatchObject({ key, concurrency: 2, rate: { limit: 60, per: "1m" }, holders: 0 });
+      const listed = textOf(await client.callTool({ name: "limit_list", arguments: {} }));
+      expect(listed).toContain(`${key}: at most 2 at once, 60 in each 1m; held by 0`);
+      expect(await call(client, "limit_set", { key, concurrency: 1 })).toMatchObject({ concurrency: 1, rate: null });
+      expect((await refusal(client, "limit_set", { key, concurrency: 0 })).issues).toMatchObject([
+        { pointer: "/concurrency" },
+      ]);
+      expect((await refusal(client, "limit_set", { key })).code).toBe("REQUEST_INVALID");
+      expect(await call(client, "limit_remove", { key })).toEqual({ removed: key });
+      expect((await refusal(client, "limit_remove", { key })).code).toBe("FLOW_LIMIT_NOT_FOUND");
+    });
+
+    it("says what the cache holds, and clears it", async () => {
+      const input = { of: version, at: crypto.randomUUID() };
+      const task = { id: "a", capability: "core.echo", input, cache: { ttl: "1h" } };
+      const submit = async () => {
+        const { id } = await call(client, "workflow_submit", { definition: { name: "cached", tasks: [task] } });
+        await call(client, "run_result", { run_id: id!, wait_seconds: 30 });
+        return id as string;
+      };
+      const first = await submit();
+      await submit();
+      const { data } = await call(client, "cache_stats");
+      const echoed = (data as { capability: string; outputs: number; hits: number }[]).find(
+        ({ capability }) => capability === "core.echo",
+      );
+      expect(echoed!.outputs).toBeGreaterThan(0);
+      expect(echoed!.hits).toBeGreaterThan(0);
+      expect(await call(client, "cache_clear", { run_id: first })).toEqual({ cleared: 1 });
+      expect(await call(client, "cache_clear", { run_id: first })).toEqual({ cleared: 0 });
+    });
+
+    it("sets how long finished runs are kept, and says how much is stored", async () => {
+      const policy = { move_after: "30d", keep: { completed: "90d" } };
+      const kept = { move_after: "30d", keep: { completed: "90d", failed: null, cancelled: null } };
+      expect(await call(client, "retention_set", policy)).toEqual(kept);
+      expect(await call(client, "retention_get")).toEqual(kept);
+      const hasty = await refusal(client, "retention_set", { ...policy, move_after: "1m" });
+      expect(hasty.issues).toMatchObject([{ pointer: "/move_after" }]);
+      await rest().retention.remove();
+      const shown = textOf(await client.callTool({ name: "retention_get", arguments: {} }));
+      expect(shown).toContain("kept for ever");
+      const stored = await call(client, "storage_get");
+      expect(stored).toMatchObject({ namespace: "default", history: { runs: 0 }, tables: expect.any(Array) });
+      expect(stored.runs).toBeGreaterThan(0);
+    });
+
     it("reads and raises what a run may spend, and sums what was spent", async () => {
       const waiting = {
         name: `thrifty-${version}`,
@@ -272,6 +368,9 @@ export function describeTools(
       const again = await call(client, "run_retry", retry);
       expect(await call(client, "run_retry", retry)).toMatchObject({ id: again.id });
       expect(await resultOf(again)).toMatchObject({ status: "failed" });
+      const bounded = await call(client, "run_retry", { run_id: first.id!, budget: { calls: 9 } });
+      const { budgets } = await call(client, "run_budget", { run_id: bounded.id! });
+      expect(budgets).toMatchObject([{ limits: { calls: 9 } }]);
       const edits = { b: { input: "{{ tasks.a.output.n }}" } };
       const fork = await call(client, "run_fork", { run_id: again.id!, edits });
       expect(await resultOf(fork)).toMatchObject({ status: "completed", outputs: 1 });
@@ -320,6 +419,19 @@ export function describeTools(
         data: expect.arrayContaining([expect.objectContaining({ name })]),
       });
       expect((await call(client, "schedule_resume", { name })).paused_by).toBe(null);
+      const changed = await call(client, "schedule_update", {
+        name,
+        cron: "@monthly",
+        description: "x",
+        if_revision: 1,
+      });
+      expect(changed).toMatchObject({ ...wish, cron: "@monthly", description: "x", revision: 2 });
+      const undone = await call(client, "schedule_update", { name, description: null });
+      expect(undone).toMatchObject({ cron: "@monthly", revision: 3 });
+      expect(undone).not.toHaveProperty("description");
+      expect((await refusal(client, "schedule_update", { name, priority: 1, if_revision: 1 })).code).toBe(
+        "SCHEDULE_CONFLICT",
+      );
       expect(await refusal(client, "schedule_create", { ...wish, cron: "0 0 30 2 *" })).toMatchObject({
         code: "SCHEDULE_NEVER_FIRES",
         issues: [{ pointer: "/cron" }],

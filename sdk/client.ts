@@ -252,7 +252,10 @@ export function createClient(options: ClientOptions) {
     },
     /** How much is stored. */
     storage: () => http.get<Storage>("/v1/storage"),
-    /** What the namespace sets for the keys that tasks and workflows name in `concurrency` and `rate`. */
+    /**
+     * What the namespace sets for the keys that tasks and workflows name in `concurrency` and `rate`, for all its tasks
+     * (`@namespace`), or for all of a capability (`@capability:<name>`).
+     */
     limits: {
       list: (page: PageOptions = {}) => http.get<PageOf<FlowLimitRecord>>("/v1/limits", page),
       get: (key: string) => http.get<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}`),
@@ -260,6 +263,10 @@ export function createClient(options: ClientOptions) {
       set: (key: string, body: FlowLimitBody) =>
         http.put<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}`, body),
       remove: (key: string) => http.delete(`/v1/limits/${encodeURIComponent(key)}`),
+      /** Nothing new starts under the key, from the answer on; what runs goes on. */
+      pause: (key: string, reason?: string) =>
+        http.post<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}/pause`, reason ? { reason } : {}),
+      resume: (key: string) => http.post<FlowLimitRecord>(`/v1/limits/${encodeURIComponent(key)}/resume`, {}),
     },
     /** Resolves when the server is ready to serve; rejects with what is not. */
     ready: () => http.get<JsonObject>("/readyz"),

@@ -2,6 +2,7 @@
 import type {
   BackfillBody,
   Backfilled,
+  ChangeScheduleBody,
   NewScheduleBody,
   PreviewBody,
   ScheduleRecord,
@@ -18,6 +19,12 @@ export function schedulesOf(http: Connection) {
     get: (name: string) => http.get<ScheduleRecord>(at(name)),
     list: (filter: PageOptions & { workflow?: string } = {}) =>
       http.get<PageOf<ScheduleRecord>>("/v1/schedules", filter),
+    /**
+     * What is left out stays; null takes away what may be missing. With another cron expression or time zone it goes on with the first tick
+     * after now. Rejects with SCHEDULE_CONFLICT if it is not at `ifRevision` any more.
+     */
+    update: (name: string, change: ChangeScheduleBody, { ifRevision }: { ifRevision?: number } = {}) =>
+      http.patch<ScheduleRecord>(at(name), change, ifRevision === undefined ? {} : { "if-match": `"${ifRevision}"` }),
     /** When a cron expression fires next. */
     preview: async (body: PreviewBody) => (await http.post<{ data: string[] }>("/v1/schedules/preview", body)).data,
     /** What became of its ticks, newest first. */

@@ -3,6 +3,7 @@ import { isLimited, isUnpublished, isWaiting } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import type { Sql } from "./sql.ts";
 import type { Violation } from "./store.ts";
+import { isWideKeyOf } from "./wide-keys.ts";
 
 interface Check {
   invariant: string;
@@ -19,6 +20,10 @@ const HAPPENED = "it has happened, and what followed from it cannot be undone; r
 
 /** How long something may wait for the loops before it counts as forgotten. */
 const GRACE = "interval '2 minutes'";
+
+/** Of a key by its alias: why tasks may wait under it that nothing else holds back. */
+const waitsUnder = (key: string) =>
+  `(${key}.used_until > now() - ${GRACE} or ${key}.paused_at is not null or ${key}.resumed_at > now() - ${GRACE})`;
 
 export const checks: Check[] = [
   {
@@ -131,7 +136,7 @@ export const checks: Check[] = [
               where h.namespace = t.namespace and h.status = 'running' and h.is_limited and h.limit_keys && t.limit_keys)
             and not exists (
               select from flow_limit f
-              where f.namespace = t.namespace and f.key = any(t.limit_keys) and f.used_until > now() - ${GRACE})
+              where f.namespace = t.namespace and f.key = any(t.limit_keys) and ${waitsUnder("f")})
             and exists (
               select from agent a
               where a.namespace = t.namespace and a.capabilities @> array[t.capability]
@@ -147,7 +152,7 @@ export const checks: Check[] = [
                 and (h.finished_at is null or h.finished_at > now() - ${GRACE}))
             and not exists (
               select from flow_limit f
-              where f.namespace = r.namespace and f.key = any(r.limit_keys) and f.used_until > now() - ${GRACE})`,
+              where f.namespace = r.namespace and f.key = any(r.limit_keys) and ${waitsUnder("f")})`,
   },
   {
     // What has started before a limit was lowered goes on. Where a holder says nothing, it may be one more.
@@ -160,9 +165,25 @@ export const checks: Check[] = [
             from task t cross join lateral unnest(t.limit_keys) with ordinality as k(key, n)
             where t.status = 'running' and t.is_limited
           ) h left join flow_limit f on f.namespace = h.namespace and f.key = h.key
-          where h.started_at > coalesce(f.updated_at, '-infinity')
+          where h.started_at > coalesce(f.updated_at, '-infinity') and f.marking is distinct from 'adding'
           group by h.namespace, h.key, f.concurrency
           having count(distinct h.id) > coalesce(f.concurrency, case when bool_and(h.own is not null) then max(h.own) end)`,
+  },
+  {
+    invariant: "I7: nothing has started under a key since it was paused",
+    repair: { leave: HAPPENED },
+    sql: `select t.id::text as subject, 'has started at ' || t.started_at || ' under ' || f.key || ', which has been paused since ' || f.paused_at as detail
+          from flow_limit f join task t on t.namespace = f.namespace and f.key = any(t.limit_keys)
+          where f.paused_at is not null and f.marking is distinct from 'adding' and t.status = 'running' and t.is_limited
+            and t.started_at > f.updated_at`,
+  },
+  {
+    invariant: "I7: every task keeps to the limits of its whole namespace and capability",
+    repair: { leave: "take the limit away and set it again, or resume and pause it: that marks all tasks anew" },
+    sql: `select t.id::text as subject, 'is ' || t.status || ' and does not keep to ' || f.key as detail
+          from flow_limit f join task t on t.namespace = f.namespace and ${isWideKeyOf("f.key", "t")}
+          where f.marking = 'added' and t.status in ('pending', 'ready', 'running', 'waiting') and t.spec -> 'engine' is null
+            and (t.limit_keys is not null or not t.is_limited) and f.key <> all(coalesce(t.limit_keys, '{}'))`,
   },
   {
     invariant: "I6: what is ready is held exactly while its run is paused",

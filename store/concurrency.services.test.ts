@@ -221,6 +221,121 @@ describe("the store on PostgreSQL, when things happen at once", () => {
     });
   });
 
+  describe("a limit of a whole capability", () => {
+    const key = "@capability:work";
+    const limit = (from: Store, concurrency: number) =>
+      from.flowLimits.set(team.namespace, key, { concurrency, rate: null });
+    const unmarked = async () =>
+      (
+        await sql.query(
+          `select id from task
+           where namespace = $1 and status in ('pending', 'ready', 'running') and $2 <> all(coalesce(limit_keys, '{}'))`,
+          [team.namespace, key],
+        )
+      ).length;
+    const running = async () =>
+      (
+        await sql.query<{ count: number }>(
+          "select count(*)::int as count from task where namespace = $1 and status = 'running'",
+          [team.namespace],
+        )
+      )[0]!.count;
+
+    it("waits for a submit that has not seen it, and marks what that leaves", async () => {
+      await begin();
+      const submission = team.submission({ a: {}, b: { needs: ["a"] } });
+      const open = await gate.close(submission.runId);
+      const submitting = store.runs.submit([submission]);
+      await gate.arrivals(1);
+      let isAnswered = false;
+      const setting = limit(replica, 1).finally(() => {
+        isAnswered = true;
+      });
+      // Others come and go meanwhile, and keep to it from their insert on.
+      await waitUntil(async () => (await store.flowLimits.find(team.namespace, key)) !== undefined);
+      for (let n = 0; n < 5; n++) await team.submit(flat(2));
+      expect(await unmarked()).toBe(0);
+      expect(await store.flowLimits.find(team.namespace, key)).toMatchObject({ isInForce: false });
+      expect(isAnswered).toBe(false);
+      await open();
+      await submitting;
+      expect(await setting).toMatchObject({ isInForce: true });
+      expect(await unmarked()).toBe(0);
+    });
+
+    it("misses no task, however many submit, claim and report while it is set and taken away on two replicas", async () => {
+      await begin();
+      const ids: string[] = [];
+      let isOver = false;
+      const submitting = times(4, async (n) => {
+        while (!isOver) {
+          const tasks: Tasks = { ...flat(5), last: { needs: ["t0", "t1"] } };
+          ids.push(...runIds(await replicas(n).runs.submit(times(3, () => team.submission(tasks)))));
+        }
+      });
+      const working = times(4, async (n) => {
+        while (!isOver) {
+          const tasks = await claimFrom(replicas(n), { max: 3 });
+          await replicas(n).leases.report(tasks.map((task) => team.completion(task)));
+        }
+      });
+      for (let round = 0; round < 8; round++) {
+        const from = replicas(round);
+        expect(await limit(from, 2)).toMatchObject({ isInForce: true });
+        expect(await unmarked()).toBe(0);
+        // What had started before is over at some time; from then on there are never more.
+        await waitUntil(async () => (await running()) <= 2);
+        for (let look = 0; look < 20; look++) expect(await running()).toBeLessThanOrEqual(2);
+        expect(await from.flowLimits.unset(team.namespace, key)).toBe(true);
+        if (round % 2 === 0) await replica.upkeep.cascade(100);
+      }
+      isOver = true;
+      await Promise.all([...submitting, ...working]);
+      await waitUntil(async () => {
+        await team.work();
+        return (await sql.query("select id from run where id = any($1) and finished_at is null", [ids])).length === 0;
+      });
+      expect(ids.length).toBeGreaterThan(0);
+    });
+
+    it("is passed by nobody: of twenty that claim at once only as many start as may", async () => {
+      await begin();
+      await limit(store, 3);
+      await team.submit(flat(50));
+      for (let round = 0; round < 10; round++) {
+        const claimed = (await Promise.all(times(20, (n) => claimFrom(replicas(n), { max: 5 })))).flat();
+        expect(claimed.length).toBeLessThanOrEqual(3);
+        expect(await running()).toBe(3);
+        await store.leases.report(claimed.map((task) => team.completion(task)));
+      }
+    });
+
+    it("lets nothing start once the answer to a pause has come, whoever was claiming", async () => {
+      await begin();
+      await team.submit(flat(400));
+      let isPaused = false;
+      const late: ClaimedTask[] = [];
+      const claiming = times(8, async (n) => {
+        for (let looks = 0; !isPaused || looks < 3; ) {
+          const asked = isPaused;
+          const tasks = await claimFrom(replicas(n), { max: 2 });
+          if (asked) {
+            late.push(...tasks);
+            looks++;
+          }
+          await replicas(n).leases.report(tasks.map((task) => team.completion(task)));
+        }
+      });
+      const { limit: paused } = await replica.flowLimits.pause(team.namespace, key, "ann", null);
+      isPaused = true;
+      expect(paused.isInForce).toBe(true);
+      await Promise.all(claiming);
+      expect(late).toEqual([]);
+      await store.flowLimits.resume(team.namespace, key);
+      await team.work();
+    });
+  });
+
   describe("report", () => {
     it("starts the child exactly once when its last two needs complete at the same moment, 200 times", async () => {
       await begin();

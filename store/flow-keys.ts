@@ -1,5 +1,5 @@
 /** The keys of limits: their rows, which are their locks, and how each stands. */
-import type { KeyLimit, KeyState } from "../core/flow-limits.ts";
+import type { KeyLimit, KeyState, Pause } from "../core/flow-limits.ts";
 import { asOneCell } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 
@@ -16,6 +16,7 @@ interface StateRow {
   rate_limit: number | null;
   rate_per_ms: number | null;
   used_until: number | null;
+  pause: Pause | null;
 }
 
 /** Locks the rows of the keys, in order, until the transaction ends; makes those that there are not yet. */
@@ -71,7 +72,8 @@ export async function statesOf(
      )
      select (${asOneCell(`
        select k.key, coalesce(h.holders, 0) as holders, f.concurrency, f.rate_limit, f.rate_per_ms,
-         (extract(epoch from f.used_until) * 1000)::float8 as used_until
+         (extract(epoch from f.used_until) * 1000)::float8 as used_until, case when f.paused_at is not null then json_build_object(
+           'by', f.paused_by, 'at', (extract(epoch from f.paused_at) * 1000)::float8, 'reason', f.pause_reason) end as pause
        from unnest($2::text[]) as k(key)
        left join held h on h.key = k.key
        left join flow_limit f on f.namespace = $1 and f.key = k.key`)}) as rows,
@@ -82,12 +84,13 @@ export async function statesOf(
   return { states: new Map((rows ?? []).map((state) => [state.key, toState(state)])), now: now_ms };
 }
 
-function toState({ holders, concurrency, rate_limit, rate_per_ms, used_until }: StateRow): KeyState {
+function toState({ holders, concurrency, rate_limit, rate_per_ms, used_until, pause }: StateRow): KeyState {
   return {
     holders,
     concurrency,
     rate: rate_limit === null || rate_per_ms === null ? null : { limit: rate_limit, perMs: rate_per_ms },
     usedUntil: used_until,
+    pause,
   };
 }
 
@@ -108,7 +111,7 @@ export function saveUse(
   );
 }
 
-/** What a row keeps to: the limits of its spec, with the keys that they have come to. */
-export function limitsWith(limits: readonly KeyLimit[], keys: readonly string[]): KeyLimit[] {
-  return limits.map((limit, n) => ({ ...limit, key: keys[n]! }));
+/** What a row keeps to: the limits of its spec, with the keys that they have come to, and after them its wide keys. */
+export function limitsWith(limits: readonly KeyLimit[] | null, keys: readonly string[]): KeyLimit[] {
+  return keys.map((key, n) => ({ ...limits?.[n], key }));
 }

@@ -22,7 +22,8 @@ interface Lane extends Applicant {
 interface LaneRow {
   capability: string;
   limit_keys: string[];
-  limits: KeyLimit[];
+  /** Null: it has only wide keys. */
+  limits: KeyLimit[] | null;
 }
 
 /** Found by steps from one lane to the next in the index, however long they are. */
@@ -100,6 +101,7 @@ export interface CandidateRow {
   /** Microseconds: as exact as the database orders by. */
   turn: number;
   limit_keys: string[] | null;
+  /** Null where its keys are only wide ones, too. */
   limits: KeyLimit[] | null;
 }
 
@@ -136,7 +138,7 @@ export function inOrder(rows: readonly CandidateRow[]): Candidate[] {
     .map(({ id, capability, limit_keys, limits }) => ({
       id,
       capability,
-      limits: limits && limit_keys ? limitsWith(limits, limit_keys) : [],
+      limits: limit_keys ? limitsWith(limits, limit_keys) : [],
     }));
 }
 
@@ -167,7 +169,7 @@ export function hintsOut(db: Queryable, namespace: string, keys: readonly string
 
 interface Out {
   limit_keys: string[];
-  limits: KeyLimit[];
+  limits: KeyLimit[] | null;
 }
 
 /** As if every task whose hint is out had started: nobody is told of a task that would find its place taken. */

@@ -15,6 +15,7 @@ import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type { BudgetRef } from "./store.ts";
 import { decide, moveOn, type StoredSpec, writeDecided } from "./transitions.ts";
 import { withTurns } from "./turns.ts";
+import { wideKeysIn, wideKeysOf } from "./wide-keys.ts";
 
 export interface NewTaskRow {
   namespace: string;
@@ -258,7 +259,9 @@ function isApplied({ status, cancelsRest, cacheKey, inputRefs }: Transition): bo
 }
 
 const inserted = `
-  select routed.*, coalesce(run_fair_id, run_id) as fair_id, limit_keys as lane, status = 'ready' and not is_routed as takes_turn
+  select routed.*, coalesce(run_fair_id, run_id) as fair_id, status = 'ready' and not is_routed as takes_turn,
+    case when exists (select from wide) and spec -> 'engine' is null and (limit_keys is not null or not is_limited)
+      then nullif(limit_keys || ${wideKeysOf("routed", "wide")}, '{}') else limit_keys end as lane
   from (
     select t.*, (select r.fair_id from run r where r.id = t.run_id) as run_fair_id, spec -> 'route' is not null
       or exists (select from allocation a where a.namespace = t.namespace and a.capability = t.capability) as is_routed
@@ -271,20 +274,20 @@ const inserted = `
 
 function insertTasks(tx: Queryable, rows: NewTaskRow[]): Promise<unknown[]> {
   return tx.query(
-    `with inserted as materialized (${inserted})
+    `with ${wideKeysIn("$2::text[]")}, inserted as materialized (${inserted})
      insert into task (namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
        spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, on_conflict, budget_id, budget_root, fair_id, turn, ends_turns,
        is_routed, held, available_at, ready_at, deadline_at)
      select namespace, id, run_id, key, capability, group_name, status, is_plain, tells_plain, priority, needs,
        dependants, needs_left, needs_failed, needs_skipped, lease_ms, timeout_ms, schedule_timeout_ms, deadline_ms,
-       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited, limit_keys, on_conflict, budget_id, budget_root, run_fair_id,
+       spec, input, parent_id, scope, ordinal, item, item_key, compensates, work_hash, is_limited or lane is not null, lane, on_conflict, budget_id, budget_root, run_fair_id,
        turn, ends_turns, is_routed,
        status = 'ready' and (select r.status = 'paused' from run r where r.id = run_id),
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() end,
        case status when 'ready' then clock_timestamp() + deadline_ms * interval '1 millisecond' end
      from (${withTurns("inserted")}) t`,
-    [JSON.stringify(rows)],
+    [JSON.stringify(rows), [...new Set(rows.map(({ namespace }) => namespace))]],
   );
 }

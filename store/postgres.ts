@@ -34,6 +34,7 @@ import { steeringStore } from "./steering.ts";
 import { storageStore } from "./storage.ts";
 import type { ChangeListener, CommitListener, MessageListener, Store } from "./store.ts";
 import { upkeepStore } from "./upkeep.ts";
+import { createMarker } from "./wide-keys.ts";
 import { workflowStore } from "./workflows.ts";
 import { workingStateStore } from "./working-state.ts";
 
@@ -131,6 +132,7 @@ export function storeOver(
       for (const listener of changeListeners) listener(changes);
     },
   };
+  const marker = createMarker(context);
   let closing: Promise<void> | undefined;
   return {
     ...recalling(context, {
@@ -150,13 +152,13 @@ export function storeOver(
     history: historyStore(context),
     storage: storageStore(context),
     leases: leaseStore(context),
-    upkeep: upkeepStore(context),
+    upkeep: upkeepStore(context, marker),
     agents: { ...agentStore(context), candidates: (namespace) => candidatesIn(context, namespace) },
     agentData: agentDataStore(context),
     sharedMemory: sharedMemoryStore(context),
     working: workingStateStore(context),
     keys: keyStore(context),
-    flowLimits: flowLimitStore(context),
+    flowLimits: flowLimitStore(context, marker),
     conversations: conversationStore(context),
     plans: planStore(context),
     replans: replanStore(context),

@@ -5,14 +5,14 @@ import { keepsParts, type OldRun, type OldTask, tasksToKeep } from "../core/reru
 import type { TaskSeed, TerminalTaskStatus } from "../core/run.ts";
 import { keepArtifacts } from "./artifacts.ts";
 import { holdContentsOf } from "./blobs.ts";
-import { copyBudget } from "./budgets.ts";
+import { copyBudget, insertBudgets } from "./budgets.ts";
 import { redriveLetters } from "./dead-letters.ts";
 import { type FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
 import { copyPolicy } from "./replans.ts";
-import { awaitsStart, insertRunRows, takeIdempotencyKeys } from "./runs.ts";
+import { awaitsStart, insertRunRows, queuedMark, takeIdempotencyKeys } from "./runs.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
-import type { Rerun, RerunStore, Submitted } from "./store.ts";
+import type { BudgetRef, Rerun, RerunStore, Submission, Submitted } from "./store.ts";
 import { storeDefinitions } from "./workflows.ts";
 
 export function rerunStore(store: StoreContext): RerunStore {
@@ -37,7 +37,7 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
   await insertRunRows(tx, [{ ...submission, attempt: old.attempt + 1, retriedFrom: of.runId }]);
   copyPolicy(tx, of.runId, runId);
   if (kind === "retry") redriveLetters(tx, { of: of.runId, in: runId });
-  const budget = await copyBudget(tx, of.runId, runId);
+  const budget = await ownBudget(tx, of.runId, submission);
   const rows = newRows(tasks, { namespace, runId, priority, budget });
   const keys = tasksToKeep(tasks, old, from);
   const kept: Kept[] = rows
@@ -45,7 +45,8 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
     .map((row) => ({ row: { ...row, parent_id: null }, task: old.byKey.get(row.key)! }));
   const parts = kind === "fork" ? [] : await partsOf(tx, kept, tasks);
   const rest = rows.filter((row) => !keys.has(row.key));
-  log.add({ runId, namespace }, { type: "run.submitted", tasks: rows.length, retried_from: of.runId });
+  const mark = queuedMark(submission);
+  log.add({ runId, namespace }, { type: "run.submitted", tasks: rows.length, retried_from: of.runId, ...mark });
   await keep(tx, log, { runId, namespace }, [...kept, ...parts], kind);
   keepArtifacts(
     tx,
@@ -61,6 +62,13 @@ async function insertRerun(tx: Transaction, log: FactLog, { submission, of, from
     log.needsUpkeep({ runId, namespace });
   } else await addTasks(tx, log, rest);
   if (rest.length === 0) log.mayBeFinished({ runId, namespace });
+}
+
+/** What the new run may spend: what it was given, else what the old one was allowed in the end. */
+async function ownBudget(tx: Transaction, from: string, { runId, budget }: Submission): Promise<BudgetRef | undefined> {
+  if (!budget) return copyBudget(tx, from, runId);
+  insertBudgets(tx, [{ id: runId, runId, parent: undefined, spec: budget }]);
+  return { id: runId, root: runId };
 }
 
 interface LoadedRun extends OldRun {

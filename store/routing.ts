@@ -2,7 +2,7 @@
 import { compileTemplate } from "../core/binding.ts";
 import type { Round } from "../core/contract-net.ts";
 import { failureKinds } from "../core/errors.ts";
-import { admit, type KeyLimit } from "../core/flow-limits.ts";
+import { admit, blockOf, type KeyLimit } from "../core/flow-limits.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Ref } from "../core/payload.ts";
 import {
@@ -125,7 +125,7 @@ async function routeChunk(
   );
   const agents = await candidates(tx, [...new Set(rows.map((row) => row.namespace))]);
   const agentsFor = ({ namespace }: ReadyRow) => agents.filter((agent) => agent.namespace === namespace);
-  const startable = await mayStart(tx, rows);
+  const { startable, isPaused } = await mayStart(tx, rows);
   const allocations: Allocation[] = [];
   for (const namespace of new Set(rows.map((row) => row.namespace))) {
     const ready = rows.filter((row) => row.namespace === namespace);
@@ -138,8 +138,9 @@ async function routeChunk(
   const lacking = new Map(waiting.map((row) => [row.id, nearestMatch(routeOf(row), agentsFor(row))]));
   const isRoutable = ({ id }: ReadyRow) => lacking.get(id)?.lacks.length === 0;
   const waitForSlot = waiting.filter((row) => isRoutable(row) && !open.has(row.id) && !announced.has(row.id));
-  await stillRoutable(tx, waitForSlot);
-  const overdue = waiting.filter((row) => row.is_overdue && (unbid.has(row.id) || !isRoutable(row)));
+  // In a pause `schedule_timeout` stands still.
+  await stillRoutable(tx, [...waitForSlot, ...waiting.filter(isPaused)]);
+  const overdue = waiting.filter((row) => row.is_overdue && !isPaused(row) && (unbid.has(row.id) || !isRoutable(row)));
   const unroutable = new Map(
     overdue.map(({ id }) => [id, unbid.has(id) ? unbidComplaint(rounds.get(id)!) : complaint(lacking.get(id))]),
   );
@@ -156,19 +157,30 @@ async function routeChunk(
   };
 }
 
+interface Startable {
+  startable: (row: ReadyRow) => boolean;
+  /** One of its keys is paused. */
+  isPaused: (row: ReadyRow) => boolean;
+}
+
 /** Which of the rows their limits let start, as far as can be told beforehand. */
-async function mayStart(tx: Queryable, rows: readonly ReadyRow[]): Promise<(row: ReadyRow) => boolean> {
+async function mayStart(tx: Queryable, rows: readonly ReadyRow[]): Promise<Startable> {
   const limited = rows.filter((row) => row.is_limited);
   const admitted = new Set<string>();
+  const paused = new Set<string>();
   for (const namespace of new Set(limited.map((row) => row.namespace))) {
     const applicants = limited
       .filter((row) => row.namespace === namespace)
-      .map(({ id, limits, limit_keys }) => ({ id, limits: limitsWith(limits!, limit_keys!) }));
+      .map(({ id, limits, limit_keys }) => ({ id, limits: limitsWith(limits, limit_keys!) }));
     const keys = applicants.flatMap(({ limits }) => limits.map(({ key }) => key));
     const { states, now } = await expectedStates(tx, namespace, keys);
+    for (const one of applicants) if (blockOf(one, states, now)?.kind === "paused") paused.add(one.id);
     for (const { id } of admit(applicants, states, { now, max: applicants.length }).admitted) admitted.add(id);
   }
-  return ({ id, is_limited }) => !is_limited || admitted.has(id);
+  return {
+    startable: ({ id, is_limited }) => !is_limited || admitted.has(id),
+    isPaused: ({ id }) => paused.has(id),
+  };
 }
 
 /** Of several namespaces, which have no task in common; each began where the one before ended. */

@@ -143,9 +143,10 @@ export async function insertRuns(tx: Transaction, log: FactLog, submissions: Sub
       return newRows(tasks, { namespace, runId, priority, budget: budgetOf(submission) });
     });
   const queued = submissions.filter(awaitsStart);
-  for (const { runId, namespace, tasks, schedule } of submissions) {
+  for (const submission of submissions) {
+    const { runId, namespace, tasks, schedule } = submission;
     const tick = schedule && { schedule: schedule.name, tick: schedule.tickAt.toISOString() };
-    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length, ...tick });
+    log.add({ runId, namespace }, { type: "run.submitted", tasks: tasks.length, ...tick, ...queuedMark(submission) });
   }
   await addTasks(tx, log, rowsOf(submissions.filter((one) => !awaitsStart(one))), rowsOf(queued));
   for (const { runId, namespace } of queued) log.needsUpkeep({ runId, namespace });
@@ -163,6 +164,11 @@ function budgetOf({ runId, budget, parent }: Submission): BudgetRef | undefined 
  */
 export function awaitsStart({ workflow, parent }: Submission): boolean {
   return (workflow.concurrency !== undefined || workflow.rate !== undefined) && (!parent || parent.isDetached);
+}
+
+/** Of its `run.submitted`. */
+export function queuedMark(submission: Submission): { queued?: true } {
+  return awaitsStart(submission) ? { queued: true } : {};
 }
 
 const ofParent = (column: string) =>

@@ -90,13 +90,14 @@ export function s3Objects({
 const EMPTY_HASH = createHash("sha256").digest("hex");
 
 const remedies: Record<number, string> = {
+  400: "Check SKEIN_BLOBS_REGION, and that SKEIN_BLOBS_URL is of the bucket, by path.",
   403: "Check SKEIN_BLOBS_KEY_ID, SKEIN_BLOBS_SECRET and SKEIN_BLOBS_REGION, and that the key may read, write and delete objects of the bucket.",
   404: "Check that the bucket in SKEIN_BLOBS_URL exists, and that nobody else deletes objects in it.",
 };
 
 async function whyNot(response: Response): Promise<string> {
   const [, code = ""] = /<Code>(\w{1,64})<\/Code>/.exec(await response.text()) ?? [];
-  return `the server answered ${response.status}${code && ` ${code}`}. ${remedies[response.status] ?? ""}`.trimEnd();
+  return `the server answered ${response.status}${code && ` ${code}`}. ${remedies[response.status] ?? "Look into the log of that server."}`;
 }
 
 function unavailable(what: string, why: string, cause?: unknown): SkeinError {

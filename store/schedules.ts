@@ -17,6 +17,7 @@ import {
   type DecidedTick as Decided,
   type DueTick,
   decideTicks,
+  dueAfterChange,
   type FiringTerms,
   firstDue,
 } from "../core/schedule/firing.ts";
@@ -46,6 +47,7 @@ export function scheduleStore(store: StoreContext): ScheduleStore {
     create: (schedule) => create(store, schedule),
     find: (namespace, name) => find(store, namespace, name),
     list: (namespace, filter) => list(store, namespace, filter),
+    change: (schedule) => change(store, schedule),
     remove: async (namespace, name) => {
       const removed = await store.query("delete from schedule where namespace = $1 and name = $2 returning name", [
         namespace,
@@ -72,10 +74,13 @@ interface Row {
   pause_reason: string | null;
   created_by: string;
   created_at: Date;
+  revision: number;
+  updated_by: string | null;
+  updated_at: Date | null;
 }
 
 const columns = `namespace, name, spec, to_json(allowed_capabilities) as allowed_capabilities, next_tick_at, due_at, paused_by,
-  pause_reason, created_by, created_at`;
+  pause_reason, created_by, created_at, revision, updated_by, updated_at`;
 
 function toSchedule(row: Row): Schedule {
   return {
@@ -86,6 +91,9 @@ function toSchedule(row: Row): Schedule {
     pauseReason: row.pause_reason,
     createdBy: row.created_by,
     createdAt: row.created_at,
+    revision: row.revision,
+    updatedBy: row.updated_by,
+    updatedAt: row.updated_at,
   };
 }
 
@@ -165,6 +173,43 @@ async function list(
     [namespace, decodeCursor(page.cursor, anyName) ?? "", workflow ?? null, limit + 1],
   );
   return pageFrom(rows, limit, ({ name }) => name, toSchedule);
+}
+
+async function change(
+  store: StoreContext,
+  { namespace, spec, allowedCapabilities, by, revision }: Parameters<ScheduleStore["change"]>[0],
+): ReturnType<ScheduleStore["change"]> {
+  return store.transaction(async (tx) => {
+    const { name } = spec;
+    const [row] = await tx.query<Row>(`select ${columns} from schedule where namespace = $1 and name = $2 for update`, [
+      namespace,
+      name,
+    ]);
+    if (!row) return undefined;
+    if (row.revision !== revision) return { outcome: "stale", schedule: toSchedule(row) } as const;
+    const terms = termsOf({ namespace, name, spec });
+    const now = (await databaseTime(tx)).getTime();
+    const due =
+      row.paused_by === null ? dueAfterChange(row.spec, terms, row.next_tick_at?.getTime() ?? null, now) : null;
+    const [changed] = await tx.query<Row>(
+      `update schedule set spec = $3, overlap = $4, allowed_capabilities = $5, next_tick_at = $6, due_at = $7,
+         revision = revision + 1, updated_by = $8, updated_at = clock_timestamp()
+       where namespace = $1 and name = $2 and revision = $9
+       returning ${columns}`,
+      [
+        namespace,
+        name,
+        JSON.stringify(spec),
+        spec.overlap,
+        allowedCapabilities,
+        time(due?.tick),
+        time(due?.dueAt),
+        by,
+        revision,
+      ],
+    );
+    return { outcome: "changed", schedule: toSchedule(changed!) } as const;
+  });
 }
 
 async function pause(store: StoreContext, namespace: string, name: string, by: string, reason?: string) {

@@ -46,6 +46,7 @@ import { submitCases } from "./suite/submit.ts";
 import { newTeam, type OpenStore, type Team, type TestStore } from "./suite/team.ts";
 import { upkeepCases } from "./suite/upkeep.ts";
 import { whyCases } from "./suite/why.ts";
+import { wideLimitCases } from "./suite/wide-limits.ts";
 import { workflowCases } from "./suite/workflows.ts";
 
 /** A namespace with an agent in it that offers the capabilities; default `work`. */
@@ -62,6 +63,7 @@ const cases: Record<string, (open: OpenTeam) => void> = {
   "a task for one agent": routingCases,
   "a task for the lowest bid": bidCases,
   limits: flowLimitCases,
+  "limits of whole capabilities and namespaces": wideLimitCases,
   "inputs of tasks": inputCases,
   heartbeat: heartbeatCases,
   report: reportCases,

@@ -2,6 +2,7 @@
 import { failureKinds } from "../core/errors.ts";
 import type { KeyLimit } from "../core/flow-limits.ts";
 import { admitRuns, type GoingRun, type OnConflict, type RunAdmission } from "../core/run-admission.ts";
+import { isReservedKey } from "../core/wide-keys.ts";
 import { inTurn, isLimited } from "./admission.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { limitsWith, lockKeys, statesOf } from "./flow-keys.ts";
@@ -15,6 +16,11 @@ const TASKS_PER_LANE = 100;
 interface Lane {
   namespace: string;
   limit_keys: string[];
+}
+
+/** What a task says about conflicts is about the keys that it names itself. */
+function ownKeys({ limit_keys }: Lane): string[] {
+  return limit_keys.filter((key) => !isReservedKey(key));
 }
 
 interface ReadyRow {
@@ -41,7 +47,7 @@ export async function settleConflicts(store: StoreContext, limit: number): Promi
 }
 
 async function settleLane(tx: Transaction, log: FactLog, lane: Lane): Promise<number> {
-  await lockKeys(tx, lane.namespace, lane.limit_keys);
+  await lockKeys(tx, lane.namespace, ownKeys(lane));
   const { cancel } = await look(tx, lane);
   const ids = cancel.map(({ id }) => id);
   lockRuns(tx, ids, "key share");
@@ -54,7 +60,9 @@ async function settleLane(tx: Transaction, log: FactLog, lane: Lane): Promise<nu
 }
 
 /** As with runs (core/run-admission.ts): what could start is left to whoever claims it. */
-async function look(db: Queryable, { namespace, limit_keys }: Lane): Promise<RunAdmission> {
+async function look(db: Queryable, lane: Lane): Promise<RunAdmission> {
+  const { namespace, limit_keys } = lane;
+  const keys = ownKeys(lane);
   const [ready, going, { states, now }] = await Promise.all([
     db.query<ReadyRow>(
       `select t.id, t.spec -> 'limits' as limits, coalesce(t.on_conflict, 'queue') as on_conflict from task t
@@ -67,13 +75,13 @@ async function look(db: Queryable, { namespace, limit_keys }: Lane): Promise<Run
       `select t.id, false as "isEnding" from task t
        where t.namespace = $1 and t.status = 'running' and t.is_limited and t.limit_keys && $2::text[]
        order by t.started_at, t.id`,
-      [namespace, limit_keys],
+      [namespace, keys],
     ),
-    statesOf(db, namespace, limit_keys),
+    statesOf(db, namespace, keys),
   ]);
   const waiting = ready.map(({ id, limits, on_conflict }) => ({
     id,
-    limits: limitsWith(limits, limit_keys),
+    limits: limitsWith(limits, keys),
     onConflict: on_conflict,
   }));
   return admitRuns(waiting, going, states, now);

@@ -16,6 +16,7 @@ import type { FactLog, RunRef } from "./facts.ts";
 import { inChunks, type Queryable, type Transaction } from "./sql.ts";
 import type { BudgetRef } from "./store.ts";
 import { withTurns } from "./turns.ts";
+import { wideKeysOf } from "./wide-keys.ts";
 
 /** A task as loaded for a decision: what core sees, and what the store needs beside it. */
 export interface LoadedTask extends TaskState {
@@ -153,7 +154,8 @@ export async function applyTransitions(tx: Transaction, transitions: Transition[
 }
 
 const moved = `
-  select u.*, x.namespace, x.capability, x.priority, x.fair_id, coalesce(u.limit_keys, x.limit_keys) as lane,
+  select u.*, x.namespace, x.capability, x.priority, x.fair_id, case when u.limit_keys is null then x.limit_keys
+      else u.limit_keys || ${wideKeysOf("x")} end as lane,
     u.status = 'ready' and not u.delay_ms > 0 and not x.is_routed as takes_turn
   from json_to_recordset($1) as u(
     id uuid, from_status text, from_attempt int, status text, failures int, lost_leases int,
@@ -192,7 +194,7 @@ function writeTransitions(tx: Queryable, transitions: Transition[]): Promise<unk
          lost_leases = u.lost_leases,
          lost_claims = u.lost_claims,
          input = coalesce(u.input, t.input),
-         limit_keys = coalesce(u.limit_keys, t.limit_keys),
+         limit_keys = case when u.limit_keys is null then t.limit_keys else u.lane end,
          output = u.output,
          error = u.error,
          reason = u.reason,

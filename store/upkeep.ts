@@ -28,12 +28,13 @@ import type { OverdueHints, UpkeepStore } from "./store.ts";
 import { mayConflict, settleConflicts } from "./task-conflicts.ts";
 import { type LoadedTask, lockFreeTasks, lockRuns, lockTasks, settle, tellUntold } from "./transitions.ts";
 import { placeReturned } from "./turns.ts";
+import { isWideKeyOf, marksAreDue, type WideKeyMarker } from "./wide-keys.ts";
 import { pruneWorkingState } from "./working-state.ts";
 
-export function upkeepStore(store: StoreContext): UpkeepStore {
+export function upkeepStore(store: StoreContext, marker: WideKeyMarker): UpkeepStore {
   const opensIn = oneTimer(store);
   return {
-    cascade: (limit) => cascade(store, limit, opensIn),
+    cascade: (limit) => cascade(store, limit, { marker, opensIn }),
     endRuns: (limit) => endRuns(store, limit),
     tendBudgets: (limit) => tendBudgets(store, limit),
     finishRuns: (runIds) => finishRuns(store, runIds),
@@ -48,9 +49,15 @@ export function upkeepStore(store: StoreContext): UpkeepStore {
   };
 }
 
-async function cascade(store: StoreContext, limit: number, opensIn: OpensIn): Promise<number> {
+/** What waits for limits is told of it. */
+interface LimitUpkeep {
+  marker: WideKeyMarker;
+  opensIn: OpensIn;
+}
+
+async function cascade(store: StoreContext, limit: number, limits: LimitUpkeep): Promise<number> {
   const step: RunWork = (tx, log, run, atMost) => stepRun(tx, log, run, atMost, store.limits);
-  let moved = await settleLimits(store, RUNS_PER_CALL, opensIn);
+  let moved = await settleLimits(store, RUNS_PER_CALL, limits);
   moved += await tellParentRuns(store, limit);
   moved += await forEachRun(store, runsWithRest, limit, cancelRest);
   moved += await forEachRun(store, runsWithSteps, limit, step);
@@ -70,13 +77,18 @@ function oneTimer(store: StoreContext): OpensIn {
   };
 }
 
-/** What waits for limits and is not for a claim to decide: runs, and tasks that would rather not wait. Mostly there is none. */
-async function settleLimits(store: StoreContext, limit: number, opensIn: OpensIn): Promise<number> {
-  const [waiting] = await store.query<{ runs: boolean; tasks: boolean }>(
-    `select exists (select from run where ${isQueuedRun}) as runs, exists (select from task t where ${mayConflict}) as tasks`,
+/**
+ * What limits leave to do and is not for a claim to decide: runs that wait, tasks that would rather not wait, and those that are to be
+ * marked. Mostly there is none.
+ */
+async function settleLimits(store: StoreContext, limit: number, { marker, opensIn }: LimitUpkeep): Promise<number> {
+  const [waiting] = await store.query<{ runs: boolean; tasks: boolean; marks: boolean }>(
+    `select exists (select from run where ${isQueuedRun}) as runs, exists (select from task t where ${mayConflict}) as tasks,
+       ${marksAreDue} as marks`,
   );
+  const marked = waiting!.marks ? await marker.tend() : 0;
   const started = waiting!.runs ? await startRuns(store, limit, opensIn) : 0;
-  return started + (waiting!.tasks ? await settleConflicts(store, limit) : 0);
+  return marked + started + (waiting!.tasks ? await settleConflicts(store, limit) : 0);
 }
 
 // --- cascades
@@ -302,23 +314,34 @@ function overdueIn(name: keyof typeof readyIndexes): string {
   return `
     select t.id from task t
     where t.namespace = a.namespace and t.capability = a.capability and ${readyIndexes[name]("t")}
-      and greatest(t.available_at, a.since) + t.schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()`;
+      and greatest(t.available_at, a.since) + t.schedule_timeout_ms * interval '1 millisecond' < clock_timestamp()
+      ${
+        name === "limited"
+          ? `and not exists (
+        select from flow_limit f where f.namespace = t.namespace and f.key = any(t.limit_keys) and (f.paused_at is not null
+          or f.resumed_at + t.schedule_timeout_ms * interval '1 millisecond' > clock_timestamp()))`
+          : ""
+      }`;
 }
 
-/** Ready tasks whose capability no live agent has offered for the whole of their `schedule_timeout`. */
+/** Ready tasks whose capability no live agent has offered for the whole of their `schedule_timeout`, which stands still in a pause. */
 async function failUnroutable(store: StoreContext, limit: number): Promise<number> {
   const due = await store.query<{ id: string }>(
     `with recursive ${wantedBy("unpublished")}, ${wantedBy("published")}, ${wantedBy("limited")},
      wanted as (
        select * from unpublished union select * from published union select * from limited
      ), absent as (
-       select w.namespace, w.capability, coalesce(max(a.gone_at), '-infinity') as since
+       select w.namespace, w.capability, greatest(coalesce(max(a.gone_at), '-infinity'), max(p.resumed_at)) as since
        from wanted w left join lateral (
          select ${liveUntil} as gone_at
          from agent a where a.namespace = w.namespace and a.capabilities @> array[w.capability]
        ) a on true
+       cross join lateral (
+         select max(f.resumed_at) as resumed_at, bool_or(f.paused_at is not null) as is_paused
+         from flow_limit f where f.namespace = w.namespace and ${isWideKeyOf("f.key", "w")}
+       ) p
        group by w.namespace, w.capability
-       having coalesce(max(a.gone_at), '-infinity') < clock_timestamp()
+       having coalesce(max(a.gone_at), '-infinity') < clock_timestamp() and not coalesce(bool_or(p.is_paused), false)
      )
      select t.id
      from absent a cross join lateral (

@@ -2,7 +2,7 @@
 import { admitUnder, type Estimate } from "../core/budget.ts";
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
-import { blockOf, type KeyLimit } from "../core/flow-limits.ts";
+import { type Block, blockOf, type KeyLimit } from "../core/flow-limits.ts";
 import type { Join } from "../core/join.ts";
 import type { Json } from "../core/json.ts";
 import type { CacheOrigin } from "../core/lifecycle.ts";
@@ -168,13 +168,17 @@ function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit
 /** Of what holds a key so many are named. */
 const MAX_HOLDERS = 10;
 
+function isHeld(block: Block | undefined): block is Block & { kind: "concurrency" } {
+  return block?.kind === "concurrency";
+}
+
 async function limitFacts(
   db: Queryable,
   namespace: string,
   { id, capability, limit_keys, limits }: Row,
 ): Promise<LimitFacts> {
   const { states, now } = await statesOf(db, namespace, limit_keys!);
-  const block = blockOf({ limits: limitsWith(limits!, limit_keys!) }, states, now);
+  const block = blockOf({ limits: limitsWith(limits, limit_keys!) }, states, now);
   const [own] = await db.query<{ ahead: number }>(
     `select (lane.place - 1)::int as ahead
      from (
@@ -185,7 +189,7 @@ async function limitFacts(
      where lane.id = $4`,
     [namespace, capability, limit_keys, id],
   );
-  const heldBy = block
+  const heldBy = isHeld(block)
     ? await db.query<LimitFacts["heldBy"][number]>(
         `select t.key as task, t.run_id as "runId" from task t
          where t.namespace = $1 and t.status = 'running' and t.is_limited and $2 = any(t.limit_keys)
@@ -211,7 +215,7 @@ async function runLimitFacts(
        and (priority > $3 or (priority = $3 and id < $4))`,
     [namespace, run_keys, run_priority, runId],
   );
-  const heldBy = block
+  const heldBy = isHeld(block)
     ? await db.query<LimitFacts["heldBy"][number]>(
         `select null as task, id as "runId" from run
          where namespace = $1 and limit_keys is not null and not awaits_start and finished_at is null

@@ -1,9 +1,11 @@
-/** Audits a database from outside: do the invariants I1–I9 of the protocol hold? */
+/** Audits a deployment from outside: do the invariants I1–I9 hold in its database, and does its object store work? */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { SkeinError } from "../../core/errors.ts";
+import { type ProbeFlaw, probeObjects } from "../../store/object-probe.ts";
 import { openPglite } from "../../store/pglite.ts";
 import { openPostgres } from "../../store/postgres.ts";
+import { type S3Options, s3Objects } from "../../store/s3.ts";
 import type { Repair, Store, Violation } from "../../store/store.ts";
 
 export interface AuditOptions {
@@ -28,6 +30,14 @@ export function auditDatabase(options: AuditOptions): Promise<Violation[]> {
 /** What can be done about each violation, or with `apply` what was. Throws like `auditDatabase`. */
 export function repairDatabase({ apply, ...options }: RepairOptions): Promise<Repair[]> {
   return withStore(options, (store) => store.repair({ apply }));
+}
+
+/** Of one request, with its repetitions. */
+const PROBE_TIMEOUT_MS = 10_000;
+
+/** What the object store cannot do, and what is to be done about it. */
+export function probeObjectStore(blobs: S3Options): Promise<ProbeFlaw | undefined> {
+  return probeObjects(s3Objects({ ...blobs, timeoutMs: PROBE_TIMEOUT_MS }));
 }
 
 async function withStore<T>({ databaseUrl, dataDir }: AuditOptions, work: (store: Store) => Promise<T>): Promise<T> {

@@ -116,6 +116,7 @@ export async function serve({ store, transport, config, logger, requireKey, ...r
       agentsChanged: orchestrator.agentsChanged,
       bidsDecided: orchestrator.bidsDecided,
       schedulesChanged: orchestrator.schedulesChanged,
+      limitsChanged: orchestrator.limitsChanged,
       checks: {
         process: async () => {
           if (isStopping) throw new Error("stopping");

@@ -32,6 +32,8 @@ export interface Orchestrator {
   bidsDecided(): void;
   /** A schedule has come, or goes on. */
   schedulesChanged(): void;
+  /** A limit was changed, or a pause has ended. */
+  limitsChanged(): void;
   /** Idempotent; resolves when every loop has finished the piece in hand. */
   stop(): Promise<void>;
 }
@@ -244,6 +246,11 @@ export async function startOrchestrator({
     },
     bidsDecided: route.wake,
     schedulesChanged: schedules.wake,
+    limitsChanged: () => {
+      dispatch?.wake();
+      route.wake();
+      move.wake();
+    },
     stop: () => {
       stopping ??= stop();
       return stopping;

@@ -202,6 +202,15 @@ export const defects: readonly SeededDefect[] = [
     noticedBy: ["budget-raised"],
   },
   {
+    what: "knows of no limits",
+    request: (passing) => {
+      if (!isTo(passing, "POST", /^\/v1\/runs$/)) return undefined;
+      passing.body = passing.body.replaceAll(/,"concurrency":\{[^}]*\}/g, "");
+      return undefined;
+    },
+    noticedBy: ["limited-tasks"],
+  },
+  {
     what: "goes on with runs and schedules that are paused",
     request: (passing) => {
       if (!isTo(passing, "POST", /\/pause$/)) return undefined;

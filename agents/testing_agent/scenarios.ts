@@ -21,6 +21,7 @@ import { helloDiamond } from "./scenarios/hello-diamond.ts";
 import { idempotentSubmit } from "./scenarios/idempotent-submit.ts";
 import { inboxWaits } from "./scenarios/inbox-waits.ts";
 import { leaseLost } from "./scenarios/lease-lost.ts";
+import { limitedTasks } from "./scenarios/limited-tasks.ts";
 import { longPoll } from "./scenarios/long-poll.ts";
 import { loop } from "./scenarios/loop.ts";
 import { map } from "./scenarios/map.ts";
@@ -60,6 +61,7 @@ export const scenarios: readonly Scenario[] = [
   approval,
   pausedRun,
   budgetRaised,
+  limitedTasks,
   retriedRun,
   cachedTask,
   deadLetter,

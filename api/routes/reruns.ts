@@ -16,7 +16,7 @@ export async function rerunRoutes(app: App, { store, definitions, limits }: ApiC
         tags: ["runs"],
         summary: "Run again what did not complete",
         description:
-          "Answers with a new run that keeps what completed, and conditions that were false. With `from` also these tasks, and all that depends on them, run again. `Idempotency-Key` makes it safe to repeat.",
+          "Answers with a new run that keeps what completed, and conditions that were false. With `from` also these tasks, and all that depends on them, run again. With `budget` it may spend more, or less, than that run. `Idempotency-Key` makes it safe to repeat.",
         params: runParams,
         body: retryBody,
         response: { 202: run },
@@ -49,7 +49,7 @@ export async function rerunRoutes(app: App, { store, definitions, limits }: ApiC
     request: FastifyRequest,
     reply: FastifyReply,
     runId: string,
-    asked: Pick<RerunRequest, "kind" | "from" | "inputs" | "edits">,
+    asked: Pick<RerunRequest, "kind" | "from" | "inputs" | "edits" | "budget">,
   ) {
     const { namespace } = request.principal;
     // In this order: a patch in between does not go unnoticed.

@@ -10,6 +10,8 @@ import { pauseBody } from "../../core/protocol/runs.ts";
 import {
   backfillBody,
   backfilled,
+  changedSchedule,
+  changeScheduleBody,
   preview,
   previewBody,
   type ScheduleBody,
@@ -24,6 +26,7 @@ import { runLimits } from "../../core/run-admission.ts";
 import { calendarIssues, nextTick } from "../../core/schedule/calendar.ts";
 import { inputsAt } from "../../core/schedule/inputs.ts";
 import { requireStorable } from "../bodies.ts";
+import { conditionOf, etagOf } from "../conditions.ts";
 import type { ApiContext, App } from "../context.ts";
 import { checkedLabels, checkInputs, requireAllowed } from "../submit.ts";
 import { pageBody, scheduleRecord, tickBody } from "../wire.ts";
@@ -58,7 +61,7 @@ export async function scheduleRoutes(app: App, { store, limits, schedulesChanged
         tags: ["schedules"],
         summary: "Create a schedule",
         description:
-          "Its first tick is the first one after now. The same schedule again is answered with 200; another one of its name is refused: delete that first.",
+          "Its first tick is the first one after now. The same schedule again is answered with 200; another one of its name is refused: PATCH changes that.",
         body: scheduleBody,
         response: { 200: schedule, 201: schedule },
       },
@@ -70,7 +73,7 @@ export async function scheduleRoutes(app: App, { store, limits, schedulesChanged
       await check(spec, namespace, allowedCapabilities);
       const created = await store.schedules.create({ namespace, spec, allowedCapabilities, by });
       if (created.outcome === "exists") {
-        const message = `There is another schedule ${spec.name}; delete it first, or choose another name.`;
+        const message = `There is another schedule ${spec.name}; PATCH changes it. Or choose another name.`;
         throw refusal("SCHEDULE_EXISTS", [{ code: "SCHEDULE_EXISTS", message, pointer: "/name" }]);
       }
       schedulesChanged();
@@ -128,10 +131,46 @@ export async function scheduleRoutes(app: App, { store, limits, schedulesChanged
       config: { scope: "runs:read" },
       schema: { tags: ["schedules"], summary: "Read a schedule", params, response: { 200: schedule } },
     },
-    async (request) => {
+    async (request, reply) => {
       const found = await store.schedules.find(request.principal.namespace, request.params.schedule);
       if (!found) throw notFound(request.params.schedule);
-      return scheduleRecord(found);
+      return reply.header("etag", etagOf(found)).send(scheduleRecord(found));
+    },
+  );
+
+  app.patch(
+    "/schedules/:schedule",
+    {
+      config: { scope: "runs:write" },
+      schema: {
+        tags: ["schedules"],
+        summary: "Change a schedule",
+        description:
+          "What is left out stays. With another cron expression or time zone its next tick is the first one after now, and ticks that were due but not decided leave no trace; else its next tick stays, and is fired with what is new. `If-Match` names the revision that it must have; else 412.",
+        params,
+        body: changeScheduleBody,
+        response: { 200: schedule },
+      },
+    },
+    async (request, reply) => {
+      const { namespace, capabilities: allowedCapabilities, name: by } = request.principal;
+      const { schedule: wanted } = request.params;
+      const condition = conditionOf(request);
+      if (request.body.inputs) requireStorable(request, request.body.inputs, "/inputs", limits.jsonDepth);
+      for (let found = await store.schedules.find(namespace, wanted); found; ) {
+        const { revision } = found;
+        if (condition && condition.revision !== revision) throw changedSince(wanted, condition.revision, revision);
+        const spec = changedSchedule(found.spec, request.body);
+        await check(spec, namespace, allowedCapabilities);
+        const answer = await store.schedules.change({ namespace, spec, allowedCapabilities, by, revision });
+        if (answer?.outcome === "changed") {
+          schedulesChanged();
+          return reply.header("etag", etagOf(answer.schedule)).send(scheduleRecord(answer.schedule));
+        }
+        // Somebody else was faster: what is asked for is made of what there is now, unless that was not what is expected.
+        found = answer?.schedule;
+      }
+      throw notFound(wanted);
     },
   );
 
@@ -252,6 +291,11 @@ export async function scheduleRoutes(app: App, { store, limits, schedulesChanged
       return reply.code(204).send(null);
     },
   );
+}
+
+function changedSince(schedule: string, asked: number, actual: number): SkeinError {
+  const message = `The schedule ${schedule} is at revision ${actual}, not ${asked}; read it again, and change what it is now.`;
+  return new SkeinError("SCHEDULE_CONFLICT", message);
 }
 
 function notFound(schedule: string): SkeinError {

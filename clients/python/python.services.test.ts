@@ -1,9 +1,10 @@
 /** The Python client, run by this machine's python3, against the deployed system. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SkeinError } from "../../core/errors.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
@@ -18,7 +19,9 @@ import { type Meddler, startMeddler } from "./meddler.suite.ts";
 const here = import.meta.dirname;
 const fixtures = join(here, "../../test/e2e/fixtures/executors.py");
 const keeping = join(here, "../../test/e2e/fixtures/keeper.py");
+const calls = "client_calls";
 const example = join(here, "example.py");
+const runFile = promisify(execFile);
 const folder = mkdtempSync(join(tmpdir(), "skein-python-"));
 
 const python = await findPython();
@@ -70,7 +73,13 @@ function writeReadmePrograms(): void {
   const readme = readFileSync(join(here, "README.md"), "utf8");
   const programs = [...readme.matchAll(/```python\n# (\w+\.py)\n(.*?)```/gs)];
   for (const [, file = "", program = ""] of programs) writeFileSync(join(folder, file), program);
-  expect(programs.map(([, file]) => file)).toEqual(["greeter.py", "test_greeter.py", "tally.py", "test_tally.py"]);
+  expect(programs.map(([, file]) => file)).toEqual([
+    "greeter.py",
+    "test_greeter.py",
+    "tally.py",
+    "test_tally.py",
+    "nightly.py",
+  ]);
   copyFileSync(join(here, "skein.py"), join(folder, "skein.py"));
 }
 
@@ -129,6 +138,25 @@ describe.skipIf(!python).concurrent("the Python client", () => {
     execFileSync(python!, ["-m", "unittest", "test_greeter", "test_tally"], options);
     const task = await settle({ capability: "demo.greet", input: { name: "geese" } });
     expect(task).toMatchObject({ status: "completed", attempt: 1, output: { text: "Hello, geese!" } });
+  });
+
+  it("asks the server for runs and all around them", async () => {
+    // Not through the meddler, whose faults are for agents; and not blocking it.
+    const env = {
+      PATH: process.env.PATH,
+      PYTHONDONTWRITEBYTECODE: "1",
+      PYTHONPATH: here,
+      SKEIN_URL: deployment.orchestrators[0]!.url,
+      SKEIN_API_KEY: adminKey,
+    };
+    const printed = await runFile(python!, ["nightly.py"], { cwd: folder, env });
+    expect(printed.stdout).toBe("Hello, Ada!\n");
+    const { stderr } = await runFile(python!, ["-m", "unittest", calls], {
+      cwd: join(here, "../../test/e2e/fixtures"),
+      env,
+    });
+    expect(stderr).toMatch(/Ran \d+ tests in [\d.]+s\n\nOK/);
+    expect(stderr).not.toContain("Ran 0 tests");
   });
 
   it("keeps in a TestContext what an agent keeps", () => {

@@ -1,5 +1,5 @@
 """
-Skein executors in Python: one file, the standard library alone, Python 3.9 or newer. Copy it beside your code.
+Skein in Python, executors and a client: one file, the standard library alone, Python 3.9 or newer. Copy it beside yours.
 
     import skein
 
@@ -43,7 +43,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Union
 
 __all__ = [
-    "Agent", "AgentInbox", "AgentMemory", "AgentState", "Cancelled", "Context", "NonRetryableError", "RetryAfterError", "SkeinError", "TaskError", "TaskLog",
+    "Agent", "AgentInbox", "AgentMemory", "AgentState", "Cancelled", "Client", "Context", "NonRetryableError", "RetryAfterError", "SkeinError", "TaskError", "TaskLog",
     "TestContext", "Turn", "executor", "main", "participate", "perform", "run", "start",
 ]  # fmt: skip
 
@@ -1894,6 +1894,286 @@ def start(
             agent.stop()
             raise news
     return agent
+
+
+# --- the REST API -----------------------------------------------------------------------------------------------------
+
+LIST_PAGE = 100
+# Between looks at a run that is waited for.
+FIRST_LOOK_S = 0.05
+LAST_LOOK_S = 1.0
+ENDED = ("completed", "failed", "cancelled")
+
+
+class Client:
+    """
+    What programs ask of a server, with a key of the scopes that it takes (docs/: runs, budgets, schedules, flow-control, cache,
+    dead-letters). Answers are the parsed JSON of the REST API; what cannot be raises the SkeinError with its code. Lists are
+    iterators over all pages. While the server is away, what is safe to repeat is asked again for `patience` seconds.
+    """
+
+    def __init__(self, url: Optional[str] = None, api_key: Optional[str] = None, patience: float = ANSWER_WITHIN_S):
+        self._http = _Http(url or os.environ.get("SKEIN_URL") or "http://127.0.0.1:8080")
+        self._key = api_key or os.environ.get("SKEIN_API_KEY")
+        self._patience = patience
+        self.runs = Runs(self)
+        self.schedules = Schedules(self)
+        self.limits = Limits(self)
+        self.cache = Cache(self)
+        self.dead_letters = DeadLetters(self)
+
+    def register(self, definition: dict) -> dict:
+        """Registers a workflow; the same content is the same version."""
+        return self._post("/v1/workflows", definition)
+
+    def spend(
+        self, by: str = "workflow", since: Optional[str] = None, until: Optional[str] = None, limit: int = 100
+    ) -> list:
+        """What attempts have spent, summed by workflow, agent, run, capability or namespace, the dearest first."""
+        return self._get("/v1/spend", {"by": by, "since": since, "until": until, "limit": limit})["data"]
+
+    def _get(self, path: str, query: Optional[dict] = None) -> Json:
+        return self._ask("GET", path + _query(query or {}))
+
+    def _list(self, path: str, query: dict) -> Iterator[dict]:
+        cursor = None
+        while True:
+            page = self._get(path, {"limit": LIST_PAGE, **query, "cursor": cursor})
+            yield from page["data"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def _post(self, path: str, body: Json, key: Optional[str] = None, once: bool = False) -> Json:
+        return self._ask("POST", path, body, {"Idempotency-Key": key} if key else None, once=once)
+
+    def _ask(
+        self, method: str, path: str, body: Json = None, extra: Optional[dict] = None, once: bool = False, wait: float = 0
+    ) -> Json:
+        """`once`: repeating it could do something twice, or hide that it was done, so a lost answer is an error."""
+        text = None if body is None else _dumps(body)
+
+        def ask() -> Json:
+            within = wait + ANSWER_WITHIN_S
+            return self._http.call(method, path, text, self._key, within, repeatable=not once, extra=extra)
+
+        return ask() if once else _until_answered(ask, self._patience)
+
+
+class Runs:
+    """`client.runs`: what runs come to, and what may be done with them."""
+
+    def __init__(self, client: Client):
+        self._client = client
+
+    def submit(
+        self,
+        workflow: Optional[str] = None,
+        definition: Optional[dict] = None,
+        inputs: Optional[dict] = None,
+        labels: Optional[dict] = None,
+        priority: Optional[int] = None,
+        budget: Optional[dict] = None,
+        idempotency_key: Optional[str] = None,
+        wait: int = 0,
+    ) -> dict:
+        """Starts a workflow, by `name` or `name@3` or whole; answers when it has ended, or after `wait` seconds (at most 30)."""
+        body = _given(
+            workflow=workflow, definition=definition, inputs=inputs, labels=labels, priority=priority, budget=budget
+        )
+        extra = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        if wait:
+            extra["Prefer"] = f"wait={wait}"
+        return self._client._ask("POST", "/v1/runs", body, extra, wait=wait)
+
+    def get(self, run: str) -> dict:
+        return self._client._get(_at("/v1/runs", run))
+
+    def list(self, **filter: Json) -> Iterator[dict]:
+        """The newest first: by `status`, `workflow`, `schedule`, `label` ("key=value"), `created_after`, …; several in a list."""
+        return self._client._list("/v1/runs", filter)
+
+    def wait(self, run: str, within: float = 60) -> dict:
+        """Its result (`status`, `outputs`, `error`) once it has ended; raises RUN_NOT_FINISHED when it has not in time."""
+        until = time.monotonic() + within
+        pause = FIRST_LOOK_S
+        while (result := self._client._get(_at("/v1/runs", run, "result")))["status"] not in ENDED:
+            if time.monotonic() + pause > until:
+                raise SkeinError("RUN_NOT_FINISHED", f"Run {run} is {result['status']} after {within} s; wait for longer.")
+            time.sleep(pause)
+            pause = min(2 * pause, LAST_LOOK_S)
+        return result
+
+    def tasks(self, run: str, status: Optional[str] = None) -> Iterator[dict]:
+        return self._client._list(_at("/v1/runs", run, "tasks"), {"status": status})
+
+    def why(self, run: str, task: str) -> dict:
+        """Why a task is where it is, the decisive reason first."""
+        return self._client._get(_at("/v1/runs", run, "tasks", task, "why"))
+
+    def cancel(self, run: str, reason: Optional[str] = None) -> dict:
+        return self._client._post(_at("/v1/runs", run, "cancel"), _given(reason=reason))
+
+    def pause(self, run: str, reason: Optional[str] = None) -> dict:
+        return self._client._post(_at("/v1/runs", run, "pause"), _given(reason=reason))
+
+    def resume(self, run: str, reason: Optional[str] = None) -> dict:
+        return self._client._post(_at("/v1/runs", run, "resume"), _given(reason=reason))
+
+    def retry(
+        self,
+        run: str,
+        tasks: Optional[list] = None,
+        budget: Optional[dict] = None,
+        idempotency_key: Optional[str] = None,
+    ) -> dict:
+        """A new run of what did not complete, and of `tasks` with what depends on them; with another `budget`, if given."""
+        body = {**_given(budget=budget), **({} if tasks is None else {"from": tasks})}
+        return self._client._post(_at("/v1/runs", run, "retry"), body, idempotency_key or str(uuid.uuid4()))
+
+    def budget(self, run: str) -> dict:
+        """What it may spend, and has."""
+        return self._client._get(_at("/v1/runs", run, "budget"))
+
+    def change_budget(self, run: str, **change: Json) -> dict:
+        """New limits (`tokens`, `cost`, `calls`, `wall_time`, `on_exhausted`) of the run or of a `task`; what waited goes on."""
+        return self._client._ask("PATCH", _at("/v1/runs", run, "budget"), change)
+
+    def bulk(self, action: str, filter: dict, expected: Optional[int] = None, all: bool = False, **more: Json) -> dict:
+        """
+        Cancels, retries, pauses or resumes all runs of a filter, to the end. `dry_run=True` counts them (`matched`) and changes
+        nothing; `expected` is that number, or else `all`.
+        """
+        body = {"action": action, "filter": filter, **_given(expected=expected, all=all or None), **more}
+        total = self._client._post("/v1/runs/bulk", body, once=True)
+        while total["next_cursor"] is not None:
+            part = self._client._post("/v1/runs/bulk", {**body, "cursor": total["next_cursor"]})
+            for count in ("done", "skipped", "failed", "runs"):
+                total[count] += part[count]
+            total["next_cursor"] = part["next_cursor"]
+        return total
+
+
+class Schedules:
+    """`client.schedules`: workflows that are run at the times of a calendar."""
+
+    def __init__(self, client: Client):
+        self._client = client
+
+    def create(self, name: str, cron: str, workflow: str, **more: Json) -> dict:
+        """`more`: `timezone`, `inputs`, `tick_input`, `overlap`, `catch_up`, …; the same one again is answered as it is."""
+        return self._client._post("/v1/schedules", {"name": name, "cron": cron, "workflow": workflow, **more})
+
+    def get(self, name: str) -> dict:
+        return self._client._get(_at("/v1/schedules", name))
+
+    def list(self, workflow: Optional[str] = None) -> Iterator[dict]:
+        return self._client._list("/v1/schedules", {"workflow": workflow})
+
+    def update(self, name: str, if_revision: Optional[int] = None, **change: Json) -> dict:
+        """What is not given stays, None takes away; raises SCHEDULE_CONFLICT if it is not at `if_revision` any more."""
+        extra = None if if_revision is None else {"If-Match": f'"{if_revision}"'}
+        return self._client._ask("PATCH", _at("/v1/schedules", name), change, extra, once=if_revision is not None)
+
+    def pause(self, name: str, reason: Optional[str] = None) -> dict:
+        return self._client._post(_at("/v1/schedules", name, "pause"), _given(reason=reason))
+
+    def resume(self, name: str) -> dict:
+        return self._client._post(_at("/v1/schedules", name, "resume"), {})
+
+    def delete(self, name: str) -> None:
+        self._client._ask("DELETE", _at("/v1/schedules", name), once=True)
+
+    def ticks(self, name: str, outcome: Optional[str] = None) -> Iterator[dict]:
+        """What became of its ticks, the newest first."""
+        return self._client._list(_at("/v1/schedules", name, "ticks"), {"outcome": outcome})
+
+    def backfill(self, name: str, start: str, end: Optional[str] = None) -> dict:
+        """Fires the ticks from `start` on, and before `end`, that have not been fired. Safe to repeat."""
+        return self._client._post(_at("/v1/schedules", name, "backfill"), {"from": start, **_given(to=end)})
+
+    def preview(self, cron: str, timezone: str = "UTC", count: int = 10) -> list:
+        """When a cron expression fires next."""
+        body = {"cron": cron, "timezone": timezone, "count": count}
+        return self._client._post("/v1/schedules/preview", body)["data"]
+
+
+class Limits:
+    """`client.limits`: how many tasks of a key run at once, and start in a period."""
+
+    def __init__(self, client: Client):
+        self._client = client
+
+    def list(self) -> Iterator[dict]:
+        return self._client._list("/v1/limits", {})
+
+    def get(self, key: str) -> dict:
+        return self._client._get(_at("/v1/limits", key))
+
+    def set(self, key: str, concurrency: Optional[int] = None, rate: Optional[dict] = None) -> dict:
+        """In place of what definitions say, from the next claim; `rate` is such as {"limit": 600, "per": "1m"}."""
+        return self._client._ask("PUT", _at("/v1/limits", key), _given(concurrency=concurrency, rate=rate))
+
+    def remove(self, key: str) -> None:
+        self._client._ask("DELETE", _at("/v1/limits", key), once=True)
+
+
+class Cache:
+    """`client.cache`: outputs that answer for equal tasks."""
+
+    def __init__(self, client: Client):
+        self._client = client
+
+    def stats(self) -> list:
+        """By capability and version: `outputs`, `bytes`, `hits`."""
+        return self._client._get("/v1/cache")["data"]
+
+    def clear(self, capability: Optional[str] = None, version: Optional[str] = None, run: Optional[str] = None) -> int:
+        """Forgets all of the namespace, or what fits; how many outputs there were."""
+        query = _query({"capability": capability, "version": version, "run": run})
+        return self._client._ask("DELETE", f"/v1/cache{query}", once=True)["cleared"]
+
+
+class DeadLetters:
+    """`client.dead_letters`: tasks that failed for good though an agent was at them."""
+
+    def __init__(self, client: Client):
+        self._client = client
+
+    def list(self, **filter: Json) -> Iterator[dict]:
+        """The newest first: by `workflow`, `capability`, `code`, `run`, `since`; open ones unless `state` says otherwise."""
+        return self._client._list("/v1/dead-letters", filter)
+
+    def get(self, letter: str) -> dict:
+        """With its attempts."""
+        return self._client._get(_at("/v1/dead-letters", letter))
+
+    def redrive(self, letter: str) -> dict:
+        """The run that does its work again; the same one when asked again."""
+        return self._client._post(_at("/v1/dead-letters", letter, "redrive"), {})
+
+    def redrive_many(self, **filter: Json) -> dict:
+        """The newest open ones of a filter as in `list`, which is needed: the new runs, those refused, whether there are more."""
+        return self._client._post("/v1/dead-letters/redrive", filter, once=True)
+
+    def discard(self, letter: str, reason: Optional[str] = None) -> dict:
+        return self._client._post(_at("/v1/dead-letters", letter, "discard"), _given(reason=reason))
+
+    def discard_many(self, **filter: Json) -> dict:
+        return self._client._post("/v1/dead-letters/discard", filter, once=True)
+
+
+def _given(**body: Json) -> dict:
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _at(path: str, *parts: str) -> str:
+    return "/".join([path, *(urllib.parse.quote(part, safe="") for part in parts)])
+
+
+def _query(values: dict) -> str:
+    text = urllib.parse.urlencode(_given(**values), doseq=True)
+    return f"?{text}" if text else ""
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------

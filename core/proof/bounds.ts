@@ -8,6 +8,7 @@ import { backoffMs, defaultRetryPolicy } from "../retry.ts";
 import { attemptsOf } from "../seed.ts";
 import type { TaskDefinition, Workflow } from "../workflow-schema.ts";
 import type { TypedTask } from "./expressions.ts";
+import { addedMs, type Demand, demandsOf, perhaps, repeated, soonestMs, together } from "./waiting.ts";
 import { contractsFor, isForAgents, type World } from "./world.ts";
 
 /** `most` null: there is no bound. */
@@ -24,17 +25,19 @@ export interface Bounds {
   /** In the unit that the agents of the capabilities use; of capabilities that nobody offers, nothing is known. */
   cost: Range;
   durationMs: {
-    /** What is waited for by the definition. */
+    /** What is waited for by the definition: waits, and the rates of keys that no other run uses. */
     least: number;
     /** With what agents say that their tasks take, each attempt the first, loops once, lists of unknown length with one item. */
     expected: number;
     /**
-     * When every attempt takes its whole time and fails but the last; without the time that tasks wait for an agent, and that
-     * undoing takes.
+     * When every attempt takes its whole time and fails but the last; without the time that tasks wait for an agent, or for other runs
+     * that use the same keys, and that undoing takes.
      */
     most: number | null;
     /** The chain of tasks that `expected` hangs on. */
     path: string[];
+    /** Keys of limits before whose times it cannot end, the slowest first. */
+    keys: { key: string; least: number; expected: number }[];
   };
   /** Why there is no bound: where, and what it is. */
   open: { pointer: string; message: string }[];
@@ -49,6 +52,8 @@ interface Size {
   least: number;
   expected: number;
   most: number | null;
+  /** What it asks of the keys of limits. */
+  demands: Demand[];
 }
 
 export interface Sizing {
@@ -59,23 +64,26 @@ export interface Sizing {
 /** Of chains that are expected to take the same, the longest is told: nothing takes no time at all. */
 const PER_TASK_MS = 0.001;
 
-/** Reasons that are told. */
+/** Reasons, and keys, that are told. */
 const MAX_OPEN = 20;
+const MAX_KEYS = 20;
 
 export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds {
   const open: Bounds["open"] = [];
   const unknown = new Set<string>();
   const defaults = workflow.defaults ?? {};
+  const set = world?.limits ?? [];
   const whole = sizeOfList(workflow.tasks, "/tasks");
   const deadline = optionalDuration(workflow.deadline);
-  const most = deadline === null ? whole.most : Math.min(deadline, whole.most ?? deadline);
+  const longest = plus(whole.most, addedMs(whole.demands));
+  const most = deadline === null ? longest : Math.min(deadline, longest ?? deadline);
   const path = criticalPath(graphOf(workflow.tasks), (id) => whole.each.get(id)!.expected + PER_TASK_MS).path;
   const { rows, attempts, cost, least, expected } = whole;
   return {
     tasks: rows,
     attempts,
     cost,
-    durationMs: { least, expected, most, path },
+    durationMs: { least, expected, most, path, keys: keysOf(whole.demands) },
     open: open.slice(0, MAX_OPEN),
     unknown: [...unknown].sort(),
   };
@@ -99,8 +107,10 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
       rows: sum((size) => size.rows),
       attempts: sum((size) => size.attempts),
       cost: sum((size) => size.cost),
-      least: longest((size) => size.least)!,
-      expected: longest((size) => size.expected)!,
+      ...withDemands(together(sizes.map(({ demands }) => demands)), {
+        least: longest((size) => size.least)!,
+        expected: longest((size) => size.expected)!,
+      }),
       most: longest((size) => size.most),
     };
   }
@@ -126,8 +136,10 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
       rows: { least: 1 + items.rows.least * least, most: plus(1, times(items.rows.most, most)) },
       attempts: many(items.attempts),
       cost: many(items.cost),
-      least: items.least * waves(least),
-      expected: items.expected * waves(Math.max(1, least)),
+      ...withDemands(repeated(items.demands, { least, expected: Math.max(1, least), most }), {
+        least: items.least * waves(least),
+        expected: items.expected * waves(Math.max(1, least)),
+      }),
       most: times(items.most, most === null ? null : waves(most)),
     };
     return isCertain ? size : { ...atMost(size), rows: { least: 1, most: size.rows.most } };
@@ -151,7 +163,7 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
   function sizeOfDoing(task: TaskDefinition, at: string): Size {
     if (task.loop) return sizeOfLoop(task, at);
     if (isForAgents(task)) return sizeOfWork(task);
-    const row = { rows: exactly(1), attempts: exactly(0), cost: exactly(0) };
+    const row = { rows: exactly(1), attempts: exactly(0), cost: exactly(0), demands: [] };
     if (task.wait) return { ...row, ...durationOfWait(task, at) };
     if (task.terminate !== undefined || task.cancel !== undefined || task.detached) {
       return { ...row, least: 0, expected: 0, most: 0 };
@@ -179,13 +191,16 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
     }
     delays += Math.max(0, maxAttempts - MAX_DELAYS) * retry.maxDelayMs;
     const most = maxAttempts * timeoutMs + delays;
+    const attempts = { least: task.cache ? 0 : 1, most: maxAttempts };
+    const expected = leastOf(durations);
     return {
       rows: exactly(1),
       // What the cache answers takes no attempt.
-      attempts: { least: task.cache ? 0 : 1, most: maxAttempts },
+      attempts,
       cost: { least: task.cache ? 0 : leastOf(costs), most: Math.max(0, ...costs) * maxAttempts },
       least: 0,
-      expected: leastOf(durations),
+      expected,
+      demands: demandsOf(task, { attempts, expectedMs: expected, mostMs: maxAttempts * timeoutMs }, set),
       most: deadlineMs === null ? most : Math.min(deadlineMs, most),
     };
   }
@@ -202,6 +217,7 @@ export function boundsOf(workflow: Workflow, { world, typedOf }: Sizing): Bounds
       cost: many(once.cost),
       least: once.least,
       expected: once.expected,
+      demands: repeated(once.demands, { least: 1, expected: 1, most: max }),
       most: own === null ? most : Math.min(own, most ?? own),
     };
   }
@@ -261,6 +277,20 @@ function certainTasks(
   return certain;
 }
 
+/** Nothing ends before the keys of its tasks let it. */
+function withDemands(demands: Demand[], { least, expected }: { least: number; expected: number }) {
+  const soonest = (of: "least" | "expected") => Math.max(0, ...demands.map((demand) => soonestMs(demand, of)));
+  return { demands, least: Math.max(least, soonest("least")), expected: Math.max(expected, soonest("expected")) };
+}
+
+function keysOf(demands: readonly Demand[]): Bounds["durationMs"]["keys"] {
+  return demands
+    .map((demand) => ({ key: demand.key, least: soonestMs(demand, "least"), expected: soonestMs(demand, "expected") }))
+    .filter(({ expected }) => expected > 0)
+    .sort((one, other) => other.expected - one.expected)
+    .slice(0, MAX_KEYS);
+}
+
 function graphOf(tasks: readonly TaskDefinition[]) {
   return tasks.map(({ id, needs = [] }) => ({ id, needs }));
 }
@@ -276,7 +306,14 @@ function leastOf(values: readonly number[]): number {
 /** Of what may not start. */
 function atMost(size: Size): Size {
   const down = ({ most }: Range): Range => ({ least: 0, most });
-  return { ...size, rows: down(size.rows), attempts: down(size.attempts), cost: down(size.cost), least: 0 };
+  return {
+    ...size,
+    rows: down(size.rows),
+    attempts: down(size.attempts),
+    cost: down(size.cost),
+    least: 0,
+    demands: perhaps(size.demands),
+  };
 }
 
 function plus(a: number | null, b: number | null): number | null {

@@ -50,6 +50,7 @@ const worldOf = (...contracts: Contract[]): World => ({
     },
   ],
   missingWorkflows: [],
+  limits: [],
 });
 
 describe("what is out of reach", () => {
@@ -374,7 +375,7 @@ describe("bounds", () => {
         tasks: { least: 2, most: 2 },
         attempts: { least: 2, most: 2 },
         cost: { least: 4, most: 4 },
-        durationMs: { least: 0, expected: 200, most: 2_000, path: ["a", "b"] },
+        durationMs: { least: 0, expected: 200, most: 2_000, path: ["a", "b"], keys: [] },
       },
     ],
     [
@@ -385,7 +386,7 @@ describe("bounds", () => {
         tasks: { least: 3, most: 3 },
         attempts: { least: 1, most: 3 },
         cost: { least: 2, most: 6 },
-        durationMs: { least: 0, expected: 200, most: 2_000, path: ["b", "c"] },
+        durationMs: { least: 0, expected: 200, most: 2_000, path: ["b", "c"], keys: [] },
       },
     ],
     [
@@ -395,7 +396,7 @@ describe("bounds", () => {
       {
         attempts: { least: 1, most: 3 },
         cost: { least: 2, most: 6 },
-        durationMs: { least: 0, expected: 100, most: 5_000, path: ["a"] },
+        durationMs: { least: 0, expected: 100, most: 5_000, path: ["a"], keys: [] },
       },
     ],
     [
@@ -405,7 +406,7 @@ describe("bounds", () => {
       {
         tasks: { least: 4, most: 4 },
         attempts: { least: 3, most: 3 },
-        durationMs: { least: 0, expected: 200, most: 2_000, path: ["a"] },
+        durationMs: { least: 0, expected: 200, most: 2_000, path: ["a"], keys: [] },
       },
     ],
     [
@@ -448,7 +449,7 @@ describe("bounds", () => {
       {
         tasks: { least: 3, most: 9 },
         attempts: { least: 2, most: 8 },
-        durationMs: { least: 0, expected: 200, most: 8_000, path: ["a"] },
+        durationMs: { least: 0, expected: 200, most: 8_000, path: ["a"], keys: [] },
       },
     ],
     [
@@ -457,20 +458,20 @@ describe("bounds", () => {
       {},
       {
         attempts: { least: 0, most: 0 },
-        durationMs: { least: 5_000, expected: 5_000, most: 14_000, path: ["a", "b"] },
+        durationMs: { least: 5_000, expected: 5_000, most: 14_000, path: ["a", "b"], keys: [] },
       },
     ],
     [
       "a wait without end",
       { a: { wait: { signal: "s" } } },
       {},
-      { durationMs: { least: 0, expected: 0, most: null, path: ["a"] } },
+      { durationMs: { least: 0, expected: 0, most: null, path: ["a"], keys: [] } },
     ],
     [
       "a deadline over it",
       { a: { wait: { signal: "s" } } },
       { deadline: "1m" },
-      { durationMs: { least: 0, expected: 0, most: 60_000, path: ["a"] } },
+      { durationMs: { least: 0, expected: 0, most: 60_000, path: ["a"], keys: [] } },
     ],
     [
       "what may have to be undone",
@@ -488,10 +489,124 @@ describe("bounds", () => {
       "another workflow",
       { a: { workflow: "child" } },
       {},
-      { tasks: { least: 1, most: 1 }, durationMs: { least: 0, expected: 0, most: null, path: ["a"] } },
+      { tasks: { least: 1, most: 1 }, durationMs: { least: 0, expected: 0, most: null, path: ["a"], keys: [] } },
     ],
   ])("of %s", (_, tasks, more, expected) => {
     expect(boundsOf(tasks, more)).toMatchObject(expected);
+  });
+
+  describe("with the limits of tasks", () => {
+    const items = (count: number) => Array.from({ length: count }, (_, n) => n);
+    const rate = (limit: number, per: string, key = "k") => ({ rate: { key, limit, per } });
+    const side = (count: number, task: Partial<TaskDefinition>): Tasks =>
+      Object.fromEntries(items(count).map((n) => [`t${n}`, task]));
+    const limit = (most: number, key = "k") => ({ concurrency: { key, limit: most } });
+    const time = (least: number, expected: number, most: number | null) => ({ least, expected, most });
+    const key = (least: number, expected = least, name = "k") => ({ key: name, least, expected });
+
+    it.each<[string, Tasks, ReturnType<typeof time>, ReturnType<typeof key>[]]>([
+      // 999 intervals of a second, of which 750 ms may have been kept; the most: each start waits for its turn.
+      [
+        "1,000 items at 60 a minute",
+        { a: { for_each: items(1_000), ...rate(60, "1m") } },
+        time(998_250, 998_250, 1_000_000),
+        [key(998_250)],
+      ],
+      [
+        "a rate that lets all start at once",
+        { a: { for_each: items(5), ...rate(100, "1s") } },
+        time(0, 100, 1_040),
+        [],
+      ],
+      ["tasks side by side of a limit", side(10, limit(2)), time(0, 500, 6_000), [key(0, 500)]],
+      ["as many as may run at once", side(3, limit(3)), time(0, 100, 1_000), [key(0, 100)]],
+      ["one task of a limit", { a: limit(1) }, time(0, 100, 1_000), [key(0, 100)]],
+      ["a map of a limit", { a: { for_each: items(6), ...limit(3) } }, time(0, 200, 3_000), [key(0, 200)]],
+      [
+        "a map of a limit and fewer at once of its own",
+        { a: { for_each: items(6), max_concurrency: 2, ...limit(3) } },
+        time(0, 300, 5_000),
+        [key(0, 200)],
+      ],
+      [
+        "a rate in the middle of a chain",
+        { a: { wait: { for: "5s" } }, b: { needs: ["a"], for_each: items(11), ...rate(1, "1s") }, c: { needs: ["b"] } },
+        time(14_250, 14_350, 17_000),
+        [key(9_250)],
+      ],
+      [
+        "a key that several places share",
+        { a: { for_each: items(3), ...rate(1, "1s") }, b: rate(1, "1s"), c: rate(1, "1s", "other") },
+        time(2_250, 2_250, 4_000),
+        [key(2_250)],
+      ],
+      [
+        "the loosest of several limits of a key",
+        { ...side(4, limit(2)), b: limit(4), c: { ...limit(4), needs: ["b"] } },
+        time(0, 200, 5_000),
+        [key(0, 150)],
+      ],
+      [
+        "both of one key",
+        { a: { for_each: items(4), ...limit(1), ...rate(1, "1s") } },
+        time(2_250, 2_250, 8_000),
+        [key(2_250)],
+      ],
+      [
+        "keys that each item has for itself, which may be one",
+        { a: { for_each: items(4), ...limit(1, "{{ item }}") } },
+        time(0, 100, 5_000),
+        [],
+      ],
+      [
+        "what is cancelled instead of waiting",
+        { a: { for_each: items(9), concurrency: { key: "k", limit: 1, on_conflict: "cancel_new" } } },
+        time(0, 100, 1_000),
+        [],
+      ],
+      [
+        "what the cache may answer",
+        { a: { for_each: items(4), cache: { ttl: "1h" }, ...rate(1, "1s") } },
+        time(0, 2_250, 4_000),
+        [key(0, 2_250)],
+      ],
+      [
+        "what may not start",
+        { a: { when: "inputs.x", for_each: items(4), ...rate(1, "1s") } },
+        time(0, 2_250, 4_000),
+        [key(0, 2_250)],
+      ],
+      [
+        "a loop",
+        { a: { loop: { body: [{ id: "x", capability: "work", ...rate(1, "1s") }], until: "index > 1", max: 4 } } },
+        time(0, 100, 7_000),
+        [],
+      ],
+      ["a list of any length", { a: { for_each: "{{ inputs.l }}", ...rate(1, "1s") } }, time(0, 100, null), []],
+      ["a key that nobody limits", { a: { concurrency: { key: "k" } } }, time(0, 100, 1_000), []],
+    ])("%s", (_, tasks, expected, keys) => {
+      const { path: __, ...durationMs } = boundsOf(tasks).durationMs;
+      expect(durationMs).toEqual({ ...expected, keys });
+    });
+
+    it.each<[string, Partial<World["limits"][number]>, ReturnType<typeof time>]>([
+      ["nothing", {}, time(0, 500, 6_000)],
+      ["more at once", { concurrency: 5 }, time(0, 200, 3_000)],
+      ["fewer at once", { concurrency: 1 }, time(0, 1_000, 11_000)],
+      ["a rate", { rate: { limit: 1, perMs: 1_000 } }, time(8_250, 8_250, 15_000)],
+      ["another key", { key: "other", concurrency: 1 }, time(0, 500, 6_000)],
+    ])("counts what the namespace has set in their place: %s", (_, set, expected) => {
+      const limits = [{ key: "k", concurrency: null, rate: null, ...set }];
+      const once = { retry: { max_attempts: 1 }, timeout: "1s" };
+      const workflow = workflowOf(side(10, limit(2)), { defaults: once });
+      expect(proofOf(workflow, { world: { ...world, limits } }).bounds.durationMs).toMatchObject(expected);
+    });
+
+    it("is held against the deadline", () => {
+      const slow = { a: { for_each: items(1_000), ...rate(60, "1m") } };
+      expect(found(workflowOf(slow, { deadline: "16m" }), ["DEADLINE_TOO_SHORT"])).toHaveLength(1);
+      expect(found(workflowOf(slow, { deadline: "17m" }), ["DEADLINE_TOO_SHORT"])).toEqual([]);
+    });
   });
 
   it("are held against limits and deadlines", () => {

@@ -7,6 +7,7 @@ import { splitReference } from "../reference.ts";
 import { type Candidate, fits } from "../routing.ts";
 import type { TaskDefinition } from "../workflow-schema.ts";
 import { anything, either, type Type, typeOfSchema } from "./type.ts";
+import type { SetLimit } from "./waiting.ts";
 
 /** A version of a capability, as agents registered it that are there. */
 export interface Contract {
@@ -25,6 +26,8 @@ export interface World {
   agents: Candidate[];
   /** Workflows that tasks name, and that are not registered, as they name them. */
   missingWorkflows: string[];
+  /** What the namespace has set for keys that the workflow names. */
+  limits: SetLimit[];
 }
 
 /** Whether an agent does it: some capabilities are the engine's own. */

@@ -40,6 +40,17 @@ export const submittedBudget = z
     description: "What the run may spend, with all that it begins; key by key in place of what its workflow says",
   });
 
+export const rerunBudget = z
+  .strictObject({ ...limits, on_exhausted: onExhausted })
+  .refine((budget) => limitsSomething(budget) || budget.on_exhausted !== undefined, {
+    error: "says nothing; give it `tokens`, `cost`, `calls`, `wall_time` or `on_exhausted`",
+  })
+  .meta({
+    id: "RerunBudget",
+    description:
+      "What the new run may spend, key by key in place of what the old one was allowed in the end; what that has spent does not count",
+  });
+
 export const changeBudgetBody = z
   .strictObject({
     task: z

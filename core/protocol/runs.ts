@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { goalSchema } from "../planner/goal.ts";
 import { runStatuses, taskStatuses } from "../run.ts";
-import { budget, submittedBudget } from "./budgets.ts";
+import { budget, rerunBudget, submittedBudget } from "./budgets.ts";
 import { failure, givenTime, json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 import { onFailure, templateName } from "./plans.ts";
 
@@ -276,7 +276,7 @@ const from = z
   .optional()
   .meta({ description: "Keys of tasks to run again, with all that depends on them" });
 
-export const retryBody = z.strictObject({ from }).nullish().meta({ id: "Retry" });
+export const retryBody = z.strictObject({ from, budget: rerunBudget.optional() }).nullish().meta({ id: "Retry" });
 export type RetryBody = z.infer<typeof retryBody>;
 
 export const forkBody = z
@@ -288,6 +288,7 @@ export const forkBody = z
     edits: z.record(z.string(), jsonObject).optional().meta({
       description: "By task id: keys to replace in its definition, null to remove one; edited tasks run again",
     }),
+    budget: rerunBudget.optional(),
   })
   .nullish()
   .meta({ id: "Fork" });

@@ -54,6 +54,39 @@ export type ScheduleBody = z.output<typeof scheduleBody>;
 /** As clients send it. */
 export type NewScheduleBody = z.input<typeof scheduleBody>;
 
+const { cron, workflow, timezone, inputs, tick_input, labels: runLabels, priority } = scheduleBody.shape;
+const { catch_up, catch_up_limit, overlap, jitter, description } = scheduleBody.shape;
+
+export const changeScheduleBody = z
+  .strictObject({
+    cron: cron.optional(),
+    workflow: workflow.optional(),
+    timezone: timezone.unwrap().optional(),
+    inputs: inputs.unwrap().optional().meta({ description: "All of them, in place of those there were" }),
+    tick_input: tick_input.nullable().meta({ description: "null: no input is given the tick's time" }),
+    labels: runLabels.unwrap().optional().meta({ description: "All of them, in place of those there were" }),
+    priority: priority.unwrap().optional(),
+    catch_up: catch_up.unwrap().optional(),
+    catch_up_limit: catch_up_limit.unwrap().optional(),
+    overlap: overlap.unwrap().optional(),
+    jitter: jitter.nullable().meta({ description: "null: ticks start at their time" }),
+    description: description.nullable(),
+  })
+  .refine((body) => Object.values(body).some((value) => value !== undefined), {
+    error: `changes nothing; give it one of ${Object.keys(scheduleBody.shape)
+      .filter((key) => key !== "name")
+      .map((key) => `\`${key}\``)
+      .join(", ")}`,
+  })
+  .meta({ id: "ChangeSchedule", description: "What is left out stays as it is" });
+export type ChangeScheduleBody = z.infer<typeof changeScheduleBody>;
+
+/** The schedule as it is after a change: null takes away what may be left out. */
+export function changedSchedule(spec: ScheduleBody, change: ChangeScheduleBody): ScheduleBody {
+  const merged = Object.entries({ ...spec, ...change }).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(merged) as ScheduleBody;
+}
+
 export const schedule = scheduleBody
   .extend({
     next_tick_at: timestamp.nullable().meta({ description: "Null while it is paused" }),
@@ -61,6 +94,9 @@ export const schedule = scheduleBody
     pause_reason: z.string().nullable(),
     created_by: z.string(),
     created_at: timestamp,
+    revision: z.number().int().meta({ description: "Counts its changes, from 1; also the ETag" }),
+    updated_by: z.string().nullable().meta({ description: "Who changed it last; null: nobody has" }),
+    updated_at: timestamp.nullable(),
   })
   .meta({ id: "Schedule" });
 export type ScheduleRecord = z.infer<typeof schedule>;

@@ -36,15 +36,18 @@ const bounds = z
     attempts: range.meta({ description: "Of agents; lost leases, which are no attempts, are not in it" }),
     cost: range.meta({ description: "By what agents that are there say their tasks cost" }),
     duration_ms: z.object({
-      least: z.number().meta({ description: "What is waited for by the definition" }),
+      least: z.number().meta({ description: "What is waited for by the definition: waits, and rates" }),
       expected: z.number().meta({
         description: "With what agents say their tasks take; loops once, lists of unknown length with one item",
       }),
       most: z.number().nullable().meta({
         description:
-          "With every attempt there may be, each as long as it may take; without waiting for agents, and undoing",
+          "With every attempt there may be, each as long as it may take; without waiting for agents and for other runs, and undoing",
       }),
       path: z.array(z.string()).meta({ description: "The chain of tasks that `expected` hangs on" }),
+      keys: z
+        .array(z.object({ key: z.string(), least: z.number(), expected: z.number() }))
+        .meta({ description: "Keys of limits before whose times it cannot end, the slowest first; at most 20" }),
     }),
     open: z
       .array(z.object({ pointer: z.string(), message: z.string() }))

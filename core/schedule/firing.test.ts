@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ticksBetween } from "./calendar.ts";
-import { decideTicks, dueAt, type FiringTerms, firstDue, type Standing } from "./firing.ts";
+import { decideTicks, dueAfterChange, dueAt, type FiringTerms, firstDue, type Standing } from "./firing.ts";
 import { catchUps, overlaps } from "./policies.ts";
 
 const at = (time: string) => Date.parse(`2026-01-01T${time}Z`);
@@ -55,6 +55,30 @@ describe("a tick", () => {
     expect(told(decide(jittered, { now: due - 1 }))).toEqual([]);
     expect(told(decide(jittered, { now: due }))).toEqual(["01:00 fired"]);
     expect(firstDue(jittered, at("00:30"))).toEqual({ tick: at("01:00"), dueAt: due });
+  });
+});
+
+describe("a schedule that is changed", () => {
+  const now = at("02:30");
+  const on = (own: Partial<FiringTerms>, next: number | null) => dueAfterChange(terms, { ...terms, ...own }, next, now);
+  const due = (time: string) => ({ tick: at(time), dueAt: at(time) });
+
+  it.each<[string, Partial<FiringTerms>, number | null, ReturnType<typeof due> | null]>([
+    ["keeps its next tick", { overlap: "allow" }, at("03:00"), due("03:00")],
+    ["keeps a tick that is due and not decided", { catchUp: "all" }, at("01:00"), due("01:00")],
+    ["goes on with the first tick after now by another cron", { cron: "45 * * * *" }, at("03:00"), due("02:45")],
+    ["lets go what was due by the old cron", { cron: "45 * * * *" }, at("01:00"), due("02:45")],
+    ["begins anew in another zone", { timezone: "Asia/Kolkata", cron: "0 9 * * *" }, at("03:00"), due("03:30")],
+    ["has no ticks any more if it had none", { overlap: "queue" }, null, null],
+    ["has ticks again by another cron", { cron: "0 5 * * *" }, null, due("05:00")],
+  ])("%s", (_, own, next, expected) => {
+    expect(on(own, next)).toEqual(expected);
+  });
+
+  it("fires its next tick by its new jitter", () => {
+    const jittered = { ...terms, jitterMs: 600_000 };
+    expect(on({ jitterMs: 600_000 }, at("03:00"))).toEqual({ tick: at("03:00"), dueAt: dueAt(jittered, at("03:00")) });
+    expect(dueAfterChange(jittered, terms, at("02:00"), now)).toEqual(due("02:00"));
   });
 });
 

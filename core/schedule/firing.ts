@@ -68,6 +68,15 @@ export function firstDue(terms: FiringTerms, now: number): DueTick | null {
   return placed(terms, nextTick(terms, now));
 }
 
+/**
+ * Where a schedule goes on that was changed, `next` being the tick it had. With another calendar it begins anew, as after a pause; else that
+ * tick stays, whether it is due already or not, and only its jitter may be another.
+ */
+export function dueAfterChange(before: Calendar, terms: FiringTerms, next: number | null, now: number): DueTick | null {
+  const isSameCalendar = before.cron === terms.cron && before.timezone === terms.timezone;
+  return isSameCalendar ? placed(terms, next) : firstDue(terms, now);
+}
+
 /** Decides the ticks that are due, in order, and fires what has waited long enough. */
 export function decideTicks(terms: FiringTerms, standing: Standing): Decision {
   const { missed, from } = missedTicks(terms, standing);

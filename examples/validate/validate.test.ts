@@ -32,6 +32,18 @@ it("odd.yaml is told what is odd about it, by line", async () => {
   expect(bounds).toMatchObject({ tasks: { least: 5, most: 25 }, attempts: { least: 1, most: 52 } });
 });
 
+it("limited.yaml is told how long its limits keep it going, and a run of it ends no sooner", async () => {
+  const client = createClient({ url: system.url });
+  const { findings, bounds } = await client.workflows.validate(textOf("limited"));
+  expect(findings!.filter(({ severity }) => severity !== "info")).toEqual([]);
+  const { least, keys } = bounds!.duration_ms;
+  // Eleven intervals of 200 ms after the first start, of which 750 ms may have been kept.
+  expect([least, keys]).toEqual([1_450, [{ key: "pages.example.org", least: 1_450, expected: 1_450 }]]);
+  const run = await client.runs.submit({ definition: parseWorkflow(textOf("limited")) }, { wait: 30 });
+  expect(run).toMatchObject({ status: "completed" });
+  expect(Date.parse(run.finished_at!) - Date.parse(run.created_at)).toBeGreaterThanOrEqual(least);
+});
+
 it("plain.yaml is told nothing, and a run of it keeps within what was told", async () => {
   const client = createClient({ url: system.url });
   const { findings, bounds } = await client.workflows.validate(textOf("plain"));

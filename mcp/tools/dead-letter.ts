@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { uuid } from "../../core/protocol/common.ts";
-import { deadLetter } from "../../core/protocol/dead-letters.ts";
+import { deadLetter, redriveManyBody, redrivenMany } from "../../core/protocol/dead-letters.ts";
 import { startedRun, startedRunText } from "../run-outcome.ts";
 import { cursor, failureText, pageText } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
@@ -49,6 +49,36 @@ export const deadLetterRedrive = defineTool({
   startsRun: true,
   call: (client, { dead_letter_id }) => client.deadLetters.redrive(dead_letter_id),
   text: startedRunText,
+});
+
+const { workflow, capability, code, run, since, limit } = redriveManyBody.shape;
+
+export const deadLetterRedriveMany = defineTool({
+  name: "dead_letter_redrive_many",
+  title: "Run many failed tasks again",
+  description:
+    "Redrives the newest open dead letters that a filter finds, which needs one of workflow, capability, code, run_id and since. Each run of them is retried once; one that cannot be is told in `refused` and keeps nobody from the others. Find out what was wrong first: what fails once more is a dead letter again.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
+  input: z.strictObject({
+    workflow: workflow.describe("A workflow's name"),
+    capability: capability.describe("The capability that failed"),
+    code: code.describe("The error's code, such as executor_crash_loop"),
+    run_id: run.describe("Those of this run"),
+    since: since.describe("Those that failed then or later, RFC 3339"),
+    limit: limit.describe("The most dead letters to redrive"),
+  }),
+  output: redrivenMany,
+  call: (client, { run_id, ...filter }) =>
+    client.deadLetters.redriveMany({ ...filter, ...(run_id && { run: run_id }) }),
+  text: ({ redriven, refused, more }) =>
+    [
+      ...redriven.map(
+        ({ run_id, retried_from, dead_letters }) =>
+          `Run ${run_id} does the work of run ${retried_from} again (${dead_letters.length} dead letters)`,
+      ),
+      ...refused.map(({ run_id, code, message }) => `Run ${run_id} was not retried: ${code}: ${message}`),
+      ...(more ? ["There are more: ask again"] : []),
+    ].join("\n") || "There are no such dead letters.",
 });
 
 export const deadLetterDiscard = defineTool({

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { rerunBudget } from "../../core/protocol/budgets.ts";
 import { jsonObject } from "../../core/protocol/common.ts";
 import { startedRun, startedRunText } from "../run-outcome.ts";
 import { runId } from "../run-summary.ts";
@@ -10,6 +11,11 @@ const rerun = {
     .array(z.string().max(1024))
     .optional()
     .describe("Keys of tasks that are to run again, with all that depends on them, as run_tasks lists them"),
+  budget: rerunBudget
+    .optional()
+    .describe(
+      "What the new run may spend, key by key in place of what the old one was allowed; only when you were told to",
+    ),
   idempotency_key: z.string().min(1).max(255).optional().describe("Repeating it answers with the same run"),
 };
 
@@ -20,13 +26,12 @@ export const runRetry = defineTool({
   name: "run_retry",
   title: "Run again what failed",
   description:
-    "Starts a new run of one that failed or was cancelled: what completed is kept, the rest runs again. Use it when the cause of the failure is gone, and run_fork to change something. Refused with NOTHING_TO_RETRY when all completed, unless `from` says what runs again.",
+    "Starts a new run of one that failed or was cancelled: what completed is kept, the rest runs again. Use it when the cause of the failure is gone (of an exhausted budget: with `budget`), and run_fork to change something else. Refused with NOTHING_TO_RETRY when all completed, unless `from` says what runs again.",
   annotations: { ...changing, openWorldHint: true },
   input: z.strictObject(rerun),
   output: startedRun,
   startsRun: true,
-  call: (client, { run_id, from, idempotency_key }) =>
-    client.runs.retry(run_id, from === undefined ? {} : { from }, optionsOf(idempotency_key)),
+  call: (client, { run_id, idempotency_key, ...body }) => client.runs.retry(run_id, body, optionsOf(idempotency_key)),
   text: startedRunText,
 });
 

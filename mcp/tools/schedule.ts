@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { name } from "../../core/protocol/common.ts";
-import { schedule, scheduleBody } from "../../core/protocol/schedules.ts";
+import { changeScheduleBody, schedule, scheduleBody } from "../../core/protocol/schedules.ts";
 import { cursor, pageText } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
 
@@ -35,6 +35,23 @@ export const scheduleList = defineTool({
   output: z.object({ data: z.array(schedule), next_cursor: z.string().nullable() }),
   call: (client, page) => client.schedules.list(page),
   text: ({ data, next_cursor }) => pageText(data.map(scheduleLine), "There are no schedules.", next_cursor),
+});
+
+export const scheduleUpdate = defineTool({
+  name: "schedule_update",
+  title: "Change a schedule",
+  description:
+    "Changes a schedule; what is left out stays, and null takes away what may be missing. With another cron expression or time zone its next tick is the first one after now. With `if_revision` it is refused with SCHEDULE_CONFLICT when somebody has changed it since you read it.",
+  annotations: { ...annotations, openWorldHint: true },
+  input: z.strictObject({
+    name: name.describe("The schedule's name"),
+    ...changeScheduleBody.shape,
+    if_revision: z.int().min(1).exactOptional().describe("The revision that it must have, as schedule_list answers it"),
+  }),
+  output: schedule,
+  call: (client, { name: own, if_revision, ...change }) =>
+    client.schedules.update(own, change, if_revision === undefined ? {} : { ifRevision: if_revision }),
+  text: scheduleLine,
 });
 
 export const schedulePause = defineTool({

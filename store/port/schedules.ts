@@ -22,6 +22,10 @@ export interface Schedule {
   pauseReason: string | null;
   createdBy: string;
   createdAt: Date;
+  /** From 1; each change is the next. */
+  revision: number;
+  updatedBy: string | null;
+  updatedAt: Date | null;
 }
 
 export type TickOutcome = (typeof tickOutcomes)[number];
@@ -63,6 +67,13 @@ export interface ScheduleStore {
   find(namespace: string, name: string): Promise<Schedule | undefined>;
   /** By name. */
   list(namespace: string, filter: Page & { workflow?: string | undefined }): Promise<PageOf<Schedule>>;
+  /**
+   * Puts `spec` in the place of what there is at `revision`. With another cron expression or time zone its next tick is the first one after
+   * now, else the one it was; what is queued stays so. `stale`: it is at another revision; nothing was changed.
+   */
+  change(
+    change: NewSchedule & { revision: number },
+  ): Promise<{ outcome: "changed" | "stale"; schedule: Schedule } | undefined>;
   /** With the record of its ticks; its runs go on. False: there is none. */
   remove(namespace: string, name: string): Promise<boolean>;
   /** From the answer on it starts nothing. One that is paused stays as it is. */

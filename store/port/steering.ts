@@ -8,6 +8,7 @@ import type { Submission, Submitted } from "./runs.ts";
 
 /** A new run of what an older one was a run of. */
 export interface Rerun {
+  /** Without a `budget` it may spend what the other run was allowed in the end, anew. */
   submission: Submission;
   /** The run that it retries or forks, and the hash of its definition, which must not have been patched since. */
   of: { runId: string; hash: string };

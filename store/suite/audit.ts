@@ -127,6 +127,20 @@ const damages: Damage[] = [
           where run_id = $1 and key in ('b', 'c')`,
   },
   {
+    finds: "a task that has started under a paused key",
+    invariant: /^I7: nothing has started/,
+    sql: `with paused as (
+            insert into flow_limit (namespace, key, paused_by, paused_at, updated_at)
+            select namespace, 'k', 'ann', now() - interval '1 hour', now() - interval '1 hour' from run where id = $1)
+          update task set is_limited = true, limit_keys = '{k}' where run_id = $1 and key = 'b'`,
+  },
+  {
+    finds: "a task that does not keep to the limit of its capability",
+    invariant: /^I7: every task keeps/,
+    sql: `insert into flow_limit (namespace, key, concurrency, marking, marked_in)
+          select namespace, '@capability:work', 9, 'added', '1'::xid8 from run where id = $1`,
+  },
+  {
     finds: "a held task whose run is not paused",
     repair: "healed",
     invariant: /^I6: what is ready is held/,
@@ -227,6 +241,7 @@ export function auditCases(open: OpenTeam): void {
         await team.sql.query("delete from run where id = $1", [runId]);
         await team.sql.query("delete from run_history where id = $1", [runId]);
         await team.sql.query("delete from blob where hash = '\\x00'");
+        await team.sql.query("delete from flow_limit where namespace = $1", [team.namespace]);
         if (restore) await team.sql.query(restore);
       }
     });

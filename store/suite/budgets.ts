@@ -358,6 +358,35 @@ export function budgetCases(open: OpenTeam): void {
     expect(await team.run(again.runId)).toMatchObject({ status: "completed", budget: { spent: { calls: 1 } } });
   });
 
+  it("is another in a retry that is given one, also where the run had none", async () => {
+    const team = await open();
+    const tasks = { a: {}, b: { needs: ["a"] }, c: { needs: ["b"] } };
+    const runId = await submit(team, tasks, { calls: 1 });
+    await workOn(team);
+    const { hash } = await team.run(runId);
+    const retryWith = async (of: string, calls: number) => {
+      const submission = { ...team.submission(tasks), budget: budgetSpec({ calls }) };
+      await team.store.runs.rerun({ submission, of: { runId: of, hash }, from: [], kind: "retry" });
+      return submission.runId;
+    };
+    const short = await retryWith(runId, 1);
+    await workOn(team);
+    expect(await team.run(short)).toMatchObject({ status: "failed", error: { code: "BUDGET_EXHAUSTED" } });
+    expect(await team.statuses(short)).toMatchObject({ a: "completed", b: "completed", c: "failed" });
+    const long = await retryWith(short, 7);
+    await workOn(team);
+    expect(await team.run(long)).toMatchObject({
+      status: "completed",
+      budget: { limits: { calls: 7 }, spent: { calls: 1 } },
+    });
+    const free = await team.submit(tasks);
+    await team.fail(await team.take(free, "a"), { retryable: false });
+    await team.settle();
+    const bounded = await retryWith(free, 2);
+    await workOn(team);
+    expect(await team.run(bounded)).toMatchObject({ status: "failed", budget: { spent: { calls: 2 } } });
+  });
+
   it("does not keep what undoes a failed run from running", async () => {
     const team = await open();
     const undo = { compensate: { capability: "work" } };

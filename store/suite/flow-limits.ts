@@ -320,6 +320,8 @@ export function flowLimitCases(open: OpenTeam): void {
       await finish(team, a);
       expect(await states(team, a, b, c)).toEqual(["completed", "running", "pending"]);
       expect((await team.events(b)).map(({ type }) => type)).toEqual(["run.submitted", "run.started", "task.ready"]);
+      expect((await team.events(b))[0]).toMatchObject({ tasks: 1, queued: true });
+      expect((await team.events(await team.submit({ x: {} })))[0]).not.toHaveProperty("queued");
       await finish(team, b);
       await finish(team, c);
       expect(await states(team, b, c)).toEqual(["completed", "completed"]);

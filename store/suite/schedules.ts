@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { type ScheduleBody, scheduleBody } from "../../core/protocol/schedules.ts";
 import type { Workflow } from "../../core/workflow.ts";
 import type { OpenTeam } from "../store.suite.ts";
+import type { Schedule } from "../store.ts";
 import { newWorkflow, type Team } from "./team.ts";
 
 export function scheduleCases(open: OpenTeam): void {
@@ -193,6 +194,94 @@ export function scheduleCases(open: OpenTeam): void {
     await schedules.remove(team.namespace, "nightly");
     expect(await schedules.pause(team.namespace, "none", "ann")).toBeUndefined();
     expect(await schedules.resume(team.namespace, "none")).toBeUndefined();
+  });
+
+  it("is changed by whoever knows its revision, and goes on with what is new", async () => {
+    const team = await open();
+    const created = await create(team, { inputs: { n: 1 }, overlap: "queue", jitter: "1s" });
+    const at = base();
+    await begin(team, at);
+    await fire(team, at + 1_000);
+    await fire(team, at + minute + 1_000);
+    expect((await ticks(team))[0]).toMatchObject({ outcome: "queued" });
+    const { schedules } = team.store;
+    const { spec } = (created as { schedule: Schedule }).schedule;
+    const change = (own: Partial<ScheduleBody>, revision: number) =>
+      schedules.change({
+        namespace: team.namespace,
+        spec: scheduleBody.parse({ ...spec, ...own }),
+        allowedCapabilities: null,
+        by: "bob",
+        revision,
+      });
+    const changed = await change({ inputs: { n: 2 }, overlap: "allow" }, 1);
+    expect(changed).toMatchObject({
+      outcome: "changed",
+      schedule: {
+        spec: { inputs: { n: 2 }, overlap: "allow" },
+        revision: 2,
+        createdBy: "ann",
+        updatedBy: "bob",
+        // The calendar is the same, and so is what comes next.
+        nextTickAt: new Date(at + 2 * minute),
+      },
+    });
+    expect(await change({ inputs: { n: 3 } }, 1)).toEqual({ outcome: "stale", schedule: changed!.schedule });
+    expect((await schedules.find(team.namespace, "nightly"))!.spec.inputs).toEqual({ n: 2 });
+    // What was queued is fired with what is new, beside the run that it had waited for.
+    expect(await fire(team, at + 2 * minute + 1_000)).toEqual(["00:02 fired", "00:01 fired"]);
+    expect((await runs(team)).map(({ inputs }) => inputs)).toEqual([{ n: 1 }, { n: 2 }, { n: 2 }]);
+    expect(
+      await schedules.change({ ...changed!.schedule, namespace: "another", allowedCapabilities: null, by: "bob" }),
+    ).toBe(undefined);
+  });
+
+  it("whose calendar is changed begins anew: what was due leaves no trace, and nothing is fired twice", async () => {
+    const team = await open();
+    const created = await create(team, { overlap: "allow", catch_up: "all" });
+    // In the past: what comes after now is later.
+    const at = Date.parse("2020-01-01T00:00:00Z");
+    await begin(team, at);
+    await fire(team, at);
+    const { schedules } = team.store;
+    const { spec } = (created as { schedule: Schedule }).schedule;
+    const [before] = await team.sql.query<{ now: Date }>("select clock_timestamp() as now");
+    const hourly = { namespace: team.namespace, allowedCapabilities: null, by: "bob" };
+    const changed = await schedules.change({ ...hourly, spec: { ...spec, cron: "0 * * * *" }, revision: 1 });
+    const next = changed!.schedule.nextTickAt!.getTime();
+    expect(next % (60 * minute)).toBe(0);
+    expect(next).toBeGreaterThan(before!.now.getTime());
+    expect(await fire(team, at + 10 * minute)).toEqual([]);
+    await schedules.pause(team.namespace, "nightly", "ann");
+    const paused = await schedules.change({ ...hourly, spec, revision: 2 });
+    expect(paused!.schedule).toMatchObject({ pausedBy: "ann", nextTickAt: null, revision: 3 });
+    expect((await ticks(team)).map(({ tickAt }) => tickAt)).toEqual([new Date(at)]);
+  });
+
+  it("is changed once by each of many who change it at once, and fires each tick once meanwhile", async () => {
+    const team = await open();
+    const created = await create(team, { overlap: "allow", catch_up: "all" });
+    const at = base();
+    await begin(team, at);
+    const { spec } = (created as { schedule: Schedule }).schedule;
+    const change = async (priority: number) => {
+      for (let revision = 1; ; ) {
+        const answer = await team.store.schedules.change({
+          namespace: team.namespace,
+          spec: { ...spec, priority },
+          allowedCapabilities: null,
+          by: "bob",
+          revision,
+        });
+        if (answer!.outcome === "changed") return;
+        revision = answer!.schedule.revision;
+      }
+    };
+    await Promise.all([1, 2, 3, 4].flatMap((n) => [change(n), fire(team, at + 9 * minute)]));
+    await fire(team, at + 9 * minute);
+    expect((await team.store.schedules.find(team.namespace, "nightly"))!.revision).toBe(5);
+    const fired = (await runs(team)).map(({ schedule }) => schedule!.tickAt.getTime());
+    expect(fired.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 10 }, (_, index) => at + index * minute));
   });
 
   it("says why a tick could not start a run, and goes on", async () => {

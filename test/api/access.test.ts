@@ -184,6 +184,7 @@ const bodies: Record<string, (resources: Resources) => object> = {
   putMemoryScopeKey: () => ({ value: "of one's own" }),
   postAgentsAgentMemory: ({ marker }) => ({ entries: [{ type: "thought", content: marker }] }),
   postSchedules: () => ({ name: `new-${randomUUID()}`, cron: "@yearly", workflow: definition.name }),
+  patchSchedulesSchedule: () => ({ priority: 1 }),
   postSchedulesPreview: () => ({ cron: "@yearly" }),
   postSchedulesSchedulePause: () => ({ reason: "test" }),
   postSchedulesScheduleResume: () => ({}),
@@ -200,6 +201,8 @@ const bodies: Record<string, (resources: Resources) => object> = {
   postAgentsAgentInboxAck: () => ({ ids: [randomUUID()] }),
   putRunsRunArtifactsPath: () => ({ content: "of any kind" }),
   putLimitsLimit: () => ({ concurrency: 2 }),
+  postLimitsLimitPause: () => ({ reason: "test" }),
+  postLimitsLimitResume: () => ({}),
   postKeys: () => ({ name: "new", scopes: ["runs:read"] }),
 };
 
@@ -229,7 +232,7 @@ function requestTo({ method, path, operationId }: Operation, resources: Resource
     return encodeURIComponent(params[name]!);
   });
   const body = bodies[operationId]?.(resources);
-  const headers = method === "PATCH" ? { headers: { "if-match": '"0"' } } : {};
+  const headers = operationId === "patchRunsRunGraph" ? { headers: { "if-match": '"0"' } } : {};
   return { method, path: filled, ...headers, ...(body && { body }) };
 }
 

@@ -75,6 +75,51 @@ describe("a budget", () => {
     expect(run.error).toMatchObject({ code: "BUDGET_EXHAUSTED", message: expect.stringContaining("larger budget") });
   });
 
+  it("is raised with the retry of a run that failed for it, which keeps what was done", async () => {
+    const space = await server.newNamespace();
+    const agent = await space.join();
+    const { id } = await space.submit(chain, { budget: { calls: 1, cost: 3, wall_time: "1h" } });
+    await agent.work();
+    expect((await space.finished(id)).error).toMatchObject({ code: "BUDGET_EXHAUSTED" });
+    const retry = <T>(body: object, of = id, headers = {}) =>
+      space.call<T>({ path: `/v1/runs/${of}/retry`, body, headers });
+    const key = { "idempotency-key": "once" };
+    const again = await retry<RunBody>({ budget: { calls: 5, on_exhausted: "wait" } }, id, key);
+    expect(again).toMatchObject({
+      status: 202,
+      body: { budget: { limits: { calls: 5, cost: 3, tokens: null }, spent: { calls: 0 }, on_exhausted: "wait" } },
+    });
+    const { created_at, budget } = again.body;
+    expect(Math.round((Date.parse(budget!.ends_at!) - Date.parse(created_at)) / 60_000)).toBe(60);
+    expect((await retry<RunBody>({ budget: { calls: 5, on_exhausted: "wait" } }, id, key)).body.id).toBe(again.body.id);
+    expect((await retry<Problem>({ budget: { calls: 6 } }, id, key)).body.code).toBe("IDEMPOTENCY_KEY_REUSED");
+    await agent.work();
+    expect(await space.finished(again.body.id)).toMatchObject({ status: "completed", budget: { spent: { calls: 1 } } });
+    const fork = await space.call<RunBody>({ path: `/v1/runs/${id}/fork`, body: { budget: { calls: 9 } } });
+    expect(fork.body.budget).toMatchObject({ limits: { calls: 9, cost: 3 } });
+    await agent.work();
+
+    const free = await space.submit(chain);
+    await space.call({ path: `/v1/runs/${free.id}/cancel`, body: {} });
+    await space.finished(free.id);
+    for (const [wrong, pointer] of [
+      [{}, "/budget"],
+      [{ on_exhausted: "wait" }, "/budget"],
+      [{ calls: 0 }, "/budget/calls"],
+      [{ euros: 1 }, "/budget/euros"],
+    ] as const) {
+      const refused = await retry<Problem>({ budget: wrong }, free.id);
+      expect([refused.status, refused.body.code, refused.body.errors?.[0]?.pointer]).toEqual([
+        400,
+        "REQUEST_INVALID",
+        pointer,
+      ]);
+    }
+    expect((await retry<RunBody>({ budget: { calls: 2 } }, free.id)).body.budget).toMatchObject({
+      limits: { calls: 2 },
+    });
+  });
+
   it.each<[string, object, string, string]>([
     ["negative", { tokens: -1 }, "/budget/tokens", "REQUEST_INVALID"],
     ["of nothing", { calls: 0 }, "/budget/calls", "REQUEST_INVALID"],

@@ -1,8 +1,9 @@
 /** Limits over HTTP: set, read and taken away, and the definitions that are refused. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Problem } from "../../core/protocol/common.ts";
 import type { FlowLimitRecord } from "../../core/protocol/flow-limits.ts";
 import type { WhyBody } from "../../core/protocol/runs.ts";
-import { type Namespace, startServer, type TestServer } from "./server.ts";
+import { completion, type Namespace, startServer, type TestServer } from "./server.ts";
 
 let server: TestServer;
 let space: Namespace;
@@ -45,6 +46,94 @@ describe("a limit", () => {
   ])("is refused if it is %s", async (_, body, pointer) => {
     const answer = await put("bad", body);
     expect(answer).toMatchObject({ status: 400, body: { code: "REQUEST_INVALID", errors: [{ pointer }] } });
+  });
+
+  it.each(["@capability:", "@capabilty:work", "@acme", "@namespace:x"])("has no key %s", async (key) => {
+    for (const [method, path, body] of [
+      ["PUT", "", { concurrency: 1 }],
+      ["POST", "/pause", {}],
+      ["POST", "/resume", {}],
+    ] as const) {
+      const refused = await space.call<Problem>({ method, path: `/v1/limits/${encodeURIComponent(key)}${path}`, body });
+      expect(refused).toMatchObject({
+        status: 400,
+        body: { code: "REQUEST_INVALID", errors: [{ pointer: "/params/limit" }] },
+      });
+      expect(refused.body.errors![0]!.message).toContain("@capability:");
+    }
+  });
+
+  it("of a whole capability holds for tasks that name no key, also of one that nobody offers yet", async () => {
+    const own = await server.newNamespace();
+    const set = await own.call<FlowLimitRecord>({
+      method: "PUT",
+      path: "/v1/limits/@capability:work",
+      body: { concurrency: 1 },
+    });
+    expect(set).toMatchObject({ status: 200, body: { key: "@capability:work", concurrency: 1, in_force: true } });
+    const worker = await own.join();
+    const { id } = await own.submit(["a", "b"].map((key) => ({ id: key, capability: "work" })));
+    const [first] = await worker.claim();
+    expect(await worker.claim()).toEqual([]);
+    const why = (await own.call<WhyBody>({ path: `/v1/runs/${id}/tasks/b/why` })).body;
+    expect(why.reasons[0]).toMatchObject({ code: "limit_reached", tasks: ["a"] });
+    await worker.report([completion(first!)]);
+    expect(await worker.claim()).toHaveLength(1);
+  });
+
+  it("is paused and resumed, which wakes whoever waits for work", async () => {
+    const own = await server.newNamespace();
+    const worker = await own.join();
+    const { id } = await own.submit([{ id: "a", capability: "work" }]);
+    const path = "/v1/limits/@namespace";
+    const paused = await own.call<FlowLimitRecord>({ path: `${path}/pause`, body: { reason: "moving house" } });
+    expect(paused).toMatchObject({
+      status: 200,
+      body: {
+        key: "@namespace",
+        concurrency: null,
+        paused_by: "test",
+        paused_at: expect.stringMatching(/^20.*Z$/),
+        pause_reason: "moving house",
+        in_force: true,
+      },
+    });
+    expect((await own.call({ path })).body).toEqual(paused.body);
+    expect((await own.call({ path: `${path}/pause`, body: { reason: "moving house" } })).body).toEqual(paused.body);
+    const again = await own.call<Problem>({ path: `${path}/pause`, body: { reason: "another" } });
+    expect(again).toMatchObject({ status: 409, body: { code: "FLOW_LIMIT_PAUSED" } });
+    expect(again.body.detail).toContain("moving house");
+    expect((await own.call<Problem>({ path: `${path}/pause`, body: { why: "?" } })).body).toMatchObject({
+      code: "REQUEST_INVALID",
+      errors: [{ pointer: "/why" }],
+    });
+    const why = (await own.call<WhyBody>({ path: `/v1/runs/${id}/tasks/a/why` })).body;
+    expect(why.reasons[0]).toMatchObject({ code: "paused", message: expect.stringContaining("moving house") });
+    expect(await worker.claim()).toEqual([]);
+    const look = server.nextLook();
+    const waiting = worker.claim({ wait: 30 });
+    await look;
+    const resumed = await own.call<FlowLimitRecord>({ path: `${path}/resume`, body: {} });
+    expect(resumed).toMatchObject({ status: 200, body: { paused_by: null, paused_at: null, pause_reason: null } });
+    expect((await waiting).map(({ key }) => key)).toEqual(["a"]);
+    const twice = await own.call({ path: `${path}/resume`, body: {} });
+    expect(twice).toMatchObject({ status: 409, body: { code: "FLOW_LIMIT_NOT_PAUSED" } });
+    const metrics = (await server.call({ path: "/metrics" })).text;
+    expect(metrics).not.toContain(`skein_limit_paused{namespace="${own.name}"`);
+  });
+
+  it("is told in the metrics, with what runs under it", async () => {
+    const own = await server.newNamespace();
+    const worker = await own.join();
+    await own.submit([{ id: "a", capability: "work" }]);
+    await worker.claim();
+    await own.call({ method: "PUT", path: "/v1/limits/@capability:work", body: { concurrency: 4 } });
+    await own.call({ path: "/v1/limits/@capability:work/pause", body: {} });
+    const metrics = (await server.call({ path: "/metrics" })).text;
+    const labels = `{namespace="${own.name}",key="@capability:work"}`;
+    expect(metrics).toContain(`skein_limit_concurrency${labels} 4`);
+    expect(metrics).toContain(`skein_limit_held${labels} 1`);
+    expect(metrics).toContain(`skein_limit_paused${labels} 1`);
   });
 
   it("holds for what runs under it, and `why` says who holds it", async () => {

@@ -76,6 +76,58 @@ describe("a schedule", () => {
     expect((await space.call({ path: "/v1/schedules/refused" })).status).toBe(404);
   });
 
+  it("is changed: what is left out stays, null takes away, and nobody overwrites what they have not read", async () => {
+    const at = "/v1/schedules/changing";
+    const made = await post({ ...nightly, name: "changing", inputs: { n: 1 }, jitter: "5m", labels: { a: "b" } });
+    const read = await space.call<ScheduleRecord>({ path: at });
+    expect([read.headers.etag, read.body.revision, read.body.updated_by]).toEqual(['"1"', 1, null]);
+    const patch = <T = ScheduleRecord>(body: object, headers = {}) =>
+      space.call<T>({ method: "PATCH", path: at, body, headers });
+    const kept = await patch({ inputs: { n: 2 }, jitter: null }, { "if-match": '"1"' });
+    expect([kept.status, kept.headers.etag]).toEqual([200, '"2"']);
+    const { jitter: _, ...rest } = made.body;
+    const news = { inputs: { n: 2 }, revision: 2, updated_by: expect.any(String), updated_at: expect.any(String) };
+    expect(kept.body).toEqual({ ...rest, ...news });
+    const stale = await patch<Problem>({ priority: 1 }, { "if-match": '"1"' });
+    expect(stale.body).toMatchObject({ code: "SCHEDULE_CONFLICT", status: 412 });
+    const moved = await patch({ cron: "0 4 * * *", timezone: "UTC" });
+    expect(moved.body).toMatchObject({
+      revision: 3,
+      priority: 0,
+      next_tick_at: expect.stringMatching(/T04:00:00.000Z$/),
+    });
+    const both = await Promise.all([patch({ priority: 5 }), patch({ description: "both" })]);
+    expect(both.map(({ status }) => status)).toEqual([200, 200]);
+    expect((await space.call({ path: at })).body).toMatchObject({ priority: 5, description: "both", revision: 5 });
+    await post({}, `${at}/pause`);
+    expect((await patch({ cron: "0 5 * * *" })).body).toMatchObject({
+      next_tick_at: null,
+      paused_by: expect.any(String),
+    });
+    expect((await post({}, `${at}/resume`)).body.next_tick_at).toMatch(/T05:00:00.000Z$/);
+  });
+
+  it.each<[string, object, string, string | undefined, number]>([
+    ["nothing", {}, "REQUEST_INVALID", "", 400],
+    ["another name", { name: "other" }, "REQUEST_INVALID", "/name", 400],
+    ["a cron that never fires", { cron: "0 0 30 2 *" }, "SCHEDULE_NEVER_FIRES", "/cron", 422],
+    ["a zone that is none", { timezone: "Europe/Atlantis" }, "SCHEDULE_TIMEZONE_UNKNOWN", "/timezone", 422],
+    ["an unknown workflow", { workflow: "reports" }, "WORKFLOW_NOT_FOUND", "/workflow", 404],
+    ["no cron", { cron: null }, "REQUEST_INVALID", "/cron", 400],
+    ["a jitter of weeks", { jitter: "7d" }, "REQUEST_INVALID", "/jitter", 400],
+  ])("is not changed to %s", async (_, body, code, pointer, status) => {
+    await post({ ...nightly, name: "steady" });
+    const refused = await space.call<Problem>({ method: "PATCH", path: "/v1/schedules/steady", body });
+    expect([refused.body.code, refused.body.errors?.[0]?.pointer, refused.body.status]).toEqual([
+      code,
+      pointer,
+      status,
+    ]);
+    const none = await space.call<Problem>({ method: "PATCH", path: "/v1/schedules/none", body: { priority: 1 } });
+    expect(none.body).toMatchObject({ code: "SCHEDULE_NOT_FOUND", status: 404 });
+    expect((await space.call<ScheduleRecord>({ path: "/v1/schedules/steady" })).body.revision).toBe(1);
+  });
+
   it("is refused under the name of another one", async () => {
     await post({ ...nightly, name: "taken" });
     const { body } = await post<Problem>({ ...nightly, name: "taken", cron: "0 3 * * *" });

@@ -63,6 +63,24 @@ describe("a workflow", () => {
     expect(findings).toHaveLength(2);
   });
 
+  it("is told how long the limits of its tasks keep it going, by what the namespace has set", async () => {
+    const space = await server.newNamespace();
+    const rate = { key: "api.example.org", limit: 60, per: "1m" };
+    const items = Array.from({ length: 1_000 }, (_, n) => n);
+    const workflow = { name: "slow", deadline: "5m", tasks: [{ id: "a", for_each: items, capability: "work", rate }] };
+    const told = async () => {
+      const answer = await validate(space, workflow);
+      return [answer.bounds!.duration_ms.keys, codesOf(answer).filter((code) => code.includes("DEADLINE"))];
+    };
+    expect(await told()).toEqual([
+      [{ key: "api.example.org", least: 998_250, expected: 998_250 }],
+      ["warning DEADLINE_TOO_SHORT /deadline"],
+    ]);
+    const faster = { rate: { limit: 1_000, per: "1m" } };
+    await space.call({ method: "PUT", path: "/v1/limits/api.example.org", body: faster });
+    expect(await told()).toEqual([[{ key: "api.example.org", least: 59_190, expected: 59_190 }], []]);
+  });
+
   it("is told which workflows its tasks run are not registered; it may run itself", async () => {
     const space = await server.newNamespace();
     const nested = {

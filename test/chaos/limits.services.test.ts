@@ -21,6 +21,7 @@ const TIMEOUT_MS = 120_000 + KILLS * 30_000 + TASKS * 200;
 
 const LIMIT = 3;
 const KEY = "fourth";
+const WHOLE = "@capability:test.hold";
 /** Longer than an orchestrator is away: whoever cannot keep its lease has to stop, or is a fourth itself. */
 const LEASE = "8s";
 const SAMPLE_MS = 20;
@@ -73,7 +74,10 @@ describe(`a limit of ${LIMIT} under kill -9 (seed ${SEED}, ${TASKS} tasks, ${KIL
   );
 });
 
-/** Ways to name the key: as it stands, by an expression, of the items of a map, with a rate that never holds back. */
+/**
+ * Ways to name the key: as it stands, by an expression, of the items of a map, with a rate that never holds back; and not at all, under the
+ * limit of the whole capability.
+ */
 const task = { capability: "test.hold", heartbeat: LEASE, input: { ms: 40 }, concurrency: { key: KEY, limit: LIMIT } };
 const byInput = { ...task, concurrency: { key: "{{ inputs.key }}", limit: LIMIT } };
 const SHAPES: ((count: number) => object[])[] = [
@@ -87,9 +91,12 @@ const SHAPES: ((count: number) => object[])[] = [
       ...task,
       rate: { key: "often", limit: 1_000_000, per: "1m" },
     })),
+  (count) => Array.from({ length: count }, (_, n) => ({ ...task, id: `t${n}`, concurrency: undefined })),
 ];
 
 async function submitAll(deployment: Deployment): Promise<void> {
+  const whole = await deployment.client().limits.set(WHOLE, { concurrency: LIMIT });
+  expect(whole).toMatchObject({ in_force: true });
   for (const [n, shape] of SHAPES.entries()) {
     const definition = { name: `shape-${n}`, tasks: shape(Math.ceil(TASKS / SHAPES.length)) };
     await deployment.client(n % 2).runs.submit({ definition: definition as never, inputs: { key: KEY } });
@@ -196,7 +203,7 @@ function mostAtOnce(intervals: readonly Interval[]): number {
 async function allPlacesAreFree(deployment: Deployment, db: pg.Client): Promise<void> {
   // The one that was killed last may still be starting.
   await until(() => deployment.client().ready(), "the orchestrator is ready");
-  expect(await deployment.client().limits.get(KEY)).toMatchObject({ holders: 0 });
+  for (const key of [KEY, WHOLE]) expect(await deployment.client().limits.get(key)).toMatchObject({ holders: 0 });
   const tasks = Array.from({ length: LIMIT }, (_, n) => ({ id: `last${n}`, ...task, input: { ms: 2_000 } }));
   const { id } = await deployment.client().runs.submit({ definition: { name: "last", tasks } as never });
   await until(async () => {

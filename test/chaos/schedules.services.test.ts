@@ -1,6 +1,6 @@
 /**
- * 100 schedules, 3 replicas that are killed with SIGKILL at random, at a simulated clock: every tick is decided exactly once, each
- * fired one has exactly one run, and no runs overlap that must not. The full size, ten minutes in which 20 hours pass:
+ * 100 schedules that are changed meanwhile, 3 replicas that are killed with SIGKILL at random, at a simulated clock: every tick is decided
+ * exactly once, each fired one has exactly one run, no runs overlap that must not, and no change is lost. The full size, ten minutes in which 20 hours pass:
  * SKEIN_CHAOS_SECONDS=600 SKEIN_CHAOS_FACTOR=120 npx vitest run test/chaos/schedules.services.test.ts
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -88,6 +88,8 @@ describe(`kill -9 (seed ${SEED}, ${SECONDS} s at ${FACTOR} times the pace)`, () 
       const replicas = await Promise.all(Array.from({ length: REPLICAS }, () => start(databaseUrl, clock)));
       const random = randomOf(SEED);
       let kills = 0;
+      const end = clock.startedAt + clock.lastsMs;
+      const changing = Promise.all([1, 2].map((n) => changeUntil(store, specs, end, randomOf(SEED + n))));
       while (Date.now() < clock.startedAt + clock.lastsMs) {
         await sleep(300 + random() * 2_500);
         const victim = Math.floor(random() * REPLICAS);
@@ -95,18 +97,40 @@ describe(`kill -9 (seed ${SEED}, ${SECONDS} s at ${FACTOR} times the pace)`, () 
         replicas[victim] = await start(databaseUrl, clock);
         kills++;
       }
+      const changes = (await changing).reduce((sum, count) => sum + count, 0);
       await until(() => expectSettled(store, db, timeOf(clock)), "what is due has been decided", 120_000);
       for (const replica of replicas) await kill(replica);
       const told = await audit(db, specs, timeOf(clock).getTime());
-      process.stderr.write(`${JSON.stringify({ seed: SEED, kills, ...told })}\n`);
+      process.stderr.write(`${JSON.stringify({ seed: SEED, kills, changes, ...told })}\n`);
       expect(await store.audit()).toEqual([]);
       expect(kills).toBeGreaterThan(1);
+      const { rows } = await db.query("select sum(revision - 1)::int as changes from schedule");
+      expect([rows[0].changes, changes > SCHEDULES]).toEqual([changes, true]);
       await db.end();
       await store.close();
     },
     SECONDS * 1_000 + 240_000,
   );
 });
+
+const CHANGE_EVERY_MS = 20;
+
+/** Changes what schedules start, not when: so what is due stays due, also while somebody decides it. */
+async function changeUntil(store: Store, specs: readonly ScheduleBody[], end: number, random: () => number) {
+  let changes = 0;
+  for (; Date.now() < end; changes++) {
+    const { name } = specs[Math.floor(random() * specs.length)]!;
+    for (let there = await store.schedules.find(NAMESPACE, name); there; ) {
+      const spec = { ...there.spec, priority: changes % 10, inputs: { changes } };
+      const { revision } = there;
+      const next = { namespace: NAMESPACE, spec, allowedCapabilities: null, by: "test", revision };
+      const answer = await store.schedules.change(next);
+      there = answer?.outcome === "stale" ? answer.schedule : undefined;
+    }
+    await sleep(CHANGE_EVERY_MS);
+  }
+  return changes;
+}
 
 /** Its first tick is the first one after `base`, as if it had been created then. */
 async function beginAt(db: pg.Client, spec: ScheduleBody, base: number): Promise<void> {

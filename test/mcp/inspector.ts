@@ -133,6 +133,7 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   const schedule = { name: "inspected" };
   await call("schedule_create", { ...schedule, cron: "@yearly", workflow: "inspected" });
   await call("schedule_list");
+  await call("schedule_update", { ...schedule, cron: "@monthly" });
   await call("schedule_pause", schedule);
   await call("schedule_resume", schedule);
   await call("schedule_delete", schedule);
@@ -154,6 +155,18 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
     const { data } = await call<{ data: { id: string; run_id: string }[] }>("dead_letter_list");
     await call(name, { dead_letter_id: data.find(({ run_id }) => run_id === failing.run_id)!.id }, "legacy");
   }
+  // Many at once, and what bounds them all.
+  await call("dead_letter_redrive_many", { workflow: "broken" });
+  const filter = { workflow: "endless" };
+  await call("run_bulk", { action: "cancel", filter, dry_run: true });
+  await call("limit_set", { key: "inspection", concurrency: 2, rate: { limit: 60, per: "1m" } });
+  await call("limit_list");
+  await call("limit_remove", { key: "inspection" });
+  await call("cache_stats");
+  await call("cache_clear", { capability: "core.echo" });
+  await call("retention_set", { move_after: "30d", keep: { completed: "90d" } });
+  await call("retention_get");
+  await call("storage_get");
   const question = { to: agent, body: "Which way?", expects_reply: "1m" };
   const asked = await call<{ messages: { id: string }[] }>("message_send", { messages: [question] });
   await call("message_reply", { message_id: asked.messages[0]!.id, wait_seconds: 0 });
