@@ -48,6 +48,8 @@ export function recalling(
         await recall(store, namespace, runId);
         before = await stayOf(store, runId);
       }
+      // One that goes on does not move: it has yet to finish, and to stay for as long as its namespace says.
+      if (before === "open") return read();
       const outcome = await read().then(
         (answer) => () => answer,
         (error) => () => {
@@ -119,7 +121,8 @@ export function recalling(
 /** Tells one stay of a run among the hot ones from another; undefined: it is not there. */
 async function stayOf(db: Queryable, runId: string): Promise<string | undefined> {
   const [run] = await db.query<{ stay: string }>(
-    "select coalesce(recalled_at::text, 'since ever') as stay from run where id = $1 and moving is null",
+    `select case when finished_at is null then 'open' else coalesce(recalled_at::text, 'since ever') end as stay
+     from run where id = $1 and moving is null`,
     [runId],
   );
   return run?.stay;
