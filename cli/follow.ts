@@ -30,13 +30,15 @@ export async function followRun(
   const progress = beginProgress(graph);
   const { show, close, tellHeld } = viewOf(context, progress, options);
   const over = new AbortController();
-  // Not waited for: an answer that comes later is of no use.
-  void watchReasons(client, progress, { signal: over.signal, tell: tellHeld });
+  const watching = watchReasons(client, progress, { signal: over.signal, tell: tellHeld });
   try {
     for await (const event of client.runs.events(runId, undefined, options.signal)) {
       applyEvent(progress, event, Date.now());
       show?.(event);
     }
+    over.abort();
+    // Of no use any more; but a system of our own is about to stop, and would complain of a question left open.
+    await watching;
   } catch (error) {
     if (!options.signal?.aborted) throw error;
   } finally {
