@@ -25,6 +25,11 @@ export function scopeOf(key: string): KeyScope | undefined {
   return idPattern.test(capability) ? { of: "capability", capability } : undefined;
 }
 
+/** The keys of all that a task of the capability is one of. */
+export function wideKeysOf(capability: string): string[] {
+  return [NAMESPACE_KEY, CAPABILITY_KEY + capability];
+}
+
 /** Whether the key stands for many tasks. */
 export function isWide(key: string): boolean {
   const scope = scopeOf(key);

@@ -55,6 +55,7 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   BULK_COUNT_DIFFERS: "Ask run_bulk with dry_run again: other runs fit the filter now.",
   SCHEDULE_CONFLICT: "Read it again with schedule_list, and change it with the revision that it has now.",
   FLOW_LIMIT_NOT_FOUND: "limit_list shows the keys there are.",
+  FLOW_LIMIT_PAUSED: "Tell the user who has paused it and why; limit_resume ends it.",
   UNAUTHENTICATED: askForKey,
   SCOPE_MISSING: askForKey,
   SERVER_UNREACHABLE: "Ask the user to start it (`skein dev`) or to correct SKEIN_URL.",

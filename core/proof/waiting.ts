@@ -13,9 +13,11 @@ import {
   type Rate,
   unusedKey,
 } from "../flow-limits.ts";
+import { nameIn } from "../reference.ts";
+import { wideKeysOf } from "../wide-keys.ts";
 import type { TaskDefinition } from "../workflow-schema.ts";
 
-/** What a namespace has set for a key, in place of what definitions say. */
+/** What a namespace has set for a key, in place of what definitions say, or for all tasks of a capability or its own. */
 export interface SetLimit {
   key: string;
   concurrency: number | null;
@@ -54,7 +56,7 @@ export interface Work {
 const none: Amount = { least: 0, expected: 0, most: 0 };
 const once: Amount = { least: 1, expected: 1, most: 1 };
 
-/** Of one task. One that cancels, or is cancelled, instead of waiting holds its keys all the same. */
+/** Of one task that an agent does. One that cancels, or is cancelled, instead of waiting holds its keys all the same. */
 export function demandsOf(
   task: TaskDefinition,
   { attempts, expectedMs, mostMs }: Work,
@@ -62,23 +64,26 @@ export function demandsOf(
 ): Demand[] {
   const waits = (task.concurrency?.on_conflict ?? "queue") === "queue";
   const sure = waits ? { least: attempts.least, expected: 1 } : { least: 0, expected: 0 };
-  return keyLimits(task.concurrency, task.rate).map((own): Demand => {
+  const demand = (key: string, isSure: boolean, concurrency: number | null, rate: Rate | null): Demand => ({
+    key,
+    isSure,
+    atOnce: concurrency === null ? [] : [concurrency],
+    rates: rate === null ? [] : [rate],
+    tasks: once,
+    // It holds the key, whether or not it is limited itself: others may wait for it.
+    work: { least: 0, expected: concurrency === null || !waits ? 0 : expectedMs, most: mostMs },
+    starts: rate === null ? none : { ...sure, most: attempts.most },
+  });
+  const named = keyLimits(task.concurrency, task.rate).map((own) => {
     const isSure = areConstant([own]);
     const key = isSure ? textOf(own) : own.key;
     const given = isSure ? set.find((one) => one.key === key) : undefined;
     const { concurrency, rate } = effective(own, { ...unusedKey, ...given });
-    const isLimited = waits && concurrency !== null;
-    return {
-      key,
-      isSure,
-      atOnce: isLimited ? [concurrency] : [],
-      rates: rate === null ? [] : [rate],
-      tasks: once,
-      // It holds the key, whether or not it is limited itself: others may wait for it.
-      work: { least: 0, expected: isLimited ? expectedMs : 0, most: mostMs },
-      starts: rate === null ? none : { ...sure, most: attempts.most },
-    };
+    return demand(key, isSure, waits ? concurrency : null, rate);
   });
+  const wide = new Set(wideKeysOf(nameIn(task.capability!)));
+  const others = set.filter(({ key }) => wide.has(key));
+  return [...named, ...others.map(({ key, concurrency, rate }) => demand(key, true, concurrency, rate))];
 }
 
 function textOf(own: KeyLimit): string {
