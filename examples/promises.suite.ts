@@ -166,7 +166,7 @@ export const promises: Record<string, Promised> = {
     outputs: { body: { name: "skein", stars: 12 } },
     attempts: { call: 3 },
   },
-  "large-payloads": { outputs: { first: "goose", characters: 300_000 } },
+  "large-payloads": { outputs: { first: "goose", characters: 300_000, each: [300_000, 300_000, 4] } },
   cache: {
     outputs: "geese",
     attempts: { first: 1, again: 0 },

@@ -40,6 +40,45 @@ it("are claimed, shown and given as results whole", async () => {
   expect(await server.sql.query("select count(*)::int as count from blob")).toEqual([{ count: 3 }]);
 });
 
+it("are items of a map, what a signal brings, and what a definition has in it, too", async () => {
+  const [item, payload, constant] = ["i", "s", "c"].map((letter) => letter.repeat(MIB / 2));
+  const { id } = await space.submit(
+    [
+      { id: "each", for_each: "{{ inputs.items }}", capability: "work", input: { it: "{{ item }}" } },
+      { id: "gate", wait: { signal: "go" } },
+      { id: "told", needs: ["gate"], input: "{{ tasks.gate.output.payload }}" },
+      { id: "fixed", input: { text: constant! } },
+    ],
+    { inputs: { items: [item!, item!, "small"] } },
+  );
+  const signal = await space.call({ path: `/v1/runs/${id}/signals/go`, body: { payload } });
+  expect(signal.status).toBe(202);
+  const given: Record<string, unknown> = {};
+  const finished = space.finished(id);
+  let isOver = false;
+  void finished.then(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await agent.work(({ key, input }) => {
+      given[key] = input;
+      return null;
+    });
+  }
+  expect(given).toEqual({
+    "each[0]": { it: item },
+    "each[1]": { it: item },
+    "each[2]": { it: "small" },
+    told: payload,
+    fixed: { text: constant },
+  });
+  const [largest] = await server.sql.query<{ bytes: number }>(
+    "select max(octet_length(row_to_json(t)::text)) as bytes from task t where run_id = $1",
+    [id],
+  );
+  expect(largest!.bytes).toBeLessThan(8_000);
+});
+
 it("may have as many bytes as one output, and the refusal names the limit", async () => {
   const { id } = await space.submit(["fits", "exceeds"].map((key) => ({ id: key, retry: { max_attempts: 1 } })));
   const leases = await agent.claim();
