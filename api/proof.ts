@@ -2,8 +2,9 @@
 
 import { areConstant, flowKeys, keyLimits } from "../core/flow-limits.ts";
 import { placedTasks } from "../core/proof/walk.ts";
-import type { World } from "../core/proof/world.ts";
-import { workflowIn } from "../core/reference.ts";
+import { isForAgents, type World } from "../core/proof/world.ts";
+import { splitReference, workflowIn } from "../core/reference.ts";
+import { wideKeysFor } from "../core/wide-keys.ts";
 import type { Workflow } from "../core/workflow.ts";
 import type { Store } from "../store/store.ts";
 
@@ -32,12 +33,15 @@ export async function worldOf(store: Store, namespace: string, workflow: Workflo
   return { contracts, agents, missingWorkflows: missing, limits };
 }
 
-/** What is set for the keys that its tasks name, those that are known before it runs. */
+/** What is set for the keys that its tasks name, those that are known before it runs, and for those of wholes. */
 async function limitsOf(store: Store, namespace: string, { tasks }: Workflow): Promise<World["limits"]> {
   const named = placedTasks(tasks)
     .flatMap(({ task }) => keyLimits(task.concurrency, task.rate))
     .filter((limit) => areConstant([limit]));
-  const keys = [...new Set(flowKeys(named, {}))].slice(0, MAX_LOOKED_UP);
+  const wide = placedTasks(tasks).flatMap(({ task }) =>
+    isForAgents(task) ? wideKeysFor(splitReference(task.capability!).name) : [],
+  );
+  const keys = [...new Set([...wide, ...flowKeys(named, {})])].slice(0, MAX_LOOKED_UP);
   const found = await Promise.all(keys.map((key) => store.flowLimits.find(namespace, key)));
   return found.flatMap((limit) => (limit ? [limit] : []));
 }

@@ -57,6 +57,16 @@ describe("limits in a definition", () => {
       "EXPRESSION_UNKNOWN_NAME /tasks/0/concurrency/key",
     ],
     [
+      "by a key that is too long",
+      { ...work, concurrency: { key: "x".repeat(257), limit: 1 } },
+      "FLOW_KEY_INVALID /tasks/0/concurrency/key",
+    ],
+    [
+      "by a key that cannot be shown",
+      { ...work, rate: { key: "a\u0007", limit: 1, per: "1s" } },
+      "FLOW_KEY_INVALID /tasks/0/rate/key",
+    ],
+    [
       "by a key that is kept for whole capabilities",
       { ...work, concurrency: { key: "@capability:work", limit: 1 } },
       "FLOW_KEY_RESERVED /tasks/0/concurrency/key",

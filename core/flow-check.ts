@@ -1,7 +1,8 @@
 /** What is wrong with the limits that a definition sets: what they mean nothing for, and how it could wait for itself. */
 import { checkTemplate } from "./binding.ts";
-import type { Issue } from "./errors.ts";
+import { type Issue, SkeinError } from "./errors.ts";
 import type { ExpressionScope } from "./expression.ts";
+import { areConstant, flowKeys } from "./flow-limits.ts";
 import { isJsonObject, pointerTo } from "./json.ts";
 import { nameIn } from "./reference.ts";
 import { isReservedKey, reservedKeyMessage } from "./wide-keys.ts";
@@ -29,7 +30,19 @@ export function wrongLimit(raw: Record<string, unknown>, id: string, at: string,
 /** What is wrong with the template of a key. */
 export function wrongKey(key: string, scope: ExpressionScope, pointer: string): Issue[] {
   if (isReservedKey(key)) return [{ code: "FLOW_KEY_RESERVED", message: reservedKeyMessage(key), pointer }];
-  return checkTemplate(key, scope, pointer);
+  const issues = checkTemplate(key, scope, pointer);
+  return issues.length > 0 || !areConstant([{ key }]) ? issues : wrongText(key, pointer);
+}
+
+/** What stands there from the start, and is no key. */
+function wrongText(key: string, pointer: string): Issue[] {
+  try {
+    flowKeys([{ key }], {});
+    return [];
+  } catch (error) {
+    if (!(error instanceof SkeinError)) throw error;
+    return [{ code: error.code, message: error.message, pointer }];
+  }
 }
 
 /** Names that are known when a run is submitted. */

@@ -6,6 +6,7 @@ import { type Issue, SkeinError } from "./errors.ts";
 import { isJsonObject, type Json, type JsonObject, pointerTo } from "./json.ts";
 import { didYouMean } from "./near-miss.ts";
 import { compilePattern } from "./pattern.ts";
+import { compareAsJson } from "./schema-equality.ts";
 
 export type JsonSchema = boolean | JsonObject;
 
@@ -196,13 +197,19 @@ function patternFlaw(source: string): SkeinError | undefined {
 
 let metaSchema: Ajv2020 | undefined; // compiling the meta-schema takes 90 ms, so only when it is needed
 
+function newMetaSchema(): Ajv2020 {
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true, verbose: true, logger: false });
+  compareAsJson(ajv);
+  return ajv;
+}
+
 /** One issue for each place: ajv reports every alternative that a value fails. */
 function metaSchemaIssues(schema: JsonSchema): Issue[] {
-  metaSchema ??= new Ajv2020({ strict: false, validateFormats: false, allErrors: true, logger: false });
+  metaSchema ??= newMetaSchema();
   if (metaSchema.validate("https://json-schema.org/draft/2020-12/schema", schema)) return [];
   const issues = new Map<string, Issue>();
-  for (const { instancePath, message, params } of metaSchema.errors ?? []) {
-    const allowed = params.allowedValues ? `: ${(params.allowedValues as Json[]).join(", ")}` : "";
+  for (const { instancePath, message, keyword, schema: allowedValues } of metaSchema.errors ?? []) {
+    const allowed = keyword === "enum" ? `: ${(allowedValues as Json[]).join(", ")}` : "";
     if (!issues.has(instancePath)) issues.set(instancePath, schemaIssue(instancePath, `${message}${allowed}`));
   }
   return [...issues.values()];

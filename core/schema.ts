@@ -12,6 +12,7 @@ import { canonicalJson, findJsonFlaw, type Json, pointerTo } from "./json.ts";
 import { didYouMean } from "./near-miss.ts";
 import { compilePattern } from "./pattern.ts";
 import { COST_KEYWORD, examineSchema, formats, type JsonSchema, schemaIssue } from "./schema-check.ts";
+import { compareAsJson, type Spend } from "./schema-equality.ts";
 
 export type { JsonSchema } from "./schema-check.ts";
 
@@ -129,8 +130,6 @@ function compile(schema: JsonSchema, allErrors: boolean, budget: number): Find {
   };
 }
 
-type Spend = (steps: number) => void;
-
 /** A new instance for each schema: an instance keeps everything it ever compiled. */
 function compileWithAjv(schema: JsonSchema, allErrors: boolean, spend: Spend) {
   const ajv = new Ajv2020({
@@ -155,7 +154,7 @@ function compileWithAjv(schema: JsonSchema, allErrors: boolean, spend: Spend) {
       return true;
     },
   });
-  addUniqueItems(ajv, spend);
+  compareAsJson(ajv, spend);
   try {
     return ajv.compile(schema);
   } catch (error) {
@@ -176,26 +175,6 @@ function regExpEngine(spend: Spend) {
     return { test: (text: string) => pattern.test(text, spend), toString: () => source }; // ajv keys patterns by toString
   };
   return Object.assign(engine, { code: "regExpEngine" });
-}
-
-/** Ajv compares every pair of items; this compares their texts. */
-function addUniqueItems(ajv: Ajv2020, spend: Spend): void {
-  ajv.removeKeyword("uniqueItems");
-  ajv.addKeyword({
-    keyword: "uniqueItems",
-    type: "array",
-    schemaType: "boolean",
-    error: { message: "must not hold the same item twice" },
-    validate: (isAsked: boolean, items: unknown[]) => {
-      if (!isAsked) return true;
-      const texts = items.map((item) => {
-        const text = canonicalJson(item);
-        spend(1 + (text.length >> 2));
-        return text;
-      });
-      return new Set(texts).size === items.length;
-    },
-  });
 }
 
 function toProblems(errors: readonly ErrorObject[]): Problem[] {
@@ -220,10 +199,10 @@ function toProblem(error: ErrorObject): Problem {
     case "enum":
       return {
         pointer,
-        message: `must be one of ${brief((params.allowedValues as Json[]).map((value) => JSON.stringify(value)).join(", "))}`,
+        message: `must be one of ${brief((parentSchema!.enum as Json[]).map((value) => JSON.stringify(value)).join(", "))}`,
       };
     case "const":
-      return { pointer, message: `must be ${brief(JSON.stringify(params.allowedValue))}` };
+      return { pointer, message: `must be ${brief(JSON.stringify(parentSchema!.const))}` };
     default:
       return { pointer, message: error.message ?? `does not satisfy ${keyword}` };
   }

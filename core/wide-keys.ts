@@ -12,6 +12,11 @@ export const CAPABILITY_KEY = "@capability:";
 /** What a key stands for. */
 export type KeyScope = { of: "namespace" } | { of: "capability"; capability: string } | { of: "key" };
 
+/** The keys that stand for a task of the capability, among others. */
+export function wideKeysFor(capability: string): string[] {
+  return [CAPABILITY_KEY + capability, NAMESPACE_KEY];
+}
+
 /** Whether no definition may name the key. */
 export function isReservedKey(key: string): boolean {
   return key.startsWith(RESERVED);

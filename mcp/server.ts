@@ -35,7 +35,7 @@ import { conversationCancel, conversationLeave, conversationSay } from "./tools/
 import { conversationStart } from "./tools/conversation-start.ts";
 import { deadLetterDiscard, deadLetterList, deadLetterRedrive, deadLetterRedriveMany } from "./tools/dead-letter.ts";
 import { inboxAck, inboxRead } from "./tools/inbox.ts";
-import { limitList, limitRemove, limitSet } from "./tools/limits.ts";
+import { limitList, limitPause, limitRemove, limitResume, limitSet } from "./tools/limits.ts";
 import { memoryAdd, memoryForget, memoryList } from "./tools/memory.ts";
 import { messageReply } from "./tools/message-reply.ts";
 import { messageSend } from "./tools/message-send.ts";
@@ -126,6 +126,8 @@ const tools = [
   limitList,
   limitSet,
   limitRemove,
+  limitPause,
+  limitResume,
   cacheStatsTool,
   cacheClear,
   retentionGet,
@@ -177,7 +179,7 @@ again what did not complete, run_fork with other inputs or edited tasks. Files o
 schedule_create runs a registered workflow at the times of a calendar.
 dead_letter_list has what failed for good; dead_letter_redrive and dead_letter_redrive_many run it again.
 run_bulk cancels, retries, pauses or resumes all runs of a filter; ask with dry_run first. limit_set bounds how many tasks of a key
-run at once or start in a period; cache_clear forgets outputs that answer for equal tasks.
+run at once or start in a period, limit_pause stops a key, a capability or everything; cache_clear forgets outputs that answer for equal tasks.
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
 memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
 conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;

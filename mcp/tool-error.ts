@@ -55,6 +55,8 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   BULK_COUNT_DIFFERS: "Ask run_bulk with dry_run again: other runs fit the filter now.",
   SCHEDULE_CONFLICT: "Read it again with schedule_list, and change it with the revision that it has now.",
   FLOW_LIMIT_NOT_FOUND: "limit_list shows the keys there are.",
+  FLOW_LIMIT_PAUSED: "Leave it as it is, or ask the user before you resume what somebody else has paused.",
+  FLOW_LIMIT_NOT_PAUSED: "limit_list shows what is paused.",
   UNAUTHENTICATED: askForKey,
   SCOPE_MISSING: askForKey,
   SERVER_UNREACHABLE: "Ask the user to start it (`skein dev`) or to correct SKEIN_URL.",

@@ -52,7 +52,7 @@ const looking = names(`
 const changing = names(`
   workflow_submit run_signal run_pause run_resume run_budget_change run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
-  dead_letter_redrive dead_letter_redrive_many limit_set schedule_create schedule_update schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+  dead_letter_redrive dead_letter_redrive_many limit_set limit_pause limit_resume schedule_create schedule_update schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
 const destroying = names(`
   run_cancel run_bulk schedule_delete dead_letter_discard limit_remove cache_clear retention_set agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
 
@@ -293,6 +293,24 @@ export function describeTools(
       expect((await refusal(client, "limit_set", { key })).code).toBe("REQUEST_INVALID");
       expect(await call(client, "limit_remove", { key })).toEqual({ removed: key });
       expect((await refusal(client, "limit_remove", { key })).code).toBe("FLOW_LIMIT_NOT_FOUND");
+    });
+
+    it("pauses a capability and resumes it", async () => {
+      const key = `@capability:mcp.of-${version}`;
+      expect(await call(client, "limit_pause", { key, reason: "broken" })).toMatchObject({
+        key,
+        paused_by: expect.any(String),
+        pause_reason: "broken",
+        in_force: true,
+      });
+      const listed = textOf(await client.callTool({ name: "limit_list", arguments: {} }));
+      expect(listed).toMatch(new RegExp(`${key}: as workflows say; held by 0; paused by .+: broken`));
+      expect((await refusal(client, "limit_pause", { key, reason: "other" })).code).toBe("FLOW_LIMIT_PAUSED");
+      expect(await call(client, "limit_resume", { key })).toMatchObject({ paused_by: null });
+      expect((await refusal(client, "limit_resume", { key })).code).toBe("FLOW_LIMIT_NOT_PAUSED");
+      expect((await refusal(client, "limit_pause", { key: "@capabilty:x" })).issues).toMatchObject([
+        { pointer: "/key" },
+      ]);
     });
 
     it("says what the cache holds, and clears it", async () => {

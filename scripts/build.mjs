@@ -4,7 +4,7 @@
  */
 
 import "./install.mjs";
-import { cpSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import { root, run } from "./run.mjs";
 
@@ -25,6 +25,9 @@ for (const folder of assetFolders) {
   const filter = (/** @type {string} */ path) => ["", ...assetTypes].includes(extname(path));
   cpSync(join(root, folder), join(dist, folder), { recursive: true, filter });
 }
+
+// In a clone npx runs this very file.
+chmodSync(main, 0o755);
 
 function isStale() {
   const built = statSync(main, { throwIfNoEntry: false });

@@ -2117,6 +2117,13 @@ class Limits:
     def remove(self, key: str) -> None:
         self._client._ask("DELETE", _at("/v1/limits", key), once=True)
 
+    def pause(self, key: str, reason: Optional[str] = None) -> dict:
+        """Nothing new starts under the key; `@capability:<name>` is all of a capability, `@namespace` everything."""
+        return self._client._post(_at("/v1/limits", key, "pause"), _given(reason=reason))
+
+    def resume(self, key: str) -> dict:
+        return self._client._post(_at("/v1/limits", key, "resume"), {}, once=True)
+
 
 class Cache:
     """`client.cache`: outputs that answer for equal tasks."""

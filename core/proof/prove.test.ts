@@ -595,6 +595,9 @@ describe("bounds", () => {
       ["fewer at once", { concurrency: 1 }, time(0, 1_000, 11_000)],
       ["a rate", { rate: { limit: 1, perMs: 1_000 } }, time(8_250, 8_250, 15_000)],
       ["another key", { key: "other", concurrency: 1 }, time(0, 500, 6_000)],
+      ["all tasks of the capability", { key: "@capability:work", concurrency: 1 }, time(0, 1_000, 16_000)],
+      ["all of another capability", { key: "@capability:other", concurrency: 1 }, time(0, 500, 6_000)],
+      ["a rate of all tasks", { key: "@namespace", rate: { limit: 2, perMs: 1_000 } }, time(3_750, 3_750, 10_500)],
     ])("counts what the namespace has set in their place: %s", (_, set, expected) => {
       const limits = [{ key: "k", concurrency: null, rate: null, ...set }];
       const once = { retry: { max_attempts: 1 }, timeout: "1s" };

@@ -13,6 +13,8 @@ import {
   type Rate,
   unusedKey,
 } from "../flow-limits.ts";
+import { splitReference } from "../reference.ts";
+import { wideKeysFor } from "../wide-keys.ts";
 import type { TaskDefinition } from "../workflow-schema.ts";
 
 /** What a namespace has set for a key, in place of what definitions say. */
@@ -60,11 +62,16 @@ export function demandsOf(
   { attempts, expectedMs, mostMs }: Work,
   set: readonly SetLimit[],
 ): Demand[] {
-  const waits = (task.concurrency?.on_conflict ?? "queue") === "queue";
-  const sure = waits ? { least: attempts.least, expected: 1 } : { least: 0, expected: 0 };
-  return keyLimits(task.concurrency, task.rate).map((own): Demand => {
-    const isSure = areConstant([own]);
-    const key = isSure ? textOf(own) : own.key;
+  const queues = (task.concurrency?.on_conflict ?? "queue") === "queue";
+  const named = keyLimits(task.concurrency, task.rate).map((own) => ({ own, isWide: false }));
+  const { name } = splitReference(task.capability!);
+  const wide = wideKeysFor(name).filter((key) => set.some((one) => one.key === key));
+  return [...named, ...wide.map((key) => ({ own: { key }, isWide: true }))].map(({ own, isWide }): Demand => {
+    // What it says of conflicts is about its own keys.
+    const waits = queues || isWide;
+    const sure = waits ? { least: attempts.least, expected: 1 } : { least: 0, expected: 0 };
+    const isSure = isWide || areConstant([own]);
+    const key = isSure && !isWide ? textOf(own) : own.key;
     const given = isSure ? set.find((one) => one.key === key) : undefined;
     const { concurrency, rate } = effective(own, { ...unusedKey, ...given });
     const isLimited = waits && concurrency !== null;

@@ -3,7 +3,9 @@ import { type FlowLimitRecord, flowKeyParam, flowLimit, flowLimitBody } from "..
 import { cursor, pageText } from "../run-summary.ts";
 import { defineTool, destroying, readOnly, settling } from "../tool.ts";
 
-const key = flowKeyParam.describe("The key, as tasks and workflows name it in `concurrency` and `rate`");
+const key = flowKeyParam.describe(
+  "The key, as tasks and workflows name it in `concurrency` and `rate`; @capability:<name> is all tasks of a capability, @namespace all tasks",
+);
 
 export const limitList = defineTool({
   name: "limit_list",
@@ -46,11 +48,37 @@ export const limitRemove = defineTool({
   text: ({ removed }) => `Nothing is set for ${removed} any more.`,
 });
 
+export const limitPause = defineTool({
+  name: "limit_pause",
+  title: "Pause a key, a capability or the namespace",
+  description:
+    "From the answer on nothing new starts under the key; what runs goes on. The reason is told to whoever asks why a task waits. Needs a key with the scope admin.",
+  annotations: settling,
+  input: z.strictObject({ key, reason: z.string().max(1000).optional() }),
+  output: flowLimit,
+  call: (client, { key: of, reason }) => client.limits.pause(of, reason),
+  text: limitLine,
+});
+
+export const limitResume = defineTool({
+  name: "limit_resume",
+  title: "Resume what was paused",
+  description:
+    "What waits under the key is handed out again; limits that are set for it hold as before. Needs a key with the scope admin.",
+  annotations: settling,
+  input: z.strictObject({ key }),
+  output: flowLimit,
+  call: (client, { key: of }) => client.limits.resume(of),
+  text: limitLine,
+});
+
 /** `crm-acme: at most 3 at once, 600 in each 1m; held by 2` */
-function limitLine({ key: of, concurrency, rate, holders }: FlowLimitRecord): string {
+function limitLine({ key: of, concurrency, rate, holders, paused_by, pause_reason }: FlowLimitRecord): string {
   const set = [
     ...(concurrency === null ? [] : [`at most ${concurrency} at once`]),
     ...(rate === null ? [] : [`${rate.limit} in each ${rate.per}`]),
   ];
-  return `${of}: ${set.join(", ") || "as workflows say"}; held by ${holders}`;
+  const why = pause_reason === null ? "" : `: ${pause_reason}`;
+  const pause = paused_by === null ? "" : `; paused by ${paused_by}${why}`;
+  return `${of}: ${set.join(", ") || "as workflows say"}; held by ${holders}${pause}`;
 }

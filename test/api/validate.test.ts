@@ -79,6 +79,10 @@ describe("a workflow", () => {
     const faster = { rate: { limit: 1_000, per: "1m" } };
     await space.call({ method: "PUT", path: "/v1/limits/api.example.org", body: faster });
     expect(await told()).toEqual([[{ key: "api.example.org", least: 59_190, expected: 59_190 }], []]);
+    const slower = { rate: { limit: 100, per: "1m" } };
+    await space.call({ method: "PUT", path: "/v1/limits/@capability:work", body: slower });
+    const [keys] = await told();
+    expect(keys).toMatchObject([{ key: "@capability:work", least: 598_650 }, { key: "api.example.org" }]);
   });
 
   it("is told which workflows its tasks run are not registered; it may run itself", async () => {

@@ -161,6 +161,8 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("run_bulk", { action: "cancel", filter, dry_run: true });
   await call("limit_set", { key: "inspection", concurrency: 2, rate: { limit: 60, per: "1m" } });
   await call("limit_list");
+  await call("limit_pause", { key: "inspection", reason: "inspected" });
+  await call("limit_resume", { key: "inspection" });
   await call("limit_remove", { key: "inspection" });
   await call("cache_stats");
   await call("cache_clear", { capability: "core.echo" });
