@@ -124,7 +124,7 @@ async function exhausted(
 
 // --- waiting
 
-/** Those of which more is left than when they were last looked at, or that more waits for since. */
+/** Those of which more or less is left than when they were last looked at, or that more waits for since. */
 async function changedAmong(store: StoreContext, ids: readonly string[]): Promise<string[]> {
   if (ids.length === 0) return [];
   const { budgets, now } = await loadBudgets(store, ids);
@@ -139,8 +139,13 @@ function isClosed(budget: LoadedBudget, now: number): boolean {
   return (budget.shortage !== null && budget.onExhausted !== "wait") || wallShortage(budget, now) !== undefined;
 }
 
+/** What fits hangs on what is left now, what is hopeless on what is not spent: an attempt that spends just what it set aside changes only that. */
 function leftText(budget: LoadedBudget): string {
-  return JSON.stringify(leftUnder([budget]));
+  return JSON.stringify([leftUnder([budget]), unspent(budget)]);
+}
+
+function unspent(budget: LoadedBudget): BudgetLimits {
+  return leftUnder([{ ...budget, reserved: nothing }]);
 }
 
 interface ShortRow {
@@ -218,7 +223,7 @@ function takeWhatFits(rows: readonly ShortRow[], left: BudgetLimits): ShortRow[]
 
 /** The first that needs more than what is not spent yet. */
 async function firstHopeless(tx: Transaction, budget: LoadedBudget): Promise<ShortRow | undefined> {
-  const { tokens, cost, calls } = leftUnder([{ ...budget, reserved: nothing }]);
+  const { tokens, cost, calls } = unspent(budget);
   return (await tx.query<ShortRow>(hopelessRows, [budget.id, tokens, cost, calls, 1]))[0];
 }
 

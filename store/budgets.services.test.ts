@@ -144,6 +144,7 @@ describe("budgets on PostgreSQL, when many claim at once", { timeout: 300_000 },
   }
 
   async function tend({ upkeep }: Store): Promise<void> {
+    await upkeep.reap(100);
     await upkeep.endRuns(1_000);
     await upkeep.cascade(1_000);
     await upkeep.tendBudgets(1_000);

@@ -159,6 +159,21 @@ export function budgetCases(open: OpenTeam): void {
     expect((await team.statuses(runId)).first).toBe("ready");
   });
 
+  it("is exhausted when an attempt spends just what it set aside, also if what waits was looked at before", async () => {
+    const team = await open();
+    const tasks = { a: tokens(60), b: tokens(50) };
+    const waiting = await submit(team, tasks, { tokens: 100, on_exhausted: "wait" });
+    const failing = await submit(team, tasks, { tokens: 100 });
+    const claimed = await team.claim();
+    expect(claimed.map(({ key }) => key)).toEqual(["a", "a"]);
+    await team.settle();
+    expect((await budgetOf(team, waiting)).shortage).toBeNull();
+    for (const task of claimed) await spend(team, task, { tokens: 60 });
+    await team.settle();
+    expect((await budgetOf(team, waiting)).shortage).toMatchObject({ unit: "tokens", needed: 50, spent: 60 });
+    expect(await team.run(failing)).toMatchObject({ status: "failed", error: { code: "BUDGET_EXHAUSTED" } });
+  });
+
   it("gives the last of a budget to the task whose turn it is", async () => {
     const team = await open();
     const runId = await submit(team, { a: {}, b: {} }, { calls: 1, on_exhausted: "wait" });
