@@ -82,6 +82,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   });
   app.addHook("preClose", async () => context.streams.close());
   closeSilentSockets(app);
+  finishHandlers(app);
   instrument?.(app);
   await serveReference(app, version);
   await app.register(async (scope: App) => {
@@ -136,5 +137,25 @@ function closeSilentSockets(app: App): void {
   app.server.on("request", ({ socket }) => silent.delete(socket));
   app.addHook("preClose", async () => {
     for (const socket of silent) socket.destroy();
+  });
+}
+
+/** A handler whose client has gone goes on. What it works on is about to be closed, so the server is not closed before it has ended. */
+export function finishHandlers(app: Pick<App, "addHook">): void {
+  const running = new Set<unknown>();
+  app.addHook("onRoute", (route) => {
+    const { handler } = route;
+    route.handler = function (...call) {
+      const result = handler.apply(this, call);
+      if (result instanceof Promise) {
+        running.add(result);
+        const end = () => running.delete(result);
+        result.then(end, end);
+      }
+      return result;
+    };
+  });
+  app.addHook("onClose", async () => {
+    while (running.size > 0) await Promise.allSettled(running);
   });
 }
