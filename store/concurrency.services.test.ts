@@ -337,11 +337,15 @@ describe("the store on PostgreSQL, when things happen at once", () => {
   });
 
   describe("report", () => {
-    it("starts the child exactly once when its last two needs complete at the same moment, 200 times", async () => {
+    const needing = { needs: ["a", "b"] };
+    const decided = { ...needing, input: "{{ tasks.a.output }}" };
+    it.each<[string, Tasks]>([
+      ["that only waits", { c: needing }],
+      ["that a decision starts", { c: decided }],
+      ["beside one that a decision starts", { c: needing, d: decided }],
+    ])("starts a child %s once when its last two needs complete at the same moment, 200 times", async (_, children) => {
       await begin();
-      const ids = runIds(
-        await store.runs.submit(times(200, () => team.submission({ a: {}, b: {}, c: { needs: ["a", "b"] } }))),
-      );
+      const ids = runIds(await store.runs.submit(times(200, () => team.submission({ a: {}, b: {}, ...children }))));
       const byRun = new Map<string, ClaimedTask[]>();
       for (const task of await team.claim({ max: 400 }))
         byRun.set(task.runId, [...(byRun.get(task.runId) ?? []), task]);
@@ -358,21 +362,30 @@ describe("the store on PostgreSQL, when things happen at once", () => {
         [ids],
       );
       expect(rows).toEqual([{ status: "ready", needs_left: 0, n: 200 }]);
-      for (const runId of ids.slice(0, 20)) expect(count(await typesOf(runId), "task.ready")).toBe(3);
+      for (const runId of ids.slice(0, 20))
+        expect(count(await typesOf(runId), "task.ready")).toBe(2 + Object.keys(children).length);
     });
 
-    it("waits for the other parent's transaction, and then sees what it did", async () => {
-      await begin();
-      const runId = await team.submit({ a: {}, b: {}, c: { needs: ["a", "b"] } });
-      const [a, b] = [await team.take(runId, "a"), await team.take(runId, "b")];
-      const open = await gate.close(runId);
-      const reports = [team.complete(a), replica.leases.report([team.completion(b)])];
-      await gate.arrivals(1);
-      await gate.waiting(2);
-      await open();
-      await Promise.all(reports);
-      expect(await team.statuses(runId)).toEqual({ a: "completed", b: "completed", c: "ready" });
-    });
+    it.each<[string, Tasks]>([
+      ["that only waits", { c: needing }],
+      ["that a decision starts", { c: decided }],
+      ["beside one that a decision starts", { c: needing, d: decided }],
+    ])(
+      "of the parent of a child %s waits for the other parent's transaction, and then sees what it did",
+      async (_, children) => {
+        await begin();
+        const runId = await team.submit({ a: {}, b: {}, ...children });
+        const [a, b] = [await team.take(runId, "a"), await team.take(runId, "b")];
+        const open = await gate.close(runId);
+        const reports = [team.complete(a), replica.leases.report([team.completion(b)])];
+        await gate.arrivals(1);
+        await gate.waiting(2);
+        await open();
+        await Promise.all(reports);
+        const ready = Object.fromEntries(Object.keys(children).map((key) => [key, "ready"]));
+        expect(await team.statuses(runId)).toEqual({ a: "completed", b: "completed", ...ready });
+      },
+    );
 
     it("never deadlocks over 60 children shared by 240 parents that ten writers report", async () => {
       await begin();

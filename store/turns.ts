@@ -45,8 +45,12 @@ const nextOf = (row: string) => `
  * The rows of `relation`, a materialized part of the statement's `with`, each with its `turn`, and whether it `ends_turns`. They have `id`,
  * `namespace`, `capability`, `priority`, `fair_id` (never null), `lane` (the keys of its limits, or null) and `takes_turn`, without which
  * the turn is null; so it also is where nothing else waits. What takes no turn, as most of a new run, is not sorted among the rest.
+ *
+ * `offset 0` keeps the planner from taking the union apart: an update from it that waits for a row, and then checks the newer version
+ * of it (EvalPlanQual), has to find the same row of this relation again. Parts of a union it would read anew, and find nothing.
  */
 export const withTurns = (relation: string) => `
+  select turned.* from (
   select r.*, null::bigint as nth, null::timestamptz as first_turn, null::boolean as is_last, null::timestamptz as turn, false as ends_turns
   from ${relation} r
   where not r.takes_turn
@@ -67,7 +71,9 @@ export const withTurns = (relation: string) => `
       ) numbered
     ) placed
     window fair as (partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.lane)
-  ) taken`;
+  ) taken
+  ) turned
+  offset 0`;
 
 /** Gives retries whose delay is over their turn, at most `limit`. */
 export async function placeReturned(db: Queryable, limit: number): Promise<number> {
