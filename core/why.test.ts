@@ -11,6 +11,7 @@ const facts: TaskFacts = {
   reason: null,
   error: null,
   supersededIn: null,
+  deadLetter: null,
   cachedFrom: null,
   run: { status: "running", pausedBy: null, isEnding: false },
   needs: [],
@@ -220,6 +221,38 @@ const inLine: [string, Partial<TaskFacts>, RegExp | undefined][] = [
   ["nobody", { queue: { ...queue, ahead: 0 } }, undefined],
   ["nobody, since it is paused", { queue, run: { status: "paused", pausedBy: "ann", isEnding: false } }, undefined],
 ];
+
+const letters: [string, Partial<TaskFacts>, RegExp | undefined][] = [
+  [
+    "nobody has looked after",
+    { deadLetter: { id: "t1", settlement: null } },
+    /waits for somebody: skein dead-letters redrive t1 /,
+  ],
+  [
+    "is run again",
+    { deadLetter: { id: "t1", settlement: { state: "redriven", at: "2026-01-31T12:00:00Z", run_id: "r2" } } },
+    /^It is a dead letter; run r2 does its work again\.$/,
+  ],
+  [
+    "was discarded",
+    {
+      deadLetter: {
+        id: "t1",
+        settlement: { state: "discarded", at: "2026-01-31T12:00:00Z", by: "ann", reason: "a typo" },
+      },
+    },
+    /^It is a dead letter, discarded by ann at 2026-01-31T12:00:00Z: a typo$/,
+  ],
+  ["is none", {}, undefined],
+];
+
+it.each(letters)("says what becomes of a dead letter that %s", (_, part, words) => {
+  const error = { code: "broken", message: "It broke." };
+  const [first, second] = explain({ ...facts, status: "failed", error, ...part });
+  expect(first).toMatchObject({ code: "settled" });
+  if (!words) expect(second).toBeUndefined();
+  else expect(second).toMatchObject({ code: "dead_letter", message: expect.stringMatching(words) });
+});
 
 it.each(inLine)("says what it waits behind: %s", (_, part, words) => {
   const [, second] = explain({ ...facts, ...part });

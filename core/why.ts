@@ -1,6 +1,7 @@
 /** Why is a task where it is, and what would get it further? Answers from facts alone, for people and programs. */
 
 import { type ExhaustionPolicy, type Shortage, shortageText } from "./budget.ts";
+import type { Settlement } from "./dead-letter.ts";
 import { formatDuration } from "./duration.ts";
 import type { EngineSpec } from "./engine-task.ts";
 import type { Failure } from "./errors.ts";
@@ -22,6 +23,8 @@ export interface TaskFacts {
   status: TaskStatus;
   reason: string | null;
   error: Failure | null;
+  /** Of a dead letter: its id, and what has been done about it. */
+  deadLetter: { id: string; settlement: Settlement | null } | null;
   /** The task whose output it took from the cache. */
   cachedFrom: CacheOrigin | null;
   /** The round of planning that put others in its place. */
@@ -122,7 +125,8 @@ export type ReasonCode =
   | "child_run_open"
   | "run_ending"
   | "superseded"
-  | "settled";
+  | "settled"
+  | "dead_letter";
 
 export interface Reason {
   code: ReasonCode;
@@ -139,7 +143,7 @@ const MAX_NAMED = 10;
 /** The reasons, the decisive one first; never none. */
 export function explain(facts: TaskFacts): Reason[] {
   if (facts.supersededIn !== null) return [superseded(facts.supersededIn), settled(facts)];
-  if (isTerminalTask(facts.status)) return [settled(facts)];
+  if (isTerminalTask(facts.status)) return [settled(facts), ...deadLetter(facts)];
   const reasons = openReasons(facts);
   if (facts.run.isEnding) {
     return [{ code: "run_ending", message: "The run is being brought down; the task will be cancelled." }, ...reasons];
@@ -346,6 +350,21 @@ function settled({ status, reason, error, needs, cachedFrom }: TaskFacts): Reaso
     return { code, message, tasks: unmet.map((need) => need.key) };
   }
   return { code, message: `It was ${status}: ${reason ?? "no reason was given"}.` };
+}
+
+function deadLetter({ deadLetter: letter }: TaskFacts): Reason[] {
+  if (!letter) return [];
+  const code = "dead_letter" as const;
+  const { settlement } = letter;
+  if (!settlement) {
+    const commands = `skein dead-letters redrive ${letter.id} runs it again, skein dead-letters discard ${letter.id} takes it off the list.`;
+    return [{ code, message: `It is a dead letter that waits for somebody: ${commands}` }];
+  }
+  if (settlement.state === "redriven") {
+    return [{ code, message: `It is a dead letter; run ${settlement.run_id} does its work again.` }];
+  }
+  const reason = settlement.reason ? `: ${settlement.reason}` : "";
+  return [{ code, message: `It is a dead letter, discarded by ${settlement.by} at ${settlement.at}${reason}` }];
 }
 
 function listed(tasks: readonly { key: string; status: TaskStatus }[]): string {

@@ -45,6 +45,18 @@ async function redrive(client: Client, runId: string): Promise<void> {
   if (outputs !== "12 geese charged" || kept_from === null) throw new Error(`the redrive came to ${outputs}`);
 }
 
+/** Found by its label, and let go when it has been paused and resumed with all that have that label. */
+async function findByLabel(client: Client, runId: string): Promise<void> {
+  const filter = { labels: { batch: "42" } };
+  const { data } = await client.runs.list({ label: ["batch=42"] });
+  if (!data.some(({ id }) => id === runId)) throw new Error(`run ${runId} is not among ${data.length} of its label`);
+  for (const action of ["pause", "resume"] as const) {
+    const { done } = await client.runs.bulkAll({ action, filter, expected: data.length });
+    if (done !== data.length) throw new Error(`${action} of ${data.length} runs did ${done}`);
+  }
+  await client.runs.signal(runId, "released");
+}
+
 /** The workflow by a schedule: a run of it is given its tick. */
 async function runEverySecond(client: Client): Promise<void> {
   const name = "scheduled-here";
@@ -189,6 +201,11 @@ export const promises: Record<string, Promised> = {
     },
   },
 
+  labelled: {
+    outputs: "batch 42",
+    during: findByLabel,
+    order: [["run paused", "run resumed", "release completed", "ship completed"]],
+  },
   "limit-interleaved": {
     outputs: "filed",
     // Both wait for one key, and who is ready first has it first.

@@ -1,5 +1,5 @@
 /** Dead letters: failed tasks that an agent was at, read where they are. */
-import type { LetterState } from "../core/dead-letter.ts";
+import type { LetterState, Settlement } from "../core/dead-letter.ts";
 import type { Failure } from "../core/errors.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
 import { attemptsOf } from "./runs.ts";
@@ -39,7 +39,7 @@ export function deadLetterStore(sql: Sql): DeadLetterStore {
 const MAX_COUNTED = 10_000;
 
 /** As in the indexes. What planning anew has put others in the place of is not dead: its run went on. */
-const isDead = "t.status = 'failed' and t.attempt > 0 and t.superseded_in is null";
+export const isDead = "t.status = 'failed' and t.attempt > 0 and t.superseded_in is null";
 
 interface Row {
   id: string;
@@ -55,7 +55,7 @@ interface Row {
   finished_at: Date;
   /** Microseconds: two may have failed in the same millisecond. */
   place: string;
-  letter: { state: LetterState; by?: string; at: string; run_id?: string; reason?: string } | null;
+  letter: Settlement | null;
 }
 
 const columns = `t.id, t.run_id, r.workflow_name, r.workflow_version, t.key, t.capability, t.error, t.attempt, t.failures,

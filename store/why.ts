@@ -1,5 +1,6 @@
 /** Gathers what `core/why.ts` explains a task from. */
 import { admitUnder, type Estimate } from "../core/budget.ts";
+import type { Settlement } from "../core/dead-letter.ts";
 import type { EngineSpec } from "../core/engine-task.ts";
 import type { Failure } from "../core/errors.ts";
 import { type Block, blockOf, type KeyLimit } from "../core/flow-limits.ts";
@@ -14,6 +15,7 @@ import { inTurn } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import { openRound } from "./bids.ts";
 import { loadBudgets } from "./budgets.ts";
+import { isDead } from "./dead-letters.ts";
 import { limitsWith, statesOf } from "./flow-keys.ts";
 import { queuePlace } from "./queue-place.ts";
 import { candidatesIn } from "./routing.ts";
@@ -29,6 +31,7 @@ interface Row {
   superseded_in: number | null;
   cached_from: CacheOrigin | null;
   error: Failure | null;
+  dead_letter: { id: string; settlement: Settlement | null } | null;
   run_status: RunStatus;
   paused_by: string | null;
   is_ending: boolean;
@@ -79,7 +82,8 @@ export async function factsOf(
        from agent a
        where a.namespace = $1 and ${isLive}
      )
-     select t.id, t.key, t.capability, t.status, t.reason, t.error, t.superseded_in, t.cached_from, r.status as run_status, r.paused_by,
+     select t.id, t.key, t.capability, t.status, t.reason, t.error, t.superseded_in, t.cached_from,
+       case when ${isDead} then json_build_object('id', t.id, 'settlement', t.letter) end as dead_letter, r.status as run_status, r.paused_by,
        r.ending is not null as is_ending,
        (select json_agg(json_build_object('key', n.key, 'status', n.status) order by n.id)
         from task n where n.id = any(t.needs)) as needs,
@@ -144,6 +148,7 @@ function toFacts(row: Row, more: Pick<TaskFacts, "routing" | "limit" | "runLimit
     supersededIn: row.superseded_in,
     cachedFrom: row.cached_from,
     error,
+    deadLetter: row.dead_letter,
     run: { status: row.run_status, pausedBy: row.paused_by, isEnding: row.is_ending },
     needs: row.needs ?? [],
     join,

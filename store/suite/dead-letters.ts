@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { explain } from "../../core/why.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { Tasks, Team } from "./team.ts";
 
@@ -143,6 +144,25 @@ export function deadLetterCases(open: OpenTeam): void {
     const of = { runId: first, hash };
     await team.store.runs.rerun({ kind: "fork", of, from: [], submission: team.submission(tasks) });
     expect(await keys(team)).toEqual(["a"]);
+  });
+
+  it("are named by why, with what has been done about them", async () => {
+    const team = await open();
+    const why = async (runId: string, key: string) =>
+      explain((await team.store.runs.why(team.namespace, runId, key))!).map(
+        ({ code, message }) => `${code} ${message}`,
+      )[1];
+    const tasks: Tasks = { a: {}, b: {} };
+    const runId = await failed(team, tasks);
+    const { id } = await team.task(runId, "a");
+    expect(await why(runId, "a")).toContain(
+      `dead_letter It is a dead letter that waits for somebody: skein dead-letters redrive ${id} `,
+    );
+    await team.store.deadLetters.discard(team.namespace, [id], "ann", "a typo");
+    expect(await why(runId, "a")).toMatch(/^dead_letter It is a dead letter, discarded by ann at 20.*: a typo$/);
+    const again = await retry(team, runId, tasks);
+    expect(await why(runId, "b")).toBe(`dead_letter It is a dead letter; run ${again} does its work again.`);
+    expect(await why(again, "a")).toBeUndefined();
   });
 
   it("are discarded once, by name and with a reason, as far as they are open", async () => {
