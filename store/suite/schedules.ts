@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
 import { type ScheduleBody, scheduleBody } from "../../core/protocol/schedules.ts";
 import type { Workflow } from "../../core/workflow.ts";
@@ -365,7 +364,6 @@ export function scheduleCases(open: OpenTeam): void {
     await team.settle();
     const submission = (schedule: typeof run extends undefined ? never : (typeof run & object)["schedule"]) => ({
       ...team.submission({ a: {} }),
-      runId: randomUUID(),
       hash: run!.hash,
       schedule,
     });
