@@ -50,7 +50,6 @@ const nextOf = (row: string) => `
  * of it (EvalPlanQual), has to find the same row of this relation again. Parts of a union it would read anew, and find nothing.
  */
 export const withTurns = (relation: string) => `
-  select turned.* from (
   select r.*, null::bigint as nth, null::timestamptz as first_turn, null::boolean as is_last, null::timestamptz as turn, false as ends_turns
   from ${relation} r
   where not r.takes_turn
@@ -72,7 +71,6 @@ export const withTurns = (relation: string) => `
     ) placed
     window fair as (partition by placed.namespace, placed.capability, placed.priority, placed.fair_id, placed.lane)
   ) taken
-  ) turned
   offset 0`;
 
 /** Gives retries whose delay is over their turn, at most `limit`. */
