@@ -3,12 +3,7 @@ export const letterStates = ["open", "redriven", "discarded"] as const;
 export type LetterState = (typeof letterStates)[number];
 
 /** What is written on a failed task when somebody has seen to it. `at` is RFC 3339. */
-export interface Settlement {
-  state: Exclude<LetterState, "open">;
-  at: string;
-  /** Who discarded it. */
-  by?: string;
-  reason?: string | null;
-  /** Of what is redriven: the run that does its work again. */
-  run_id?: string;
-}
+export type Settlement =
+  | { state: "discarded"; at: string; by: string; reason: string | null }
+  /** In the run that does its work again. */
+  | { state: "redriven"; at: string; run_id: string };

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { explain, type TaskFacts } from "./why.ts";
+import { explain, type ReasonCode, type TaskFacts } from "./why.ts";
 
 const NOW = Date.parse("2026-01-31T12:00:00Z");
 const later = NOW + 60_000;
@@ -222,6 +222,10 @@ const inLine: [string, Partial<TaskFacts>, RegExp | undefined][] = [
   ["nobody, since it is paused", { queue, run: { status: "paused", pausedBy: "ann", isEnding: false } }, undefined],
 ];
 
+it.each(inLine)("says what it waits behind: %s", (_, part, words) => {
+  expectSecond({ ...facts, ...part }, "queued", words);
+});
+
 const letters: [string, Partial<TaskFacts>, RegExp | undefined][] = [
   [
     "nobody has looked after",
@@ -247,18 +251,17 @@ const letters: [string, Partial<TaskFacts>, RegExp | undefined][] = [
 ];
 
 it.each(letters)("says what becomes of a dead letter that %s", (_, part, words) => {
-  const error = { code: "broken", message: "It broke." };
-  const [first, second] = explain({ ...facts, status: "failed", error, ...part });
-  expect(first).toMatchObject({ code: "settled" });
-  if (!words) expect(second).toBeUndefined();
-  else expect(second).toMatchObject({ code: "dead_letter", message: expect.stringMatching(words) });
+  const failed = { ...facts, status: "failed" as const, error: { code: "broken", message: "It broke." }, ...part };
+  expect(explain(failed)[0]).toMatchObject({ code: "settled" });
+  expectSecond(failed, "dead_letter", words);
 });
 
-it.each(inLine)("says what it waits behind: %s", (_, part, words) => {
-  const [, second] = explain({ ...facts, ...part });
+/** Without words: there is no second reason. */
+function expectSecond(all: TaskFacts, code: ReasonCode, words: RegExp | undefined): void {
+  const [, second] = explain(all);
   if (!words) expect(second).toBeUndefined();
-  else expect(second).toMatchObject({ code: "queued", message: expect.stringMatching(words) });
-});
+  else expect(second).toMatchObject({ code, message: expect.stringMatching(words) });
+}
 
 it.each(cases)("explains a task by %s", (_, part, code, words) => {
   const [reason] = explain({ ...facts, ...part });

@@ -339,38 +339,39 @@ describe("the store on PostgreSQL, when things happen at once", () => {
   describe("report", () => {
     const needing = { needs: ["a", "b"] };
     const decided = { ...needing, input: "{{ tasks.a.output }}" };
-    it.each<[string, Tasks]>([
+    const families: [string, Tasks][] = [
       ["that only waits", { c: needing }],
       ["that a decision starts", { c: decided }],
       ["beside one that a decision starts", { c: needing, d: decided }],
-    ])("starts a child %s once when its last two needs complete at the same moment, 200 times", async (_, children) => {
-      await begin();
-      const ids = runIds(await store.runs.submit(times(200, () => team.submission({ a: {}, b: {}, ...children }))));
-      const byRun = new Map<string, ClaimedTask[]>();
-      for (const task of await team.claim({ max: 400 }))
-        byRun.set(task.runId, [...(byRun.get(task.runId) ?? []), task]);
-      for (const pairs of chunks([...byRun.values()], 5)) {
-        await Promise.all(
-          pairs.flatMap(([a, b]) => [
-            store.leases.report([team.completion(a!)]),
-            replica.leases.report([team.completion(b!)]),
-          ]),
-        );
-      }
-      const rows = await sql.query<{ status: string; needs_left: number; n: number }>(
-        "select status, needs_left, count(*)::int as n from task where run_id = any($1) and key = 'c' group by 1, 2",
-        [ids],
-      );
-      expect(rows).toEqual([{ status: "ready", needs_left: 0, n: 200 }]);
-      for (const runId of ids.slice(0, 20))
-        expect(count(await typesOf(runId), "task.ready")).toBe(2 + Object.keys(children).length);
-    });
+    ];
 
-    it.each<[string, Tasks]>([
-      ["that only waits", { c: needing }],
-      ["that a decision starts", { c: decided }],
-      ["beside one that a decision starts", { c: needing, d: decided }],
-    ])(
+    it.each(families)(
+      "starts a child %s once when its last two needs complete at the same moment, 200 times",
+      async (_, children) => {
+        await begin();
+        const ids = runIds(await store.runs.submit(times(200, () => team.submission({ a: {}, b: {}, ...children }))));
+        const byRun = new Map<string, ClaimedTask[]>();
+        for (const task of await team.claim({ max: 400 }))
+          byRun.set(task.runId, [...(byRun.get(task.runId) ?? []), task]);
+        for (const pairs of chunks([...byRun.values()], 5)) {
+          await Promise.all(
+            pairs.flatMap(([a, b]) => [
+              store.leases.report([team.completion(a!)]),
+              replica.leases.report([team.completion(b!)]),
+            ]),
+          );
+        }
+        const rows = await sql.query<{ status: string; needs_left: number; n: number }>(
+          "select status, needs_left, count(*)::int as n from task where run_id = any($1) and key = 'c' group by 1, 2",
+          [ids],
+        );
+        expect(rows).toEqual([{ status: "ready", needs_left: 0, n: 200 }]);
+        for (const runId of ids.slice(0, 20))
+          expect(count(await typesOf(runId), "task.ready")).toBe(2 + Object.keys(children).length);
+      },
+    );
+
+    it.each(families)(
       "of the parent of a child %s waits for the other parent's transaction, and then sees what it did",
       async (_, children) => {
         await begin();

@@ -1,7 +1,7 @@
 /** Dead letters: failed tasks that an agent was at, read where they are. */
 import type { LetterState, Settlement } from "../core/dead-letter.ts";
 import type { Failure } from "../core/errors.ts";
-import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
+import { decodeCursor, isDead, pageFrom, pageLimit } from "./rows.ts";
 import { attemptsOf } from "./runs.ts";
 import type { Queryable, Sql, Transaction } from "./sql.ts";
 import type { DeadLetter, DeadLetterStore, LetterFilter, Page, PageOf } from "./store.ts";
@@ -37,9 +37,6 @@ export function deadLetterStore(sql: Sql): DeadLetterStore {
 }
 
 const MAX_COUNTED = 10_000;
-
-/** As in the indexes. What planning anew has put others in the place of is not dead: its run went on. */
-export const isDead = "t.status = 'failed' and t.attempt > 0 and t.superseded_in is null";
 
 interface Row {
   id: string;
@@ -101,6 +98,7 @@ async function list(
 
 function toLetter(row: Row): DeadLetter {
   const { letter } = row;
+  const discarded = letter?.state === "discarded" ? letter : null;
   return {
     id: row.id,
     runId: row.run_id,
@@ -114,10 +112,10 @@ function toLetter(row: Row): DeadLetter {
     lostLeases: row.lost_leases,
     failedAt: row.finished_at,
     state: letter?.state ?? "open",
-    settledBy: letter?.by ?? null,
+    settledBy: discarded?.by ?? null,
     settledAt: letter ? new Date(letter.at) : null,
-    reason: letter?.reason ?? null,
-    redrivenIn: letter?.run_id ?? null,
+    reason: discarded?.reason ?? null,
+    redrivenIn: letter?.state === "redriven" ? letter.run_id : null,
   };
 }
 

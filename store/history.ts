@@ -7,6 +7,7 @@
 import type { StoreContext } from "./facts.ts";
 import { nouns, partOf, removals, writeBack } from "./historic-rows.ts";
 import { type MovingRun, movePiece, movingRuns } from "./pieces.ts";
+import { isDead } from "./rows.ts";
 import { historicRunColumns, type RunRow, taskCounts, toRuns } from "./run-rows.ts";
 import { inBatches } from "./run-work.ts";
 import { keepSpendUntil } from "./spend.ts";
@@ -96,7 +97,7 @@ const dueRuns = `
       and (parent_task_id is null or (select true from task t where t.id = run.parent_task_id limit 1) is null)
       and (${expiry("run")} < clock_timestamp() or not exists (
         select from task t
-        where t.run_id = run.id and t.status = 'failed' and t.attempt > 0 and t.superseded_in is null and t.letter is null))
+        where t.run_id = run.id and ${isDead} and t.letter is null))
     order by finished_at
     limit $1
   ) r

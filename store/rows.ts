@@ -48,3 +48,6 @@ export function pageFrom<R, T>(rows: R[], limit: number, keyOf: (row: R) => stri
 
 /** Many rows as one JSON text: the driver takes rows apart column by column, which costs it several times as much. */
 export const asOneCell = (query: string) => `select json_agg(row) as rows from (${query}) row`;
+
+/** The task `t` is a dead letter, as in the indexes. What planning anew has put others in the place of is not dead: its run went on. */
+export const isDead = "t.status = 'failed' and t.attempt > 0 and t.superseded_in is null";

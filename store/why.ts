@@ -15,11 +15,10 @@ import { inTurn } from "./admission.ts";
 import { isLive } from "./agents.ts";
 import { openRound } from "./bids.ts";
 import { loadBudgets } from "./budgets.ts";
-import { isDead } from "./dead-letters.ts";
 import { limitsWith, statesOf } from "./flow-keys.ts";
 import { queuePlace } from "./queue-place.ts";
 import { candidatesIn } from "./routing.ts";
-import { isCalled } from "./rows.ts";
+import { isCalled, isDead } from "./rows.ts";
 import type { Queryable } from "./sql.ts";
 
 interface Row {

@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import { explain } from "../../core/why.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { Tasks, Team } from "./team.ts";
 
@@ -149,9 +148,7 @@ export function deadLetterCases(open: OpenTeam): void {
   it("are named by why, with what has been done about them", async () => {
     const team = await open();
     const why = async (runId: string, key: string) =>
-      explain((await team.store.runs.why(team.namespace, runId, key))!).map(
-        ({ code, message }) => `${code} ${message}`,
-      )[1];
+      (await team.why(runId, key)).map(({ code, message }) => `${code} ${message}`)[1];
     const tasks: Tasks = { a: {}, b: {} };
     const runId = await failed(team, tasks);
     const { id } = await team.task(runId, "a");

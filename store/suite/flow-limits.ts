@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { explain } from "../../core/why.ts";
 import { type TaskDefinition, type Workflow, workflowHash } from "../../core/workflow.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { ClaimedTask, ClaimRequest, Submission } from "../store.ts";
@@ -16,8 +15,7 @@ export function flowLimitCases(open: OpenTeam): void {
   const keys = (tasks: ClaimedTask[]) => tasks.map(({ key }) => key);
   const dispatch = (team: Team, maxOutstanding = 100) =>
     team.store.leases.dispatch([{ namespace: team.namespace, capability: "work", maxOutstanding }], 100);
-  const why = async (team: Team, runId: string, key: string) =>
-    explain((await team.store.runs.why(team.namespace, runId, key))!)[0]!;
+  const why = async (team: Team, runId: string, key: string) => (await team.why(runId, key))[0]!;
 
   it.each<Partial<ClaimRequest>>([{ door: "poll" }, { door: "handoff" }])(
     "lets no more start than the limit, by $door",

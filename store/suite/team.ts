@@ -7,6 +7,7 @@ import type { RunEvent } from "../../core/event.ts";
 import type { Json } from "../../core/json.ts";
 import type { TaskStatus } from "../../core/run.ts";
 import { seedTasks } from "../../core/seed.ts";
+import { explain, type Reason } from "../../core/why.ts";
 import { type TaskDefinition, type Workflow, workflowHash } from "../../core/workflow.ts";
 import type { Queryable } from "../sql.ts";
 import type {
@@ -145,6 +146,13 @@ export async function newTeam({ store, sql }: TestStore, capabilities = ["work"]
     return found;
   }
 
+  /** The reasons, the decisive one first. */
+  async function why(runId: string, key: string): Promise<Reason[]> {
+    const found = await store.runs.why(namespace, runId, key);
+    if (!found) throw new Error(`There is no task ${key}`);
+    return explain(found);
+  }
+
   async function statuses(runId: string): Promise<Record<string, TaskStatus>> {
     return Object.fromEntries(Object.values(await tasks(runId)).map(({ key, status }) => [key, status]));
   }
@@ -188,6 +196,7 @@ export async function newTeam({ store, sql }: TestStore, capabilities = ["work"]
     run,
     tasks,
     task,
+    why,
     statuses,
     events,
     age,

@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import { explain } from "../../core/why.ts";
 import type { OpenTeam } from "../store.suite.ts";
 
 export function whyCases(open: OpenTeam): void {
@@ -14,7 +13,7 @@ export function whyCases(open: OpenTeam): void {
       never: { when: "false" },
     });
     await team.settle();
-    const why = async (key: string) => explain((await team.store.runs.why(team.namespace, runId, key))!)[0]!;
+    const why = async (key: string) => (await team.why(runId, key))[0]!;
     expect(await why("after")).toMatchObject({ code: "needs_open", tasks: ["first"] });
     expect(await why("nobody")).toMatchObject({ code: "no_agent", message: expect.stringContaining("nearest") });
     expect(await why("pause")).toMatchObject({ code: "waiting", until: expect.any(Number) });

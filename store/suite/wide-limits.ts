@@ -1,6 +1,5 @@
 /** Limits of whole capabilities and namespaces, and pauses of any key. */
 import { describe, expect, it } from "vitest";
-import { explain } from "../../core/why.ts";
 import type { TaskDefinition } from "../../core/workflow.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { ClaimedTask, ClaimRequest } from "../store.ts";
@@ -20,8 +19,7 @@ export function wideLimitCases(open: OpenTeam): void {
   const resume = (team: Team, key: string) => team.store.flowLimits.resume(team.namespace, key);
   const dispatch = (team: Team) =>
     team.store.leases.dispatch([{ namespace: team.namespace, capability: "work", maxOutstanding: 100 }], 100);
-  const why = async (team: Team, runId: string, key: string) =>
-    explain((await team.store.runs.why(team.namespace, runId, key))!)[0]!;
+  const why = async (team: Team, runId: string, key: string) => (await team.why(runId, key))[0]!;
   /** Also with marks, for which other transactions have to end first: those of other tests, too. */
   const settle = async (team: Team) => {
     for (let isDue = true; isDue; ) {
