@@ -52,11 +52,11 @@ export function connection(options: ClientOptions, token: string | undefined) {
   }
 
   return {
-    get: async <T>(
+    get: <T>(
       path: string,
       query: Query = {},
       { headers = {}, signal }: { headers?: Record<string, string>; signal?: AbortSignal | undefined } = {},
-    ) => read<T>(await request("GET", path + queryString(query), { headers, ...(signal && { signal }) })),
+    ) => until(signal, async (own) => read<T>(await request("GET", path + queryString(query), { headers, ...own }))),
     bytes: (path: string, headers: Record<string, string>) =>
       request("GET", path, { headers: { accept: "*/*", ...headers } }),
     putBytes: async <T>(path: string, body: Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
@@ -65,14 +65,13 @@ export function connection(options: ClientOptions, token: string | undefined) {
       const response = await request("GET", path + queryString(query), { headers: { accept: "*/*" } });
       return response.text();
     },
-    post: async <T>(path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
-      read<T>(
-        await request("POST", path, {
-          body: JSON.stringify(body),
-          headers: { "content-type": "application/json", ...headers },
-          ...(signal && { signal }),
-        }),
-      ),
+    post: <T>(path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
+      until(signal, async (own) => {
+        const type = { "content-type": "application/json" };
+        return read<T>(
+          await request("POST", path, { body: JSON.stringify(body), headers: { ...type, ...headers }, ...own }),
+        );
+      }),
     put: async <T>(path: string, body?: unknown, headers: Record<string, string> = {}) =>
       read<T>(
         await request(
@@ -99,6 +98,26 @@ export function connection(options: ClientOptions, token: string | undefined) {
   };
 }
 
+/**
+ * Asks under a signal of its own, which aborts as the given one does. `fetch` leaves a listener on its signal until the garbage
+ * is collected: thousands of them, where one signal ends a long row of requests.
+ */
+async function until<T>(
+  signal: AbortSignal | undefined,
+  ask: (own: { signal?: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  if (!signal) return ask({});
+  signal.throwIfAborted();
+  const own = new AbortController();
+  const abort = () => own.abort(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await ask({ signal: own.signal });
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 function queryString(query: Query): string {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
@@ -120,7 +139,11 @@ async function problemOf(response: Response): Promise<SkeinError> {
   const text = await response.text();
   const problem = parseProblem(text);
   if (!problem) return new SkeinError("INTERNAL", `The server answered ${response.status}: ${text.slice(0, 200)}`);
-  return new SkeinError(problem.code as ErrorCode, problem.detail, { issues: (problem.errors ?? []) as Issue[] });
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return new SkeinError(problem.code as ErrorCode, problem.detail, {
+    issues: (problem.errors ?? []) as Issue[],
+    ...(seconds >= 0 && { retryAfterMs: seconds * 1000 }),
+  });
 }
 
 function parseProblem(text: string): Problem | undefined {

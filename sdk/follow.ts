@@ -1,12 +1,13 @@
 /** Follows a stream of the server, which it resumes by itself when the connection is lost. */
-import { SkeinError } from "../core/errors.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Connection } from "./connection.ts";
+import { isTransient, pauseAfter } from "./repeat.ts";
 import { readServerSentEvents } from "./sse.ts";
 
-/** How long a stream waits before it connects again. */
+/** How long a stream waits before it connects again after it was ended. */
 const RECONNECT_MS = 500;
-/** Connections in a row that brought nothing before a stream gives up. */
-const MAX_RECONNECTS = 20;
+/** Connections in a row that failed before a stream gives up: about a minute. */
+const MAX_FAILURES = 40;
 
 export interface Told {
   event: string;
@@ -29,10 +30,10 @@ export async function* followStream(
         failures = 0;
         yield { event, data: JSON.parse(data) };
       }
+      await delay(RECONNECT_MS);
     } catch (error) {
-      const isFinal = error instanceof SkeinError && error.code !== "SERVER_UNREACHABLE" && error.code !== "INTERNAL";
-      if (signal?.aborted || isFinal || ++failures > MAX_RECONNECTS) throw error;
+      if (signal?.aborted || !isTransient(error) || ++failures > MAX_FAILURES) throw error;
+      await delay(pauseAfter(failures));
     }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
   }
 }

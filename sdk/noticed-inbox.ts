@@ -1,7 +1,7 @@
 /** An inbox as a stream of messages, for who is told by other ways than the server's that something may have come. */
-import { SkeinError } from "../core/errors.ts";
 import type { MessageBody } from "../core/protocol/agent-data.ts";
 import type { AgentClient } from "./client.ts";
+import { isTransient, pauseAfter } from "./repeat.ts";
 
 /**
  * Calls `onNews` when something may have come to the inbox: hints, which may be lost, repeated or wrong. Resolves with what ends
@@ -12,9 +12,8 @@ export type InboxNotices = (onNews: () => void) => Promise<{ cancel(): Promise<v
 const PAGE = 100;
 /** What nobody told of is found this soon. */
 const LOOK_EVERY_MS = 10_000;
-const RECONNECT_MS = 500;
-/** Attempts in a row that failed before it gives up. */
-const MAX_FAILURES = 20;
+/** Attempts in a row that failed before it gives up: about a minute. */
+const MAX_FAILURES = 40;
 
 /** Each message once as it comes, without end, beginning with those that are not acknowledged. Rejects when the signal aborts. */
 export async function* noticedInbox(
@@ -38,9 +37,8 @@ export async function* noticedInbox(
         yield* messages;
         if (messages.length < PAGE) await bell.rung(lookEveryMs);
       } catch (error) {
-        const isFinal = error instanceof SkeinError && error.code !== "SERVER_UNREACHABLE" && error.code !== "INTERNAL";
-        if (signal.aborted || isFinal || ++failures > MAX_FAILURES) throw error;
-        await bell.rung(RECONNECT_MS);
+        if (signal.aborted || !isTransient(error) || ++failures > MAX_FAILURES) throw error;
+        await bell.rung(pauseAfter(failures));
       }
     }
   } finally {

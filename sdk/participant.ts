@@ -4,6 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from "../core/json.ts";
 import type { MessageBody } from "../core/protocol/agent-data.ts";
 import { type AgentClient, type ClientOptions, createAgentClient, createClient } from "./client.ts";
 import { type InboxNotices, noticedInbox } from "./noticed-inbox.ts";
+import { untilAnswered } from "./repeat.ts";
 
 /** Something that a conversation, or one of its members, says to a member. */
 export interface Turn {
@@ -38,6 +39,8 @@ export interface ParticipateOptions extends ClientOptions, TakePartOptions {
 
 /** How often it says that it is there. */
 const PRESENCE_MS = 10_000;
+/** So long it says again what a server that is away has not heard. */
+const PATIENCE_MS = 60_000;
 
 /**
  * Takes part in conversations as an agent of its own, which leaves the registry in the end: whenever something is said to it,
@@ -64,9 +67,9 @@ export async function takePart(
   try {
     for await (const message of notices ? noticedInbox(agent, notices, signal) : agent.data.inbox.stream(signal)) {
       const turn = turnOf(message);
-      if (turn) await answer(agent, message, turn, speak, onRefused);
+      if (turn) await answer(agent, message, turn, speak, { signal, onRefused });
       else if (onMessage) await onMessage(message);
-      if (turn || onMessage) await agent.data.inbox.acknowledge([message.id]);
+      if (turn || onMessage) await patiently(signal, () => agent.data.inbox.acknowledge([message.id]));
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -80,18 +83,22 @@ async function answer(
   { id }: MessageBody,
   turn: Turn,
   speak: Speak,
-  onRefused: TakePartOptions["onRefused"],
+  { signal, onRefused }: { signal: AbortSignal; onRefused: TakePartOptions["onRefused"] },
 ): Promise<void> {
   const said = await speak(turn);
   for (const [index, speech] of (said === undefined ? [] : [said].flat()).entries()) {
     try {
-      await agent.conversations.say(turn.conversation, { ...speech, id: `${id}.${index}` });
+      await patiently(signal, () => agent.conversations.say(turn.conversation, { ...speech, id: `${id}.${index}` }));
     } catch (error) {
       const isRefused = error instanceof SkeinError && error.code.startsWith("CONVERSATION_");
       if (!isRefused) throw error;
       onRefused?.(error, turn);
     }
   }
+}
+
+function patiently<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+  return untilAnswered(ask, { giveUpAfterMs: PATIENCE_MS, signal });
 }
 
 /** Undefined: it is of no conversation. */

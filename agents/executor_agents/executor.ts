@@ -10,6 +10,7 @@ import { MAX_WAIT_SECONDS } from "../../core/protocol/common.ts";
 import { type LeaseBody, MAX_BATCH } from "../../core/protocol/tasks.ts";
 import type { ClientOptions } from "../../sdk/client.ts";
 import type { Executor } from "../../sdk/executor.ts";
+import { messageOf, untilAnswered } from "../../sdk/repeat.ts";
 import type { Logger } from "../../transport/transport.ts";
 import { proofOf } from "./runtime/attempt.ts";
 import { Attempts } from "./runtime/attempts.ts";
@@ -22,7 +23,6 @@ import type { KeptAsking } from "./runtime/keep-asking.ts";
 import { contractsOf, join, type Membership, type Session } from "./runtime/membership.ts";
 import { openPollDoor, type PollWish } from "./runtime/poll-door.ts";
 import { QueueDoor } from "./runtime/queue-door.ts";
-import { messageOf, untilAnswered } from "./runtime/repeat.ts";
 import { Reporter } from "./runtime/reporter.ts";
 import { createSlots, type Slots } from "./runtime/slots.ts";
 

@@ -8,12 +8,12 @@ import { type Config, loadConfig } from "../../config.ts";
 import { SkeinError } from "../../core/errors.ts";
 import type { Executor } from "../../sdk/executor.ts";
 import { loadExecutors } from "../../sdk/load-executors.ts";
+import { isTransient, messageOf, pauseAfter } from "../../sdk/repeat.ts";
 import { connectRabbitMq } from "../../transport/rabbitmq.ts";
 import type { Logger } from "../../transport/transport.ts";
 import { neededSetting, withBuiltin } from "./builtin.ts";
 import { type ExecutorOptions, type RunningExecutor, startExecutor } from "./executor.ts";
 import { connectEventually } from "./runtime/eventual-transport.ts";
-import { isTransient, messageOf, pauseAfter } from "./runtime/repeat.ts";
 
 export interface RunExecutorOptions {
   config: Config;

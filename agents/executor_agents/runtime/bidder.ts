@@ -2,10 +2,10 @@
 import { type AnnouncementBody, MAX_BID } from "../../../core/protocol/bids.ts";
 import { MAX_WAIT_SECONDS } from "../../../core/protocol/common.ts";
 import type { Executor } from "../../../sdk/executor.ts";
+import { isForgotten, messageOf } from "../../../sdk/repeat.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import { type KeptAsking, keepAsking, RECOVER_AFTER_MS, SOON_MS } from "./keep-asking.ts";
 import type { Membership, Session } from "./membership.ts";
-import { isForgotten, messageOf } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
 
 export interface BidderOptions {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { LeaseBody } from "../../../core/protocol/tasks.ts";
+import { untilAnswered } from "../../../sdk/repeat.ts";
 import type { Session } from "./membership.ts";
-import { untilAnswered } from "./repeat.ts";
 
 export interface Wish {
   max: number;

@@ -1,7 +1,7 @@
 import { SkeinError } from "../../../core/errors.ts";
+import { messageOf, pauseAfter } from "../../../sdk/repeat.ts";
 import type { Logger, Transport, TransportState } from "../../../transport/transport.ts";
 import type { HintCarrier } from "./hint.ts";
-import { messageOf, pauseAfter } from "./repeat.ts";
 
 export interface EventualTransport extends HintCarrier {
   close(): Promise<void>;

@@ -3,10 +3,10 @@ import { failureKinds, SkeinError } from "../../../core/errors.ts";
 import { isJsonObject, type Json } from "../../../core/json.ts";
 import { type EmitAnswer, type EmitBody, MAX_BATCH } from "../../../core/protocol/tasks.ts";
 import { type EmittedItem, type ExecutorContext, NonRetryableError, type TaskError } from "../../../sdk/executor.ts";
+import { messageOf, untilAnswered } from "../../../sdk/repeat.ts";
 import { requestFailure } from "./ask-server.ts";
 import { type Attempt, proofOf, requireOpen, signalOf } from "./attempt.ts";
 import { plainValue } from "./plain-value.ts";
-import { messageOf, untilAnswered } from "./repeat.ts";
 
 /** Items of one request, as JSON: a body may have 1 MiB. */
 const MAX_ITEMS_BYTES = 896 * 1_024;

@@ -5,9 +5,9 @@ import type { RegisterAgentBody } from "../../../core/protocol/agents.ts";
 import { MAX_WAIT_SECONDS } from "../../../core/protocol/common.ts";
 import { type AgentClient, type ClientOptions, createAgentClient, createClient } from "../../../sdk/client.ts";
 import type { Executor } from "../../../sdk/executor.ts";
+import { messageOf, pauseAfter, untilAnswered } from "../../../sdk/repeat.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import { withDeadline } from "./http.ts";
-import { messageOf, pauseAfter, untilAnswered } from "./repeat.ts";
 
 /** One registration. Leases belong to it: another registration is another agent, which cannot report them. */
 export interface Session {

@@ -2,7 +2,7 @@
 import { failureKinds } from "../../../core/errors.ts";
 import { findJsonFlaw, type Json } from "../../../core/json.ts";
 import { NonRetryableError, plainJson } from "../../../sdk/executor.ts";
-import { messageOf } from "./repeat.ts";
+import { messageOf } from "../../../sdk/repeat.ts";
 
 /**
  * A copy. Throws a NonRetryableError for what JSON cannot hold (with `code`) or the database cannot (OUTPUT_UNSTORABLE);

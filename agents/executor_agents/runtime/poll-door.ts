@@ -1,10 +1,10 @@
 /** Takes work by long-poll: the only door without a broker, and the one that stays open when the broker is away. */
 import { MAX_BATCH } from "../../../core/protocol/tasks.ts";
+import { isForgotten, messageOf } from "../../../sdk/repeat.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import { type Claimed, claim } from "./claim.ts";
 import { type KeptAsking, keepAsking, RECOVER_AFTER_MS, SOON_MS } from "./keep-asking.ts";
 import type { Membership, Session } from "./membership.ts";
-import { isForgotten, messageOf } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
 
 export interface PollDoorOptions {

@@ -4,12 +4,12 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { MAX_BATCH } from "../../../core/protocol/tasks.ts";
+import { isForgotten, messageOf } from "../../../sdk/repeat.ts";
 import type { Delivery, Logger } from "../../../transport/transport.ts";
 import type { Attempt } from "./attempt.ts";
 import { type Claimed, claim } from "./claim.ts";
 import type { HeldHint, HintCarrier, HintSource } from "./hint.ts";
 import type { Membership, Session } from "./membership.ts";
-import { isForgotten, messageOf } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
 
 /** A hint that finds no free slot within this goes back, for somebody else to take. */

@@ -2,13 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { SkeinError } from "../../../core/errors.ts";
 import { MAX_BATCH, type ReportAnswerBody, type ReportItem } from "../../../core/protocol/tasks.ts";
+import { isForgotten, isTransient, messageOf, untilAnswered } from "../../../sdk/repeat.ts";
 import type { Logger } from "../../../transport/transport.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Claimed } from "./claim.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import type { Session } from "./membership.ts";
 import { type Outcome, refusalOf, reportOf } from "./outcome.ts";
-import { isForgotten, isTransient, messageOf, untilAnswered } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
 
 /** One body; the server's limit is 16 MiB. */

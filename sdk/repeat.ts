@@ -1,6 +1,6 @@
 /** Repeating requests whose answer did not come, and telling which failures deserve it. */
 import { setTimeout as delay } from "node:timers/promises";
-import { type ErrorCode, SkeinError } from "../../../core/errors.ts";
+import { type ErrorCode, SkeinError } from "../core/errors.ts";
 
 /** Pauses between tries: doubled from the first to the last, each shortened at random by up to half. */
 const FIRST_PAUSE_MS = 50;
@@ -25,13 +25,18 @@ export async function untilAnswered<T>(ask: () => Promise<T>, options: RepeatOpt
     try {
       return await ask();
     } catch (error) {
-      const pauseMs = pauseAfter(failures);
+      const pauseMs = Math.max(pauseAfter(failures), askedPauseMs(error));
       const isOver = performance.now() - startedAt + pauseMs > giveUpAfterMs;
       if (signal?.aborted || isOver || !mayRepeat(error, failures)) throw error;
       onFailure?.(error, failures);
       await delay(pauseMs, undefined, signal && { signal });
     }
   }
+}
+
+/** Who is told when to come again comes no sooner. */
+function askedPauseMs(error: unknown): number {
+  return error instanceof SkeinError ? (error.retryAfterMs ?? 0) : 0;
 }
 
 /** Milliseconds before try `failures + 1`. */
@@ -45,6 +50,9 @@ const transient: readonly ErrorCode[] = [
   "INTERNAL",
   "DATABASE_UNAVAILABLE",
   "BROKER_UNAVAILABLE",
+  "MEMORY_UNAVAILABLE",
+  "BLOB_STORE_UNAVAILABLE",
+  "EMBEDDINGS_FAILED",
   "RATE_LIMITED",
 ];
 
