@@ -213,10 +213,13 @@ function brokenRequest(code: string | undefined): SkeinError {
   return new SkeinError("REQUEST_INVALID", "What arrived is not an HTTP/1.1 request; check the client.");
 }
 
+/** What is over soon, though nobody knows when. */
+const alwaysPass: readonly ErrorCode[] = ["DATABASE_UNAVAILABLE", "RATE_LIMITED"];
+
 function sendProblem(error: SkeinError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const body = problemBody(error, request.url);
   if (error.code === "UNAUTHENTICATED") reply.header("www-authenticate", 'Bearer realm="skein"');
-  if (error.code === "DATABASE_UNAVAILABLE" || error.code === "RATE_LIMITED") {
+  if (error.retryAfterMs !== undefined || alwaysPass.includes(error.code)) {
     reply.header("retry-after", String(Math.max(1, Math.ceil((error.retryAfterMs ?? 0) / 1_000))));
   }
   return reply.code(body.status).type("application/problem+json").serializer(JSON.stringify).send(body);

@@ -2,6 +2,7 @@
 import type { ErrorCode } from "./errors.ts";
 import type { Json } from "./json.ts";
 import { formatCount, type LimitName, type Limits, limitSentence } from "./limits.ts";
+import type { Addressee } from "./protocol/agent-data.ts";
 
 /** The attempt of a task that wrote something; null for what an agent or a client said by itself. */
 export type Writer = { taskId: string; attempt: number } | null;
@@ -18,9 +19,17 @@ export interface Refusal {
     | "AGENT_NOT_FOUND"
     | "TOO_MANY_RECIPIENTS"
     | "SUBSCRIPTIONS_FULL"
+    | "IDEMPOTENCY_KEY_REUSED"
   >;
   message: string;
+  /** Of MEMORY_FULL: so many have to go before the same is accepted. */
+  excess?: number;
+  /** When the same may be accepted, as far as that is known. */
+  retryAfterMs?: number;
 }
+
+/** A full inbox is emptied by its reader, whenever that is: so soon it is worth another try. */
+const INBOX_LOOK_AGAIN_MS = 5_000;
 
 /** Whether the same may be accepted later though nobody changes it: a document is read again, an inbox is emptied. */
 export function mayPass({ code }: Refusal): boolean {
@@ -57,7 +66,14 @@ export function refuseEntries(existing: number, contents: readonly Json[], limit
     const refusal = tooLarge("memoryEntryBytes", content, "A memory entry", limits);
     if (refusal) return refusal;
   }
-  return tooMany("MEMORY_FULL", "memoryEntries", existing + contents.length, "the agent's memory would have", limits);
+  const count = existing + contents.length;
+  if (count <= limits.memoryEntries) return undefined;
+  const message = tooMany("memoryEntries", count, "the agent's memory would have", limits);
+  return {
+    code: "MEMORY_FULL",
+    message: `${message} Else delete some, or give them a ttl.`,
+    excess: count - limits.memoryEntries,
+  };
 }
 
 /** Undefined: it is sent. `unread` are the messages in the inbox that have not run out. */
@@ -112,7 +128,26 @@ function refuseBody(body: Json, limits: Limits): Refusal | undefined {
 }
 
 function refuseInbox(name: string, unread: number, limits: Limits): Refusal | undefined {
-  return tooMany("INBOX_FULL", "inboxMessages", unread + 1, `the inbox of "${name}" would have`, limits);
+  if (unread < limits.inboxMessages) return undefined;
+  const message = tooMany("inboxMessages", unread + 1, `the inbox of "${name}" would have`, limits);
+  return {
+    code: "INBOX_FULL",
+    message: `${message} Else have them acknowledged, or give them a ttl.`,
+    retryAfterMs: INBOX_LOOK_AGAIN_MS,
+  };
+}
+
+/** For a message to another than the one that had the key. A repetition may say something else, and is not sent again. */
+export function refuseReusedKey({ key, was, to }: { key: string; was: Addressee; to: Addressee }): Refusal {
+  return {
+    code: "IDEMPOTENCY_KEY_REUSED",
+    message: `The key "${key}" was that of a message to ${describeAddressee(was)}, so nothing is sent to ${describeAddressee(to)} under it; give each message a key of its own.`,
+  };
+}
+
+export function describeAddressee(to: Addressee): string {
+  if (typeof to === "string") return `"${to}"`;
+  return "topic" in to ? `the topic "${to.topic}"` : "all";
 }
 
 export function noSuchRecipient(to: string): Refusal {
@@ -131,18 +166,6 @@ function tooLarge(name: LimitName, content: Json, subject: string, limits: Limit
   };
 }
 
-function tooMany(
-  code: "MEMORY_FULL" | "INBOX_FULL",
-  name: LimitName,
-  count: number,
-  subject: string,
-  limits: Limits,
-): Refusal | undefined {
-  if (count <= limits[name]) return undefined;
-  const remedy =
-    code === "MEMORY_FULL" ? "delete some, or give them a ttl" : "have them acknowledged, or give them a ttl";
-  return {
-    code,
-    message: `With this, ${subject} ${formatCount(count)} entries; ${limitSentence(name, limits)}. Else ${remedy}.`,
-  };
+function tooMany(name: LimitName, count: number, subject: string, limits: Limits): string {
+  return `With this, ${subject} ${formatCount(count)} entries; ${limitSentence(name, limits)}.`;
 }

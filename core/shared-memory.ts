@@ -30,7 +30,7 @@ export function refuseKey({ key, revision, value, condition, keys }: KeyWish, li
   if (value === undefined) return undefined;
   if (revision === 0 && keys >= limits.sharedKeys) {
     const message = `With "${key}" the scope would have ${formatCount(keys + 1)} keys; ${limitSentence("sharedKeys", limits)}. Else delete some, or give them a ttl.`;
-    return { code: "MEMORY_FULL", message };
+    return { code: "MEMORY_FULL", message, excess: keys + 1 - limits.sharedKeys };
   }
   return refuseSharedValue(value, limits);
 }

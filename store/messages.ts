@@ -3,7 +3,14 @@
  * and who awaits a reply.
  */
 import { uuidv7 } from "uuidv7";
-import { addressPost, noSuchRecipient, type Refusal, refuseMessage } from "../core/agent-data.ts";
+import {
+  addressPost,
+  describeAddressee,
+  noSuchRecipient,
+  type Refusal,
+  refuseMessage,
+  refuseReusedKey,
+} from "../core/agent-data.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Addressee } from "../core/protocol/agent-data.ts";
 import type { DataRequest, Owner } from "./agent-effects.ts";
@@ -26,6 +33,12 @@ interface Letter {
   rows: InboxRow[];
   /** Of what is said to many. */
   missed: number | undefined;
+}
+
+/** What was sent under a key, and to whom. */
+interface Keyed {
+  sent: SentMessage;
+  to: Addressee;
 }
 
 /** The messages of one request, addressed: `take` puts them into their inboxes. */
@@ -77,7 +90,7 @@ export async function openPostOffice(
   const nameKey = ({ namespace, from }: DataRequest, key: string) => keyOf(namespace, senderKey(from, key));
 
   function address(request: DataRequest, outgoing: readonly NewMessage[]): Post | Refusal {
-    const own = new Map<string, SentMessage>();
+    const own = new Map<string, Keyed>();
     const more = new Map<Owner, number>();
     const written: Letter[] = [];
     const sent: SentMessage[] = [];
@@ -85,7 +98,9 @@ export async function openPostOffice(
       const { key } = message;
       const used = key === null ? undefined : (own.get(key) ?? usedKeys.get(nameKey(request, key)));
       if (used) {
-        sent.push({ ...used, repeated: true });
+        if (!isSameAddressee(request, message, used))
+          return refuseReusedKey({ key: key!, was: used.to, to: message.to });
+        sent.push({ ...used.sent, repeated: true });
         continue;
       }
       const letter = addressOne(request, message, more);
@@ -93,12 +108,20 @@ export async function openPostOffice(
       for (const { owner } of letter.rows) more.set(owner, (more.get(owner) ?? 0) + 1);
       written.push(letter);
       sent.push(sentOf(letter));
-      if (key !== null) own.set(key, sentOf(letter));
+      if (key !== null) own.set(key, keyedOf(letter));
     }
     const take = () => {
       for (const letter of written) put(letter);
     };
     return { sent, take };
+  }
+
+  /** One agent may be named by its name and by its ids. */
+  function isSameAddressee({ namespace, from }: DataRequest, { to }: NewMessage, used: Keyed): boolean {
+    if (typeof to !== "string" || typeof used.to !== "string")
+      return describeAddressee(to) === describeAddressee(used.to);
+    const names = audience.of(namespace, to, from);
+    return names === undefined || names[0] === used.to;
   }
 
   function addressOne(request: DataRequest, message: NewMessage, more: ReadonlyMap<Owner, number>): Letter | Refusal {
@@ -117,7 +140,7 @@ export async function openPostOffice(
       return refusal || { ...letter, rows: [{ owner, number: 0 }], missed: undefined };
     }
     const recipients = inboxes.map((owner) => ({ owner, name: owner.name, unread: unread(owner) }));
-    const addressed = addressPost({ to: describe(to), recipients, body, mustRoute }, limits);
+    const addressed = addressPost({ to: describeAddressee(to), recipients, body, mustRoute }, limits);
     if ("code" in addressed) return addressed;
     const rows = addressed.recipients.map(({ owner }) => ({ owner, number: 0 }));
     return { ...letter, rows, missed: addressed.missed };
@@ -132,7 +155,7 @@ export async function openPostOffice(
     }
     letters.push(letter);
     const { key } = letter.message;
-    if (key !== null) usedKeys.set(nameKey(letter.request, key), sentOf(letter));
+    if (key !== null) usedKeys.set(nameKey(letter.request, key), keyedOf(letter));
   }
 
   function write(): DeliveredMessage[] {
@@ -151,16 +174,17 @@ function sentOf({ id, rows, missed }: Letter): SentMessage {
   return { id, repeated: false, ...(missed !== undefined && { recipients: rows.length, missed }) };
 }
 
+function keyedOf(letter: Letter): Keyed {
+  const { to } = letter.message;
+  return { sent: sentOf(letter), to: typeof to === "string" ? letter.rows[0]!.owner.name : to };
+}
+
 function deliveredOf({ id, request, message, rows }: Letter): DeliveredMessage {
   const { namespace, from, writer } = request;
   const { to, type, body, conversation, replyTo } = message;
   const inboxes = rows.map(({ owner }) => owner.name);
   const addressee = typeof to === "string" ? inboxes[0]! : to;
   return { namespace, id, from, to: addressee, type, body, conversation, replyTo, writer, inboxes };
-}
-
-function describe(to: Exclude<Addressee, string>): string {
-  return "topic" in to ? `the topic "${to.topic}"` : "all";
 }
 
 /** No namespace has a line break in it. */
@@ -245,7 +269,7 @@ export function lockSenders(tx: Transaction, requests: readonly DataRequest[]): 
 }
 
 /** Keys that have been used, and the messages that were sent under them. */
-async function readKeys(tx: Queryable, requests: readonly DataRequest[]): Promise<Map<string, SentMessage>> {
+async function readKeys(tx: Queryable, requests: readonly DataRequest[]): Promise<Map<string, Keyed>> {
   const keys = messagesIn(requests).flatMap(({ namespace, from, message: { key } }) =>
     key === null ? [] : { namespace, kind: from.kind, sender: from.name, key },
   );
@@ -256,24 +280,29 @@ async function readKeys(tx: Queryable, requests: readonly DataRequest[]): Promis
     sender: string;
     key: string;
     id: string;
+    owner: string | null;
+    topic: string | null;
     recipients: number | null;
     missed: number | null;
   }>(
-    `select s.*, m.id, m.recipients, m.missed
+    `select s.*, m.id, m.owner, m.topic, m.recipients, m.missed
      from json_to_recordset($1) as s(namespace text, kind text, sender text, key text)
      cross join lateral (
-       select m.id, null::int as recipients, null::int as missed from message m
+       select m.id, m.owner, null as topic, null::int as recipients, null::int as missed from message m
        where m.namespace = s.namespace and m.sender_kind = s.kind and m.sender = s.sender and m.key = s.key
        union all
-       select p.id, p.recipients, p.missed from post p
+       select p.id, null, p.topic, p.recipients, p.missed from post p
        where p.namespace = s.namespace and p.sender_kind = s.kind and p.sender = s.sender and p.key = s.key
      ) m`,
     [JSON.stringify(keys)],
   );
   return new Map(
-    rows.map(({ namespace, kind, sender, key, id, recipients, missed }) => [
+    rows.map(({ namespace, kind, sender, key, id, owner, topic, recipients, missed }) => [
       keyOf(namespace, senderKey({ kind, name: sender }, key)),
-      { id, repeated: false, ...(recipients !== null && { recipients, missed: missed! }) },
+      {
+        sent: { id, repeated: false, ...(recipients !== null && { recipients, missed: missed! }) },
+        to: owner ?? (topic === null ? { broadcast: true } : { topic }),
+      },
     ]),
   );
 }

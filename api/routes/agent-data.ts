@@ -292,6 +292,6 @@ function noWorkingState(name: string): SkeinError {
 /** Throws a refusal. */
 export function accepted<T extends object>(answer: T | Refusal): T {
   if (!("code" in answer)) return answer;
-  const { code, message } = answer as Refusal;
-  throw new SkeinError(code, message);
+  const { code, message, retryAfterMs } = answer as Refusal;
+  throw new SkeinError(code, message, retryAfterMs === undefined ? {} : { retryAfterMs });
 }

@@ -262,6 +262,19 @@ export function agentDataCases(open: OpenTeam): void {
       },
     );
     expect(await remember(team, ["thought", 1])).toHaveLength(1);
+    // Nothing runs out, so waiting does not help; then two entries do, one after the other.
+    expect(await remember(team, ["thought", 1])).not.toHaveProperty("retryAfterMs");
+    await team.sql.query(
+      `update agent_memory m set expires_at = now() + s.n * interval '1 hour'
+       from (select id, row_number() over () as n from agent_memory where namespace = $1 and owner = 'a' limit 2) s
+       where m.namespace = $1 and m.owner = 'a' and m.id = s.id`,
+      [team.namespace],
+    );
+    const roomIn = async (...entries: Parameters<typeof remember>[1][]) =>
+      Math.round(((await remember(team, ...entries)) as { retryAfterMs?: number }).retryAfterMs! / 60_000);
+    expect(await roomIn(["thought", 1])).toBe(60);
+    expect(await roomIn(["thought", 1], ["thought", 2])).toBe(120);
+    expect(await roomIn(["thought", 1], ["thought", 2], ["thought", 3])).toBeNaN();
     expect(await write(team, "x".repeat(defaultLimits.stateBytes))).toMatchObject({ code: "AGENT_DATA_TOO_LARGE" });
     expect(await send(team, client, message("b", "x".repeat(defaultLimits.messageBytes)))).toMatchObject({
       code: "AGENT_DATA_TOO_LARGE",
@@ -299,9 +312,12 @@ export function agentDataCases(open: OpenTeam): void {
     const team = await open();
     const once = (from: Sender, to: string) => send(team, from, message(to, from.name, { key: "k" }));
     const answers = await Promise.all(["b", "c", "b", "c"].map((to) => once(agentOf("a"), to)));
-    const sent = answers.flat() as { id: string; repeated: boolean }[];
+    const sent = answers.filter((answer) => !("code" in answer)).flat() as { id: string; repeated: boolean }[];
     expect(new Set(sent.map(({ id }) => id)).size).toBe(1);
-    expect(sent.filter(({ repeated }) => !repeated)).toHaveLength(1);
+    expect(sent.map(({ repeated }) => repeated).sort()).toEqual([false, true]);
+    // A message to another is not one that was sent.
+    const refused = answers.filter((answer) => "code" in answer);
+    expect(refused).toMatchObject(Array.from({ length: 2 }, () => ({ code: "IDEMPOTENCY_KEY_REUSED" })));
     expect([...(await inbox(team, "b")), ...(await inbox(team, "c"))]).toHaveLength(1);
     await once(agentOf("other"), "d");
     await once({ kind: "client", name: "a" }, "d");
@@ -327,6 +343,8 @@ export function agentDataCases(open: OpenTeam): void {
     expect(await send(team, client, message("worker", 4, { mustRoute: true }))).toMatchObject(unknown);
     expect(await bodiesOf(team, "worker")).toEqual([1, 2]);
     const { nameOf } = team.store.agentData;
+    const keyed = await send(team, client, message(agent.id, 5, { key: "k" }), message("worker", 5, { key: "k" }));
+    expect(keyed).toMatchObject([{ repeated: false }, { repeated: true }]);
     const names = await Promise.all([agent.id, "worker", nobody].map((called) => nameOf(team.namespace, called)));
     expect(names).toEqual(["worker", "worker", undefined]);
     expect(await nameOf("elsewhere", agent.id)).toBeUndefined();
@@ -348,6 +366,7 @@ export function agentDataCases(open: OpenTeam): void {
     expect(await send(team, client, message("b", 1))).toMatchObject({
       code: "INBOX_FULL",
       message: expect.stringContaining("SKEIN_MAX_INBOX_MESSAGES"),
+      retryAfterMs: expect.any(Number),
     });
     expect(await send(team, client, message("b", 1, { key: "first" }))).toMatchObject([{ repeated: true }]);
     const [oldest] = await inbox(team, "b");

@@ -120,10 +120,12 @@ export function messageCases(open: OpenTeam): void {
     await subscribe(team, "empty", "late");
     await once();
     expect([await bodies(team, "a"), await bodies(team, "late")]).toEqual([[1], []]);
-    // A key is the sender's, whomever it writes to.
-    expect(await sent(team, client, message("b", 2, { key: "k" }))).toMatchObject([
-      { id: first![0]!.id, repeated: true },
-    ]);
+    // A key is the sender's, whomever it writes to; what would not be sent for that is refused.
+    const reused = { code: "IDEMPOTENCY_KEY_REUSED" };
+    expect(await send(team, client, message("b", 2, { key: "k" }))).toMatchObject(reused);
+    expect(await send(team, client, message({ topic: "ducks" }, 2, { key: "k" }))).toMatchObject(reused);
+    expect(await send(team, client, message(all, 2, { key: "k" }))).toMatchObject(reused);
+    expect(await bodies(team, "b")).toEqual([]);
     expect(await sent(team, agentOf("somebody"), message("b", 2, { key: "k" }))).toMatchObject([{ repeated: false }]);
   });
 

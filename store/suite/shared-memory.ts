@@ -194,7 +194,10 @@ export function sharedMemoryCases(open: OpenTeam): void {
       code: "MEMORY_FULL",
       message: expect.stringContaining("10,001 keys; the limit is 10,000 shared keys per scope (SKEIN_MAX_SHARED_KEYS"),
     });
-    expect(await write(team, "one", 2)).toMatchObject({ entry: { value: 2 } });
+    expect(await write(team, "more", 1)).not.toHaveProperty("retryAfterMs");
+    expect(await write(team, "one", 2, { ttlMs: 3_600_000 })).toMatchObject({ entry: { value: 2 } });
+    const { retryAfterMs } = (await write(team, "more", 1)) as { retryAfterMs?: number };
+    expect(Math.round(retryAfterMs! / 60_000)).toBe(60);
     await write(team, "n2", undefined);
     expect(await write(team, "more", 1)).toMatchObject({ entry: { value: 1 } });
   });

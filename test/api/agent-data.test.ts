@@ -203,6 +203,35 @@ describe("an agent's memory", () => {
   });
 });
 
+it("who finds no room is told when to come again, if waiting helps", async () => {
+  const space = await server.newNamespace();
+  const agent = await space.join();
+  const name = await nameOf(space, agent);
+  await server.sql.query(
+    `insert into agent_memory (namespace, owner, id, type, content)
+     select $1, $2, gen_random_uuid(), 'thought', '1' from generate_series(1, 9999)`,
+    [space.name, name],
+  );
+  const add = async (ttl?: string) => {
+    const entry = { type: "thought", content: 1, ...(ttl && { ttl }) };
+    const { status, headers } = await agent.call({ path: memoryOf(agent), body: { entries: [entry] } });
+    return [status, headers["retry-after"]];
+  };
+  expect(await add("1h")).toEqual([201, undefined]);
+  const [status, seconds] = await add();
+  expect([status, Math.round(Number(seconds) / 60)]).toEqual([429, 60]);
+  await server.sql.query("update agent_memory set expires_at = null where namespace = $1", [space.name]);
+  expect(await add()).toEqual([429, undefined]);
+
+  await server.sql.query(
+    `insert into message (namespace, owner, number, id, sender_kind, sender, body, expires_at)
+     select $1, $2, n, gen_random_uuid(), 'client', 'crowd', '1', now() + interval '1 hour' from generate_series(1, 10000) as n`,
+    [space.name, name],
+  );
+  const full = await space.call({ path: "/v1/messages", body: { messages: [{ to: name, body: 1 }] } });
+  expect([full.status, full.body.code, Number(full.headers["retry-after"]) > 0]).toEqual([429, "INBOX_FULL", true]);
+});
+
 describe("a message", () => {
   it("wakes who waits for it, comes until it is acknowledged, and says who sent it, whatever it claims", async () => {
     const space = await server.newNamespace();
