@@ -38,7 +38,7 @@ export const defaultLimits = {
   memoryEntryBytes: 64 * KiB,
   memoryEntries: 10_000,
   /** The body of a message as JSON, and the messages that one agent has not acknowledged. */
-  messageBytes: 64 * KiB,
+  messageBytes: 8 * MiB,
   inboxMessages: 10_000,
   /** Inboxes that one message to a topic, or to all, comes to; and the topics that one agent is subscribed to. */
   recipients: 10_000,

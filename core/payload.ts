@@ -1,7 +1,7 @@
 /**
- * Large payloads: inputs, outputs, items and what signals bring, of more than 128 KiB, stand apart, each content once, and rows refer to them. What is in a
- * row then is a value with holes. Expressions read holes lazily: one that needs what is in a hole is evaluated again once it
- * has been loaded, and one that only passes an output on passes the hole on.
+ * Large payloads: inputs, outputs, items, what signals bring and bodies of messages, of more than 128 KiB, stand apart, each
+ * content once, and rows refer to them. What is in a row then is a value with holes. Expressions read holes lazily: one that
+ * needs what is in a hole is evaluated again once it has been loaded, and one that only passes an output on passes the hole on.
  */
 import { createHash } from "node:crypto";
 import type { ExpressionContext } from "./expression.ts";

@@ -4,6 +4,7 @@ import type { Json } from "../core/json.ts";
 import { type Admission, type DataRequest, openData } from "./agent-effects.ts";
 import type { StoreContext } from "./facts.ts";
 import { inboxStore, writerOf } from "./inboxes.ts";
+import { storeLargeBodies } from "./messages.ts";
 import { closestEntries, entriesToEmbed, keepVectors } from "./recall-similar.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -100,6 +101,11 @@ async function send(store: StoreContext, sendings: SendRequest[]): Promise<(Sent
       writer: null,
       effects: { messages },
     }),
+  );
+  await storeLargeBodies(
+    store,
+    sendings.flatMap(({ messages }) => messages),
+    store.limits,
   );
   const { answers, delivered } = await store.transaction(async (tx) => {
     const data = await openData(tx, requests, store.limits);

@@ -260,6 +260,10 @@ export const checks: Check[] = [
             union all
             select run_id || '/' || path, sha256 from artifact where content is null
             union all
+            select id::text, body_hash from message where body_hash is not null
+            union all
+            select id::text, body_hash from post where body_hash is not null
+            union all
             select id::text, unnest(blobs) from run_history where blobs is not null
           ) r left join blob b on b.hash = r.hash
           where b.hash is null or not b.is_stored`,

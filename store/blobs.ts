@@ -230,6 +230,8 @@ const collect = `
       and not exists (select from run_history h where h.blobs @> array[b.hash] and h.blobs is not null)
       and not exists (select from cached_output o where o.blobs @> array[b.hash] and o.blobs is not null)
       and not exists (select from artifact a where a.sha256 = b.hash and a.content is null)
+      and not exists (select from message m where m.body_hash = b.hash and m.body_hash is not null)
+      and not exists (select from post p where p.body_hash = b.hash and p.body_hash is not null)
     order by b.touched_at
     limit $1
     for update skip locked

@@ -3,6 +3,7 @@ import { type Refusal, refuseSubscription, type Writer } from "../core/agent-dat
 import type { Json } from "../core/json.ts";
 import type { Addressee } from "../core/protocol/agent-data.ts";
 import { acknowledgeMessages, openData } from "./agent-effects.ts";
+import { readContents } from "./blobs.ts";
 import type { StoreContext } from "./facts.ts";
 import { keyOf } from "./messages.ts";
 import type {
@@ -53,7 +54,10 @@ interface MessageRow {
   sender_kind: Sender["kind"];
   sender: string;
   type: string | null;
+  /** Null also where it stands apart. */
   body: Json;
+  /** In hex. */
+  body_hash: string | null;
   conversation: string | null;
   reply_to: string | null;
   created_at: Date;
@@ -64,11 +68,14 @@ interface MessageRow {
   topic: string | null;
 }
 
-const messageColumns = `m.id, m.owner, m.sender_kind, m.sender, m.type, coalesce(m.body, p.body) as body, m.conversation,
-  m.reply_to, m.created_at, m.expires_at, m.task_id, m.attempt, m.post_id, m.topic`;
+const messageColumns = `m.id, m.owner, m.sender_kind, m.sender, m.type, coalesce(m.body, p.body) as body,
+  encode(coalesce(m.body_hash, p.body_hash), 'hex') as body_hash, m.conversation, m.reply_to, m.created_at, m.expires_at, m.task_id, m.attempt, m.post_id, m.topic`;
 
 /** The body of what was said to many. */
-const withPost = "left join lateral (select p.body from post p where p.id = m.post_id) p on true";
+const withPost =
+  "left join lateral (select p.body, p.body_hash, p.body_bytes from post p where p.id = m.post_id) p on true";
+
+const bodyBytes = "coalesce(m.body_bytes, p.body_bytes, octet_length(coalesce(m.body, p.body)::text))";
 
 /** A page has no more messages once their bodies have so much. */
 const PAGE_BYTES = 4 * 1_024 * 1_024;
@@ -86,8 +93,7 @@ async function readInboxes(store: StoreContext, requests: InboxRequest[]): Promi
      left join lateral (
        select m.* from (
          select m.id as message_id, m.number, ${messageColumns},
-           sum(octet_length(coalesce(m.body, p.body)::text)) over (order by m.number rows unbounded preceding)
-             - octet_length(coalesce(m.body, p.body)::text) as bytes_before
+           sum(${bodyBytes}) over (order by m.number rows unbounded preceding) - ${bodyBytes} as bytes_before
          from message m ${withPost}
          where m.namespace = s.namespace and m.owner = s.name and m.acknowledged_at is null and m.number > s.after
            and m.expires_at > clock_timestamp()
@@ -103,6 +109,7 @@ async function readInboxes(store: StoreContext, requests: InboxRequest[]): Promi
       ),
     ],
   );
+  await fillBodies(store, rows);
   const pages: InboxPage[] = requests.map(() => ({ messages: [], lastNumber: 0 }));
   for (const row of rows) {
     const page = pages[row.n]!;
@@ -110,6 +117,17 @@ async function readInboxes(store: StoreContext, requests: InboxRequest[]): Promi
     if (row.message_id !== null) page.messages.push({ ...toMessage(row), number: row.number });
   }
   return pages;
+}
+
+/** Reads what stands apart. */
+async function fillBodies(store: StoreContext, rows: Pick<MessageRow, "body" | "body_hash">[]): Promise<void> {
+  const large = rows.flatMap((row) => (row.body_hash === null ? [] : { row, hash: row.body_hash }));
+  if (large.length === 0) return;
+  const contents = await readContents(
+    store,
+    large.map(({ hash }) => hash),
+  );
+  for (const { row, hash } of large) row.body = JSON.parse(contents.get(hash)!.toString()) as Json;
 }
 
 function toMessage(row: MessageRow): Message {
@@ -207,7 +225,9 @@ async function findReply(store: StoreContext, namespace: string, messageId: stri
     `select ${messageColumns} from message m ${withPost} where m.id = $2 and m.namespace = $1 and m.owner = $3`,
     [namespace, awaited.reply_id, awaited.asker],
   );
-  return reply && { asker: reply.owner, message: toMessage(reply) };
+  if (!reply) return undefined;
+  await fillBodies(store, [reply]);
+  return { asker: reply.owner, message: toMessage(reply) };
 }
 
 /** Tells those whose reply has not come in time, once each, and answers how many. */

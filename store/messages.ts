@@ -12,11 +12,13 @@ import {
   refuseReusedKey,
 } from "../core/agent-data.ts";
 import type { Limits } from "../core/limits.ts";
+import { type LargeContent, largeContent } from "../core/payload.ts";
 import type { Addressee } from "../core/protocol/agent-data.ts";
 import type { DataRequest, Owner } from "./agent-effects.ts";
+import { storeContents } from "./blobs.ts";
 import { AGENT_TTL } from "./presence.ts";
 import { uuidShape } from "./rows.ts";
-import type { Queryable, Transaction } from "./sql.ts";
+import type { Queryable, Sql, Transaction } from "./sql.ts";
 import type { DeliveredMessage, NewMessage, Sender, SentMessage } from "./store.ts";
 
 /** One message in one inbox. */
@@ -309,6 +311,25 @@ async function readKeys(tx: Queryable, requests: readonly DataRequest[]): Promis
 
 // --- writing
 
+/**
+ * Stores bodies that are large, before anything is locked. One that no inbox has in the end is collected again, and one that is
+ * larger than any may be is not stored.
+ */
+export async function storeLargeBodies(sql: Sql, messages: readonly NewMessage[], limits: Limits): Promise<void> {
+  const contents: LargeContent[] = [];
+  for (const message of messages) {
+    const content = largeContent(message.body);
+    if (!content || content.bytes.length > limits.messageBytes) continue;
+    message.apart = { hash: content.hash, bytes: content.bytes.length };
+    contents.push(content);
+  }
+  await storeContents(sql, contents);
+}
+
+function bodyColumns({ body, apart }: NewMessage) {
+  return apart ? { body_hash: apart.hash, body_bytes: apart.bytes } : { body };
+}
+
 /** Beyond its messages a post stays for this long, so that no inbox has one whose body is gone. */
 const POST_OUTLIVES = "interval '1 minute'";
 
@@ -316,19 +337,19 @@ function insertPosts(tx: Transaction, letters: readonly Letter[]): void {
   const posts = letters.filter(({ missed }) => missed !== undefined);
   if (posts.length === 0) return;
   tx.send(
-    `insert into post (namespace, id, sender_kind, sender, key, topic, body, recipients, missed, expires_at)
-     select s.namespace, s.id, s.sender_kind, s.sender, s.key, s.topic, e.value -> 'body', s.recipients, s.missed,
-       clock_timestamp() + s.ttl_ms * interval '1 millisecond' + ${POST_OUTLIVES}
+    `insert into post (namespace, id, sender_kind, sender, key, topic, body, body_hash, body_bytes, recipients, missed, expires_at)
+     select s.namespace, s.id, s.sender_kind, s.sender, s.key, s.topic, e.value -> 'body', decode(s.body_hash, 'hex'), s.body_bytes,
+       s.recipients, s.missed, clock_timestamp() + s.ttl_ms * interval '1 millisecond' + ${POST_OUTLIVES}
      from json_array_elements($1) as e(value)
      cross join lateral json_to_record(e.value) as s(namespace text, id uuid, sender_kind text, sender text, key text,
-       topic text, recipients int, missed int, ttl_ms bigint)`,
+       topic text, body_hash text, body_bytes int, recipients int, missed int, ttl_ms bigint)`,
     [
       JSON.stringify(
         posts.map(({ id, request, message, rows, missed }) => ({
           ...sharedColumns(request, message),
           id,
           key: message.key,
-          body: message.body,
+          ...bodyColumns(message),
           recipients: rows.length,
           missed,
         })),
@@ -351,20 +372,20 @@ function insertRows(tx: Transaction, letters: readonly Letter[]): void {
       task_id: request.writer?.taskId ?? null,
       attempt: request.writer?.attempt ?? null,
       // Of what is said to many, the post has key and body.
-      ...(missed === undefined ? { key: message.key, body: message.body } : { post_id: id }),
+      ...(missed === undefined ? { key: message.key, ...bodyColumns(message) } : { post_id: id }),
     };
     return rows.map(({ owner, number }) => ({ ...shared, owner: owner.name, number }));
   });
   for (let start = 0; start < rows.length; start += ROWS_PER_STATEMENT) {
     tx.send(
-      `insert into message (namespace, owner, number, id, sender_kind, sender, key, type, body, conversation, reply_to,
-         expires_at, task_id, attempt, post_id, topic)
+      `insert into message (namespace, owner, number, id, sender_kind, sender, key, type, body, body_hash, body_bytes, conversation,
+         reply_to, expires_at, task_id, attempt, post_id, topic)
        select s.namespace, s.owner, s.number, s.id, s.sender_kind, s.sender, s.key, s.type, e.value -> 'body',
-         s.conversation, s.reply_to, clock_timestamp() + s.ttl_ms * interval '1 millisecond', s.task_id, s.attempt,
+         decode(s.body_hash, 'hex'), s.body_bytes, s.conversation, s.reply_to, clock_timestamp() + s.ttl_ms * interval '1 millisecond', s.task_id, s.attempt,
          s.post_id, s.topic
        from json_array_elements($1) as e(value)
        cross join lateral json_to_record(e.value) as s(namespace text, owner text, number bigint, id uuid,
-         sender_kind text, sender text, key text, type text, conversation text, reply_to uuid, ttl_ms bigint, task_id uuid,
+         sender_kind text, sender text, key text, type text, body_hash text, body_bytes int, conversation text, reply_to uuid, ttl_ms bigint, task_id uuid,
          attempt int, post_id uuid, topic text)`,
       [JSON.stringify(rows.slice(start, start + ROWS_PER_STATEMENT))],
     );

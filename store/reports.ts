@@ -12,6 +12,7 @@ import { type Completion, completeWithoutDecision } from "./completions.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { emitItems, spawnTasks } from "./growth.ts";
 import { tokenHash } from "./lease-tokens.ts";
+import { storeLargeBodies } from "./messages.ts";
 import { type NewTaskRow, startHeld } from "./new-tasks.ts";
 import { recordSpend, tellsSpend } from "./spend.ts";
 import type { Queryable, Transaction } from "./sql.ts";
@@ -28,6 +29,11 @@ import {
 export async function report(store: StoreContext, given: Report[], windows: string): Promise<ReportAnswer[]> {
   if (given.length === 0) return [];
   const reports = await storeLarge(store, given);
+  await storeLargeBodies(
+    store,
+    given.flatMap(({ data }) => data?.messages ?? []),
+    store.limits,
+  );
   const completed = await completeWithoutDecision(store, firstCompletions(reports).filter(isSimple), windows);
   const answers = reports.map((): ReportAnswer | undefined => undefined);
   for (const n of completed) answers[n] = "accepted";

@@ -10,6 +10,7 @@ import { defaultLimits, formatCount, type LimitName, limitKey } from "../core/li
 import * as data from "../core/protocol/agent-data.ts";
 import { MAX_WAIT_SECONDS } from "../core/protocol/common.ts";
 
+const MEBIBYTE = 1_024 * 1_024;
 const docs = join(dirname(import.meta.dirname), "docs");
 const text = readFileSync(join(docs, "agent-data.md"), "utf8");
 const prose = text.replace(/\s+/g, " ");
@@ -80,7 +81,8 @@ describe("docs/agent-data.md", () => {
   ] satisfies LimitName[])("has the limit %s and how to set it", (name) => {
     const row = text.split("\n").find((line) => line.includes(`\`${limitKey(name)}\``));
     const limit = defaultLimits[name];
-    const size = name.endsWith("Bytes") ? `${limit / 1_024} KiB` : formatCount(limit);
+    const inBytes = limit < MEBIBYTE ? `${limit / 1_024} KiB` : `${limit / MEBIBYTE} MiB`;
+    const size = name.endsWith("Bytes") ? inBytes : formatCount(limit);
     expect(row).toContain(`| ${size} `);
   });
 

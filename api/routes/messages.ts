@@ -58,6 +58,8 @@ export async function messageRoutes(app: App, { store, wakeups, streams }: ApiCo
   app.post(
     "/messages",
     {
+      // As a report, which may send the same.
+      config: { limit: "reportBytes" },
       schema: {
         tags: ["messages"],
         summary: "Send messages",

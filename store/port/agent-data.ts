@@ -55,6 +55,12 @@ export interface EmbeddedEntry {
   vector: Float32Array;
 }
 
+/** A content that stands apart: its SHA-256 in hex, and its size. */
+export interface Apart {
+  hash: string;
+  bytes: number;
+}
+
 /** Who sent a message: an agent by its name, somebody with an API key by the key's, or the orchestrator itself. */
 export interface Sender {
   kind: "agent" | "client" | "system";
@@ -65,6 +71,8 @@ export interface NewMessage {
   /** An agent's name, or its id; a topic; or all. */
   to: Addressee;
   body: Json;
+  /** Set by the store, where the body is large. */
+  apart?: Apart;
   type: string | null;
   conversation: string | null;
   replyTo: string | null;

@@ -14,6 +14,7 @@ import type {
   SimilarFilter,
   StateWrite,
 } from "../store.ts";
+import { big, blob } from "./payloads.ts";
 import type { Team } from "./team.ts";
 
 export function agentDataCases(open: OpenTeam): void {
@@ -397,6 +398,15 @@ export function agentDataCases(open: OpenTeam): void {
     expect(await inbox(team, "b")).toMatchObject([
       { from: { kind: "agent", name: team.agent.name }, body: "done", writer },
     ]);
+  });
+
+  it("say what is large with a report as well, which stands apart", async () => {
+    const team = await open();
+    const runId = await team.submit({ a: {} });
+    const large = big();
+    expect(await reportWith(team, await team.take(runId, "a"), { messages: [message("b", large)] })).toBe("accepted");
+    expect(await blob(team, large)).toMatchObject({ is_stored: true });
+    expect(await bodiesOf(team, "b")).toEqual([large]);
   });
 
   it("acknowledge what they have been told along with a report, of their own inbox alone", async () => {

@@ -170,6 +170,12 @@ const damages: Damage[] = [
           update run set refs = '{"inputs": [["", "00", 1]]}', blobs = array['\\x00'::bytea] where id = $1`,
   },
   {
+    finds: "a message whose body is gone",
+    invariant: /^I9: what stands apart/,
+    sql: `insert into message (namespace, owner, number, id, sender_kind, sender, body_hash, body_bytes, expires_at)
+          select namespace, 'nobody', 1, id, 'client', 'somebody', '\\x00', 1, now() + interval '1 hour' from run where id = $1`,
+  },
+  {
     finds: "a hole that its row does not list",
     invariant: /^I9: a row has/,
     sql: `update task set refs = '{"output": [["", "00", 1]]}', blobs = array[]::bytea[] where run_id = $1 and key = 'a'`,
@@ -240,6 +246,7 @@ export function auditCases(open: OpenTeam): void {
         await team.sql.query("delete from event where run_id = $1", [runId]);
         await team.sql.query("delete from run where id = $1", [runId]);
         await team.sql.query("delete from run_history where id = $1", [runId]);
+        await team.sql.query("delete from message where id = $1", [runId]);
         await team.sql.query("delete from blob where hash = '\\x00'");
         await team.sql.query("delete from flow_limit where namespace = $1", [team.namespace]);
         if (restore) await team.sql.query(restore);

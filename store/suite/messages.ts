@@ -4,6 +4,7 @@ import type { Json } from "../../core/json.ts";
 import { defaultLimits } from "../../core/limits.ts";
 import type { OpenTeam } from "../store.suite.ts";
 import type { DeliveredMessage, NewMessage, Sender, SentMessage } from "../store.ts";
+import { big, blob, collect } from "./payloads.ts";
 import type { Team } from "./team.ts";
 
 export function messageCases(open: OpenTeam): void {
@@ -153,6 +154,58 @@ export function messageCases(open: OpenTeam): void {
     expect(await send(team, client, message(geese, "x".repeat(defaultLimits.messageBytes)))).toMatchObject({
       code: "AGENT_DATA_TOO_LARGE",
     });
+  });
+
+  it("that are large stand apart, once whoever has them, are read whole, and are gone with the last", async () => {
+    const team = await open();
+    await subscribe(team, "geese", "a", "b");
+    const large = { text: big(1_000_000), of: ["geese", null] };
+    const heard: DeliveredMessage[] = [];
+    const stop = team.store.onMessages((messages) => heard.push(...messages));
+    const [, , asked] = await sent(
+      team,
+      agentOf("z"),
+      message("a", large, { ttlMs: 1_000_000 }),
+      message(geese, large),
+      message("b", "small", { expectsReplyMs: 60_000 }),
+    );
+    await sent(team, agentOf("b"), message("z", large, { replyTo: asked!.id }));
+    stop();
+    expect(heard.map(({ body }) => body)).toEqual([large, large, "small", large]);
+    expect(await bodies(team, "a")).toEqual([large, large]);
+    expect(await bodies(team, "b")).toEqual([large, "small"]);
+    expect((await team.store.agentData.reply(team.namespace, asked!.id))?.message?.body).toEqual(large);
+    const rows = await team.sql.query<{ bytes: number }>(
+      `/* the suite's */ select octet_length(row_to_json(m)::text) as bytes from message m where namespace = $1
+       union all select octet_length(row_to_json(p)::text) from post p where namespace = $1`,
+      [team.namespace],
+    );
+    expect(rows.filter(({ bytes }) => bytes > 2_000)).toEqual([]);
+    expect(await blob(team, large)).toMatchObject({ is_stored: true, size: Buffer.byteLength(JSON.stringify(large)) });
+    await collect(team, large);
+    expect(await bodies(team, "a")).toEqual([large, large]);
+    await team.sql.query(
+      "/* the suite's */ delete from message where namespace = $1 and expires_at < now() + interval '10 minutes'",
+      [team.namespace],
+    );
+    await team.sql.query("/* the suite's */ delete from post where namespace = $1", [team.namespace]);
+    await collect(team, large);
+    expect(await bodies(team, "a")).toEqual([large]);
+    await team.sql.query("/* the suite's */ delete from message where namespace = $1", [team.namespace]);
+    await collect(team, large);
+    expect(await blob(team, large)).toBeUndefined();
+  });
+
+  it("that are large fill a page, and those larger than any may be leave nothing", async () => {
+    const team = await open();
+    const large = Array.from({ length: 3 }, () => big(3_000_000));
+    for (const body of large) await sent(team, client, message("a", body));
+    const first = await page(team, "a");
+    expect(first.messages.map(({ body }) => (body as string).length)).toEqual([3_000_000, 3_000_000]);
+    expect((await page(team, "a", first.messages.at(-1)!.number)).messages.map(({ body }) => body)).toEqual([large[2]]);
+    const tooLarge = big(defaultLimits.messageBytes);
+    expect(await send(team, client, message("a", tooLarge))).toMatchObject({ code: "AGENT_DATA_TOO_LARGE" });
+    expect(await blob(team, tooLarge)).toBeUndefined();
   });
 
   it("to 2,000 inboxes have their body once, and leave nothing when their time is over", async () => {

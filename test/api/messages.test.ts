@@ -99,9 +99,13 @@ it("a broadcast comes to all agents of the namespace but its sender", async () =
   expect((await send(one, { to: { broadcast: false }, body: "all" })).status).toBe(400);
 });
 
-it("a body that is too large is refused with the way to send it", async () => {
+it("a body of megabytes is read as it was sent; one that is too large is refused with the way to send it", async () => {
   const space = await server.newNamespace();
-  const { status, body } = await send(space, { to: "a", body: "x".repeat(70_000) });
+  const large = "goose ".repeat(500_000);
+  expect((await send(space, { to: "a", body: large })).status).toBe(201);
+  const read = await space.call<InboxAnswer>({ path: "/v1/agents/a/inbox" });
+  expect(read.body.messages.map(({ body }) => body === large)).toEqual([true]);
+  const { status, body } = await send(space, { to: "a", body: "x".repeat(8 * 1024 * 1024) });
   expect([status, body]).toMatchObject([
     413,
     { code: "AGENT_DATA_TOO_LARGE", detail: expect.stringMatching(/artifact.*PUT/) },
