@@ -13,6 +13,7 @@ interface KeepOptions {
   completed?: string;
   failed?: string;
   cancelled?: string;
+  conversations?: string;
 }
 
 export async function setRetention(context: Context, { moveAfter, ...keep }: KeepOptions): Promise<void> {
@@ -39,7 +40,7 @@ function show(context: Context, policy: Retention): void {
   context.stdout.write(`Finished runs move to history after ${move_after}.\n`);
   printTable(
     context,
-    ["STATUS", "KEPT"],
+    ["WHAT", "KEPT"],
     Object.entries(keep).map(([status, time]) => [status, time ?? "for ever"]),
   );
 }

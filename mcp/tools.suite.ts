@@ -335,7 +335,10 @@ export function describeTools(
 
     it("sets how long finished runs are kept, and says how much is stored", async () => {
       const policy = { move_after: "30d", keep: { completed: "90d" } };
-      const kept = { move_after: "30d", keep: { completed: "90d", failed: null, cancelled: null } };
+      const kept = {
+        move_after: "30d",
+        keep: { completed: "90d", failed: null, cancelled: null, conversations: null },
+      };
       expect(await call(client, "retention_set", policy)).toEqual(kept);
       expect(await call(client, "retention_get")).toEqual(kept);
       const hasty = await refusal(client, "retention_set", { ...policy, move_after: "1m" });

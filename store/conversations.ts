@@ -324,3 +324,30 @@ async function tick(store: StoreContext, limit: number): Promise<number> {
   }
   return orphans.length + due.length;
 }
+
+const FORGOTTEN_AT_ONCE = 100;
+
+/** One whose end its task has not taken yet stays: else the task would begin another. */
+const forget = `
+  delete from conversation c
+  using (
+    select due.id
+    from retention p cross join lateral (
+      select c.id from conversation c
+      where c.namespace = p.namespace
+        and c.ended_at < clock_timestamp() - (p.keep_ms ->> 'conversations')::bigint * interval '1 millisecond'
+        and not exists (select from task t where t.id = c.task_id and t.status = 'waiting')
+      order by c.ended_at
+      limit $1
+      for update skip locked
+    ) due
+    where p.keep_ms ->> 'conversations' is not null
+    limit $1
+  ) gone
+  where c.id = gone.id
+  returning c.id`;
+
+/** Forgets what is over for as long as the policy of its namespace keeps it, with its transcript. */
+export async function pruneConversations(store: StoreContext): Promise<void> {
+  while ((await store.query(forget, [FORGOTTEN_AT_ONCE])).length === FORGOTTEN_AT_ONCE);
+}

@@ -48,8 +48,8 @@ async function findPolicy(db: Queryable, namespace: string): Promise<RetentionPo
     [namespace],
   );
   if (!row) return undefined;
-  const { completed = null, failed = null, cancelled = null } = row.keep_ms;
-  return { moveAfterMs: row.move_after_ms, keepMs: { completed, failed, cancelled } };
+  const { completed = null, failed = null, cancelled = null, conversations = null } = row.keep_ms;
+  return { moveAfterMs: row.move_after_ms, keepMs: { completed, failed, cancelled, conversations } };
 }
 
 // --- move

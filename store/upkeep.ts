@@ -10,6 +10,7 @@ import { liveUntil } from "./agents.ts";
 import { collectBlobs } from "./blobs.ts";
 import { tendBudgets } from "./budget-upkeep.ts";
 import { pruneCache } from "./cache.ts";
+import { pruneConversations } from "./conversations.ts";
 import { FactLog, type RunRef, recording, type StoreContext } from "./facts.ts";
 import { pruneFlowLimits } from "./flow-limits.ts";
 import { tellUnanswered } from "./inboxes.ts";
@@ -418,6 +419,7 @@ async function prune(store: StoreContext): Promise<void> {
   await pruneSharedMemory(store);
   await pruneWorkingState(store);
   await pruneRegistry(store);
+  await pruneConversations(store);
   await pruneCache(store);
   await collectBlobs(store);
   await pruneTicks(store);

@@ -35,7 +35,7 @@ export async function retentionRoutes(app: App, { store }: ApiContext): Promise<
         tags,
         summary: "Set how long finished runs are kept",
         description:
-          "Runs move to history, where everything but their bulk operations works as before, and are forgotten by status and age. What lies in history already is brought in line within minutes.",
+          "Runs move to history, where everything but their bulk operations works as before, and are forgotten by status and age; so are conversations that are over. What lies in history already is brought in line within minutes.",
         body: retentionBody,
         response: { 200: retention },
       },
@@ -48,6 +48,7 @@ export async function retentionRoutes(app: App, { store }: ApiContext): Promise<
           completed: optionalDuration(keep.completed),
           failed: optionalDuration(keep.failed),
           cancelled: optionalDuration(keep.cancelled),
+          conversations: optionalDuration(keep.conversations),
         },
       };
       await store.history.setPolicy(request.principal.namespace, policy);
@@ -93,9 +94,14 @@ export async function retentionRoutes(app: App, { store }: ApiContext): Promise<
 
 function policyBody(policy: RetentionPolicy | undefined): Retention {
   const time = (ms: number | null | undefined) => (ms == null ? null : formatDuration(ms));
-  const { completed, failed, cancelled } = policy?.keepMs ?? {};
+  const { completed, failed, cancelled, conversations } = policy?.keepMs ?? {};
   return {
     move_after: time(policy?.moveAfterMs),
-    keep: { completed: time(completed), failed: time(failed), cancelled: time(cancelled) },
+    keep: {
+      completed: time(completed),
+      failed: time(failed),
+      cancelled: time(cancelled),
+      conversations: time(conversations),
+    },
   };
 }

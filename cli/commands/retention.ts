@@ -16,6 +16,7 @@ export function addRetention(program: Command, does: Does): void {
     .option("--completed <duration>", "forget completed runs after this long, such as 30d; default: never")
     .option("--failed <duration>", "forget failed runs after this long; default: never")
     .option("--cancelled <duration>", "forget cancelled runs after this long; default: never")
+    .option("--conversations <duration>", "forget conversations this long after they have ended; default: never")
     .action(does(async () => (await load()).setRetention));
   retention
     .command("remove")

@@ -6,6 +6,8 @@ import { durationFlaw, formatDuration, isDuration, parseDuration } from "../dura
 const LEAST_MOVE_AFTER_MS = 3_600_000;
 
 const duration = z.string().refine(isDuration, { error: ({ input }) => durationFlaw(input) });
+/** What is no duration is told so, and not that it is too short. */
+const isLongEnough = (text: string) => !isDuration(text) || parseDuration(text) >= LEAST_MOVE_AFTER_MS;
 const kept = (status: string) =>
   duration
     .optional()
@@ -14,17 +16,26 @@ const kept = (status: string) =>
 export const retentionBody = z
   .strictObject({
     move_after: duration
-      .refine((text) => !isDuration(text) || parseDuration(text) >= LEAST_MOVE_AFTER_MS, {
+      .refine(isLongEnough, {
         error: `must be at least ${formatDuration(LEAST_MOVE_AFTER_MS)}: agents may repeat what they said of a run for so long`,
       })
       .meta({ description: "Runs move to history so long after they have finished, at least 1h" }),
     keep: z
-      .strictObject({ completed: kept("Completed"), failed: kept("Failed"), cancelled: kept("Cancelled") })
+      .strictObject({
+        completed: kept("Completed"),
+        failed: kept("Failed"),
+        cancelled: kept("Cancelled"),
+        conversations: duration
+          .refine(isLongEnough, { error: `must be at least ${formatDuration(LEAST_MOVE_AFTER_MS)}` })
+          .optional()
+          .meta({ description: "Conversations are forgotten so long after they have ended; default: never" }),
+      })
       .optional(),
   })
   .superRefine(({ move_after, keep = {} }, context) => {
     if (!isDuration(move_after)) return;
-    for (const [status, text] of Object.entries(keep)) {
+    const { conversations: _, ...runs } = keep;
+    for (const [status, text] of Object.entries(runs)) {
       if (!isDuration(text) || parseDuration(text) >= parseDuration(move_after)) continue;
       context.addIssue({
         code: "custom",
@@ -40,7 +51,7 @@ const keptFor = z.string().nullable().meta({ description: "null: for ever" });
 export const retention = z
   .object({
     move_after: z.string().nullable().meta({ description: "null: there is no policy; nothing moves, all is kept" }),
-    keep: z.object({ completed: keptFor, failed: keptFor, cancelled: keptFor }),
+    keep: z.object({ completed: keptFor, failed: keptFor, cancelled: keptFor, conversations: keptFor }),
   })
   .meta({ id: "Retention" });
 export type Retention = z.infer<typeof retention>;

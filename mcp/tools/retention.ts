@@ -6,7 +6,7 @@ export const retentionGet = defineTool({
   name: "retention_get",
   title: "Read how long finished runs are kept",
   description:
-    "The namespace's policy: when finished runs move to history, and how long completed, failed and cancelled ones are kept before they are forgotten. Where there is none, all is kept for ever.",
+    "The namespace's policy: when finished runs move to history, and how long completed, failed and cancelled ones, and conversations that are over, are kept before they are forgotten. Where there is none, all is kept for ever.",
   annotations: readOnly,
   input: z.strictObject({}),
   output: retention,
@@ -20,7 +20,7 @@ export const retentionSet = defineTool({
   name: "retention_set",
   title: "Set how long finished runs are kept",
   description:
-    "Replaces the namespace's policy. Runs past `keep` are deleted for good, so set it only when you were told to. A status that is left out of `keep` is kept for ever. Needs a key with the scope admin.",
+    "Replaces the namespace's policy. Runs and conversations past `keep` are deleted for good, so set it only when you were told to. What is left out of `keep` is kept for ever. Needs a key with the scope admin.",
   annotations: destroying,
   input: z.strictObject({ move_after, keep }),
   output: retention,
@@ -30,7 +30,10 @@ export const retentionSet = defineTool({
 
 function retentionText({ move_after, keep }: Retention): string {
   if (move_after === null) return "There is no policy: all runs are kept for ever.";
-  const kept = Object.entries(keep).map(([status, time]) => `${status} ones ${time === null ? "for ever" : time}`);
+  const { conversations, ...runs } = keep;
+  const forTime = (time: string | null) => (time === null ? "for ever" : time);
+  const kept = Object.entries(runs).map(([status, time]) => `${status} ones ${forTime(time)}`);
+  kept.push(`conversations ${forTime(conversations)}`);
   return `Finished runs move to history after ${move_after}; kept are ${kept.join(", ")}.`;
 }
 

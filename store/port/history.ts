@@ -4,8 +4,11 @@
 export interface RetentionPolicy {
   /** Runs move to history this long after they have finished, in milliseconds. */
   moveAfterMs: number;
-  /** They are forgotten this long after they have finished, by status; null: never. Not before they have moved. */
-  keepMs: Record<"completed" | "failed" | "cancelled", number | null>;
+  /**
+   * They are forgotten this long after they have finished, by status; null: never. Not before they have moved. Conversations, which
+   * do not move, so long after they have ended.
+   */
+  keepMs: Record<"completed" | "failed" | "cancelled", number | null> & { conversations?: number | null };
 }
 
 export interface HistoryStore {

@@ -6,6 +6,8 @@ import type { OpenTeam } from "../store.suite.ts";
 import { age } from "./misbehaviour.ts";
 import type { Team } from "./team.ts";
 
+const HOUR_MS = 3_600_000;
+
 export function conversationCases(open: OpenTeam): void {
   const members = ["ada", "bob", "eve"];
 
@@ -174,6 +176,43 @@ export function conversationCases(open: OpenTeam): void {
     });
     expect((await team.take(runId, "after")).input).toBe("south");
     expect(await find(team, id)).toMatchObject({ taskId: (await team.task(runId, "ask")).id });
+  });
+
+  it("is forgotten as long after its end as the policy says, but not before its task has what it came to", async () => {
+    const team = await open();
+    const end = async (id: string) => {
+      for (const name of members) await say(team, id, name, "vote", { choice: "south" });
+    };
+    const [ended, open_] = [await start(team), await start(team)];
+    await end(ended.id);
+    const runId = await team.submit({ ask: { capability: "conversation.vote", input: { question: "?", members } } });
+    await team.settle();
+    await team.store.conversations.tick(1_000);
+    const { progress } = await team.task(runId, "ask");
+    const { conversation_id: asked } = progress as { conversation_id: string };
+    await end(asked);
+    const grow = (ms: number) =>
+      team.sql.query(
+        "/* the suite's */ update conversation set ended_at = ended_at - $2 * interval '1 millisecond' where namespace = $1",
+        [team.namespace, ms],
+      );
+    const left = async () => {
+      await team.store.upkeep.prune();
+      const { data } = await team.store.conversations.list(team.namespace, {});
+      return data.map(({ id }) => id).sort();
+    };
+    await grow(HOUR_MS);
+    expect(await left()).toEqual([ended.id, open_.id, asked].sort());
+    const keepMs = { completed: null, failed: null, cancelled: null, conversations: 2 * HOUR_MS };
+    await team.store.history.setPolicy(team.namespace, { moveAfterMs: HOUR_MS, keepMs });
+    expect(await left()).toEqual([ended.id, open_.id, asked].sort());
+    await grow(HOUR_MS);
+    expect(await left()).toEqual([open_.id, asked].sort());
+    expect(await transcript(team, ended.id)).toEqual([]);
+    await team.settle();
+    expect(await team.task(runId, "ask")).toMatchObject({ status: "completed", output: { conversation_id: asked } });
+    expect(await left()).toEqual([open_.id]);
+    await team.store.history.removePolicy(team.namespace);
   });
 
   it("that fails, or cannot begin, fails its task", async () => {

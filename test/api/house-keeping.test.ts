@@ -115,7 +115,7 @@ describe("a bulk operation", () => {
 describe("retention", () => {
   it("is for ever until a policy is set, and again when it is removed", async () => {
     const own = await server.newNamespace();
-    const never = { completed: null, failed: null, cancelled: null };
+    const never = { completed: null, failed: null, cancelled: null, conversations: null };
     const get = async () => (await own.call<Retention>({ path: "/v1/retention" })).body;
     const put = (body: object) =>
       own.call<Retention & { errors: object[] }>({ method: "PUT", path: "/v1/retention", body });
@@ -123,6 +123,13 @@ describe("retention", () => {
     const set = await put({ move_after: "PT24H", keep: { completed: "30d" } });
     expect(set.body).toEqual({ move_after: "1d", keep: { ...never, completed: "30d" } });
     expect(await get()).toEqual(set.body);
+    const short = await put({ move_after: "1d", keep: { conversations: "2h" } });
+    expect(short.body.keep).toEqual({ ...never, conversations: "2h" });
+    expect((await put({ move_after: "1d", keep: { conversations: "5m" } })).body.errors).toMatchObject([
+      { pointer: "/keep/conversations" },
+    ]);
+    expect(await get()).toEqual(short.body);
+    await put({ move_after: "PT24H", keep: { completed: "30d" } });
     expect((await put({ move_after: "5m" })).body.errors).toMatchObject([{ pointer: "/move_after" }]);
     expect((await put({ move_after: "2d", keep: { failed: "1d" } })).body.errors).toMatchObject([
       { pointer: "/keep/failed" },

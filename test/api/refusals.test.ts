@@ -691,7 +691,10 @@ describe("mutations of every request", () => {
       reason: "x",
       compensate: false,
     }),
-    putRetention: () => ({ move_after: "1d", keep: { completed: "30d", failed: "P90D", cancelled: "1d" } }),
+    putRetention: () => ({
+      move_after: "1d",
+      keep: { completed: "30d", failed: "P90D", cancelled: "1d", conversations: "7d" },
+    }),
     patchRunsRunBudget: () => ({ tokens: 1, cost: 0.5, calls: 9, wall_time: "1h", on_exhausted: "wait" }),
     postRunsRunCancel: () => ({ reason: "x" }),
     postPlans: () => ({
