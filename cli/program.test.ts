@@ -1108,8 +1108,10 @@ describe("skein", () => {
 describe("skein retention and storage", () => {
   it("say what is kept and for how long, and how much there is", async () => {
     expect((await skein(["retention", "get"])).stdout).toMatch(/^There is no policy/);
-    const set = await skein(["retention", "set", "--move-after", "1d", "--completed", "30d"]);
-    expect(set.stdout).toMatch(/after 1d\.\nSTATUS +KEPT\ncompleted +30d\nfailed +for ever\ncancelled +for ever\n$/);
+    const set = await skein(["retention", "set", "--move-after", "1d", "--completed", "30d", "--conversations", "7d"]);
+    expect(set.stdout).toMatch(
+      /after 1d\.\nWHAT +KEPT\ncompleted +30d\nfailed +for ever\ncancelled +for ever\nconversations +7d\n$/,
+    );
     expect((await skein(["retention", "remove"])).stdout).toMatch(/kept/);
     expect((await skein(["storage"])).stdout).toMatch(
       /^NAMESPACE.*\ndefault +hot +\d+ .*\ndefault +history +0 .*\n\n\d+ tables/,

@@ -138,6 +138,16 @@ describe("plots", () => {
     }
   });
 
+  it("say what each axis is of, and of how many conversations a point is the mean", () => {
+    for (const name of measureNames) {
+      const texts = all(readXml(plot(name, summaries)), "text");
+      const upright = texts.filter(({ attributes }) => attributes.transform?.includes("rotate(-90)"));
+      expect(upright.map(({ text }) => text)).toEqual([measures[name].axis]);
+      expect(texts.some(({ text }) => text === "team size")).toBe(true);
+      expect(texts.some(({ text }) => text.includes(`interval of ${summaries[0]!.count} conversations`))).toBe(true);
+    }
+  });
+
   it("put a mean where it belongs on the axis", () => {
     const [first] = summaries;
     const at = (mean: number) => {

@@ -9,6 +9,8 @@ const MARGIN = 24;
 const TITLE_HEIGHT = 40;
 const PANEL_TITLE = 24;
 const PLOT_HEIGHT = 220;
+/** Of the first panel in a row, beside its axis: for what the axis is of. */
+const AXIS_TITLE = 18;
 const AXIS_WIDTH = 58;
 const AXIS_HEIGHT = 44;
 const STEP = 15;
@@ -54,19 +56,20 @@ export function plot(name: MeasureName, summaries: readonly CellSummary[]): stri
   const panelHeight = PANEL_TITLE + PLOT_HEIGHT + AXIS_HEIGHT;
   const legend = legendOf(series, MARGIN);
   const legendTop = MARGIN + TITLE_HEIGHT + Math.ceil(panels.length / columns) * panelHeight;
-  const inner = Math.max(columns * panelWidth, legend.width, textWidth(subtitle(measure), 11));
-  const width = Math.ceil(2 * MARGIN + inner);
+  const inner = Math.max(columns * panelWidth, legend.width, textWidth(subtitle(summaries), 11));
+  const width = Math.ceil(2 * MARGIN + AXIS_TITLE + inner);
   const height = legendTop + legend.height + MARGIN;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="${FONT}" font-size="11" fill="${ink.text}">`,
     `<title>${escapeXml(`${measure.title} by protocol, team size and faults`)}</title>`,
     `<rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="10" fill="${ink.paper}" stroke="${ink.line}"/>`,
     text(MARGIN, MARGIN + 8, measure.title, "start", 'font-size="15" font-weight="600"'),
-    text(MARGIN, MARGIN + 25, subtitle(measure), "start", `fill="${ink.muted}"`),
+    text(MARGIN, MARGIN + 25, subtitle(summaries), "start", `fill="${ink.muted}"`),
     ...panels.map((panel, index) => {
-      const x = MARGIN + (index % columns) * panelWidth;
+      const x = MARGIN + AXIS_TITLE + (index % columns) * panelWidth;
       const y = MARGIN + TITLE_HEIGHT + Math.floor(index / columns) * panelHeight;
-      return drawPanel(layout, panel, x, y, name, summaries);
+      const title = index % columns === 0 ? axisTitle(measure.axis, x, y + PANEL_TITLE + PLOT_HEIGHT / 2) : "";
+      return `${title}\n${drawPanel(layout, panel, x, y, name, summaries)}`;
     }),
     `<g transform="translate(0 ${legendTop})">${legend.marks}</g>`,
     "</svg>",
@@ -74,8 +77,20 @@ export function plot(name: MeasureName, summaries: readonly CellSummary[]): stri
   ].join("\n");
 }
 
-function subtitle({ axis }: Measure): string {
-  return `${axis}: mean and 95 % confidence interval, by team size; a panel for each fault profile`;
+/** Of how many conversations a point is the mean, too: the same number in each cell. */
+function subtitle([first]: readonly CellSummary[]): string {
+  return `Mean and 95 % confidence interval of ${first?.count ?? 0} conversations, by team size; a panel for each fault profile`;
+}
+
+/** Read from below, in the middle of the axis. */
+function axisTitle(title: string, x: number, y: number): string {
+  return text(
+    0,
+    0,
+    title,
+    "middle",
+    `fill="${ink.muted}" transform="translate(${fixed(x + 4)} ${fixed(y)}) rotate(-90)"`,
+  );
 }
 
 function layoutOf(measure: Measure, name: MeasureName, summaries: readonly CellSummary[]): Layout {

@@ -38,7 +38,7 @@ export const measures: Readonly<Record<MeasureName, Measure>> = {
   },
   latency: {
     title: "Latency",
-    axis: "milliseconds of the trial's clock",
+    axis: "milliseconds, by the trial's clock",
     meaning: "until the conversation ended, or what it awarded was done, in milliseconds of the trial's clock",
     digits: 0,
     estimate: mean(({ latency_ms }) => latency_ms),
