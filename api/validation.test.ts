@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { SkeinError } from "../core/errors.ts";
+import { json } from "../core/protocol/common.ts";
 import { compileShape } from "./validation.ts";
 
 type Judge = (data: unknown) => { value?: unknown; error?: SkeinError };
@@ -25,6 +26,7 @@ describe("compileShape", () => {
       size: z.int().min(1).max(9),
       kind: z.enum(["a", "b"]),
       missing: z.string(),
+      any: json,
     });
     const data = { text: "long", list: ["x"], size: 0, kind: "c", "odd/key": 1 };
     expect(flawsIn(schema, data)).toEqual([
@@ -33,6 +35,7 @@ describe("compileShape", () => {
       "/size | /size must be at least 1.",
       "/kind | /kind must be one of a, b.",
       "/missing | /missing must be a string.",
+      "/any | /any is missing.",
       "/odd~1key | /odd~1key is not a key of this object; remove it.",
     ]);
     expect(flawsIn(schema, [])).toEqual([" | The body must be an object."]);

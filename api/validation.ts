@@ -59,6 +59,8 @@ const typeNames: Record<string, string> = {
 function sentence(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case "invalid_type":
+      // Of what may be any JSON.
+      if (issue.expected === "nonoptional") return "is missing";
       return `must be ${typeNames[issue.expected] ?? issue.expected}`;
     case "invalid_value":
       return `must be ${issue.values.length > 1 ? "one of " : ""}${issue.values.join(", ")}`;

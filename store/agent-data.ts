@@ -176,6 +176,16 @@ async function entriesById(db: Queryable, namespace: string, name: string, ids: 
   return rows.map(toEntry);
 }
 
+/** One statement with words and one without, so that the index of words serves the one. */
+const recalling = (words: string) => `
+  select ${entryColumns} from agent_memory
+  where namespace = $1 and owner = $2 and id < $3 and ($4::text is null or type = $4) ${words}
+    and coalesce(expires_at > clock_timestamp(), true)
+  order by id desc
+  limit $5`;
+const recallAll = recalling("");
+const recallByWords = recalling("and words @@ websearch_to_tsquery('simple', $6)");
+
 async function recall(
   store: StoreContext,
   namespace: string,
@@ -183,15 +193,10 @@ async function recall(
   { type, search, ...page }: MemoryFilter,
 ): Promise<PageOf<MemoryEntry>> {
   const limit = pageLimit(page);
-  const rows = await store.query<EntryRow>(
-    `select ${entryColumns} from agent_memory
-     where namespace = $1 and owner = $2 and id < $3 and ($4::text is null or type = $4)
-       and ($5::text is null or words @@ websearch_to_tsquery('simple', $5))
-       and coalesce(expires_at > clock_timestamp(), true)
-     order by id desc
-     limit $6`,
-    [namespace, name, decodeCursor(page.cursor, uuidShape) ?? lastUuid, type, search, limit + 1],
-  );
+  const which = [namespace, name, decodeCursor(page.cursor, uuidShape) ?? lastUuid, type, limit + 1];
+  const rows = await (search === undefined
+    ? store.query<EntryRow>(recallAll, which)
+    : store.query<EntryRow>(recallByWords, [...which, search]));
   return pageFrom(rows, limit, (row) => row.id, toEntry);
 }
 

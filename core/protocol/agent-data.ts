@@ -44,7 +44,6 @@ export const stateBody = z
       description: "Of the writer's choice: the last write, repeated under its id, is answered and not written again",
     }),
   })
-  .refine((body) => body.document !== undefined, { error: "is missing", path: ["document"] })
   .meta({ id: "WriteState" });
 export type StateBody = z.infer<typeof stateBody>;
 
@@ -81,7 +80,6 @@ export const workingBody = z
       description: "Of the writer's choice: the last write, repeated under its id, is answered and not written again",
     }),
   })
-  .refine((body) => body.document !== undefined, { error: "is missing", path: ["document"] })
   .meta({ id: "WriteWorkingState" });
 export type WorkingBody = z.infer<typeof workingBody>;
 
@@ -102,9 +100,7 @@ const entryType = z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, {
     "must be letters, digits, `_`, `.` or `-`, beginning with a letter, at most 64: `message`, `observation`, `thought`, or your own",
 });
 
-const newEntry = z
-  .strictObject({ type: entryType, content: json, ttl: ttl.optional() })
-  .refine((entry) => entry.content !== undefined, { error: "is missing", path: ["content"] });
+const newEntry = z.strictObject({ type: entryType, content: json, ttl: ttl.optional() });
 export type NewEntryBody = z.infer<typeof newEntry>;
 
 export const entriesBody = z
@@ -153,27 +149,25 @@ export type ForgottenBody = z.infer<typeof forgotten>;
 
 // --- messages
 
-export const newMessage = z
-  .strictObject({
-    to: addressee,
-    body: json,
-    type: entryType.optional(),
-    conversation: z.string().min(1).max(128).optional(),
-    reply_to: uuid.optional().meta({ description: "The message that this one answers" }),
-    key: z.string().min(1).max(128).optional().meta({
-      description: "Of the sender's choice: a message is sent once under a key, however often it is asked for",
-    }),
-    ttl: ttl.optional().meta({ description: "Default 7d, or as long as a reply is expected" }),
-    must_route: z.boolean().optional().meta({
-      description:
-        "Refused unless an agent of that name is there, or, of a topic or broadcast, unless somebody hears it and no inbox is full; default false: it is kept for one that comes",
-    }),
-    expects_reply: ttl.optional().meta({
-      description:
-        "How long for: the first message with `reply_to` is the reply; without one the sender is sent a message of type `no_reply`",
-    }),
-  })
-  .refine((message) => message.body !== undefined, { error: "is missing", path: ["body"] });
+export const newMessage = z.strictObject({
+  to: addressee,
+  body: json,
+  type: entryType.optional(),
+  conversation: z.string().min(1).max(128).optional(),
+  reply_to: uuid.optional().meta({ description: "The message that this one answers" }),
+  key: z.string().min(1).max(128).optional().meta({
+    description: "Of the sender's choice: a message is sent once under a key, however often it is asked for",
+  }),
+  ttl: ttl.optional().meta({ description: "Default 7d, or as long as a reply is expected" }),
+  must_route: z.boolean().optional().meta({
+    description:
+      "Refused unless an agent of that name is there, or, of a topic or broadcast, unless somebody hears it and no inbox is full; default false: it is kept for one that comes",
+  }),
+  expects_reply: ttl.optional().meta({
+    description:
+      "How long for: the first message with `reply_to` is the reply; without one the sender is sent a message of type `no_reply`",
+  }),
+});
 export type NewMessageBody = z.infer<typeof newMessage>;
 
 export const messagesBody = z

@@ -19,7 +19,6 @@ export const sharedBody = z
       description: "Of the writer's choice: the last write, repeated under its id, is answered and not written again",
     }),
   })
-  .refine((body) => body.value !== undefined, { error: "is missing", path: ["value"] })
   .meta({ id: "WriteShared" });
 export type SharedBody = z.infer<typeof sharedBody>;
 

@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, it } from "vitest";
 import { protocolNames } from "../../core/conversation/state.ts";
+import type { SkeinError } from "../../core/errors.ts";
 import { actedMembers, actOut, type Scene } from "../../core/experiment/acted.suite.ts";
+import type { Json } from "../../core/json.ts";
 import { createAgentClient, createClient } from "../../sdk/client.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -104,7 +106,18 @@ it("a debate loses nothing that was said, and goes on", { timeout: 180_000 }, as
   expect(data.map(({ seq }) => seq)).toEqual(data.map((_, index) => index + 1));
 });
 
-it("under every protocol one that was killed midway is acted out to its end", { timeout: 180_000 }, async () => {
+/** How a member fails; null: all speak as they may. */
+const kinds = [null, "interrupter", "flooder", "forger", "silent", "late"] as const;
+const shownAs: Record<string, string> = { interrupter: "out_of_turn", forger: "forging" };
+/** They are waited for in vain: a flooder is not heard any more, when it says what it was asked for. */
+const slow: readonly string[] = ["silent", "late", "flooder"];
+/** Of a turn where somebody takes its time. */
+const SLOW_TURN_MS = 3_000;
+const plays = protocolNames.flatMap((protocol) => kinds.map((kind) => ({ protocol, kind })));
+
+it("under every protocol, and with every misbehaviour, one that was killed midway goes on to its end", {
+  timeout: 240_000,
+}, async () => {
   const port = await freePort();
   const options = { url: `http://127.0.0.1:${port}` };
   const client = createClient(options);
@@ -122,33 +135,73 @@ it("under every protocol one that was killed midway is acted out to its end", { 
     goOn = resolve;
   });
   const midway: (() => void)[] = [];
-  const allMidway = Promise.all(protocolNames.map((_, at) => new Promise<void>((resolve) => (midway[at] = resolve))));
-  const acts = protocolNames.map(async (protocol, index) => {
-    const { id } = await client.conversations.start({ protocol, topic: "Where to?", members: actedMembers });
-    const scene: Scene = {
-      async read(name, after) {
-        const { messages } = await agents.get(name)!.data.inbox.read({ limit: 1_000 });
-        const own = messages.filter(({ conversation }) => conversation === id);
-        return own.map(({ type, body }, at) => ({ number: at + 1, type, body })).slice(after);
-      },
-      say: (name, messageId, speech) => agents.get(name)!.conversations.say(id, { id: messageId, ...speech }),
-      isOver: async () => (await client.conversations.get(id)).status !== "open",
-      letTimePass: () => sleep(50),
-    };
-    await actOut(scene, undefined, async (said) => {
-      if (said !== 2) return;
+  const allMidway = Promise.all(plays.map((_, at) => new Promise<void>((resolve) => (midway[at] = resolve))));
+
+  async function act({ protocol, kind }: (typeof plays)[number], index: number): Promise<void> {
+    // Of those who take their time, time has to pass; all others are never hurried.
+    const isSlow = kind !== null && slow.includes(kind);
+    const { id } = await client.conversations.start({
+      protocol,
+      topic: "Where to?",
+      members: actedMembers,
+      flood_limit: 5,
+      // Who forges is never heard, and would be waited for.
+      max_strikes: kind === "forger" ? 1 : 100,
+      turn_deadline: isSlow ? `${SLOW_TURN_MS}ms` : "5m",
+      deadline: isSlow ? "15s" : "10m",
+    });
+    const told = new Map(
+      actedMembers.map((name) => [name, [] as { number: number; type: string | null; body: Json }[]]),
+    );
+    let taken = 0;
+    const untilRestarted = async () => {
       midway[index]!();
       await restarted;
+    };
+    const scene: Scene = {
+      async read(name, after) {
+        const { inbox } = agents.get(name)!.data;
+        const { messages } = await inbox.read({ limit: 1_000 });
+        const own = messages.filter(({ conversation }) => conversation === id);
+        const known = told.get(name)!;
+        known.push(...own.map(({ type, body }, at) => ({ number: known.length + at + 1, type, body })));
+        if (own.length > 0) await inbox.acknowledge(own.map((one) => one.id));
+        return known.slice(after);
+      },
+      async say(name, messageId, speech) {
+        try {
+          await agents.get(name)!.conversations.say(id, { id: messageId, ...speech });
+          taken += 1;
+        } catch (error) {
+          if (!kind || !(error as SkeinError).code?.startsWith("CONVERSATION_")) throw error;
+        }
+      },
+      isOver: async () => (await client.conversations.get(id)).status !== "open",
+      async letTimePass() {
+        if (isSlow) await untilRestarted();
+        await sleep(isSlow ? SLOW_TURN_MS + 1_000 : 100);
+      },
+    };
+    const failing = kind ? { member: "ada", kind } : undefined;
+    await actOut(scene, failing, async (said) => {
+      if (said === 2) await untilRestarted();
     });
     const { status } = await client.conversations.get(id);
     const { data } = await client.conversations.transcript(id, { limit: 1_000 });
-    expect([protocol, status, data.flatMap(({ misbehaviour }) => misbehaviour ?? [])]).toEqual([
-      protocol,
-      "completed",
-      [],
-    ]);
+    midway[index]!();
+    const flaws = data.filter(({ misbehaviour }) => misbehaviour !== null);
     expect(data.map(({ seq }) => seq)).toEqual(data.map((_, at) => at + 1));
-  });
+    expect(status).not.toBe("open");
+    expect(data.filter(({ from, misbehaviour }) => from !== null && misbehaviour === null)).toHaveLength(taken);
+    // While the server was away others may have been silent, too, where somebody is hurried.
+    if (isSlow) return;
+    const isDumb = kind === "forger" && (protocol === "supervisor" || protocol === "gossip");
+    expect([protocol, kind, status]).toEqual([protocol, kind, isDumb ? "failed" : "completed"]);
+    expect(new Set(flaws.map(({ from }) => from))).toEqual(new Set(kind ? ["ada"] : []));
+    if (kind) expect(flaws.map(({ misbehaviour }) => misbehaviour)).toContain(shownAs[kind]);
+  }
+
+  const acts = plays.map(act);
   await Promise.race([allMidway, Promise.all(acts)]);
   await kill(server);
   await startDev(port);
