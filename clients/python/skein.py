@@ -86,6 +86,8 @@ PRESENCE_S = 10.0
 NEWS_GAP_S = 0.2
 TICK_S = 0.1
 ANSWER_WITHIN_S = 10.0
+# So long a member of conversations waits for a server that is away.
+PARTICIPATE_WITHIN_S = 60.0
 # A reply is waited for this long at a time, so that whoever waits hears of a cancel.
 ASK_WAIT_S = 2
 MIN_ANSWER_S = 0.25
@@ -1064,8 +1066,8 @@ def _pause_after(failures: int, longest: float = LAST_PAUSE_S) -> float:
     return min(FIRST_PAUSE_S * 2 ** min(failures - 1, 20), longest) * (0.5 + random.random() / 2)
 
 
-def _until_answered(ask: Callable[[], Json], within: float) -> Json:
-    """The first answer; no try begins later than `within` seconds after the first."""
+def _until_answered(ask: Callable[[], Json], within: float, stop: Optional[threading.Event] = None) -> Json:
+    """The first answer; no try begins later than `within` seconds after the first, or once `stop` is set."""
     began = time.monotonic()
     for failures in itertools.count(1):
         try:
@@ -1074,7 +1076,10 @@ def _until_answered(ask: Callable[[], Json], within: float) -> Json:
             pause = max(_pause_after(failures), error.retry_after)
             if not error.transient or time.monotonic() - began + pause > within:
                 raise
-            time.sleep(pause)
+            if stop is None:
+                time.sleep(pause)
+            elif stop.wait(pause):
+                raise
 
 
 # --- the agent --------------------------------------------------------------------------------------------------------
@@ -2226,17 +2231,10 @@ def participate(
 
     def call(method: str, path: str, body: Optional[Json] = None, within: float = ANSWER_WITHIN_S) -> Json:
         text = None if body is None else _dumps(body)
-        return _until_answered(lambda: http.call(method, path, text, agent["agent_token"], within), ANSWER_WITHIN_S)
+        ask = lambda: http.call(method, path, text, agent["agent_token"], within)  # noqa: E731
+        return _until_answered(ask, PARTICIPATE_WITHIN_S, stop)
 
-    def be_present() -> None:
-        while not stop.wait(PRESENCE_S):
-            try:
-                call("POST", f"{own}/heartbeat", {})
-            except SkeinError as error:
-                log.warning("presence: %s", error)
-
-    threading.Thread(target=be_present, name="skein-presence", daemon=True).start()
-    while not stop.is_set():
+    def take_part() -> None:
         page = call("GET", f"{own}/inbox?wait=5&limit=100", within=5 + ANSWER_WITHIN_S)
         turns = [(message["id"], turn) for message in page["messages"] if (turn := _turn_of(message))]
         for message_id, turn in turns:
@@ -2253,7 +2251,22 @@ def participate(
             call("POST", f"{own}/inbox/ack", {"ids": [message_id]})
         if page["messages"] and not turns:
             stop.wait(1)  # What is left there would be answered at once, again and again.
-    call("DELETE", own)
+
+    def be_present() -> None:
+        while not stop.wait(PRESENCE_S):
+            try:
+                call("POST", f"{own}/heartbeat", {})
+            except SkeinError as error:
+                log.warning("presence: %s", error)
+
+    threading.Thread(target=be_present, name="skein-presence", daemon=True).start()
+    while not stop.is_set():
+        try:
+            take_part()
+        except SkeinError:
+            if not stop.is_set():
+                raise
+    _until_answered(lambda: http.call("DELETE", own, None, agent["agent_token"]), ANSWER_WITHIN_S)
 
 
 def _turn_of(message: dict) -> Optional[Turn]:
