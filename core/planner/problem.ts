@@ -187,51 +187,39 @@ const MAX_COMPARED = 64;
  * Steps that another one takes no more than, gives no less than, and is in no measure worse than. Between equals the first
  * by name stays. Exchanging one for the other never makes a plan worse, so one best plan is always left.
  */
-function dominated({ steps, givers, given, takers, wanted }: Problem, measures: readonly Measure[]): Set<number> {
-  const counts = new Set(wanted);
+function dominated(problem: Problem, measures: readonly Measure[]): Set<number> {
+  const { steps, givers, given, takers, types } = problem;
+  const counts = new Set(problem.wanted);
   const isOfUse = (type: number) => !given[type] && (counts.has(type) || takers[type]!.length > 0);
   const offers = steps.map((step, index): Offer => {
-    const byNumber = (a: number, b: number) => a - b;
-    const takes = step.takes.filter((type) => !given[type]).sort(byNumber);
-    const gives = step.gives.filter(isOfUse).sort(byNumber);
-    return { index, takes, gives, values: measures.map((measure) => measure(step)) };
+    const takes = step.takes.filter((type) => !given[type]);
+    return { index, takes, gives: step.gives.filter(isOfUse), values: measures.map((measure) => measure(step)) };
   });
-  const best = new Set<Offer>();
-  // First those that differ in their measures only: there may be very many of them.
-  const alike = new Map<string, Offer[]>();
-  for (const offer of [...offers].sort(bestFirst)) {
-    const key = `${offer.takes} ${offer.gives}`;
-    const kept = alike.get(key) ?? [];
-    if (kept.slice(0, MAX_COMPARED).some((rival) => isNowhereWorse(rival, offer))) continue;
-    kept.push(offer);
-    alike.set(key, kept);
-    best.add(offer);
+  const rivals = types.map((): Offer[] | undefined => undefined);
+  const worse = new Set<number>();
+  for (const offer of offers) {
+    // Whoever gives all that this one gives is among the givers of the type that the fewest give.
+    const rarest = offer.gives.reduce((a, b) => (givers[b]!.length < givers[a]!.length ? b : a), offer.gives[0] ?? -1);
+    if (rarest === -1) continue;
+    rivals[rarest] ??= bestOffers(givers[rarest]!.map((index) => offers[index]!));
+    if (rivals[rarest].slice(0, MAX_COMPARED).some((rival) => isBetter(rival, offer))) worse.add(offer.index);
   }
-  const rivals = givers.map((indices) =>
-    indices
-      .map((index) => offers[index]!)
-      .filter((offer) => best.has(offer))
-      .sort(bestFirst),
-  );
-  return new Set(
-    offers.flatMap((offer) => {
-      if (!best.has(offer)) return [offer.index];
-      // Whoever gives all that this one gives is among the givers of the type that the fewest give.
-      const rarest = offer.gives.reduce(
-        (a, b) => (rivals[b]!.length < rivals[a]!.length ? b : a),
-        offer.gives[0] ?? -1,
-      );
-      const others = rarest === -1 ? [] : rivals[rarest]!.slice(0, MAX_COMPARED);
-      const isWorse = others.some(
-        (rival) =>
-          rival !== offer &&
-          isSubset(rival.takes, offer.takes) &&
-          isSubset(offer.gives, rival.gives) &&
-          isNowhereWorse(rival, offer),
-      );
-      return isWorse ? [offer.index] : [];
-    }),
-  );
+  return worse;
+}
+
+/** The best first, so that a worse one meets its better soon; if there are many, then of those with the same types only the best. */
+function bestOffers(offers: Offer[]): Offer[] {
+  const sorted = offers.sort(bestFirst);
+  if (sorted.length <= MAX_COMPARED) return sorted;
+  const kept = new Map<string, Offer[]>();
+  for (const offer of sorted) {
+    const types = `${offer.takes.toSorted()} ${offer.gives.toSorted()}`;
+    const alike = kept.get(types) ?? [];
+    if (alike.slice(0, MAX_COMPARED).some((rival) => isBetter(rival, offer))) continue;
+    alike.push(offer);
+    kept.set(types, alike);
+  }
+  return [...kept.values()].flat().sort(bestFirst);
 }
 
 /** What a step takes that is not there, what it gives that is of use, and what it counts in each measure. */
@@ -242,8 +230,15 @@ interface Offer {
   values: number[];
 }
 
-function isNowhereWorse(one: Offer, other: Offer): boolean {
-  return one.values.every((value, measure) => value <= other.values[measure]!);
+/** In some respect and nowhere worse; between equals, the first by name. */
+function isBetter(one: Offer, other: Offer): boolean {
+  if (one === other || one.values.some((value, measure) => value > other.values[measure]!)) return false;
+  if (!isSubset(one.takes, other.takes) || !isSubset(other.gives, one.gives)) return false;
+  const isEqual =
+    one.takes.length === other.takes.length &&
+    one.gives.length === other.gives.length &&
+    one.values.every((value, measure) => value === other.values[measure]);
+  return !isEqual || one.index < other.index;
 }
 
 /** The best first, so that a worse one meets its better soon. */
