@@ -62,7 +62,7 @@ const nouns: Record<LimitName, string> = {
   planDepth: "tasks on one chain of a plan",
   bodyBytes: "bytes per request",
   definitionBytes: "bytes per workflow or run",
-  reportBytes: "bytes per report",
+  reportBytes: "bytes per report or batch of messages",
   outputBytes: "bytes per task output",
   artifactBytes: "bytes per artifact",
   artifactBytesPerRun: "bytes of artifacts per run",
