@@ -100,21 +100,32 @@ async function find(db: Queryable, namespace: string, id: string): Promise<Conve
   return row && toConversation(row);
 }
 
+const listAll = `
+  select ${columns} from conversation
+  where namespace = $1 and id < $2::uuid and ($3::text is null or status = $3)
+  order by id desc limit $4`;
+
+/** By the index of members (a name, or an object with one): an agent has few of the conversations of its namespace. */
+const listOfMember = `
+  with own as materialized (
+    select id from conversation
+    where (parameters::jsonb -> 'members' ? $5 or parameters::jsonb -> 'members' @> $6::jsonb)
+      and namespace = $1 and id < $2::uuid and ($3::text is null or status = $3)
+  ),
+  page as (select id from own order by id desc limit $4)
+  select c.* from page cross join lateral (select ${columns} from conversation where id = page.id) c
+  order by c.id desc`;
+
 async function list(
   db: Queryable,
   namespace: string,
   { status, member, ...page }: Parameters<ConversationStore["list"]>[1],
 ): Promise<PageOf<Conversation>> {
   const limit = pageLimit(page);
-  const rows = await db.query<Row>(
-    `select ${columns} from conversation c
-     where namespace = $1 and id < $2::uuid and ($3::text is null or status = $3)
-       and ($4::text is null or exists (
-         select from json_array_elements(c.parameters -> 'members') m(value)
-         where coalesce(m.value ->> 'name', m.value #>> '{}') = $4))
-     order by id desc limit $5`,
-    [namespace, decodeCursor(page.cursor, uuidShape) ?? lastUuid, status ?? null, member ?? null, limit + 1],
-  );
+  const which = [namespace, decodeCursor(page.cursor, uuidShape) ?? lastUuid, status ?? null, limit + 1];
+  const rows = await (member === undefined
+    ? db.query<Row>(listAll, which)
+    : db.query<Row>(listOfMember, [...which, member, JSON.stringify([{ name: member }])]));
   return pageFrom(rows, limit, ({ id }) => id, toConversation);
 }
 

@@ -138,6 +138,7 @@ export function conversationCases(open: OpenTeam): void {
       (await team.store.conversations.list(team.namespace, filter)).data.map(({ id }) => id);
     expect(await list({})).toEqual([other.id, one.id]);
     expect(await list({ member: "ada" })).toEqual([other.id, one.id]);
+    expect(await list({ member: "ada", limit: 1 })).toEqual([other.id]);
     expect(await list({ member: "bob" })).toEqual([one.id]);
     await team.store.conversations.cancel(team.namespace, one.id, "enough");
     expect(await list({ status: "open" })).toEqual([other.id]);

@@ -12,7 +12,7 @@ interface PlanNode {
 
 /** Tables that grow with every run, or with what agents keep, or their indexes. */
 const growing =
-  /^(run|task|task_log|event|attempt|signal|artifact|agent_data|agent_memory|message|post|subscription|awaited_reply|shared_memory|working_state|budget|spend|registry_event|schedule_tick|cached_output|blob)_/;
+  /^(run|task|task_log|event|attempt|signal|artifact|agent_data|agent_memory|message|post|subscription|awaited_reply|shared_memory|working_state|budget|spend|registry_event|schedule_tick|cached_output|blob|conversation|conversation_entry)_/;
 
 const isStatement = (text: string) => /^\s*(select|with|insert|update|delete)\b/.test(text);
 /** Those of the audit, which is to read everything. */
