@@ -385,7 +385,7 @@ function ofData(name: string): Wrong[] {
     {
       what: "a message that is too large",
       request: "POST /v1/messages",
-      body: message({ body: "x".repeat(900_000) }),
+      body: message({ body: "x".repeat(9_000_000) }),
       status: 413,
       code: "AGENT_DATA_TOO_LARGE",
     },
