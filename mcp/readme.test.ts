@@ -5,6 +5,7 @@ import { Client } from "@modelcontextprotocol/client";
 import { InMemoryTransport } from "@modelcontextprotocol/server";
 import { beforeAll, describe, expect, it } from "vitest";
 import { buildMcpServer } from "./server.ts";
+import { toolGroups, toolsOf } from "./toolsets.ts";
 
 const text = readFileSync(join(import.meta.dirname, "README.md"), "utf8");
 /** The cells of each row that begins with a name in code. */
@@ -38,6 +39,15 @@ describe("mcp/README.md", () => {
     const written = [...section.matchAll(/^\| `(\w+)` +\|/gm)].map(([, name]) => name!);
     expect(written.length).toBe(tools.length);
     expect(written.filter((name) => !tools.some((tool) => tool.name === name))).toEqual([]);
+  });
+
+  it("has a row for every group of tools with how many it has", () => {
+    const section = text.slice(text.indexOf("\n## Groups of tools\n"), text.indexOf("\n## Tools\n"));
+    const written = [...section.matchAll(/^\| `(\w+)` +\| (\d+) +\|/gm)].map(([, group, count]) => [
+      group,
+      Number(count),
+    ]);
+    expect(written).toEqual(toolGroups.map((group) => [group, toolsOf([group]).length]));
   });
 
   it("names the destructive tools", async () => {

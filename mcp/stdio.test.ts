@@ -13,9 +13,12 @@ import { describeAgents } from "./agents.suite.ts";
 import { describeAsking } from "./asking.suite.ts";
 import { describeResources } from "./resources.suite.ts";
 import { describeTools, eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
+import { toolsOf } from "./toolsets.ts";
+import { describeWorkflows } from "./workflows.suite.ts";
+import { describeWorking } from "./working.suite.ts";
 
 const main = new URL("./main.ts", import.meta.url).href;
-const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL }))`;
+const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL, tools: process.env.TEST_TOOLS }))`;
 const command = [process.execPath, "--import", "tsx", "--eval", program] as const;
 
 let embedded: Embedded;
@@ -55,6 +58,8 @@ describe("MCP over stdin and stdout", () => {
     describeAsking(version, (asked, capabilities) => connect(asked, embedded.url, capabilities));
     describeAgents(version, connect);
     describeResources(version, connect, rest);
+    describeWorkflows(version, connect);
+    describeWorking(version, connect, rest);
   }
 
   it("says that the server cannot be reached, in the tool's answer", async () => {
@@ -103,6 +108,17 @@ describe("the process", () => {
     await exit;
   });
 
+  it("offers the groups of tools that it is asked for", async () => {
+    const child = start({ TEST_TOOLS: "schedules" });
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    child.stdin!.write('{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n');
+    const { result } = JSON.parse((await lines.next()).value as string) as { result: { tools: { name: string }[] } };
+    expect(result.tools.map(({ name }) => name)).toEqual(toolsOf(["schedules"]).map(({ name }) => name));
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    await exit;
+  });
+
   it("answers a client that knows tasks with a task", async () => {
     const child = start();
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
@@ -128,9 +144,9 @@ describe("the process", () => {
     await exit;
   });
 
-  function start(): ChildProcess {
+  function start(env: Record<string, string> = {}): ChildProcess {
     const [executable, ...args] = command;
-    return spawn(executable, args, { env: { ...process.env, TEST_URL: embedded.url } });
+    return spawn(executable, args, { env: { ...process.env, TEST_URL: embedded.url, ...env } });
   }
 
   function collect(child: ChildProcess): () => string {
