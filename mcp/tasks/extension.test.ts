@@ -158,6 +158,27 @@ describe("a submitted run", () => {
     expect(result).toMatchObject({ structuredContent: { outputs: 7 } });
   });
 
+  it("asks what the runs wait for that it waits for, at any depth", async () => {
+    const wait = (id: string) => ({ id, wait: { approval: {} } });
+    await rest().workflows.register({ name: "grandchild", tasks: [wait("deep")] });
+    await rest().workflows.register({ name: "child", tasks: [wait("middle"), { id: "run", workflow: "grandchild" }] });
+    const { result: created } = await submit({
+      name: "parent",
+      tasks: [wait("top"), { id: "run", workflow: "child" }],
+    });
+    const taskId = created!.taskId!;
+    const questions = async () => {
+      const { inputRequests = {} } = (await get(taskId)).result as { inputRequests?: object };
+      return Object.entries(inputRequests) as [string, { params: { message: string } }][];
+    };
+    const asked = async () => (await questions()).map(([, { params }]) => /^Task (.*) waits/.exec(params.message)?.[1]);
+    await expect.poll(asked, eventually).toEqual(["top of parent", "middle of child", "deep of grandchild"]);
+    const answer = { action: "accept", content: { approve: true } };
+    const inputResponses = Object.fromEntries((await questions()).map(([key]) => [key, answer]));
+    await send("tasks/update", { taskId, inputResponses }, able);
+    expect(await until(taskId, "completed")).toMatchObject({ result: { structuredContent: { status: "completed" } } });
+  });
+
   it("that is declined fails", async () => {
     const { result: created } = await submit({ name: "declined", tasks: [{ id: "ask", wait: { approval: {} } }] });
     const { inputRequests } = await until(created!.taskId!, "input_required");
