@@ -9,7 +9,7 @@ import { createClient } from "../sdk/client.ts";
 import { type App, INSIDE, injectingFetch } from "./inside.ts";
 import { type BuildOptions, buildMcpServer } from "./server.ts";
 import { createSessions } from "./sessions.ts";
-import { createRunBus, refuseListening } from "./subscriptions.ts";
+import { createRunBus, listeningTo } from "./subscriptions.ts";
 import { readGroups } from "./toolsets.ts";
 
 /** The SDK's own bound; larger definitions are registered over REST and submitted by name. */
@@ -57,10 +57,13 @@ export async function mountMcp(app: App, { fixtures = false, onRunChange }: McpO
     serveAlone: handler.fetch,
     onerror,
   });
-  const mayListen = (request: Request, body: unknown) => refuseListening(createClient(accessOf(request)), body);
+  const refuseListening = async (request: Request, body: unknown) => {
+    const refusal = (await listeningTo(createClient(accessOf(request)), body))?.refusal;
+    return refusal && Response.json(refusal, { status: 400 });
+  };
   const fetch = async (request: Request, options: McpHandlerRequestOptions = {}) => {
     if (await isLegacyRequest(request, options.parsedBody)) return sessions.fetch(request, options);
-    const refusal = more.refuse?.(options.parsedBody) ?? (await mayListen(request, options.parsedBody));
+    const refusal = more.refuse?.(options.parsedBody) ?? (await refuseListening(request, options.parsedBody));
     return refusal ?? handler.fetch(request, options);
   };
   const answer = toNodeHandler({ fetch }, { onerror });

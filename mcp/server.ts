@@ -15,7 +15,7 @@ import { explainFailedRunPrompt } from "./prompts/explain-failed-run.ts";
 import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
 import { offerResources } from "./resources.ts";
 import type { RunSummary } from "./run-summary.ts";
-import { offerSubscriptions } from "./subscriptions.ts";
+import { type FollowRun, offerSubscriptions } from "./subscriptions.ts";
 import { declared, knowsTasks, offerTasks, takesForms } from "./tasks/extension.ts";
 import { createdTask } from "./tasks/run-task.ts";
 import type { ToolContext } from "./tool.ts";
@@ -34,6 +34,8 @@ export interface BuildOptions {
   refuse?(body: unknown): Response | undefined;
   /** Tells of runs that change. Without one, nothing can be subscribed to. */
   bus?: ServerEventBus;
+  /** Where the bus does not hear of all runs by itself: has it hear of one. */
+  follow?: FollowRun;
   /** Groups of tools to offer. Default: all. */
   groups?: readonly ToolGroup[];
   /** The resources that `extend` adds. */
@@ -43,7 +45,7 @@ export interface BuildOptions {
 /** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does over `access`. */
 export function buildMcpServer(
   access: ClientOptions,
-  { era = "legacy", options, extend, bus, groups, listed = [] }: BuildOptions = {},
+  { era = "legacy", options, extend, bus, follow, groups, listed = [] }: BuildOptions = {},
 ): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
@@ -70,7 +72,7 @@ export function buildMcpServer(
     });
   }
   offerResources(server, client, listed);
-  if (bus && era === "legacy") offerSubscriptions(server, client, bus);
+  if (bus && era === "legacy") offerSubscriptions(server, client, bus, follow);
   planWorkflowPrompt(server, client);
   explainFailedRunPrompt(server, client);
   // The 2025 versions have tasks of another kind.

@@ -12,6 +12,7 @@ import { createClient } from "../sdk/client.ts";
 import { describeAgents } from "./agents.suite.ts";
 import { describeAsking } from "./asking.suite.ts";
 import { describeResources } from "./resources.suite.ts";
+import { describeSubscriptions } from "./subscriptions.suite.ts";
 import { describeTools, eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 import { toolsOf } from "./toolsets.ts";
 import { describeWorkflows } from "./workflows.suite.ts";
@@ -60,6 +61,7 @@ describe("MCP over stdin and stdout", () => {
     describeResources(version, connect, rest);
     describeWorkflows(version, connect);
     describeWorking(version, connect, rest);
+    describeSubscriptions(version, connect, rest);
   }
 
   it("says that the server cannot be reached, in the tool's answer", async () => {
