@@ -162,7 +162,7 @@ describe("nearestMatch", () => {
   it("is one that offers the capability, before one that lacks no more, but that", () => {
     const route: RouteSpec = { capabilities: [work], labels: { gpu: true, region: "us" } };
     const other = {
-      labels: { gpu: true, region: "us" },
+      labels: { gpu: "true", region: "us" },
       capabilities: [{ ...agent("x").capabilities[0]!, name: "rest" }],
     };
     const agents = [agent("a", other), agent("b", { labels: {} })];

@@ -66,6 +66,22 @@ describe("mcp/README.md", () => {
     }
   });
 
+  it("says how the common clients are configured", () => {
+    const headings = [...text.matchAll(/^\*\*([^*]+)\*\*/gm)].map(([, client]) => client);
+    const clients = [
+      "Claude Code",
+      "Cursor",
+      "VS Code",
+      "Windsurf",
+      "Zed",
+      "Cline",
+      "Gemini CLI",
+      "Codex",
+      "Claude Desktop",
+    ];
+    expect(headings).toEqual(expect.arrayContaining(clients));
+  });
+
   it("has configurations that can be copied: valid JSON, each with the address of a door", () => {
     const blocks = [...text.matchAll(/^```json\n(.*?)^```$/gms)].map(([, block]) => block!);
     expect(blocks.length).toBeGreaterThan(4);
