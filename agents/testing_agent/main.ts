@@ -56,6 +56,8 @@ export async function runTestingAgent(options: TestingAgentOptions): Promise<Tes
   return report;
 }
 
+export { reportJunit } from "./report.ts";
+
 /** Says which scenarios there are; nobody is asked. */
 export function listScenarios({ only, json, log }: Pick<TestingAgentOptions, "only" | "json" | "log">): void {
   const chosen = choose(only);

@@ -80,3 +80,37 @@ export function listJson(scenarios: readonly Scenario[]): string {
 export function progressLine(done: number, total: number, playing: ReadonlyMap<string, string>): string {
   return [`${done}/${total}`, ...[...playing].map(([name, step]) => `${name}: ${step}`)].join(" · ");
 }
+
+/** As JUnit writes it, which most CI systems show: a test case for each scenario. */
+export function reportJunit(url: string, { failed, skipped, results }: TestReport): string {
+  const seconds = (ms: number) => (ms / 1000).toFixed(3);
+  const total = results.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  const counts = `tests="${results.length}" failures="${failed}" skipped="${skipped}" time="${seconds(total)}"`;
+  const cases = results.flatMap((result) => {
+    const { name, title, durationMs, skipped: why, failure } = result;
+    const head = `    <testcase classname="skein.test" name="${xml(`${name}: ${title}`)}" time="${seconds(durationMs)}"`;
+    if (why !== undefined) return [`${head}><skipped message="${xml(why)}"/></testcase>`];
+    if (!failure) return [`${head}/>`];
+    const [, ...evidence] = resultLines(result);
+    return [`${head}><failure message="${xml(failure.message)}">${xml(evidence.join("\n"))}</failure></testcase>`];
+  });
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    "<testsuites>",
+    `  <testsuite name="${xml(`skein test ${url}`)}" ${counts}>`,
+    ...cases,
+    "  </testsuite>",
+    "</testsuites>",
+    "",
+  ].join("\n");
+}
+
+const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+
+/** What XML has no room for, such as most control characters, is left out. */
+function xml(text: string): string {
+  return [...text]
+    .filter((char) => char >= " " || char === "\n" || char === "\t")
+    .map((char) => entities[char] ?? char)
+    .join("");
+}
