@@ -16,7 +16,7 @@ import { SkeinError } from "../core/errors.ts";
 import { uuid } from "../core/protocol/common.ts";
 import type { Client } from "../sdk/client.ts";
 import { protocolError } from "./protocol-error.ts";
-import { runResourcePaths } from "./resources.ts";
+import { runResourcePaths } from "./resources/runs.ts";
 
 /** Of a run that is busy, changes within this long are told as one. */
 const TELL_EVERY_MS = 250;
