@@ -10,7 +10,7 @@ export const agentHeartbeat = defineTool({
   name: "agent_heartbeat",
   title: "Say that your agent is there",
   description:
-    "Keeps your agent live while it takes no tasks. task_claim and task_heartbeat do so, too; without any of them for a lease (30 s) the agent is taken for lost, and what is said to all does not come to its inbox. Its state, memory, inbox and token stay.",
+    "Keeps your agent live. Every other call with its agent_token does so, too; after half a minute without any it is taken for lost, and what is said to all does not come to its inbox. Its state, memory, inbox and token stay.",
   annotations: settling,
   input: z.strictObject({
     agent_id: z.uuid().describe("As agent_register answered it"),
