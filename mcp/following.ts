@@ -1,7 +1,14 @@
 /** News of runs for a process that is no orchestrator: it follows the events of those that somebody has subscribed to. */
-import type { JSONRPCMessage, McpServer, ServerEventBus, Transport } from "@modelcontextprotocol/server";
+import {
+  type JSONRPCMessage,
+  type McpServer,
+  type ServerEventBus,
+  SUBSCRIPTION_ID_META_KEY,
+  type Transport,
+} from "@modelcontextprotocol/server";
 import type { Client } from "../sdk/client.ts";
 import { asksToListen, type FollowRun, listeningTo } from "./subscriptions.ts";
+import { listeningToTasks, type TaskListening } from "./tasks/listening.ts";
 
 /** `changed` is called for every event of a followed run, those that it had before, too. What cannot be followed is silent. */
 export function createFollower(client: Client, changed: (runId: string) => void): { follow: FollowRun; close(): void } {
@@ -54,9 +61,15 @@ export function tellAll({ server }: McpServer, bus: ServerEventBus): void {
 export function listeningTransport(inner: Transport, client: Client, follow: FollowRun): Transport {
   /** What ends them, by the id of the request; undefined while it is looked at. */
   const listening = new Map<string | number, (() => void)[] | undefined>();
+  /** Who listens to tasks is told in other words. */
+  const translators = new Map<unknown, TaskListening>();
   const outer: Transport = {
     start: () => inner.start(),
-    send: (message, options) => inner.send(message, options),
+    async send(message, options) {
+      const translator = translators.get(subscriptionOf(message));
+      if (!translator) return inner.send(message, options);
+      for (const one of await translator.translate(message)) await inner.send(one as JSONRPCMessage, options);
+    },
     close: () => inner.close(),
   };
   const listen = async (message: JSONRPCMessage & { id: string | number }) => {
@@ -66,13 +79,21 @@ export function listeningTransport(inner: Transport, client: Client, follow: Fol
     if (!listening.has(id)) return;
     if (asked?.refusal) {
       listening.delete(id);
+      translators.delete(id);
       await inner.send(asked.refusal);
       return;
     }
     listening.set(id, asked?.runs.map(follow));
     outer.onmessage?.(message);
   };
-  inner.onmessage = (message, extra) => {
+  inner.onmessage = (received, extra) => {
+    const tasks = listeningToTasks(client, received);
+    if (tasks && "error" in tasks) {
+      inner.send(tasks).catch((error) => outer.onerror?.(error));
+      return;
+    }
+    const message = tasks ? tasks.body : received;
+    if (tasks) translators.set(tasks.body.id, tasks);
     if (asksToListen(message)) {
       listen(message).catch((error) => outer.onerror?.(error));
       return;
@@ -81,12 +102,17 @@ export function listeningTransport(inner: Transport, client: Client, follow: Fol
     if (id !== undefined) {
       for (const release of listening.get(id) ?? []) release();
       listening.delete(id);
+      translators.delete(id);
     }
     outer.onmessage?.(message, extra);
   };
   inner.onerror = (error) => outer.onerror?.(error);
   inner.onclose = () => outer.onclose?.();
   return outer;
+}
+
+function subscriptionOf(message: JSONRPCMessage): unknown {
+  return "method" in message ? message.params?._meta?.[SUBSCRIPTION_ID_META_KEY] : undefined;
 }
 
 function cancelledId(message: JSONRPCMessage): string | number | undefined {

@@ -10,6 +10,7 @@ import { type App, INSIDE, injectingFetch } from "./inside.ts";
 import { type BuildOptions, buildMcpServer } from "./server.ts";
 import { createSessions } from "./sessions.ts";
 import { createRunBus, listeningTo } from "./subscriptions.ts";
+import { listeningToTasks, translated } from "./tasks/listening.ts";
 import { readGroups } from "./toolsets.ts";
 
 /** The SDK's own bound; larger definitions are registered over REST and submitted by name. */
@@ -63,8 +64,13 @@ export async function mountMcp(app: App, { fixtures = false, onRunChange }: McpO
   };
   const fetch = async (request: Request, options: McpHandlerRequestOptions = {}) => {
     if (await isLegacyRequest(request, options.parsedBody)) return sessions.fetch(request, options);
-    const refusal = more.refuse?.(options.parsedBody) ?? (await refuseListening(request, options.parsedBody));
-    return refusal ?? handler.fetch(request, options);
+    const tasks = listeningToTasks(createClient(accessOf(request)), options.parsedBody);
+    if (tasks && "error" in tasks) return Response.json(tasks, { status: 400 });
+    const parsedBody = tasks?.body ?? options.parsedBody;
+    const refusal = more.refuse?.(parsedBody) ?? (await refuseListening(request, parsedBody));
+    if (refusal) return refusal;
+    const response = await handler.fetch(request, { ...options, parsedBody });
+    return tasks ? translated(response, tasks.translate) : response;
   };
   const answer = toNodeHandler({ fetch }, { onerror });
   await app.register(async (scope) => {

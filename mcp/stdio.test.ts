@@ -146,6 +146,38 @@ describe("the process", () => {
     await exit;
   });
 
+  it("tells a client that listens to tasks how they stand, and no other", async () => {
+    const child = start();
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    const next = async () => JSON.parse((await lines.next()).value as string) as JsonObject & { params: JsonObject };
+    const { id } = await rest().runs.submit({
+      definition: { name: "heard", tasks: [{ id: "a", wait: { signal: "go" } }] },
+    });
+    const listen = (request: number, extensions: JsonObject) => {
+      const _meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+        "io.modelcontextprotocol/clientCapabilities": { extensions },
+      };
+      const params = { notifications: { taskIds: [id] }, _meta };
+      child.stdin!.write(
+        `${JSON.stringify({ jsonrpc: "2.0", id: request, method: "subscriptions/listen", params })}\n`,
+      );
+    };
+    listen(1, {});
+    expect(await next()).toMatchObject({ id: 1, error: { code: -32_021 } });
+    listen(2, { "io.modelcontextprotocol/tasks": {} });
+    expect(await next()).toMatchObject({ params: { notifications: { taskIds: [id] } } });
+    expect(await next()).toMatchObject({ method: "notifications/tasks", params: { taskId: id, status: "working" } });
+    await rest().runs.signal(id, "go");
+    for (let told = await next(); told.params.status !== "completed"; told = await next()) {
+      expect(told).toMatchObject({ method: "notifications/tasks", params: { taskId: id, status: "working" } });
+    }
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    await exit;
+  });
+
   function start(env: Record<string, string> = {}): ChildProcess {
     const [executable, ...args] = command;
     return spawn(executable, args, { env: { ...process.env, TEST_URL: embedded.url, ...env } });

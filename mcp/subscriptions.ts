@@ -90,7 +90,7 @@ export function asksToListen(message: JSONRPCMessage): message is JSONRPCMessage
   return listenRequest.safeParse(message).success;
 }
 
-interface Refusal {
+export interface Refusal {
   jsonrpc: "2.0";
   id: string | number;
   error: { code: number; message: string; data: unknown };
@@ -114,10 +114,15 @@ export async function listeningTo(
     for (const uri of uris) runs.push(await requireReadable(client, uri));
     return { id, runs: [...new Set(runs)] };
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    const { code, message, data } = error;
-    return { id, runs: [], refusal: { jsonrpc: "2.0", id, error: { code, message, data } } };
+    return { id, runs: [], refusal: refusalOf(id, error) };
   }
+}
+
+/** Throws what is no error of the protocol. */
+export function refusalOf(id: string | number, error: unknown): Refusal {
+  if (!(error instanceof ProtocolError)) throw error;
+  const { code, message, data } = error;
+  return { jsonrpc: "2.0", id, error: { code, message, data } };
 }
 
 function tooMany(): ProtocolError {

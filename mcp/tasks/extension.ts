@@ -27,7 +27,7 @@ import { type Decision, decisionOf, questionOf } from "./question.ts";
 import { type DetailedTask, endedTask, openTask } from "./run-task.ts";
 
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
-const requiredCapabilities: ClientCapabilities = { extensions: { [TASKS_EXTENSION]: {} } };
+export const requiredCapabilities: ClientCapabilities = { extensions: { [TASKS_EXTENSION]: {} } };
 
 const params = z.looseObject({ taskId: z.string() });
 const result = z.looseObject({});
@@ -64,9 +64,17 @@ export function offerTasks(server: McpServer, client: Client): void {
 }
 
 export async function taskNow(client: Client, taskId: string, request: Request): Promise<DetailedTask> {
-  const run = await runOf(client, taskId, request);
+  return taskOfRun(client, await runOf(client, taskId, request), declared(request));
+}
+
+/** How the run stands, as a task of a client that can do this. */
+export async function taskOfRun(
+  client: Client,
+  run: RunBody,
+  { elicitation }: ClientCapabilities,
+): Promise<DetailedTask> {
   if (isTerminalRun(run.status)) return endedTask(run, await endedRun(client, run));
-  return openTask(run, takesForms(declared(request).elicitation) ? await questionsIn(client, run) : {});
+  return openTask(run, takesForms(elicitation) ? await questionsIn(client, run) : {});
 }
 
 /** Whether the client may be answered with a task. */
