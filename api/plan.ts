@@ -9,13 +9,13 @@ import { didYouMean } from "../core/near-miss.ts";
 import type { PlannableCapability } from "../core/planner/capability.ts";
 import { judgePlan } from "../core/planner/gate.ts";
 import { type Goal, requireConsistent } from "../core/planner/goal.ts";
-import type { Planner } from "../core/planner/planner.ts";
+import type { Planner, Template } from "../core/planner/planner.ts";
 import { reasonsIn } from "../core/planner/reasons.ts";
 import type { OnFailure } from "../core/protocol/plans.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
 import type { CapabilityOffer, NewPlan, PlanSubmission, Store, Submission } from "../store/store.ts";
 import type { Principal } from "./auth.ts";
-import { findTemplates } from "./templates.ts";
+import { calledTemplates, findTemplates } from "./templates.ts";
 
 export interface PlanContext {
   store: Pick<Store, "agents" | "plans" | "workflows">;
@@ -43,7 +43,7 @@ export async function takePlan(
 ): Promise<MadePlan> {
   requireConsistent(goal);
   const capabilities = await offered(context, namespace, allowed);
-  const { workflow, estimate } = admit(plan, goal, capabilities, context.limits, "/workflow");
+  const { workflow, estimate } = await admit(context, namespace, plan, { goal, capabilities, place: "/workflow" });
   const explanation = { ...reasonsIn(workflow, ""), alternatives: [], isBest: false, estimate };
   return { namespace, id: uuidv7(), planner: CLIENT, goal, workflow, explanation };
 }
@@ -68,17 +68,22 @@ export async function makePlan(
   requireConsistent(goal);
   const planner = choosePlanner(context.planners, name);
   const capabilities = await offered(context, namespace, allowed);
+  const templates: Template[] = [];
   const made = await planner.plan(goal, capabilities, {
-    flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits }).issues,
+    flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits, templates }).issues,
     accepted: () => context.store.plans.accepted(namespace, PAST_PLANS),
-    templates: () => findTemplates(context.store.workflows, namespace, template),
+    templates: async () => {
+      templates.push(...(await findTemplates(context.store.workflows, namespace, template)));
+      return templates;
+    },
     signal,
   });
   if (made.outcome === "impossible") {
     const issues = made.issues.map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
     throw refusal("PLAN_IMPOSSIBLE", issues);
   }
-  const { workflow, estimate } = admit(made.plan.workflow, goal, capabilities, context.limits);
+  const wanted = { goal, capabilities, place: "/plan" };
+  const { workflow, estimate } = await admit(context, namespace, made.plan.workflow, wanted);
   const { tasks, edges, alternatives, isBest, transcript } = made.plan;
   const explanation = { tasks, edges, alternatives, isBest, estimate, ...(transcript && { transcript }) };
   return { namespace, id: uuidv7(), planner: planner.name, goal, workflow, explanation };
@@ -100,17 +105,18 @@ export async function stillAdmitted(
   { namespace, capabilities: allowed }: Submitter,
   plan: Pick<NewPlan, "goal" | "workflow">,
 ) {
-  return admit(plan.workflow, plan.goal, await offered(context, namespace, allowed), context.limits);
+  const capabilities = await offered(context, namespace, allowed);
+  return admit(context, namespace, plan.workflow, { goal: plan.goal, capabilities, place: "/plan" });
 }
 
-function admit(
+async function admit(
+  { store, limits }: PlanContext,
+  namespace: string,
   plan: unknown,
-  goal: Goal,
-  capabilities: readonly PlannableCapability[],
-  limits: Limits,
-  place = "/plan",
+  { goal, capabilities, place }: { goal: Goal; capabilities: readonly PlannableCapability[]; place: string },
 ) {
-  const verdict = judgePlan(plan, { goal, capabilities, limits });
+  const templates = await calledTemplates(store.workflows, namespace, plan);
+  const verdict = judgePlan(plan, { goal, capabilities, limits, templates });
   if ("workflow" in verdict) return verdict;
   const issues = verdict.issues.map((issue) => ({ ...issue, pointer: place + issue.pointer }));
   throw refusal("PLAN_REFUSED", issues);

@@ -2,6 +2,7 @@
 import { uuidv7 } from "uuidv7";
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
+import { doerOf } from "../../core/planner/called.ts";
 import { planTree } from "../../core/planner/tree.ts";
 import { uuid } from "../../core/protocol/common.ts";
 import { acceptBody, plan, planBody, planQuery, rejectBody } from "../../core/protocol/plans.ts";
@@ -184,11 +185,11 @@ function drawing(found: PlanRecord, format: "mermaid" | "svg"): string | Promise
     workflow: found.workflow.name,
     status: "pending",
     revision: 0,
-    nodes: found.workflow.tasks.map(({ id, capability = "", needs = [] }) => ({
-      key: id,
-      capability,
+    nodes: found.workflow.tasks.map((task) => ({
+      key: task.id,
+      capability: doerOf(task),
       status: "pending",
-      needs,
+      needs: task.needs ?? [],
       attempt: 0,
     })),
   };

@@ -240,6 +240,89 @@ describe("a template", () => {
     }
   });
 
+  it.each<[string, object]>([
+    [
+      "values, retries, limits and labels",
+      {
+        labels: { team: "a" },
+        defaults: { retry: { max_attempts: 2 } },
+        tasks: [
+          { ...flow.tasks[0], input: { url: "https://proxy.example/{{ inputs.address }}" }, timeout: "30s" },
+          { ...flow.tasks[1], priority: 9, concurrency: { key: "shorten", limit: 1 } },
+          flow.tasks[2],
+        ],
+      },
+    ],
+    [
+      "conditions and maps",
+      {
+        tasks: [
+          { ...flow.tasks[0], for_each: ["a", "b"] },
+          {
+            id: "short",
+            capability: "shorten",
+            needs: ["get"],
+            when: "size(tasks.get.outputs) == 2",
+            input: { text: "{{ tasks.get.outputs[1].text }}" },
+          },
+          { id: "score", capability: "rate", needs: ["get"], input: { text: "{{ tasks.get.outputs[0].text }}" } },
+        ],
+      },
+    ],
+    [
+      "loops and waits",
+      {
+        tasks: [
+          { id: "pause", wait: { for: "1ms" } },
+          { id: "again", needs: ["pause"], loop: { body: [flow.tasks[0]], until: "index == 1", max: 3 } },
+          {
+            id: "short",
+            capability: "shorten",
+            needs: ["again"],
+            input: { text: "{{ tasks.again.output.outputs.get.text }}" },
+          },
+          { id: "score", capability: "rate", needs: ["again"], input: { text: "t" } },
+        ],
+      },
+    ],
+  ])("that has %s runs as it is, within the plan", async (_, change) => {
+    const { space, agent } = await newLibrary();
+    await post(space, "/v1/workflows", { ...flow, ...change });
+    const made = await post<PlanRecordBody>(space, "/v1/plans", { goal, planner: "template" });
+    expect(made.body.workflow.tasks).toEqual([
+      { id: "digest", workflow: "digest@1", input: { address: "{{ inputs.page }}" } },
+    ]);
+    expect(made.body.tasks).toMatchObject([{ task: "digest", capability: "digest" }]);
+    const drawn = await space.call({ path: `/v1/plans/${made.body.id}?format=tree` });
+    expect(drawn.text).toContain("digest  (digest@1)");
+    const run = await post<RunBody>(space, `/v1/plans/${made.body.id}/accept`);
+    // What the engine does itself comes between one task of the agent and the next.
+    const status = async () => {
+      await agent.work(work);
+      return (await space.call<RunBody>({ path: `/v1/runs/${run.body.id}` })).body.status;
+    };
+    await expect.poll(status, { timeout: 20_000 }).toBe("completed");
+    const { body } = await space.call({ path: `/v1/runs/${run.body.id}/result` });
+    expect(body).toMatchObject({ status: "completed", outputs: { summary: "s", score: 1 } });
+  });
+
+  it("is run by a plan of the client's own, too, where that names its version", async () => {
+    const { space } = await newLibrary();
+    await post(space, "/v1/workflows", { ...flow, labels: { team: "a" } });
+    const calling = (reference: string, url: string) => ({
+      name: "mine",
+      tasks: [{ id: "all", workflow: reference, input: { address: url } }],
+      outputs: { summary: "{{ tasks.all.output.short }}", score: "{{ tasks.all.output.rated }}" },
+    });
+    const propose = (reference: string, url = "{{ inputs.page }}") =>
+      post<{ status: string; code: string }>(space, "/v1/plans", { goal, workflow: calling(reference, url) });
+    expect((await propose("digest@1")).body).toMatchObject({ status: "proposed" });
+    expect((await propose("digest@1", "https://collector.example")).body.code).toBe("PLAN_LITERAL_NOT_ALLOWED");
+    for (const reference of ["digest", "digest@2", "dijest@1"]) {
+      expect((await propose(reference)).body).toMatchObject({ code: "PLAN_REFUSED", status: 422 });
+    }
+  });
+
   it("is run in one go, too", async () => {
     const { space, agent } = await newLibrary();
     await post(space, "/v1/workflows", flow);
@@ -291,11 +374,18 @@ describe("a template", () => {
     ["in a version that is not there", {}, { template: "digest@7" }, "WORKFLOW_NOT_FOUND", "digest@7"],
     ["that declares no goal", { goal: undefined }, {}, "PLAN_IMPOSSIBLE", "No registered workflow declares a `goal`"],
     [
-      "with a URL of its own",
-      { tasks: [{ ...flow.tasks[0], input: { url: "https://collector.example" } }, ...flow.tasks.slice(1)] },
+      "of capabilities that nobody offers",
+      { tasks: [{ ...flow.tasks[0], capability: "raed", retry: { max_attempts: 2 } }, ...flow.tasks.slice(1)] },
       {},
-      "PLAN_LITERAL_NOT_ALLOWED",
-      'Template digest@1: Task "get"',
+      "PLAN_CAPABILITY_UNKNOWN",
+      'Template digest@1: Task "digest" runs the workflow "digest@1": its task "get" uses "raed", which no live agent offers',
+    ],
+    [
+      "that uses what the goal must not",
+      { labels: { team: "a" } },
+      { goal: { ...goal, must_not_use: ["rate"] } },
+      "PLAN_CAPABILITY_NOT_ALLOWED",
+      'its task "score" uses "rate"',
     ],
     ["for another planner", {}, { planner: "capability", template: "digest" }, "REQUEST_INVALID", "has `template`"],
   ])("%s is refused", async (_, change, asked, code, text) => {
