@@ -310,6 +310,10 @@ async function heartbeat(sql: Sql, beats: Presence[]): Promise<(CordonState | un
   });
 }
 
+/**
+ * Agents are found by the names that they offer, for which there is an index. Which version they offer is looked up only where a name has
+ * been registered in several.
+ */
 async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffer[]> {
   const rows = await sql.query<{
     name: string;
@@ -331,14 +335,19 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
   }>(
     `select c.name, c.version, c.description, c.input_schema, c.output_schema, c.consumes, c.produces, c.cost,
        c.tokens, c.calls, c.duration_ms, c.reliability, o.agents, o.slots, l.policy, l.bid_window_ms
-     from capability c left join allocation l on l.namespace = c.namespace and l.capability = c.name
+     from (
+       select k.*, count(*) over (partition by k.name) as versions from capability k where k.namespace = $1
+     ) c left join allocation l on l.namespace = c.namespace and l.capability = c.name
      cross join lateral (
        select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
        from agent a
        where a.namespace = c.namespace and a.capabilities @> array[c.name]
+         and (c.versions = 1 or exists (
+           select from json_to_recordset(a.offers) as f(name text, version text)
+           where f.name = c.name and f.version = c.version
+         ))
          and ${isLive}
      ) o
-     where c.namespace = $1
      order by c.name, c.version`,
     [namespace],
   );
