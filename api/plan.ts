@@ -6,14 +6,14 @@ import { refusal } from "../core/issues.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import { didYouMean } from "../core/near-miss.ts";
-import type { PlannableCapability } from "../core/planner/capability.ts";
+import { type PlannableCapability, plannable } from "../core/planner/capability.ts";
 import { judgePlan } from "../core/planner/gate.ts";
 import { type Goal, requireConsistent } from "../core/planner/goal.ts";
-import type { Planner, Template } from "../core/planner/planner.ts";
+import { PLAN_LABEL, type Planner, type Template } from "../core/planner/planner.ts";
 import { reasonsIn } from "../core/planner/reasons.ts";
 import type { OnFailure } from "../core/protocol/plans.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
-import type { CapabilityOffer, NewPlan, PlanSubmission, Store, Submission } from "../store/store.ts";
+import type { NewPlan, PlanSubmission, Store, Submission } from "../store/store.ts";
 import type { Principal } from "./auth.ts";
 import { calledTemplates, findTemplates } from "./templates.ts";
 
@@ -28,9 +28,6 @@ const PAST_PLANS = 50;
 
 /** Who asks for a plan, and what their runs may use. */
 type Submitter = Pick<Principal, "namespace" | "capabilities">;
-
-/** Label of a run that was planned: the id of its plan. */
-export const PLAN_LABEL = "skein.plan";
 
 export type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">;
 
@@ -138,21 +135,6 @@ export async function knownCapabilities(
   namespace: string,
 ): Promise<PlannableCapability[]> {
   return (await agents.capabilities(namespace)).map(plannable);
-}
-
-function plannable(offer: CapabilityOffer): PlannableCapability {
-  return {
-    name: offer.name,
-    version: offer.version ?? "1",
-    consumes: offer.consumes ?? {},
-    produces: offer.produces ?? {},
-    cost: offer.cost ?? 0,
-    durationMs: offer.durationMs ?? 0,
-    reliability: offer.reliability ?? 1,
-    ...(offer.description !== undefined && { description: offer.description }),
-    ...(offer.inputSchema && { inputSchema: offer.inputSchema }),
-    ...(offer.outputSchema && { outputSchema: offer.outputSchema }),
-  };
 }
 
 /** The body that submits the plan's run. Inputs that come with the request go before values in the goal. */

@@ -5,36 +5,24 @@
  */
 
 import { parseDuration } from "../duration.ts";
-import type { ErrorCode, Issue } from "../errors.ts";
+import type { Issue } from "../errors.ts";
 import { criticalPath } from "../graph.ts";
 import { MAX_ISSUES, shortened } from "../issues.ts";
-import { canonicalJson, isJsonObject, type Json, pointerTo } from "../json.ts";
+import { canonicalJson, isJsonObject, type Json } from "../json.ts";
 import { type Limits, limitSentence } from "../limits.ts";
-import { didYouMean } from "../near-miss.ts";
-import { nameIn, splitReference } from "../reference.ts";
-import { fits } from "../routing.ts";
+import { nameIn } from "../reference.ts";
 import { type TaskDefinition, type Workflow, workflowIssues } from "../workflow.ts";
-import { rawTasks, taskName } from "../workflow-shape.ts";
-import { type Contract, callFlaws, contractOf, contractOfTemplate, doerOf, referenceOf } from "./called.ts";
-import type { PlannableCapability } from "./capability.ts";
+import { rawTasks } from "../workflow-shape.ts";
+import { type Contract, doerOf } from "./called.ts";
+import { contractsOf, type GateContext, keyRefused, wrongDoer, wrongTaskKeys } from "./gate-doers.ts";
 import { goalValues, inputIssues, outputIssues, type PlanScope, sourcesIn } from "./gate-values.ts";
 import { type Goal, saysNoTypes } from "./goal.ts";
 import { onlyPath } from "./path.ts";
-import type { Estimate, Template } from "./planner.ts";
-
-export interface GateContext {
-  goal: Goal;
-  /** All that live agents offer, whether or not they declare types. */
-  capabilities: readonly PlannableCapability[];
-  limits: Limits;
-  /** Registered workflows that the plan may run as tasks of its own, if they declare a goal. Default: none. */
-  templates?: readonly Template[];
-}
+import type { Estimate } from "./planner.ts";
 
 export type Verdict = { workflow: Workflow; estimate: Estimate; issues: [] } | { issues: Issue[] };
 
 const workflowKeys = new Set(["name", "description", "inputs", "tasks", "outputs"]);
-const taskKeys = new Set(["id", "description", "needs", "depends_on", "capability", "workflow", "input"]);
 const MAX_DESCRIPTION = 4_096;
 
 /** Every rule that the plan breaks, or the workflow that it is. */
@@ -46,7 +34,7 @@ export function judgePlan(plan: unknown, context: GateContext): Verdict {
   if (!workflow) return { issues };
   const wrong = [...wrongKeys(plan), ...wrongMeaning(workflow, context)];
   if (wrong.length > 0) return { issues: shortened(wrong) };
-  return { workflow, estimate: estimateOf(workflow, contractsOf(workflow, context)), issues: [] };
+  return { workflow, estimate: estimateOf(workflow, contractsOf(workflow.tasks, context)), issues: [] };
 }
 
 function tooMany(count: number, limits: Limits): Issue {
@@ -54,47 +42,14 @@ function tooMany(count: number, limits: Limits): Issue {
   return { code: "PLAN_LIMIT_EXCEEDED", message, pointer: "/tasks" };
 }
 
-/** Of each task by id: what whoever does it promises. Of several versions that would do, the newest. */
-function contractsOf({ tasks }: Workflow, context: GateContext): Map<string, Contract> {
-  const { capabilities, limits } = context;
-  const byName = new Map<string, PlannableCapability[]>();
-  for (const one of capabilities) byName.set(one.name, [...(byName.get(one.name) ?? []), one]);
-  return new Map(
-    tasks.flatMap((task) => {
-      const { id, capability = "" } = task;
-      const template = templateOf(task, context);
-      if (template) return [[id, contractOfTemplate(template, capabilities, limits)] as const];
-      const { name, version: range } = splitReference(capability);
-      const found = (byName.get(name) ?? [])
-        .filter(({ version }) => range === undefined || fits(version, range))
-        .at(-1);
-      return found ? [[id, contractOf(found)] as const] : [];
-    }),
-  );
-}
-
-/** The registered workflow that a task runs, if there is one of that version, and it says what it is for. */
-function templateOf({ workflow }: TaskDefinition, { templates = [] }: GateContext): Template | undefined {
-  return templates.find((one) => one.workflow.goal !== undefined && referenceOf(one) === workflow);
-}
-
 function wrongKeys(plan: unknown): Issue[] {
-  const refuse = (owner: string, key: string, pointer: string): Issue => {
-    const message = `${owner} has \`${key}\`, which is not for plans to decide; take it out.`;
-    return { code: "PLAN_KEY_NOT_ALLOWED", message, pointer: pointerTo(pointer, key) };
-  };
   const own = Object.keys(isJsonObject(plan) ? plan : {}).filter((key) => !workflowKeys.has(key));
-  const issues = own.map((key) => refuse("The plan", key, ""));
-  for (const [index, task] of rawTasks(plan).entries()) {
-    const extra = Object.keys(isJsonObject(task) ? task : {}).filter((key) => !taskKeys.has(key));
-    issues.push(...extra.map((key) => refuse(taskName(task, index), key, `/tasks/${index}`)));
-  }
-  return issues;
+  return [...own.map((key) => keyRefused("The plan", key, "")), ...wrongTaskKeys(rawTasks(plan), "/tasks")];
 }
 
 function wrongMeaning(workflow: Workflow, context: GateContext): Issue[] {
   const { goal, limits } = context;
-  const contracts = contractsOf(workflow, context);
+  const contracts = contractsOf(workflow.tasks, context);
   const scope: PlanScope = { goal, contracts, values: goalValues(goal) };
   const issues = [...wrongInputs(workflow, goal), ...longDescriptions(workflow)];
   for (const [index, task] of workflow.tasks.entries()) {
@@ -135,37 +90,6 @@ function longDescriptions({ description = "", tasks }: Workflow): Issue[] {
       const message = `${of} has a description of more than ${MAX_DESCRIPTION} characters; shorten it.`;
       return { code: "PLAN_LIMIT_EXCEEDED", message, pointer };
     });
-}
-
-function wrongDoer(task: TaskDefinition, at: string, contract: Contract | undefined, context: GateContext): Issue[] {
-  const { id, capability, workflow } = task;
-  const { goal, capabilities } = context;
-  if (workflow !== undefined) return wrongCall(task, `${at}/workflow`, context);
-  const refuse = (code: ErrorCode, message: string): Issue[] => [{ code, message, pointer: `${at}/capability` }];
-  if (capability === undefined) {
-    return refuse("PLAN_CAPABILITY_UNKNOWN", `Task "${id}" names no capability; a plan has no other tasks.`);
-  }
-  const name = nameIn(capability);
-  if (goal.must_not_use?.includes(name)) {
-    return refuse("PLAN_CAPABILITY_NOT_ALLOWED", `Task "${id}" uses "${name}", which the goal says must not be used.`);
-  }
-  if (contract) return [];
-  const hint = didYouMean(name, new Set(capabilities.map((one) => one.name)));
-  return refuse("PLAN_CAPABILITY_UNKNOWN", `Task "${id}" uses "${capability}", which no live agent offers.${hint}`);
-}
-
-function wrongCall(task: TaskDefinition, pointer: string, context: GateContext): Issue[] {
-  const { id, workflow = "" } = task;
-  const template = templateOf(task, context);
-  if (!template) {
-    const message = `Task "${id}" runs the workflow "${workflow}", which is not one that is registered and declares a \`goal\`; name it with its version, such as "${nameIn(workflow)}@1".`;
-    return [{ code: "PLAN_CAPABILITY_UNKNOWN", message, pointer }];
-  }
-  return callFlaws(template, context.goal, context.capabilities).map(({ code, message }) => ({
-    code,
-    message: `Task "${id}" runs the workflow "${workflow}": ${message}`,
-    pointer,
-  }));
 }
 
 /** Tasks that nothing comes of, that do the same twice, or that should be there and are not. */

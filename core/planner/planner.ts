@@ -23,6 +23,9 @@ export interface Planner {
   ): PlanOutcome | Promise<PlanOutcome>;
 }
 
+/** Label of a run that was planned: the id of its plan. */
+export const PLAN_LABEL = "skein.plan";
+
 /** What a planner may ask for while it plans. */
 export interface Circumstances {
   /** What the gate has against a plan; none: it would let it through. */
