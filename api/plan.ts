@@ -38,7 +38,7 @@ export async function takePlan(
   goal: Goal,
   plan: JsonObject,
 ): Promise<MadePlan> {
-  requireConsistent(goal);
+  requireConsistent(goal, "/goal");
   const capabilities = await offered(context, namespace, allowed);
   const { workflow, estimate } = await admit(context, namespace, plan, { goal, capabilities, place: "/workflow" });
   const explanation = { ...reasonsIn(workflow, ""), alternatives: [], isBest: false, estimate };
@@ -62,7 +62,7 @@ export async function makePlan(
   { namespace, capabilities: allowed }: Submitter,
   { goal, planner: name, template, signal }: PlanWish,
 ): Promise<MadePlan> {
-  requireConsistent(goal);
+  requireConsistent(goal, "/goal");
   const planner = choosePlanner(context.planners, name);
   const capabilities = await offered(context, namespace, allowed);
   const templates: Template[] = [];

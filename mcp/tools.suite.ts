@@ -46,7 +46,7 @@ const names = (text: string) => text.trim().split(/\s+/);
 
 const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
-  task_why run_budget spend_list plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get
+  task_why run_budget spend_list plan_get plan_list capability_list agent_list agent_state_get memory_list shared_list shared_get
   message_reply inbox_read schedule_list dead_letter_list conversation_get conversation_list conversation_transcript
   conversation_graph artifact_list artifact_read limit_list cache_stats retention_get storage_get`);
 const changing = names(`

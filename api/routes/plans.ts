@@ -4,8 +4,16 @@ import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
 import { doerOf } from "../../core/planner/called.ts";
 import { planTree } from "../../core/planner/tree.ts";
-import { uuid } from "../../core/protocol/common.ts";
-import { acceptBody, plan, planBody, planQuery, rejectBody } from "../../core/protocol/plans.ts";
+import { pageOf, uuid } from "../../core/protocol/common.ts";
+import {
+  acceptBody,
+  listedPlan,
+  plan,
+  planBody,
+  planQuery,
+  plansQuery,
+  rejectBody,
+} from "../../core/protocol/plans.ts";
 import { run } from "../../core/protocol/runs.ts";
 import type { PlanRecord } from "../../store/store.ts";
 import { requireStorable } from "../bodies.ts";
@@ -15,7 +23,7 @@ import { renderSvg } from "../graph/svg.ts";
 import type { GraphView } from "../graph/view.ts";
 import { makePlan, planSubmitBody, replanPolicy, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
 import { prepareSubmission, type SubmitRequest } from "../submit.ts";
-import { planRecordBody, runBody } from "../wire.ts";
+import { listedPlanBody, pageBody, planRecordBody, runBody } from "../wire.ts";
 import { pictureHeaders } from "./pictures.ts";
 import { runNotFound, submittedRun } from "./runs.ts";
 
@@ -48,6 +56,22 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       const stored = await store.plans.create({ ...made, submission: {} });
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },
+  );
+
+  app.get(
+    "/plans",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["plans"],
+        summary: "List plans, newest first",
+        description:
+          "Those that wait for a decision, unless `status` asks for others. Those that nobody accepts are forgotten after 30 days.",
+        querystring: plansQuery,
+        response: { 200: pageOf(listedPlan) },
+      },
+    },
+    async (request) => pageBody(await store.plans.list(request.principal.namespace, request.query), listedPlanBody),
   );
 
   async function findPlan(namespace: string, id: string): Promise<PlanRecord> {

@@ -90,8 +90,8 @@ export const wordsAlone: Issue = {
   pointer: "/want",
 };
 
-/** Throws GOAL_INVALID for a goal that contradicts itself. */
-export function requireConsistent(goal: Goal): void {
+/** Throws GOAL_INVALID for a goal that contradicts itself; `place` is where it stands. */
+export function requireConsistent(goal: Goal, place = ""): void {
   const forbidden = new Set(goal.must_not_use);
   const contradictions = (names: readonly string[] = [], what: string, pointer: string): Issue[] =>
     [...new Set(names)]
@@ -99,7 +99,7 @@ export function requireConsistent(goal: Goal): void {
       .map((name) => ({
         code: "GOAL_INVALID",
         message: `The goal ${what} "${name}" and must not use it; take it out of one of the two lists.`,
-        pointer,
+        pointer: place + pointer,
       }));
   const issues = [
     ...contradictions(goal.must_use, "must use", "/must_use"),

@@ -55,7 +55,9 @@ describe("the goal", () => {
     expect(stdout).toContain("news_brief  (news.brief)  ← ");
     expect(stdout).toContain("Gives news.brief, which is wanted as `brief`; nothing else gives news.brief.");
     expect(stdout).toContain("news_sentences → news_lead: `sentences` takes article.sentences");
-    expect(stdout).toContain("instead of news_lead: `news.ghostwriter` costs 19 more.");
+    expect(stdout).toContain(
+      "instead of news_lead: `news.ghostwriter` costs 19 more, takes 200 ms less, is more reliable.",
+    );
     expect(stdout).toContain("flowchart ");
   });
 
@@ -64,10 +66,13 @@ describe("the goal", () => {
     const planned = await skein("--json", "plan", text, "--must-not-use", "news.ghostwriter");
     const { id } = JSON.parse(planned.stdout);
     expect((await skein("plans", "get", id)).stdout).toContain("proposed, by planner capability");
+    const waiting = (await skein("plans", "list")).stdout;
+    expect(waiting).toMatch(new RegExp(`${id} .* capability +4 +4 +article.text -> news.brief\n`));
     const accepted = await skein("plans", "accept", id, "--input", "article=Geese fly together.", "--watch");
     expect([accepted.code, accepted.stdout]).toEqual([0, expect.stringContaining("Geese fly together. [together]")]);
     expect((await skein("plans", "reject", id)).stderr).toContain("[PLAN_ALREADY_DECIDED]");
     const other = JSON.parse((await skein("--json", "plan", text)).stdout).id;
+    expect((await skein("plans", "list", "--status", "accepted")).stdout).toContain(id);
     expect((await skein("plans", "reject", other)).stdout).toBe(`Plan ${other} is rejected; it never runs.\n`);
   });
 

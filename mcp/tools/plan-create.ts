@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { goalSchema } from "../../core/planner/goal.ts";
-import { planners, templateName } from "../../core/protocol/plans.ts";
+import { planBody, planners, templateName } from "../../core/protocol/plans.ts";
 import { planSummary, planText } from "../plan-summary.ts";
 import { defineTool } from "../tool.ts";
 
@@ -8,17 +8,19 @@ export const planCreate = defineTool({
   name: "plan_create",
   title: "Plan a goal",
   description:
-    "Finds a workflow for a goal: typed values that there are (`have`), and typed values that are wanted (`want`), joined by what capabilities consume and produce. Nothing runs. Answers with the plan, a reason for each task, and its id for plan_accept; or says exactly what is missing. The types are those that capability_list shows as consumes and produces.",
+    "Finds a workflow for a goal: typed values that there are (`have`), and typed values that are wanted (`want`), joined by what capabilities consume and produce. Nothing runs. Answers with the plan, a reason for each task, and its id for plan_accept; or says exactly what is missing. A plan of your own (`workflow`) is held against the goal instead: it may only join things, and what is wrong with it is told. The types are those that capability_list shows as consumes and produces.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   input: z.strictObject({
     goal: goalSchema.describe("What there is and what is wanted, by name and type; optionally preferences and limits"),
     planner: planners.optional(),
     template: templateName.optional(),
+    workflow: planBody.shape.workflow,
   }),
   output: planSummary,
-  call: (client, { goal, planner, template }) =>
+  call: (client, { goal, planner, template, workflow }) =>
     client.plans.create({
       goal,
+      ...(workflow !== undefined && { workflow }),
       ...(planner !== undefined && { planner }),
       ...(template !== undefined && { template }),
     }),

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CapabilityBody } from "../../core/protocol/agents.ts";
-import type { PlanRecordBody } from "../../core/protocol/plans.ts";
+import type { ListedPlanBody, PlanRecordBody } from "../../core/protocol/plans.ts";
 import type { RunBody } from "../../core/protocol/runs.ts";
 import { type Namespace, startServer, type TestServer } from "./server.ts";
 
@@ -107,6 +107,28 @@ describe("a plan", () => {
     );
     expect(new Set(accepted.map(({ status, body }) => `${status} ${body.id} ${body.priority}`)).size).toBe(1);
     expect((await space.call<{ data: RunBody[] }>({ path: "/v1/runs" })).body.data).toHaveLength(1);
+  });
+
+  it("is listed for those who decide, by what it is for, until they have", async () => {
+    const { space } = await newLibrary();
+    const ids = [(await plan(space)).id, (await plan(space)).id];
+    const list = async (query = "") =>
+      (await space.call<{ data: ListedPlanBody[]; next_cursor: string | null }>({ path: `/v1/plans${query}` })).body;
+    const first = await list("?limit=1");
+    const second = await list(`?limit=1&cursor=${first.next_cursor}`);
+    expect([...first.data, ...second.data].map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    expect(first.data[0]).toMatchObject({
+      planner: "capability",
+      text: null,
+      have: { page: "web.url" },
+      want: goal.want,
+      estimate: { tasks: 3, duration_ms: 100 },
+    });
+    await post(space, `/v1/plans/${ids[0]}/accept`);
+    await post(space, `/v1/plans/${ids[1]}/reject`, { reason: "Once is enough." });
+    expect((await list()).data).toEqual([]);
+    expect((await list("?status=accepted")).data).toMatchObject([{ id: ids[0], run_id: expect.any(String) }]);
+    expect((await list("?status=rejected")).data).toMatchObject([{ id: ids[1], reason: "Once is enough." }]);
   });
 
   it("that is rejected never runs", async () => {
@@ -477,7 +499,7 @@ describe("a goal", () => {
       "that contradicts itself",
       { goal: { ...goal, must_use: ["read"], must_not_use: ["read"] } },
       "GOAL_INVALID",
-      "/must_use",
+      "/goal/must_use",
       '"read"',
     ],
     ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
