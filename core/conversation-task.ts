@@ -6,6 +6,7 @@
 import type { ConversationParameters } from "./conversation/parameters.ts";
 import { protocolNames } from "./conversation/state.ts";
 import { type ProtocolName, readConversation } from "./conversation.ts";
+import { agentKeys } from "./engine-task.ts";
 import { type Issue, SkeinError } from "./errors.ts";
 import { isJsonObject, type Json, pointerTo } from "./json.ts";
 import { didYouMean } from "./near-miss.ts";
@@ -24,25 +25,6 @@ export function protocolOf(capability: string | undefined): ProtocolName | undef
   return protocolNames.includes(name) ? name : undefined;
 }
 
-/** Of a task that no agent takes they mean nothing. */
-const agentKeys = [
-  "retry",
-  "heartbeat",
-  "timeout",
-  "schedule_timeout",
-  "requires",
-  "labels",
-  "prefer",
-  "sticky",
-  "agent",
-  "compensate",
-  "budget",
-  "estimate",
-  "cache",
-  "concurrency",
-  "rate",
-];
-
 /** What is wrong with a task of a workflow for being a conversation; nothing when it is none. `at` is where it stands. */
 export function wrongConversation(raw: Record<string, unknown>, id: string, at: string): Issue[] {
   const { capability, input } = raw;
@@ -56,7 +38,7 @@ export function wrongConversation(raw: Record<string, unknown>, id: string, at: 
     const remedy = didYouMean(capability, known) || ` There are ${known.join(", ")}.`;
     return [issue(`asks for "${capability}", which is no protocol of conversations.${remedy}`, "capability")];
   }
-  const beside = agentKeys
+  const beside = [...agentKeys, "timeout"]
     .filter((key) => raw[key] !== undefined)
     .map((key) => issue(`has \`${key}\`, which means nothing beside a conversation; remove it.`, key));
   if (!isJsonObject(input)) {

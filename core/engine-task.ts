@@ -34,3 +34,21 @@ export function hasChildren({ kind }: EngineSpec): boolean {
 
 /** Runs within runs, at most. */
 export const MAX_RUN_DEPTH = 16;
+
+/** Keys of a task that mean nothing where no agent takes it: how it is handed to one, tried again, undone and paid for. */
+export const agentKeys = [
+  "retry",
+  "heartbeat",
+  "schedule_timeout",
+  "requires",
+  "labels",
+  "prefer",
+  "sticky",
+  "agent",
+  "compensate",
+  "budget",
+  "estimate",
+  "cache",
+  "concurrency",
+  "rate",
+];

@@ -3,6 +3,7 @@
  * approval: no agent holds a slot or a lease while somebody thinks.
  */
 
+import { agentKeys } from "./engine-task.ts";
 import { type Issue, SkeinError } from "./errors.ts";
 import { isJsonObject, type Json, type JsonObject, pointerTo } from "./json.ts";
 import { didYouMean } from "./near-miss.ts";
@@ -12,23 +13,6 @@ import { checkSchema, compileSchema, validate } from "./schema.ts";
 export const HUMAN_TASK = "human.task";
 
 const inputKeys = ["form", "assignee", "payload"];
-/** Of a task that no agent takes they mean nothing. */
-const agentKeys = [
-  "retry",
-  "heartbeat",
-  "schedule_timeout",
-  "requires",
-  "labels",
-  "prefer",
-  "sticky",
-  "agent",
-  "compensate",
-  "budget",
-  "estimate",
-  "cache",
-  "concurrency",
-  "rate",
-];
 
 /** The input of a `human.task` as what the wait waits for. */
 export function approvalOf(input: Json): JsonObject {

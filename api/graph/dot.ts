@@ -1,8 +1,9 @@
+import { cleanLabel, shortenName } from "../../core/label-text.ts";
 import { taskStatuses } from "../../core/run.ts";
 import { appearances, ink } from "./appearance.ts";
 import { prepareDrawing } from "./drawing.ts";
 import { chooseDirection } from "./placement.ts";
-import { cleanLabel, formatCount, shorten } from "./text.ts";
+import { formatCount } from "./text.ts";
 import type { GraphView } from "./view.ts";
 
 /** One that Graphviz knows the widths of: with a list of fonts it measures another one, and text leaves its box. */
@@ -19,8 +20,8 @@ export function renderDot(view: GraphView): string {
     .filter((status) => counts[status])
     .map((status) => `${appearances[status].glyph} ${formatCount(counts[status]!)} ${status}`);
   const heading = quote(
-    `${shorten(view.workflow, 60)} is ${view.status}`,
-    `run ${shorten(view.runId, 36)}`,
+    `${shortenName(view.workflow, 60)} is ${view.status}`,
+    `run ${shortenName(view.runId, 36)}`,
     legend.join(", "),
   );
   return [

@@ -1,7 +1,8 @@
+import { shortenName } from "../../core/label-text.ts";
 import { collapse } from "./collapse.ts";
 import { joinInstances } from "./instances.ts";
 import { layersOf, needIndexes } from "./layers.ts";
-import { formatCount, formatDuration, pluralTasks, shorten } from "./text.ts";
+import { formatCount, formatDuration, pluralTasks } from "./text.ts";
 import { countStatuses, type GraphNode, type GraphView, type StatusCounts, totalOf } from "./view.ts";
 
 /** A view prepared for any format: small enough, edges as pairs of indexes, every label cleaned and of bounded length. */
@@ -47,17 +48,17 @@ export function prepareDrawing(view: GraphView): Drawing {
 /** What the picture shows in words: `Run 0190… of research-report is running, 12 tasks: 11 completed, 1 running`. */
 export function summaryOf({ view, counts }: Drawing): string {
   const total = totalOf(counts);
-  if (view.isPlan) return `Plan ${shorten(view.runId, 36)}, ${pluralTasks(total)}`;
+  if (view.isPlan) return `Plan ${shortenName(view.runId, 36)}, ${pluralTasks(total)}`;
   const statuses = total === 0 ? "" : `: ${statusesText(counts)}`;
-  return `Run ${shorten(view.runId, 36)} of ${shorten(view.workflow, 60)} is ${view.status}, ${pluralTasks(total)}${statuses}`;
+  return `Run ${shortenName(view.runId, 36)} of ${shortenName(view.workflow, 60)} is ${view.status}, ${pluralTasks(total)}${statuses}`;
 }
 
 function drawNode(node: GraphNode): DrawnNode {
   if (node.folded) {
     const { name, counts } = node.folded;
     const details = [pluralTasks(totalOf(counts)), statusesText(counts)];
-    const full = [shorten(name, MAX_FULL), shorten(node.capability, MAX_FULL), ...details].join("\n");
-    return { node, title: shorten(name, MAX_TITLE), details, full };
+    const full = [shortenName(name, MAX_FULL), shortenName(node.capability, MAX_FULL), ...details].join("\n");
+    return { node, title: shortenName(name, MAX_TITLE), details, full };
   }
   const { key, capability, status, attempt, startedAt, finishedAt, agent, error, join, supersededIn, cachedFrom } =
     node;
@@ -69,16 +70,16 @@ function drawNode(node: GraphNode): DrawnNode {
   ];
   return {
     node,
-    title: shorten(key, MAX_TITLE),
+    title: shortenName(key, MAX_TITLE),
     details: [
-      [shorten(error ?? capability, MAX_NAME), ...facts].join(" · "),
-      ...(join === undefined ? [] : [`starts on ${shorten(join, MAX_NAME)}`]),
+      [shortenName(error ?? capability, MAX_NAME), ...facts].join(" · "),
+      ...(join === undefined ? [] : [`starts on ${shortenName(join, MAX_NAME)}`]),
       ...(replaced === undefined ? [] : [replaced]),
       ...(cached === undefined ? [] : [cached]),
     ],
     full: [key, capability, status, error, ...facts, agent, join && `starts on ${join}`, replaced, cached]
       .filter((line) => line !== undefined)
-      .map((line) => shorten(line, MAX_FULL))
+      .map((line) => shortenName(line, MAX_FULL))
       .join("\n"),
   };
 }

@@ -1,8 +1,8 @@
+import { escapeXml } from "../../core/label-text.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import { appearances, FONT, ink } from "./appearance.ts";
 import { type Drawing, prepareDrawing, summaryOf } from "./drawing.ts";
 import { drawSvg } from "./svg.ts";
-import { escapeXml } from "./text.ts";
 import type { GraphView } from "./view.ts";
 
 /** A page of a run that still runs loads itself again after so many seconds: live status without a script. */

@@ -1,8 +1,8 @@
+import { cleanLabel } from "../../core/label-text.ts";
 import { taskStatuses } from "../../core/run.ts";
 import { appearances, ink } from "./appearance.ts";
 import { prepareDrawing, summaryOf } from "./drawing.ts";
 import { chooseDirection } from "./placement.ts";
-import { cleanLabel } from "./text.ts";
 import type { GraphView } from "./view.ts";
 
 /**

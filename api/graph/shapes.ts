@@ -1,7 +1,9 @@
 /** The SVG parts that the graph and the timeline share. Presentation attributes only: a strict CSP forbids `<style>`. */
+
+import { escapeXml, textWidth } from "../../core/label-text.ts";
 import { isTerminalRun, type RunStatus, type TaskStatus, taskStatuses } from "../../core/run.ts";
 import { appearances, FONT, ink, runAppearance } from "./appearance.ts";
-import { escapeXml, formatCount, textWidth } from "./text.ts";
+import { formatCount } from "./text.ts";
 import type { StatusCounts } from "./view.ts";
 
 export const MARGIN = 24;

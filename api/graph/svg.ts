@@ -1,3 +1,4 @@
+import { escapeXml, shortenName, textWidth } from "../../core/label-text.ts";
 import { isTerminalTask, type TaskStatus } from "../../core/run.ts";
 import { appearances, ink } from "./appearance.ts";
 import { type Drawing, type DrawnNode, prepareDrawing, summaryOf } from "./drawing.ts";
@@ -14,7 +15,7 @@ import {
   svgDocument,
   textAt,
 } from "./shapes.ts";
-import { escapeXml, fitText, pluralTasks, shorten, textWidth } from "./text.ts";
+import { fitText, pluralTasks } from "./text.ts";
 import { type GraphNode, type GraphView, totalOf } from "./view.ts";
 
 const TITLE_SIZE = 13;
@@ -44,8 +45,8 @@ export async function drawSvg(drawing: Drawing, signal?: AbortSignal): Promise<s
   const cards = cardSizes(drawing.nodes);
   const { width, height, centers, curves } = await place(drawing, cards, signal);
 
-  const facts = `${pluralTasks(totalOf(drawing.counts))} · run ${shorten(view.runId, 36)}`;
-  const workflow = shorten(view.workflow, 60);
+  const facts = `${pluralTasks(totalOf(drawing.counts))} · run ${shortenName(view.runId, 36)}`;
+  const workflow = shortenName(view.workflow, 60);
   const key = legend(drawing.counts, HEADER_HEIGHT + height + LEGEND_HEIGHT - 8);
   const pageWidth = Math.max(width + 2 * MARGIN, headerWidth(workflow, facts), key.width);
   const left = (pageWidth - width) / 2;

@@ -1,30 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { cleanLabel, escapeXml, fitText, formatDuration, shorten, textWidth } from "./text.ts";
-
-describe("cleanLabel", () => {
-  it("makes one line of any text and shows what was invisible", () => {
-    expect(cleanLabel(" a\r\n\tb ")).toBe("a b");
-    expect(cleanLabel("\u202Eabc\u0000\ud800")).toBe("�abc��");
-    expect(cleanLabel("日本語 ünï")).toBe("日本語 ünï");
-  });
-});
-
-describe("shorten", () => {
-  it("cuts the middle, so that both ends can be read", () => {
-    expect(shorten("abcdefghij", 10)).toBe("abcdefghij");
-    expect(shorten("abcdefghijk", 10)).toBe("abcde…hijk");
-  });
-
-  it("never cuts a character in half", () => {
-    expect(shorten("😀".repeat(20), 5)).toBe("😀😀…😀😀");
-  });
-});
-
-describe("escapeXml", () => {
-  it("leaves no character that could end an attribute or an element", () => {
-    expect(escapeXml(`<a href="x" b='y'>&`)).toBe("&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
-  });
-});
+import { textWidth } from "../../core/label-text.ts";
+import { fitText, formatDuration } from "./text.ts";
 
 describe("fitText", () => {
   it("shortens until the text is as wide as its room at most", () => {

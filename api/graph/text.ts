@@ -1,46 +1,5 @@
-/** Labels in pictures are written by users and agents: everything shown passes through here. */
-
-/**
- * One line of harmless text: control characters, line breaks, lone surrogates and the invisible characters that reorder
- * or hide text (bidi overrides, zero width) become a visible `�` or a space, so a key cannot pass for another.
- */
-export function cleanLabel(text: string): string {
-  return text
-    .toWellFormed()
-    .replace(/\s+/g, " ")
-    .replace(/[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Zl}\p{Zp}]/gu, "�")
-    .trim();
-}
-
-/** A cleaned label of at most `max` characters; what is cut is cut from the middle, as keys differ at their ends. */
-export function shorten(text: string, max: number): string {
-  const characters = [...cleanLabel(text)];
-  if (characters.length <= max) return characters.join("");
-  const head = Math.ceil((max - 1) / 2);
-  return `${characters.slice(0, head).join("")}…${characters.slice(characters.length - (max - 1 - head)).join("")}`;
-}
-
-const xmlEntities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-
-/** Text made safe as XML content and as an attribute in double or single quotes. */
-export function escapeXml(text: string): string {
-  return cleanLabel(text).replace(/[&<>"']/g, (character) => xmlEntities[character] ?? "");
-}
-
-/**
- * The width of a text in a sans-serif font, in the unit of `fontSize`, erring on the wide side: we do not know which
- * font the viewer has, so this follows the widest of the usual ones (Verdana, DejaVu Sans).
- */
-export function textWidth(text: string, fontSize: number): number {
-  let em = 0;
-  for (const character of text) {
-    if (/[ iljtfrI.,:;'|!()[\]/-]/.test(character)) em += 0.4;
-    else if (/[mwMW@%]/.test(character)) em += 0.95;
-    else if (/[A-Z]/.test(character)) em += 0.72;
-    else em += character > "\u2fff" ? 1.05 : 0.62;
-  }
-  return em * fontSize;
-}
+/** Durations, counts and names as pictures show them. */
+import { shortenName, textWidth } from "../../core/label-text.ts";
 
 /** `340 ms`, `4.2 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`: two units at most, never negative. */
 export function formatDuration(ms: number): string {
@@ -73,5 +32,5 @@ export function pluralTasks(count: number): string {
 /** A cleaned label shortened until it is likely to fit into `width` at `fontSize` (see `textWidth`). */
 export function fitText(text: string, width: number, fontSize: number): string {
   const needed = textWidth(text, fontSize);
-  return needed <= width ? text : shorten(text, Math.max(3, Math.floor(([...text].length * width) / needed)));
+  return needed <= width ? text : shortenName(text, Math.max(3, Math.floor(([...text].length * width) / needed)));
 }

@@ -1,6 +1,7 @@
+import { escapeXml, shortenName, textWidth } from "../../core/label-text.ts";
 import { appearances, ink } from "../graph/appearance.ts";
 import { HEADER_HEIGHT, header, headerWidth, MARGIN, round, statusIcon, svgDocument, textAt } from "../graph/shapes.ts";
-import { escapeXml, fitText, formatCount, formatDuration, pluralTasks, shorten, textWidth } from "../graph/text.ts";
+import { fitText, formatCount, formatDuration, pluralTasks } from "../graph/text.ts";
 import { ticksOf } from "./ticks.ts";
 import { analyseTimeline, type Row, type Segment, type Timeline, type TimelineView, timeSpent } from "./timeline.ts";
 
@@ -39,7 +40,7 @@ export function timelineSvg(view: TimelineView): string {
   };
 
   const facts = factsOf(timeline, rows.length);
-  const workflow = shorten(view.workflow, 60);
+  const workflow = shortenName(view.workflow, 60);
   const width = Math.max(chart.left + CHART_WIDTH + DURATION_WIDTH, headerWidth(workflow, facts));
   const bottom = chart.top + chart.height + (rows.length >= LONG_CHART_ROWS ? AXIS_HEIGHT : 0);
   const summary = `Timeline of ${workflow}: ${view.status}, ${facts}`;
@@ -75,7 +76,7 @@ function chooseRows(all: readonly Row[]): Row[] {
 }
 
 function widestLabel(rows: readonly Row[]): number {
-  return rows.reduce((width, { task }) => Math.max(width, textWidth(shorten(task.key, 40), LABEL_SIZE + 1)), 0);
+  return rows.reduce((width, { task }) => Math.max(width, textWidth(shortenName(task.key, 40), LABEL_SIZE + 1)), 0);
 }
 
 function factsOf({ view, rows, criticalPath, from, to }: Timeline, shown: number): string {
@@ -88,7 +89,7 @@ function factsOf({ view, rows, criticalPath, from, to }: Timeline, shown: number
     ...(criticalPath.length > 0
       ? [`critical path: ${pluralTasks(criticalPath.length)}, ${formatDuration(running)} running`]
       : []),
-    `run ${shorten(view.runId, 36)}`,
+    `run ${shortenName(view.runId, 36)}`,
   ].join(" · ");
 }
 
@@ -122,7 +123,7 @@ function criticalLinks({ rows: all }: Timeline, rows: readonly Row[], { x, top }
 function drawRow(row: Row, top: number, chart: Chart, labelWidth: number): string {
   const { task, segments, span, isCritical } = row;
   const baseline = top + ROW_HEIGHT / 2 + 4;
-  const label = fitText(shorten(task.key, 40), labelWidth - ICON_WIDTH + 1, LABEL_SIZE + (isCritical ? 1 : 0));
+  const label = fitText(shortenName(task.key, 40), labelWidth - ICON_WIDTH + 1, LABEL_SIZE + (isCritical ? 1 : 0));
   return [
     "<g>",
     `<title>${tooltip(row)}</title>`,
@@ -138,13 +139,13 @@ function drawRow(row: Row, top: number, chart: Chart, labelWidth: number): strin
 function tooltip({ task, segments }: Row): string {
   const lines = segments.map(({ kind, from, to, attempt, outcome, agent }) => {
     const what = kind === "waiting" ? "waiting" : `attempt ${attempt}: ${outcome ?? "running"}`;
-    return `${what}, ${formatDuration(to - from)}${agent === undefined ? "" : `, ${shorten(agent, 60)}`}`;
+    return `${what}, ${formatDuration(to - from)}${agent === undefined ? "" : `, ${shortenName(agent, 60)}`}`;
   });
   // A task with very many attempts would fill the screen; the first ones and the count say enough.
   const shown = lines.slice(0, 12);
   const rest = lines.length > shown.length ? [`and ${formatCount(lines.length - shown.length)} more`] : [];
   const origin = task.cachedFrom === undefined ? "" : " from the cache";
-  return [`${shorten(task.key, 300)}: ${task.status}${origin}`, ...shown, ...rest].map(escapeXml).join("\n");
+  return [`${shortenName(task.key, 300)}: ${task.status}${origin}`, ...shown, ...rest].map(escapeXml).join("\n");
 }
 
 const FAILED = appearances.failed.color;

@@ -2,13 +2,14 @@
 import { parseDuration } from "../duration.ts";
 import type { Issue } from "../errors.ts";
 import type { PlannableCapability } from "./capability.ts";
+import { chains } from "./chains.ts";
 import { compilePlan, taskIds } from "./compile.ts";
 import { type Goal, saysNoTypes, wordsAlone } from "./goal.ts";
 import { missing } from "./missing.ts";
 import type { Estimate, Plan, Planner, PlanOutcome } from "./planner.ts";
-import { type Problem, pruned, type Step, stateProblem, targets } from "./problem.ts";
+import { type Measure, type Problem, pruned, type Step, stateProblem, targets } from "./problem.ts";
 import { alternativesOf, edgeReasons, taskReasons } from "./reasons.ts";
-import { type Aim, chains, type Found, type Measure, search } from "./search.ts";
+import { type Aim, type Found, search } from "./search.ts";
 import type { Wiring } from "./wiring.ts";
 
 export const capabilityPlanner = { name: "capability", plan } satisfies Planner;
@@ -32,7 +33,7 @@ function plan(goal: Goal, capabilities: readonly PlannableCapability[]): Estimat
   const whole = stateProblem(goal, capabilities);
   const issues = missing(goal, whole, capabilities);
   if (issues.length > 0) return { outcome: "impossible", issues };
-  const problem = pruned(whole);
+  const problem = pruned(whole, comparedBy(goal));
   const { wiring, isBest } = best(goal, problem);
   if (!wiring) return { outcome: "impossible", issues: tooMuch(goal, problem, isBest) };
   if (wiring.tasks.length === 0) return { outcome: "impossible", issues: [nothingToDo] };
@@ -60,6 +61,16 @@ function fasterAndFaster(goal: Goal, problem: Problem, aim: Aim): Found {
 
 function isLimited(goal: Goal): boolean {
   return goal.budget !== undefined || [...(goal.must_use ?? []), ...(goal.verify ?? [])].length > 0;
+}
+
+/** All that decides between plans for the goal, but their number of steps. */
+function comparedBy(goal: Goal): Measure[] {
+  const limited = [...(goal.budget === undefined ? [] : [cost]), ...(isTimed(goal) ? [duration] : [])];
+  return [...new Set([...measuresOf(goal), ...limited])].filter((measure) => measure !== one);
+}
+
+function isTimed({ prefer, deadline }: Goal): boolean {
+  return prefer === "fastest" || deadline !== undefined;
 }
 
 function aimOf(goal: Goal): Aim {

@@ -1,6 +1,8 @@
 /** The planner against brute force: every set of capabilities, each tried whether it makes what is wanted. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { randomOf } from "../../test/chaos/mixed-dags.ts";
+import { latticeSample } from "../../test/planning/catalogues.ts";
 import type { PlannableCapability } from "./capability.ts";
 import { capabilityPlanner } from "./capability-planner.ts";
 import { type Goal, goalSchema, preferences } from "./goal.ts";
@@ -142,6 +144,70 @@ function sumsOf({ estimate }: Plan): Sums {
   const { tasks, cost, durationMs, reliability } = estimate;
   return { tasks, cost, durationMs, risk: -Math.log(reliability) };
 }
+
+/** The least tasks, and the least cost with as few, by trying every giver of every type; types must not go round in circles. */
+function leastOf(goal: Goal, all: readonly PlannableCapability[]): { tasks: number; cost: number } | undefined {
+  const held = new Set(Object.values(goal.have).map(({ type }) => type));
+  const giversOf = new Map<string, PlannableCapability[]>();
+  for (const one of all)
+    for (const type of Object.values(one.produces)) giversOf.set(type, [...(giversOf.get(type) ?? []), one]);
+  let best: { tasks: number; cost: number } | undefined;
+  const go = (open: readonly string[], chosen: readonly PlannableCapability[]): void => {
+    if (best && chosen.length > best.tasks) return;
+    const made = new Set([...held, ...chosen.flatMap(({ produces }) => Object.values(produces))]);
+    const [next, ...rest] = open.filter((type) => !made.has(type));
+    if (next !== undefined) {
+      for (const giver of giversOf.get(next) ?? []) go([...rest, ...Object.values(giver.consumes)], [...chosen, giver]);
+      return;
+    }
+    const cost = chosen.reduce((sum, one) => sum + one.cost, 0);
+    if (!best || chosen.length < best.tasks || cost < best.cost) best = { tasks: chosen.length, cost };
+  };
+  go(Object.values(goal.want), []);
+  return best;
+}
+
+describe("where plans differ in what they share", () => {
+  const random = randomOf(20_261_127);
+  /** Layers, types in each, capabilities. */
+  const lattices: [number, number, number][] = [
+    [2, 4, 40],
+    [2, 8, 60],
+    [3, 4, 60],
+    [3, 6, 60],
+    [4, 3, 45],
+  ];
+
+  it.each(lattices)("no plan is better: %i layers of %i types, %i capabilities", (layers, width, count) => {
+    let planned = 0;
+    for (let round = 0; round < 12; round++) {
+      const { goal, capabilities } = latticeSample(count, layers, width, random);
+      const best = leastOf(goal, capabilities);
+      const got = capabilityPlanner.plan(goal, capabilities);
+      expect(got.outcome).toBe(best ? "planned" : "impossible");
+      if (got.outcome === "impossible" || !best) continue;
+      planned++;
+      const { tasks, cost } = got.plan.estimate;
+      expect({ tasks, cost, isBest: got.plan.isBest }).toEqual({ ...best, isBest: true });
+    }
+    expect(planned).toBeGreaterThan(5);
+  });
+
+  it.each([
+    [1_000, 40],
+    [10_000, 5],
+  ])("plans of up to eight tasks are proven to be best among %i capabilities", (count, rounds) => {
+    let most = 0;
+    for (let round = 0; round < rounds; round++) {
+      const { goal, capabilities } = latticeSample(count, 2 + (round % 4), round % 2 === 0 ? 10 : 20, random);
+      const got = capabilityPlanner.plan(goal, capabilities);
+      if (got.outcome === "impossible" || got.plan.estimate.tasks > 8) continue;
+      most = Math.max(most, got.plan.estimate.tasks);
+      expect(got.plan.isBest).toBe(true);
+    }
+    expect(most).toBeGreaterThanOrEqual(6);
+  });
+});
 
 describe("the planner", () => {
   it("plans exactly where there is a plan, and none is better", { timeout: 120_000 }, () => {

@@ -22,7 +22,12 @@ export interface Step {
   risk: number;
 }
 
+/** What plans are compared by: its sum over the steps of a plan, or along a chain of them. */
+export type Measure = (step: Step) => number;
+
 export interface Problem {
+  /** How many capabilities there were to choose from. */
+  offered: number;
   types: string[];
   /** By type: whether it is among what there is. */
   given: boolean[];
@@ -90,7 +95,7 @@ export function stateProblem(goal: Goal, capabilities: readonly PlannableCapabil
     return found === -1 ? [] : [found];
   });
   const must = [...used, ...verifiers.map((_, index) => usable.length + index)];
-  return indexed({ types: [...numbers.keys()], given, held, wanted, steps, must });
+  return indexed({ offered: capabilities.length, types: [...numbers.keys()], given, held, wanted, steps, must });
 }
 
 function indexed(problem: Omit<Problem, "givers" | "takers">): Problem {
@@ -141,13 +146,16 @@ export function reachable({ given, steps, takers }: Problem): { types: boolean[]
   return { types, steps: canRun };
 }
 
-/** Without steps that cannot run, that lead nowhere, or that another step is at least as good as in every respect. */
-export function pruned(problem: Problem): Problem {
+/**
+ * Without steps that cannot run, that lead nowhere, or that another step is at least as good as in each of the measures, which
+ * are all that plans are compared by.
+ */
+export function pruned(problem: Problem, measures: readonly Measure[]): Problem {
   const can = reachable(problem).steps;
   const runnable = only(problem, (step) => can[step]!);
   const leads = relevant(runnable);
   const useful = only(runnable, (step) => leads[step]!);
-  const worse = dominated(useful);
+  const worse = dominated(useful, measures);
   return worse.size === 0 ? useful : only(useful, (step) => !worse.has(step));
 }
 
@@ -172,66 +180,75 @@ function relevant(problem: Problem): boolean[] {
   return leads;
 }
 
-/** More candidates than this are not compared with each other: near duplicates come in groups, and groups are small. */
+/** More rivals than this are not compared with a step. */
 const MAX_COMPARED = 64;
 
 /**
  * Steps that another one takes no more than, gives no less than, and is in no measure worse than. Between equals the first
  * by name stays. Exchanging one for the other never makes a plan worse, so one best plan is always left.
  */
-function dominated({ steps, givers, given, takers, wanted }: Problem): Set<number> {
-  const counts = new Set(wanted);
+function dominated(problem: Problem, measures: readonly Measure[]): Set<number> {
+  const { steps, givers, given, takers, types } = problem;
+  const counts = new Set(problem.wanted);
   const isOfUse = (type: number) => !given[type] && (counts.has(type) || takers[type]!.length > 0);
-  const useful = steps.map(({ gives }) => gives.filter(isOfUse));
-  const needed = steps.map(({ takes }) => takes.filter((type) => !given[type]));
+  const offers = steps.map((step, index): Offer => {
+    const takes = step.takes.filter((type) => !given[type]);
+    return { index, takes, gives: step.gives.filter(isOfUse), values: measures.map((measure) => measure(step)) };
+  });
+  const rivals = types.map((): Offer[] | undefined => undefined);
   const worse = new Set<number>();
-  for (const [index, own] of useful.entries()) {
+  for (const offer of offers) {
     // Whoever gives all that this one gives is among the givers of the type that the fewest give.
-    const rarest = own.reduce((a, b) => (givers[b]!.length < givers[a]!.length ? b : a), own[0] ?? -1);
-    const rivals = rarest === -1 ? [] : orderedRivals(steps, givers[rarest]!);
-    let compared = 0;
-    for (const rival of rivals) {
-      if (rival === index || worse.has(rival)) continue;
-      if (compared++ >= MAX_COMPARED) break;
-      if (!isAtLeastAsGood(rival, index)) continue;
-      worse.add(index);
-      break;
-    }
+    const rarest = offer.gives.reduce((a, b) => (givers[b]!.length < givers[a]!.length ? b : a), offer.gives[0] ?? -1);
+    if (rarest === -1) continue;
+    rivals[rarest] ??= bestOffers(givers[rarest]!.map((index) => offers[index]!));
+    if (rivals[rarest].slice(0, MAX_COMPARED).some((rival) => isBetter(rival, offer))) worse.add(offer.index);
   }
   return worse;
-
-  function isAtLeastAsGood(a: number, b: number): boolean {
-    const [one, other] = [steps[a]!, steps[b]!];
-    if (one.cost > other.cost || one.durationMs > other.durationMs || one.risk > other.risk) return false;
-    if (!isSubset(needed[a]!, other.takes) || !isSubset(useful[b]!, one.gives)) return false;
-    const isTie =
-      one.cost === other.cost &&
-      one.durationMs === other.durationMs &&
-      one.risk === other.risk &&
-      isSubset(needed[b]!, one.takes) &&
-      isSubset(useful[a]!, other.gives);
-    return !isTie || a < b;
-  }
 }
 
-const rivalOrders = new WeakMap<number[], number[]>();
+/** The best first, so that a worse one meets its better soon; if there are many, then of those with the same types only the best. */
+function bestOffers(offers: Offer[]): Offer[] {
+  const sorted = offers.sort(bestFirst);
+  if (sorted.length <= MAX_COMPARED) return sorted;
+  const kept = new Map<string, Offer[]>();
+  for (const offer of sorted) {
+    const types = `${offer.takes.toSorted()} ${offer.gives.toSorted()}`;
+    const alike = kept.get(types) ?? [];
+    if (alike.slice(0, MAX_COMPARED).some((rival) => isBetter(rival, offer))) continue;
+    alike.push(offer);
+    kept.set(types, alike);
+  }
+  return [...kept.values()].flat().sort(bestFirst);
+}
+
+/** What a step takes that is not there, what it gives that is of use, and what it counts in each measure. */
+interface Offer {
+  index: number;
+  takes: number[];
+  gives: number[];
+  values: number[];
+}
+
+/** In some respect and nowhere worse; between equals, the first by name. */
+function isBetter(one: Offer, other: Offer): boolean {
+  if (one === other || one.values.some((value, measure) => value > other.values[measure]!)) return false;
+  if (!isSubset(one.takes, other.takes) || !isSubset(other.gives, one.gives)) return false;
+  const isEqual =
+    one.takes.length === other.takes.length &&
+    one.gives.length === other.gives.length &&
+    one.values.every((value, measure) => value === other.values[measure]);
+  return !isEqual || one.index < other.index;
+}
 
 /** The best first, so that a worse one meets its better soon. */
-function orderedRivals(steps: readonly Step[], rivals: number[]): number[] {
-  const known = rivalOrders.get(rivals);
-  if (known) return known;
-  const order = [...rivals].sort((a, b) => {
-    const [one, other] = [steps[a]!, steps[b]!];
-    return (
-      one.takes.length - other.takes.length ||
-      one.cost - other.cost ||
-      one.durationMs - other.durationMs ||
-      one.risk - other.risk ||
-      a - b
-    );
-  });
-  rivalOrders.set(rivals, order);
-  return order;
+function bestFirst(a: Offer, b: Offer): number {
+  const differing = a.values.findIndex((value, measure) => value !== b.values[measure]);
+  return (
+    a.takes.length - b.takes.length ||
+    (differing === -1 ? 0 : a.values[differing]! - b.values[differing]!) ||
+    a.index - b.index
+  );
 }
 
 function isSubset(some: readonly number[], all: readonly number[]): boolean {

@@ -1,14 +1,17 @@
 /**
- * The best set of steps for a goal, by branch and bound: in each state some steps are in and some are out; a landmark of
- * what is left says which steps one of has to be in next, and all landmarks together what it has to cost at least. Exact;
- * where the budget of work runs out first, it says so.
+ * The best set of steps for a goal. Where types go round in no circle, by its frontiers, if what is best keeps to the limits. Else by branch
+ * and bound: in each state some steps are in and some are out; a landmark of what is left says which steps one of has to be in
+ * next, and all landmarks together what it has to cost at least. Both are exact; where the budget of work runs out first, they
+ * say so.
  */
+
+import { chains, newHeap } from "./chains.ts";
+import { searchFrontiers } from "./frontier.ts";
 import type { Goal } from "./goal.ts";
 import { type Landmark, landmarks } from "./landmarks.ts";
-import { only, type Problem, type Step, targets } from "./problem.ts";
+import { type Measure, only, type Problem, targets } from "./problem.ts";
+import { EPSILON, isLess, isWellBelow, type Sums } from "./sums.ts";
 import { isPlan, type Wiring, wire } from "./wiring.ts";
-
-export type Measure = (step: Step) => number;
 
 export interface Aim {
   /** What the sum of is to be least, and, between plans that are equal in it, what next. */
@@ -26,20 +29,23 @@ export interface Found {
   isBest: boolean;
 }
 
-/** Steps looked at before the search is broken off: about a quarter of a second. */
-const MAX_WORK = 10_000_000;
+/**
+ * Steps looked at, for each capability on offer, before the search is broken off: some 15 ms for a thousand of them, and not less
+ * for fewer. Counted, not timed, so that a plan does not depend on the machine.
+ */
+const WORK_OF_A_CAPABILITY = 600;
+const FEW_CAPABILITIES = 1_000;
+/** Of a giver, to put it into a frontier. */
+const WORK_OF_A_GIVER = 25;
 /** Of each step, to find some plan. */
 const WORK_OF_A_PLAN = 10;
-/** What sums of fractions may be off by. */
-const EPSILON = 1e-9;
-
-type Sums = [number, number];
-
 /** The best plan within the aim's limits. */
-export function search(goal: Goal, all: Problem, aim: Aim, maxWork = MAX_WORK): Found {
-  const known: Best = { wiring: undefined, sums: [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY], work: 0 };
+export function search(goal: Goal, all: Problem, aim: Aim): Found {
+  const maxWork = WORK_OF_A_CAPABILITY * Math.max(all.offered, FEW_CAPABILITIES);
   let problem = Number.isFinite(aim.maxMs) ? withinReach(all, (step) => step.durationMs, aim.maxMs) : all;
-  for (const measure of aim.measures) consider(goal, problem, aim, firstPlan(problem, measure), known);
+  const unlimited = searchUnlimited(goal, problem, aim, maxWork);
+  if (unlimited?.wiring && isWithin(unlimited.wiring, aim)) return unlimited;
+  const known = firstPlans(goal, problem, aim);
   // Each better plan takes more steps out of reach, and what is left is searched from the beginning.
   for (;;) {
     if (known.wiring) problem = withinReach(problem, aim.measures[0], known.sums[0]);
@@ -48,11 +54,37 @@ export function search(goal: Goal, all: Problem, aim: Aim, maxWork = MAX_WORK): 
   }
 }
 
+/** The best plan, whatever it costs and however long it takes. Undefined: it is not found this way. */
+function searchUnlimited(goal: Goal, all: Problem, { measures }: Aim, maxWork: number): Found | undefined {
+  const aim: Aim = { measures, maxCost: Number.POSITIVE_INFINITY, maxMs: Number.POSITIVE_INFINITY };
+  const known = firstPlans(goal, all, aim);
+  if (!known.wiring) return undefined;
+  const problem = withinReach(all, measures[0], known.sums[0]);
+  const ended = searchFrontiers({
+    problem,
+    measures,
+    known: known.sums,
+    onBetter: (chosen) => consider(goal, problem, aim, chosen, known),
+    maxWork: maxWork / WORK_OF_A_GIVER,
+  });
+  return ended && { wiring: known.wiring, isBest: ended === "exhausted" };
+}
+
+function isWithin({ tasks, makespanMs }: Wiring, { maxCost, maxMs }: Aim): boolean {
+  return makespanMs <= maxMs + EPSILON && sumOf(tasks, ({ step }) => step.cost) <= maxCost + EPSILON;
+}
+
 interface Best {
   wiring: Wiring | undefined;
   sums: Sums;
   /** What the search has cost so far. */
   work: number;
+}
+
+function firstPlans(goal: Goal, problem: Problem, aim: Aim): Best {
+  const known: Best = { wiring: undefined, sums: [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY], work: 0 };
+  for (const measure of aim.measures) consider(goal, problem, aim, firstPlan(problem, measure), known);
+  return known;
 }
 
 /** Keeps the plan that the steps make, if it is the best so far. False: it is too slow, or none. */
@@ -200,92 +232,6 @@ function withinReach(problem: Problem, measure: Measure, known: number): Problem
     const head = Math.max(0, ...step.takes.map((type) => before[type]!));
     return head + measure(step) + tail <= known + slack;
   });
-}
-
-/**
- * By type, the least that its chain comes to, and the step at its end (Knuth, "A Generalization of Dijkstra's Algorithm",
- * 1977). What a step takes is put together by `join`, from 0: with `Math.max` it is what no plan can do without. Steps that
- * are chosen already count nothing.
- */
-export function chains(
-  { types, steps, takers, given }: Problem,
-  measure: Measure,
-  join: (a: number, b: number) => number,
-  { chosen, excluded }: { chosen?: ReadonlySet<number>; excluded?: ReadonlySet<number> } = {},
-): { before: number[]; giver: number[] } {
-  const before = types.map((_, type) => (given[type] ? 0 : Number.POSITIVE_INFINITY));
-  const giver = types.map(() => -1);
-  const open = steps.map(({ takes }) => takes.length);
-  const settled = types.map(() => false);
-  const heap = newHeap();
-  const run = (index: number) => {
-    if (excluded?.has(index)) return;
-    const step = steps[index]!;
-    const own = chosen?.has(index) ? 0 : measure(step);
-    const length = step.takes.reduce((sum, type) => join(sum, before[type]!), 0) + own;
-    for (const type of step.gives) {
-      if (length >= before[type]!) continue;
-      before[type] = length;
-      giver[type] = index;
-      heap.push(length, type);
-    }
-  };
-  for (const [type, isThere] of given.entries()) if (isThere) heap.push(0, type);
-  for (const [index, count] of open.entries()) if (count === 0) run(index);
-  for (let next = heap.pop(); next; next = heap.pop()) {
-    if (settled[next.item] || next.key > before[next.item]!) continue;
-    settled[next.item] = true;
-    for (const taker of takers[next.item]!) if (--open[taker]! === 0) run(taker);
-  }
-  return { before, giver };
-}
-
-/** A binary heap; equal keys come in the order of their items. */
-function newHeap() {
-  const keys: number[] = [];
-  const items: number[] = [];
-  const isBefore = (a: number, b: number) => keys[a]! < keys[b]! || (keys[a] === keys[b] && items[a]! < items[b]!);
-  const swap = (a: number, b: number) => {
-    [keys[a], keys[b]] = [keys[b]!, keys[a]!];
-    [items[a], items[b]] = [items[b]!, items[a]!];
-  };
-  return {
-    push(key: number, item: number): void {
-      keys.push(key);
-      items.push(item);
-      for (let at = keys.length - 1; at > 0; ) {
-        const parent = (at - 1) >> 1;
-        if (!isBefore(at, parent)) break;
-        swap(at, parent);
-        at = parent;
-      }
-    },
-    pop(): { key: number; item: number } | undefined {
-      if (keys.length === 0) return undefined;
-      swap(0, keys.length - 1);
-      const top = { key: keys.pop()!, item: items.pop()! };
-      for (let at = 0; ; ) {
-        const [left, right] = [2 * at + 1, 2 * at + 2];
-        let least = at;
-        if (left < keys.length && isBefore(left, least)) least = left;
-        if (right < keys.length && isBefore(right, least)) least = right;
-        if (least === at) return top;
-        swap(at, least);
-        at = least;
-      }
-    },
-  };
-}
-
-/** Whether `a` is less: in the first measure, or equal in it and less in the second. */
-function isLess(a: Sums, b: Sums): boolean {
-  if (isWellBelow(a[0], b[0])) return true;
-  return !isWellBelow(b[0], a[0]) && isWellBelow(a[1], b[1]);
-}
-
-/** By more than sums of fractions may be off by. */
-function isWellBelow(a: number, b: number): boolean {
-  return b === Number.POSITIVE_INFINITY ? a < b : a < b - EPSILON * Math.max(1, Math.abs(b));
 }
 
 function sumOf<T>(items: Iterable<T>, value: (item: T) => number): number {
