@@ -205,7 +205,7 @@ function treeOf({ workflow, explanation }: PlanRecord): string {
 function drawing(found: PlanRecord, format: "mermaid" | "svg"): string | Promise<string> {
   const view: GraphView = {
     runId: found.id,
-    isPlan: true,
+    plan: found.status,
     workflow: found.workflow.name,
     status: "pending",
     revision: 0,

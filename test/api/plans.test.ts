@@ -63,9 +63,12 @@ describe("a plan", () => {
     ]);
     expect(tree.text).toContain("Gives document.score, which is wanted as `score`; nothing else gives document.score.");
     expect((await draw("mermaid")).text).toMatch(
-      /^flowchart (TD|LR)\n {2}accTitle: Plan [0-9a-f-]{36}, 3 tasks\n[\s\S]*n0 --> n1/,
+      /^flowchart (TD|LR)\n {2}accTitle: Plan [0-9a-f-]{36}, proposed, 3 tasks\n[\s\S]*n0 --> n1/,
     );
-    expect((await draw("svg")).text).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+    const svg = (await draw("svg")).text;
+    expect(svg).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+    expect(svg).toContain(`proposed · 3 tasks · plan ${id}`);
+    expect(svg).not.toMatch(/run [0-9a-f-]{36}|3 pending/);
     expect((await draw("pdf")).body).toMatchObject({ code: "REQUEST_INVALID" });
   });
 
