@@ -1,5 +1,7 @@
 /** The goal of the example, planned by types, shown, and run to its result; from the command line and in code. */
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -74,6 +76,23 @@ describe("the goal", () => {
     const other = JSON.parse((await skein("--json", "plan", text)).stdout).id;
     expect((await skein("plans", "list", "--status", "accepted")).stdout).toContain(id);
     expect((await skein("plans", "reject", other)).stdout).toBe(`Plan ${other} is rejected; it never runs.\n`);
+  });
+
+  it("is what a plan of one's own is held against", async () => {
+    const { workflow } = JSON.parse((await skein("--json", "plan", "--goal", file)).stdout);
+    const folder = await mkdtemp(join(tmpdir(), "skein-plan-"));
+    const own = join(folder, "mine.json");
+    try {
+      await writeFile(own, JSON.stringify(workflow));
+      const taken = await skein("plan", "--goal", file, "--workflow", own);
+      expect([taken.code, taken.stdout]).toEqual([0, expect.stringContaining("proposed, by planner client")]);
+      expect(taken.stdout).toContain("there may be a better one\n");
+      await writeFile(own, JSON.stringify({ ...workflow, deadline: "1h" }));
+      const refused = await skein("plan", "--goal", file, "--workflow", own);
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("The plan has `deadline`")]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it("is planned and run at once with --accept", async () => {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { goalLine } from "../../core/planner/goal-text.ts";
 import { pageOf } from "../../core/protocol/common.ts";
 import { listedPlan, planStatuses } from "../../core/protocol/plans.ts";
-import { planId, planSummary, planText } from "../plan-summary.ts";
+import { countedTasks, planId, planSummary, planText } from "../plan-summary.ts";
 import { cursor, pageText } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
 
@@ -36,5 +36,5 @@ export const planList = defineTool({
 
 function listedText(one: z.infer<typeof listedPlan>): string {
   const { id, status, planner, estimate } = one;
-  return `Plan ${id} by planner ${planner}: ${status}, ${estimate.tasks} tasks, costs ${estimate.cost}: ${goalLine(one)}`;
+  return `Plan ${id} by planner ${planner}: ${status}, ${countedTasks(estimate)}, costs ${estimate.cost}: ${goalLine(one)}`;
 }
