@@ -1,15 +1,16 @@
 /** From a goal to a plan that has passed the gate, and from a plan to what a run is submitted with. */
 import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, isAllowed } from "../core/allowed-capabilities.ts";
-import { SkeinError } from "../core/errors.ts";
+import { type Issue, SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import { didYouMean } from "../core/near-miss.ts";
 import { type PlannableCapability, plannable } from "../core/planner/capability.ts";
+import { capabilityPlanner } from "../core/planner/capability-planner.ts";
 import { judgePlan } from "../core/planner/gate.ts";
 import { type Goal, requireConsistent } from "../core/planner/goal.ts";
-import { PLAN_LABEL, type Planner, type Template } from "../core/planner/planner.ts";
+import { type Circumstances, PLAN_LABEL, type Planner, type Template } from "../core/planner/planner.ts";
 import { reasonsIn } from "../core/planner/reasons.ts";
 import type { OnFailure } from "../core/protocol/plans.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
@@ -64,9 +65,9 @@ export async function makePlan(
 ): Promise<MadePlan> {
   requireConsistent(goal, "/goal");
   const planner = choosePlanner(context.planners, name);
-  const capabilities = await offered(context, namespace, allowed);
+  const { live: capabilities, gone } = await offersFor(context, namespace, allowed);
   const templates: Template[] = [];
-  const made = await planner.plan(goal, capabilities, {
+  const circumstances: Circumstances = {
     flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits, templates }).issues,
     accepted: () => context.store.plans.accepted(namespace, PAST_PLANS),
     templates: async () => {
@@ -74,9 +75,11 @@ export async function makePlan(
       return templates;
     },
     signal,
-  });
+  };
+  const made = await planner.plan(goal, capabilities, circumstances);
   if (made.outcome === "impossible") {
-    const issues = made.issues.map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
+    const absent = await missedAgents(planner, goal, { live: capabilities, gone }, circumstances);
+    const issues = [...absent, ...made.issues].map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
     throw refusal("PLAN_IMPOSSIBLE", issues);
   }
   const wanted = { goal, capabilities, place: "/plan" };
@@ -84,6 +87,24 @@ export async function makePlan(
   const { tasks, edges, alternatives, isBest, transcript } = made.plan;
   const explanation = { tasks, edges, alternatives, isBest, estimate, ...(transcript && { transcript }) };
   return { namespace, id: uuidv7(), planner: planner.name, goal, workflow, explanation };
+}
+
+/** Whether there would be a plan if all agents were back that have ever been there, and which of their capabilities it is that lack. */
+async function missedAgents(
+  planner: Planner,
+  goal: Goal,
+  { live, gone }: Offers,
+  circumstances: Circumstances,
+): Promise<Issue[]> {
+  if (planner.name !== capabilityPlanner.name || gone.length === 0) return [];
+  const made = await planner.plan(goal, [...live, ...gone], circumstances);
+  if (made.outcome === "impossible") return [];
+  const there = new Set(live.map(({ name }) => name));
+  const missed = [...new Set(made.plan.tasks.map(({ capability }) => capability))].filter((name) => !there.has(name));
+  if (missed.length === 0) return [];
+  const names = missed.map((name) => `\`${name}\``).join(", ");
+  const message = `No live agent offers ${names}, with which there would be a plan; start one that does.`;
+  return [{ code: "PLAN_IMPOSSIBLE", message, pointer: "" }];
 }
 
 function choosePlanner(planners: readonly Planner[], name: string | undefined): Planner {
@@ -119,14 +140,22 @@ async function admit(
   throw refusal("PLAN_REFUSED", issues);
 }
 
-/** Only what somebody could run now, and whoever asks may use: a plan for agents that are gone would wait for them. */
-async function offered(
-  { store }: PlanContext,
-  namespace: string,
-  allowed: AllowedCapabilities,
-): Promise<PlannableCapability[]> {
-  const offers = await store.agents.capabilities(namespace);
-  return offers.filter(({ agents, name }) => agents > 0 && isAllowed(name, allowed)).map(plannable);
+interface Offers {
+  live: PlannableCapability[];
+  gone: PlannableCapability[];
+}
+
+/** What whoever asks may use, of agents that are there, and of those that are not: a plan for these would wait for them. */
+async function offersFor({ store }: PlanContext, namespace: string, allowed: AllowedCapabilities): Promise<Offers> {
+  const offers = (await store.agents.capabilities(namespace)).filter(({ name }) => isAllowed(name, allowed));
+  return {
+    live: offers.filter(({ agents }) => agents > 0).map(plannable),
+    gone: offers.filter(({ agents }) => agents === 0).map(plannable),
+  };
+}
+
+async function offered(...asked: Parameters<typeof offersFor>): Promise<PlannableCapability[]> {
+  return (await offersFor(...asked)).live;
 }
 
 /** All that anybody has ever offered. */

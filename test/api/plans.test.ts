@@ -444,6 +444,19 @@ describe("a template", () => {
 });
 
 describe("a goal", () => {
+  it("that agents could reach which are gone says which", async () => {
+    const { space, agent } = await newLibrary();
+    await agent.call({ method: "DELETE", path: `/v1/agents/${agent.id}` });
+    await space.join([rate]);
+    const { body } = await post<{ code: string; errors: { message: string }[] }>(space, "/v1/plans", { goal });
+    expect(body.code).toBe("PLAN_IMPOSSIBLE");
+    expect(body.errors.map(({ message }) => message)).toEqual([
+      "No live agent offers `read`, `shorten`, with which there would be a plan; start one that does.",
+      expect.stringContaining("Nothing gives document.summary"),
+      expect.stringContaining("the nearest capability that gives it is `rate`, which lacks document.text"),
+    ]);
+  });
+
   it("is planned and run in one go, with its plan beside it", async () => {
     const { space, agent } = await newLibrary();
     const submitted = await post<RunBody>(space, "/v1/runs", { goal, labels: { team: "a" } });
