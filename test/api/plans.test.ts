@@ -457,6 +457,26 @@ describe("a goal", () => {
     ]);
   });
 
+  it("whose value the best capability does not take is planned with another one", async () => {
+    const space = await server.newNamespace();
+    const taking = (name: string, cost: number, url: object) => ({
+      ...read,
+      name,
+      cost,
+      input_schema: { type: "object", properties: { url }, required: ["url"] } as never,
+    });
+    await space.join([
+      taking("by-http", 1, { type: "string", pattern: "^http:" }),
+      taking("by-any", 2, { type: "string" }),
+    ]);
+    const made = (value: string) =>
+      post<PlanRecordBody>(space, "/v1/plans", {
+        goal: { have: { page: { type: "web.url", value } }, want: { text: "document.text" } },
+      });
+    expect((await made("http://a.example")).body).toMatchObject({ is_best: true, tasks: [{ capability: "by-http" }] });
+    expect((await made("ftp://a.example")).body).toMatchObject({ is_best: false, tasks: [{ capability: "by-any" }] });
+  });
+
   it("is planned and run in one go, with its plan beside it", async () => {
     const { space, agent } = await newLibrary();
     const submitted = await post<RunBody>(space, "/v1/runs", { goal, labels: { team: "a" } });
