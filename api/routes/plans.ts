@@ -3,6 +3,7 @@ import { uuidv7 } from "uuidv7";
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
 import { doerOf } from "../../core/planner/called.ts";
+import { withInputs } from "../../core/planner/goal.ts";
 import { planTree } from "../../core/planner/tree.ts";
 import { pageOf, uuid } from "../../core/protocol/common.ts";
 import {
@@ -150,8 +151,9 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       };
       const found = await findPlan(namespace, request.params.plan);
       const decide = async () => {
-        await stillAdmitted(context, request.principal, found);
         const submission = { ...found.submission, ...submissionOf(own) };
+        const goal = withInputs(found.goal, submission.inputs);
+        await stillAdmitted(context, request.principal, { goal, workflow: found.workflow });
         // Whatever is wrong with the inputs is told before anything is decided.
         await prepared({ ...found, submission }, asked);
         const decision = { status: "accepted", by: name, reason, runId: uuidv7(), submission } as const;

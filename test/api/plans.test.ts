@@ -156,6 +156,35 @@ describe("a plan", () => {
     expect((await space.call<PlanRecordBody>({ path: `/v1/plans/${id}` })).body.status).toBe("proposed");
   });
 
+  it("is held against the inputs that come when it is accepted, by their schemas and by those of its capabilities", async () => {
+    const space = await server.newNamespace();
+    const input_schema = { type: "object", properties: { url: { type: "string", pattern: "^http:" } } } as never;
+    await space.join([{ ...read, input_schema }]);
+    const open = {
+      have: { page: { type: "web.url", schema: { type: "string", maxLength: 20 } } },
+      want: { text: "document.text" },
+    };
+    const { id } = (await post<PlanRecordBody>(space, "/v1/plans", { goal: open })).body;
+    const accept = (page: unknown) =>
+      post<{ code: string; errors: { message: string; pointer: string }[] }>(space, `/v1/plans/${id}/accept`, {
+        inputs: { page },
+      });
+    expect((await accept(42)).body).toMatchObject({
+      code: "RUN_INPUTS_INVALID",
+      errors: [
+        {
+          pointer: "/inputs/page",
+          message: "The value of `page` does not fit its schema: must be string, but is number.",
+        },
+      ],
+    });
+    expect((await accept("ftp://a.example")).body).toMatchObject({ code: "PLAN_INPUT_INVALID" });
+    const run = (page: string) => post<{ code: string }>(space, "/v1/runs", { goal: open, inputs: { page } });
+    expect((await run("ftp://a.example")).body.code).toBe("PLAN_INPUT_INVALID");
+    expect((await run("http://a.example")).status).toBe(202);
+    expect((await accept("http://a.example")).status).toBe(202);
+  });
+
   it("asks for the inputs that the goal has no values for", async () => {
     const { space } = await newLibrary();
     const open = { ...goal, have: { page: { type: "web.url" } } };
@@ -537,6 +566,20 @@ describe("a goal", () => {
       "GOAL_INVALID",
       "/goal/must_use",
       '"read"',
+    ],
+    [
+      "whose value is not what it says",
+      { goal: { ...goal, have: { page: { type: "web.url", value: 1, schema: { type: "string" } } } } },
+      "GOAL_INVALID",
+      "/goal/have/page",
+      "does not fit its schema: must be string",
+    ],
+    [
+      "with a schema that is none",
+      { goal: { ...goal, have: { page: { type: "web.url", schema: { type: "text" } } } } },
+      "GOAL_INVALID",
+      "/goal/have/page/schema/type",
+      "",
     ],
     ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
     ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "must name what is wanted by type"],
