@@ -6,6 +6,7 @@
 import { defaultLimits } from "../core/limits.ts";
 import { capabilityPlanner } from "../core/planner/capability-planner.ts";
 import { judgePlan } from "../core/planner/gate.ts";
+import { type GoalInput, goalSchema } from "../core/planner/goal.ts";
 import type { Plan } from "../core/planner/planner.ts";
 import { randomOf } from "../test/chaos/mixed-dags.ts";
 import {
@@ -31,6 +32,11 @@ const random = randomOf(20_261_126);
 const times = <T>(count: number, make: (index: number) => T) =>
   Array.from({ length: count }, (_, index) => make(index));
 const sizes = (index: number) => 1 + (index % 10);
+
+/** What of it is wanted; so how short a plan can be is not known. */
+function withWish(sample: Sample, wish: Partial<GoalInput>): Sample {
+  return { ...sample, goal: goalSchema.parse({ ...sample.goal, ...wish }), tasks: undefined };
+}
 
 interface Kind {
   name: string;
@@ -62,6 +68,16 @@ const kinds: Kind[] = [
     {
       name: `lattices of ${count}`,
       samples: times(goals, (i) => latticeSample(count, 2 + (i % 3), 40, random)),
+      targetMs,
+    },
+    {
+      name: `lattices of ${count}, fastest`,
+      samples: times(goals, (i) => withWish(latticeSample(count, 2 + (i % 3), 40, random), { prefer: "fastest" })),
+      targetMs,
+    },
+    {
+      name: `rings of ${count}, with a budget`,
+      samples: times(goals, (i) => withWish(ringSample(count, sizes(i), random), { budget: 300 })),
       targetMs,
     },
     { name: `random, ${count}`, samples: times(goals, () => randomSample(count, random)), targetMs },

@@ -96,6 +96,28 @@ describe("a plan by types", () => {
     );
   });
 
+  it("takes another step for a type that it has already, where that comes too late", async () => {
+    const offers = [
+      capability("both", "x -> a b", { durationMs: 8 }),
+      capability("quick", "x -> b", { durationMs: 1 }),
+      capability("next", "b -> c", { durationMs: 5 }),
+    ];
+    expect(taskList(await planned(goal("x -> a c"), ...offers))).toBe("both() next(both)");
+    const inTime = await planned(goal("x -> a c", { deadline: "8ms" }), ...offers);
+    expect(inTime.tasks.map(({ task }) => task).sort()).toEqual(["both", "next", "quick"]);
+    expect(inTime.estimate.durationMs).toBe(8);
+  });
+
+  it("says at once that a budget is too small, however many ways there are round it", async () => {
+    const ring = Array.from({ length: 2_000 }, (_, at) => [
+      capability(`on${at}`, `t${at} -> t${(at + 1) % 2_000}`, { cost: 10 }),
+      capability(`back${at}`, `t${(at + 1) % 2_000} -> t${at}`, { cost: 10 }),
+    ]).flat();
+    expect(await refused(goal("t0 -> t5", { budget: 49 }), ...ring)).toMatchObject([
+      { code: "PLAN_IMPOSSIBLE", message: expect.stringContaining("costs 50"), pointer: "/budget" },
+    ]);
+  });
+
   it("puts what must be used first, in the order of the goal, and goes on from what it gives", async () => {
     const polish = capability("polish", "text -> text");
     const check = capability("check", "text -> text");

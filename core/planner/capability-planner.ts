@@ -7,9 +7,9 @@ import { compilePlan, taskIds } from "./compile.ts";
 import { type Goal, saysNoTypes, wordsAlone } from "./goal.ts";
 import { missing } from "./missing.ts";
 import type { Estimate, Plan, Planner, PlanOutcome } from "./planner.ts";
-import { type Measure, type Problem, pruned, type Step, stateProblem, targets } from "./problem.ts";
+import { type Aim, type Measure, type Problem, pruned, type Step, stateProblem, targets } from "./problem.ts";
 import { alternativesOf, edgeReasons, taskReasons } from "./reasons.ts";
-import { type Aim, type Found, search } from "./search.ts";
+import { type Found, search } from "./search.ts";
 import type { Wiring } from "./wiring.ts";
 
 export const capabilityPlanner = { name: "capability", plan } satisfies Planner;

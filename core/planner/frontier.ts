@@ -4,13 +4,13 @@
  * how they came to be: of all ways to a frontier only the best is gone on with.
  */
 import { chains } from "./chains.ts";
-import { type Measure, type Problem, targets } from "./problem.ts";
-import { isLess, type Sums } from "./sums.ts";
+import { type Bound, newBound } from "./frontier-bound.ts";
+import { type Aim, type Problem, targets } from "./problem.ts";
+import { EPSILON, isLess, type Sums } from "./sums.ts";
 
 export interface FrontierSearch {
   problem: Problem;
-  /** What the sum of is to be least, and, between plans that are equal in it, what next. */
-  measures: readonly [Measure, Measure];
+  aim: Aim;
   /** What a plan has to be less than. */
   known: Sums;
   /** Called with each set of steps that is better than all before it. False: it is no plan after all. */
@@ -23,9 +23,13 @@ export interface FrontierSearch {
 interface Way {
   /** Types that a giver has still to be found for, in the order of their ranks: the next one is the last. */
   open: readonly number[];
+  /** By when each of them has to be there, for the plan to end in time. */
+  due: readonly number[];
   /** Steps on the way that give several types. */
   spare: readonly number[];
   sums: Sums;
+  /** What counts towards the budget, where there is one. */
+  cost: number;
   /** What a plan that goes on this way comes to at least. */
   least: Sums;
   /** The step that it took last, and the way before that. */
@@ -33,32 +37,35 @@ interface Way {
   before: Way | undefined;
 }
 
-/** How the search ended; undefined: types go round in circles, or needs are not all there is to a plan, so it is for another search. */
+/**
+ * How the search ended. Undefined: it is for another one, because types go round in circles, there is a deadline and steps
+ * that must be used, whose values come first, or needs are not all there is to a plan.
+ */
 export function searchFrontiers(search: FrontierSearch): "exhausted" | "broken off" | undefined {
-  const { problem, measures, onBetter, maxWork } = search;
+  const { problem, aim, onBetter, maxWork } = search;
   const { steps, givers, given } = problem;
+  const isTimed = aim.maxMs !== Number.POSITIVE_INFINITY;
   const ranks = ranksOf(problem);
-  if (!ranks) return undefined;
+  if (!ranks || (isTimed && problem.must.length > 0)) return undefined;
   const free = new Set(problem.must.flatMap((step) => steps[step]!.gives));
   const isOpen = (type: number) => !given[type] && !free.has(type);
-  const values = measures.map((measure) => steps.map(measure)) as [number[], number[]];
-  const bounds = values.map((list) => newBound(problem, list, isOpen)) as [Bound, Bound];
-  const least = (sums: Sums, open: readonly number[], isSpared: boolean): Sums => [
-    sums[0] + bounds[0](open, isSpared),
-    sums[1] + bounds[1](open, isSpared),
-  ];
-  const takes = steps.map((step) => step.takes.filter(isOpen));
   const byRank = (a: number, b: number) => ranks[a]! - ranks[b]!;
+  const takes = steps.map((step) => step.takes.filter(isOpen));
+  const values = aim.measures.map((measure) => steps.map(measure)) as [number[], number[]];
+  const costs = steps.map(({ cost }) => (aim.maxCost === Number.POSITIVE_INFINITY ? 0 : cost));
+  const bounds = [...values, costs].map((list) => newBound(problem, list, isOpen)) as [Bound, Bound, Bound];
+  const earliest = isTimed ? chains(problem, ({ durationMs }) => durationMs, Math.max).before : [];
+  const slack = isTimed ? EPSILON * Math.max(1, aim.maxMs) : 0;
+  const sumOfMust = (list: readonly number[]) => problem.must.reduce((sum, step) => sum + list[step]!, 0);
 
   let known = search.known;
   let work = 0;
   let isWrong = false;
-  const best = new Map<string, Sums>();
-  const sums = values.map((list) => problem.must.reduce((sum, step) => sum + list[step]!, 0)) as Sums;
+  const reached = new Map<string, Way[]>();
   const open = targets(problem).filter(isOpen).sort(byRank);
-  const stack: Way[] = [
-    { open, spare: [], sums, least: least(sums, open, false), giver: undefined, before: undefined },
-  ];
+  const start = { open, due: open.map(() => aim.maxMs), spare: [], giver: undefined, before: undefined };
+  const sums: Sums = [sumOfMust(values[0]), sumOfMust(values[1])];
+  const stack: Way[] = [{ ...start, sums, cost: sumOfMust(costs), least: sums }];
   for (let way = stack.pop(); way; way = stack.pop()) {
     if (!isLess(way.least, known)) continue;
     const type = way.open.at(-1);
@@ -70,40 +77,79 @@ export function searchFrontiers(search: FrontierSearch): "exhausted" | "broken o
     // What a step gives beside what it was taken for, may be needed only by types that come later.
     const spare = way.spare.filter((step) => steps[step]!.gives.some((other) => ranks[other]! <= ranks[type]!));
     const frontier = `${way.open} ${spare}`;
-    const before = best.get(frontier);
-    if (before && !isLess(way.sums, before)) continue;
-    best.set(frontier, way.sums);
-    const rest = way.open.slice(0, -1);
-    if (spare.some((step) => steps[step]!.gives.includes(type))) {
-      stack.push({ ...way, open: rest, spare });
-      continue;
-    }
-    work += givers[type]!.length;
+    const others = reached.get(frontier) ?? [];
+    if (others.some((other) => isNoWorse(other, way))) continue;
+    reached.set(frontier, [...others.filter((other) => !isNoWorse(way, other)), way]);
+    // Of a step that is there anyway, the value costs nothing; but it may come too late.
+    const ready = spare.filter((step) => steps[step]!.gives.includes(type));
+    const choice = isTimed || ready.length === 0 ? givers[type]! : ready.slice(0, 1);
+    work += choice.length;
     if (work > maxWork) return "broken off";
-    const ways: Way[] = [];
-    const ahead = [least([0, 0], rest, spare.length > 0), least([0, 0], rest, true)] as const;
-    for (const giver of givers[type]!) {
-      const sums: Sums = [way.sums[0] + values[0][giver]!, way.sums[1] + values[1][giver]!];
-      const spareNow = steps[giver]!.gives.length > 1 ? [...spare, giver] : spare;
-      const [one, other] = ahead[spareNow === spare ? 0 : 1];
-      if (!isLess([sums[0] + one, sums[1] + other], known)) continue;
-      const open = [...rest];
-      for (const taken of takes[giver]!) insert(open, taken, byRank);
-      const all = least(sums, open, spareNow.length > 0);
-      if (isLess(all, known)) ways.push({ open, spare: spareNow, sums, least: all, giver, before: way });
-    }
     // The one that promises most is looked at first.
-    stack.push(...ways.sort((a, b) => (isLess(a.least, b.least) ? 1 : isLess(b.least, a.least) ? -1 : 0)));
+    stack.push(...waysOn({ ...way, spare }, choice, ready).sort(leastLast));
   }
   return isWrong ? undefined : "exhausted";
+
+  /** With each of the givers for the type that is next; those that are ready are on the way already. */
+  function waysOn(way: Way, choice: readonly number[], ready: readonly number[]): Way[] {
+    const { spare } = way;
+    const due = way.due.at(-1)!;
+    const rest = { ...way, open: way.open.slice(0, -1), due: way.due.slice(0, -1) };
+    const ahead = [leastOf(rest.open, spare.length > 0), leastOf(rest.open, true)] as const;
+    return choice.flatMap((giver): Way[] => {
+      const isReady = ready.includes(giver);
+      const sums: Sums = isReady ? way.sums : [way.sums[0] + values[0][giver]!, way.sums[1] + values[1][giver]!];
+      const isSpare = !isReady && steps[giver]!.gives.length > 1;
+      // Without what the giver takes, which is soon told.
+      if (!isLess(added(sums, ahead[isSpare ? 1 : 0]), known)) return [];
+      const next = taking(rest, giver, due);
+      if (!next) return [];
+      const isSpared = isSpare || spare.length > 0;
+      const cost = isReady ? way.cost : way.cost + costs[giver]!;
+      if (cost + bounds[2](next.open, isSpared) > aim.maxCost + EPSILON) return [];
+      const least = added(sums, leastOf(next.open, isSpared));
+      if (!isLess(least, known)) return [];
+      return [{ ...next, spare: isSpare ? [...spare, giver] : spare, sums, cost, least, giver, before: way }];
+    });
+  }
+
+  function leastOf(open: readonly number[], isSpared: boolean): Sums {
+    return [bounds[0](open, isSpared), bounds[1](open, isSpared)];
+  }
+
+  /** The way with what the step takes as open, too, early enough for it to end when it has to; undefined: it cannot. */
+  function taking(way: Way, step: number, due: number): Way | undefined {
+    const start = due - steps[step]!.durationMs;
+    if (start < -slack) return undefined;
+    const open = [...way.open];
+    const dues = [...way.due];
+    for (const type of takes[step]!) {
+      if (isTimed && earliest[type]! > start + slack) return undefined;
+      let at = open.length;
+      while (at > 0 && byRank(open[at - 1]!, type) > 0) at--;
+      if (open[at - 1] === type) dues[at - 1] = Math.min(dues[at - 1]!, start);
+      else {
+        open.splice(at, 0, type);
+        dues.splice(at, 0, start);
+      }
+    }
+    return { ...way, open, due: dues };
+  }
 }
 
-/** Puts the item in its place, if it is not there yet. */
-function insert(sorted: number[], item: number, compare: (a: number, b: number) => number): void {
-  let at = sorted.length;
-  while (at > 0 && compare(sorted[at - 1]!, item) > 0) at--;
-  if (sorted[at - 1] === item) return;
-  sorted.splice(at, 0, item);
+/** Whatever makes the other one a plan, makes this one a plan that is no worse; both have come to the same frontier. */
+function isNoWorse(one: Way, other: Way): boolean {
+  return (
+    !isLess(other.sums, one.sums) && one.cost <= other.cost && one.due.every((due, type) => due >= other.due[type]!)
+  );
+}
+
+function added(a: Sums, b: Sums): Sums {
+  return [a[0] + b[0], a[1] + b[1]];
+}
+
+function leastLast(a: Way, b: Way): number {
+  return isLess(a.least, b.least) ? 1 : isLess(b.least, a.least) ? -1 : 0;
 }
 
 function giversOn(way: Way): number[] {
@@ -131,55 +177,4 @@ function ranksOf({ types, steps, givers, given }: Problem): number[] | undefined
     }
   }
   return ranks as number[];
-}
-
-/** What the givers of open types, and whatever these take, come to at least; less where steps on the way may give some of it. */
-type Bound = (open: readonly number[], isSpared: boolean) => number;
-
-/**
- * A type has the depth of the shortest chain that it cannot do without, in steps. So a plan for a type of depth d has a step for
- * some type of each depth up to d; and where no step gives two types, one for each type that is open.
- */
-function newBound(problem: Problem, values: readonly number[], isOpen: (type: number) => boolean): Bound {
-  const { types, steps, givers } = problem;
-  const measure: Measure = (step) => values[numbers.get(step)!]!;
-  const numbers = new Map(steps.map((step, index) => [step, index]));
-  const givesSeveral = steps.map(({ gives }) => gives.filter(isOpen).length > 1);
-  const paid = new Set([...problem.must, ...givesSeveral.flatMap((several, step) => (several ? [step] : []))]);
-  const chainsWithout = (chosen: ReadonlySet<number>, measure: Measure) =>
-    chains(problem, measure, Math.max, { chosen }).before;
-  const whole = chainsWithout(new Set(problem.must), measure);
-  const spared = chainsWithout(paid, measure);
-  const longest: Bound = (open, isSpared) => {
-    const chain = isSpared ? spared : whole;
-    return open.reduce((most, type) => Math.max(most, chain[type]!), 0);
-  };
-  if (givesSeveral.includes(true)) return longest;
-  const depth = chainsWithout(new Set(problem.must), () => 1);
-  const own = givers.map((list) =>
-    list.reduce((least, giver) => Math.min(least, values[giver]!), Number.POSITIVE_INFINITY),
-  );
-  const leastAt: number[] = [0];
-  for (const type of types.keys()) {
-    const at = depth[type]!;
-    if (isOpen(type) && Number.isFinite(at))
-      leastAt[at] = Math.min(leastAt[at] ?? Number.POSITIVE_INFINITY, own[type]!);
-  }
-  const sumAt = leastAt.map(() => -1);
-  return (open, isSpared) => {
-    const most = longest(open, isSpared);
-    if (most === Number.POSITIVE_INFINITY) return most;
-    let deepest = 0;
-    for (const type of open) {
-      const at = depth[type]!;
-      sumAt[at] = Math.max(0, sumAt[at]!) + own[type]!;
-      deepest = Math.max(deepest, at);
-    }
-    let sum = 0;
-    for (let at = 1; at <= deepest; at++) {
-      sum += sumAt[at]! < 0 ? leastAt[at]! : sumAt[at]!;
-      sumAt[at] = -1;
-    }
-    return Math.max(sum, most);
-  };
 }

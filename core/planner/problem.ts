@@ -43,6 +43,15 @@ export interface Problem {
   takers: number[][];
 }
 
+export interface Aim {
+  /** What the sum of is to be least, and, between plans that are equal in it, what next. */
+  measures: readonly [Measure, Measure];
+  /** The most that the costs may add up to. */
+  maxCost: number;
+  /** The longest that the plan may take. */
+  maxMs: number;
+}
+
 /** All of it, in the order of names, so that equal inputs in any order give equal plans. */
 export function stateProblem(goal: Goal, capabilities: readonly PlannableCapability[]): Problem {
   const forbidden = new Set(goal.must_not_use);

@@ -1,5 +1,5 @@
 /**
- * The best set of steps for a goal. Where types go round in no circle, by its frontiers, if what is best keeps to the limits. Else by branch
+ * The best set of steps for a goal. Where types go round in no circle, by its frontiers. Else by branch
  * and bound: in each state some steps are in and some are out; a landmark of what is left says which steps one of has to be in
  * next, and all landmarks together what it has to cost at least. Both are exact; where the budget of work runs out first, they
  * say so.
@@ -9,18 +9,9 @@ import { chains, newHeap } from "./chains.ts";
 import { searchFrontiers } from "./frontier.ts";
 import type { Goal } from "./goal.ts";
 import { type Landmark, landmarks } from "./landmarks.ts";
-import { type Measure, only, type Problem, targets } from "./problem.ts";
+import { type Aim, type Measure, only, type Problem, targets } from "./problem.ts";
 import { EPSILON, isLess, isWellBelow, type Sums } from "./sums.ts";
 import { isPlan, type Wiring, wire } from "./wiring.ts";
-
-export interface Aim {
-  /** What the sum of is to be least, and, between plans that are equal in it, what next. */
-  measures: readonly [Measure, Measure];
-  /** The most that the costs may add up to. */
-  maxCost: number;
-  /** The longest that the plan may take. */
-  maxMs: number;
-}
 
 export interface Found {
   /** Undefined: none was found. */
@@ -42,36 +33,25 @@ const WORK_OF_A_PLAN = 10;
 /** The best plan within the aim's limits. */
 export function search(goal: Goal, all: Problem, aim: Aim): Found {
   const maxWork = WORK_OF_A_CAPABILITY * Math.max(all.offered, FEW_CAPABILITIES);
-  let problem = Number.isFinite(aim.maxMs) ? withinReach(all, (step) => step.durationMs, aim.maxMs) : all;
-  const unlimited = searchUnlimited(goal, problem, aim, maxWork);
-  if (unlimited?.wiring && isWithin(unlimited.wiring, aim)) return unlimited;
-  const known = firstPlans(goal, problem, aim);
-  // Each better plan takes more steps out of reach, and what is left is searched from the beginning.
-  for (;;) {
-    if (known.wiring) problem = withinReach(problem, aim.measures[0], known.sums[0]);
-    const ended = searchUntilBetter(goal, problem, aim, known, maxWork);
-    if (ended !== "better") return { wiring: known.wiring, isBest: ended === "exhausted" };
-  }
-}
-
-/** The best plan, whatever it costs and however long it takes. Undefined: it is not found this way. */
-function searchUnlimited(goal: Goal, all: Problem, { measures }: Aim, maxWork: number): Found | undefined {
-  const aim: Aim = { measures, maxCost: Number.POSITIVE_INFINITY, maxMs: Number.POSITIVE_INFINITY };
-  const known = firstPlans(goal, all, aim);
-  if (!known.wiring) return undefined;
-  const problem = withinReach(all, measures[0], known.sums[0]);
+  let problem = withinReach(all, (step) => step.durationMs, aim.maxMs);
+  problem = withinReach(problem, (step) => step.cost, aim.maxCost);
+  const known: Best = { wiring: undefined, sums: [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY], work: 0 };
+  for (const measure of aim.measures) consider(goal, problem, aim, firstPlan(problem, measure), known);
+  problem = withinReach(problem, aim.measures[0], known.sums[0]);
   const ended = searchFrontiers({
     problem,
-    measures,
+    aim,
     known: known.sums,
     onBetter: (chosen) => consider(goal, problem, aim, chosen, known),
     maxWork: maxWork / WORK_OF_A_GIVER,
   });
-  return ended && { wiring: known.wiring, isBest: ended === "exhausted" };
-}
-
-function isWithin({ tasks, makespanMs }: Wiring, { maxCost, maxMs }: Aim): boolean {
-  return makespanMs <= maxMs + EPSILON && sumOf(tasks, ({ step }) => step.cost) <= maxCost + EPSILON;
+  if (ended === "exhausted" || (ended && known.wiring)) return { wiring: known.wiring, isBest: ended === "exhausted" };
+  // Each better plan takes more steps out of reach, and what is left is searched from the beginning.
+  for (;;) {
+    problem = withinReach(problem, aim.measures[0], known.sums[0]);
+    const ended = searchUntilBetter(goal, problem, aim, known, maxWork);
+    if (ended !== "better") return { wiring: known.wiring, isBest: ended === "exhausted" };
+  }
 }
 
 interface Best {
@@ -79,12 +59,6 @@ interface Best {
   sums: Sums;
   /** What the search has cost so far. */
   work: number;
-}
-
-function firstPlans(goal: Goal, problem: Problem, aim: Aim): Best {
-  const known: Best = { wiring: undefined, sums: [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY], work: 0 };
-  for (const measure of aim.measures) consider(goal, problem, aim, firstPlan(problem, measure), known);
-  return known;
 }
 
 /** Keeps the plan that the steps make, if it is the best so far. False: it is too slow, or none. */
@@ -204,6 +178,7 @@ function firstPlan(problem: Problem, measure: Measure, state?: State): Set<numbe
 
 /** Without steps that no plan as good as one known can have: the chains they are in are longer by themselves. */
 function withinReach(problem: Problem, measure: Measure, known: number): Problem {
+  if (known === Number.POSITIVE_INFINITY) return problem;
   const { steps, givers, given } = problem;
   const { before } = chains(problem, measure, Math.max);
   const after = problem.types.map(() => Number.POSITIVE_INFINITY);
