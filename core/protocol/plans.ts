@@ -99,12 +99,10 @@ export const plan = z
       )
       .meta({ description: "Capabilities that could stand in a task's place, and how they differ from the one there" }),
     estimate,
-    is_best: z
-      .boolean()
-      .meta({
-        description:
-          "Nothing is better by what the goal prefers; false: the search was broken off, or the planner proves nothing",
-      }),
+    is_best: z.boolean().meta({
+      description:
+        "Nothing is better by what the goal prefers; false: the search was broken off, or the planner proves nothing",
+    }),
     transcript: z
       .array(
         z.object({
