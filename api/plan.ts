@@ -71,8 +71,12 @@ export async function makePlan(
     flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits, templates }).issues,
     accepted: () => context.store.plans.accepted(namespace, PAST_PLANS),
     templates: async () => {
-      templates.push(...(await findTemplates(context.store.workflows, namespace, template)));
-      return templates;
+      const { workflows } = context.store;
+      const found = await findTemplates(workflows, namespace, template);
+      // One that was saved from the run of another one runs that.
+      const tasks = found.flatMap(({ workflow }) => workflow.tasks);
+      templates.push(...found, ...(await calledTemplates(workflows, namespace, { tasks })));
+      return found;
     },
     signal,
   };

@@ -358,6 +358,9 @@ describe("a template", () => {
     await expect.poll(status, { timeout: 20_000 }).toBe("completed");
     const { body } = await space.call({ path: `/v1/runs/${run.body.id}/result` });
     expect(body).toMatchObject({ status: "completed", outputs: { summary: "s", score: 1 } });
+    expect((await post(space, `/v1/runs/${run.body.id}/workflow`, { name: "kept" })).status).toBe(201);
+    const kept = await post<PlanRecordBody>(space, "/v1/plans", { goal, planner: "template", template: "kept" });
+    expect(kept.body.workflow).toMatchObject({ name: "kept", tasks: [{ workflow: "digest@1" }] });
   });
 
   it("is run by a plan of the client's own, too, where that names its version", async () => {
