@@ -1049,12 +1049,22 @@ describe("skein doctor", () => {
   });
 });
 
+describe("skein mcp", () => {
+  it("refuses a group of tools that there is not, naming those there are", async () => {
+    const { code, stdout, stderr } = await skein(["mcp", "--tools", "runs,walks"]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/no group of tools "walks"; there are workflows, runs/);
+  });
+});
+
 describe("skein test", () => {
   it("plays scenarios by pattern, as a table or as JSON", async () => {
     const table = await skein(["test", "--only", "idempotent-*"]);
     expect(table).toMatchObject({ code: 0, stderr: "" });
     expect(table.stdout).toMatch(/^✓ idempotent-submit +\d+ ms .*\nAll 1 scenarios passed at .*\.\n$/);
-    const json = await skein(["test", "--only", "idempotent-submit", "--json"]);
+    const junit = join(folder, "report.xml");
+    const json = await skein(["test", "--only", "idempotent-submit", "--json", "--junit", junit]);
+    expect(await readFile(junit, "utf8")).toMatch(/tests="1" failures="0" skipped="0".*\n.*name="idempotent-submit: /);
     expect(JSON.parse(json.stdout)).toMatchObject({ passed: 1, failed: 0 });
   });
 

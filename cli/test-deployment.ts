@@ -1,4 +1,5 @@
 /** `skein test`: the testing agent tries a running deployment. */
+import { writeFile } from "node:fs/promises";
 import { type Context, isLive } from "./context.ts";
 import { visible } from "./output.ts";
 import { exitCodes } from "./problem.ts";
@@ -6,12 +7,14 @@ import { exitCodes } from "./problem.ts";
 export interface TestOptions {
   only?: string[];
   list?: boolean;
+  /** Where to write the report as JUnit does. */
+  junit?: string;
 }
 
 /** Exits with 1 when a scenario failed. */
-export async function testDeployment(context: Context, { only, list }: TestOptions): Promise<number> {
+export async function testDeployment(context: Context, { only, list, junit }: TestOptions): Promise<number> {
   const { url } = await context.client();
-  const { listScenarios, runTestingAgent } = await import("../agents/testing_agent/main.ts");
+  const { listScenarios, reportJunit, runTestingAgent } = await import("../agents/testing_agent/main.ts");
   const options = {
     ...(only && { only }),
     json: context.json,
@@ -23,14 +26,15 @@ export async function testDeployment(context: Context, { only, list }: TestOptio
     listScenarios(options);
     return exitCodes.ok;
   }
-  const { failed } = await runTestingAgent({
+  const report = await runTestingAgent({
     ...options,
     url,
     ...(context.apiKey !== undefined && { apiKey: context.apiKey }),
     interrupt: context.interrupt(),
     ...(isLive(context.stderr, context.env) && { progress: showProgress(context) }),
   });
-  return failed === 0 ? exitCodes.ok : exitCodes.runFailed;
+  if (junit !== undefined) await writeFile(junit, reportJunit(url, report));
+  return report.failed === 0 ? exitCodes.ok : exitCodes.runFailed;
 }
 
 const ERASE_LINE = "\r\x1b[2K";

@@ -159,6 +159,19 @@ describe("nearestMatch", () => {
     expect(nearestMatch(route, agents)).toMatchObject({ agent: { id: "b" }, lacks: ["has region=eu, not us"] });
   });
 
+  it("is one that offers the capability, before one that lacks no more, but that", () => {
+    const route: RouteSpec = { capabilities: [work], labels: { gpu: true, region: "us" } };
+    const other = {
+      labels: { gpu: "true", region: "us" },
+      capabilities: [{ ...agent("x").capabilities[0]!, name: "rest" }],
+    };
+    const agents = [agent("a", other), agent("b", { labels: {} })];
+    expect(nearestMatch(route, agents)).toMatchObject({
+      agent: { id: "b" },
+      lacks: [expect.anything(), expect.anything()],
+    });
+  });
+
   it("is one that is only cordoned, before one that lacks anything", () => {
     const agents = [agent("a", { labels: {} }), agent("b", { isCordoned: true })];
     const route: RouteSpec = { capabilities: [work], labels: { gpu: true } };

@@ -316,14 +316,18 @@ function rendezvous(key: string, agentId: string): string {
 }
 
 /**
- * The live agent that comes nearest to what the task asks for, and what it lacks; undefined when there is none. One that is
- * only cordoned comes nearer than any that lacks something.
+ * The live agent that comes nearest to what the task asks for, and what it lacks; undefined when there is none. One that offers
+ * the capabilities comes nearer than any that does not, and one that is only cordoned nearer than any that lacks something.
  */
 export function nearestMatch(
   route: RouteSpec,
   agents: readonly Candidate[],
 ): { agent: Candidate; lacks: string[] } | undefined {
   const found = agents.map((agent) => ({ agent, lacks: misfits(route, agent) }));
+  const offersNot = ({ agent }: (typeof found)[number]) =>
+    route.capabilities.filter(({ name }) => agent.capabilities.every((offered) => offered.name !== name)).length;
   const rank = ({ agent, lacks }: (typeof found)[number]) => (agent.isCordoned ? lacks.length - 1 / 2 : lacks.length);
-  return found.sort((a, b) => rank(a) - rank(b) || (a.agent.id < b.agent.id ? -1 : 1))[0];
+  return found.sort(
+    (a, b) => offersNot(a) - offersNot(b) || rank(a) - rank(b) || (a.agent.id < b.agent.id ? -1 : 1),
+  )[0];
 }

@@ -11,6 +11,9 @@ import { describeAgents } from "./agents.suite.ts";
 import { describeAsking } from "./asking.suite.ts";
 import { describeResources } from "./resources.suite.ts";
 import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
+import { instructionsOf, toolsOf } from "./toolsets.ts";
+import { describeWorkflows } from "./workflows.suite.ts";
+import { describeWorking } from "./working.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
 let embedded: Embedded;
@@ -45,6 +48,8 @@ describe("MCP over HTTP", () => {
     describeAsking(version, (asked, capabilities) => connect(asked, ADMIN_KEY, capabilities));
     describeAgents(version, (asked) => connect(asked, ADMIN_KEY));
     describeResources(version, (asked) => connect(asked, ADMIN_KEY), rest);
+    describeWorkflows(version, (asked) => connect(asked, ADMIN_KEY));
+    describeWorking(version, (asked) => connect(asked, ADMIN_KEY), rest);
 
     it(`asks a client of ${version} for a key`, async () => {
       await expect(connect(version)).rejects.toThrow();
@@ -95,8 +100,8 @@ describe("MCP over HTTP", () => {
 
 describe("a request to /mcp", () => {
   const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
-  const send = (body: unknown, headers: Record<string, string> = {}, method = "POST") =>
-    fetch(`${embedded.url}/mcp`, {
+  const send = (body: unknown, headers: Record<string, string> = {}, method = "POST", query = "") =>
+    fetch(`${embedded.url}/mcp${query}`, {
       method,
       headers: {
         authorization: `Bearer ${ADMIN_KEY}`,
@@ -190,9 +195,32 @@ describe("a request to /mcp", () => {
 
   it("that is not sent as JSON, too large, or not a POST is refused", async () => {
     expect((await send("hello", { "content-type": "text/plain" })).status).toBe(415);
-    expect((await send(`"${"x".repeat(5_000_000)}"`)).status).toBe(413);
+    const large = await send(`"${"x".repeat(5_000_000)}"`);
+    const { detail } = (await large.json()) as { detail: string };
+    expect([large.status, detail]).toEqual([413, expect.stringMatching(/4,194,304 bytes.*by its name/)]);
     expect((await send("", {}, "GET")).status).toBe(405);
     expect((await send("", {}, "DELETE")).status).toBe(405);
+  });
+
+  it.each(Object.keys(protocols) as ProtocolVersion[])(
+    "of %s to an address with groups of tools finds those",
+    async (version) => {
+      const client = new Client({ name: "test", version: "1" }, protocols[version]);
+      const requestInit = { headers: { authorization: `Bearer ${ADMIN_KEY}` } };
+      const address = new URL(`${embedded.url}/mcp?tools=work,data`);
+      await client.connect(new StreamableHTTPClientTransport(address, { requestInit }));
+      const { tools } = await client.listTools();
+      expect(tools.map(({ name }) => name)).toEqual(toolsOf(["work", "data"]).map(({ name }) => name));
+      expect(client.getInstructions()).toBe(instructionsOf(["work", "data"]));
+      await expect(client.callTool({ name: "run_list", arguments: {} })).rejects.toThrow("run_list");
+      await client.close();
+    },
+  );
+
+  it("to an address with a group of tools that there is not is refused, naming those there are", async () => {
+    const answer = await send(ping, {}, "POST", "?tools=walks");
+    expect(answer.status).toBe(400);
+    expect(await answer.text()).toMatch(/walks.*workflows, runs/);
   });
 
   it("of a foreign web page is refused", async () => {

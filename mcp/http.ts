@@ -2,12 +2,16 @@
 
 import { type NodeIncomingMessageLike, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest, type McpHandlerRequestOptions } from "@modelcontextprotocol/server";
+import type { FastifyError } from "fastify";
 import { SkeinError } from "../core/errors.ts";
+import { formatCount } from "../core/limits.ts";
 import { createClient } from "../sdk/client.ts";
 import { type App, INSIDE, injectingFetch } from "./inside.ts";
 import { type BuildOptions, buildMcpServer } from "./server.ts";
 import { createSessions } from "./sessions.ts";
-import { createRunBus, refuseListening } from "./subscriptions.ts";
+import { createRunBus, listeningTo } from "./subscriptions.ts";
+import { listeningToTasks, translated } from "./tasks/listening.ts";
+import { readGroups } from "./toolsets.ts";
 
 /** The SDK's own bound; larger definitions are registered over REST and submitted by name. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
@@ -40,19 +44,33 @@ export async function mountMcp(app: App, { fixtures = false, onRunChange }: McpO
   onRunChange?.(runChanged);
   const handler = createMcpHandler(
     // An older client that is served request by request has no stream to hear anything on.
-    ({ requestInfo, era }) => buildMcpServer(accessOf(requestInfo), { ...more, era, ...(era === "modern" && { bus }) }),
+    ({ requestInfo, era }) =>
+      buildMcpServer(accessOf(requestInfo), {
+        ...more,
+        ...groupsOf(requestInfo),
+        era,
+        ...(era === "modern" && { bus }),
+      }),
     { onerror, bus },
   );
   const sessions = createSessions({
-    build: (request) => buildMcpServer(accessOf(request), { ...more, bus }),
+    build: (request) => buildMcpServer(accessOf(request), { ...more, ...groupsOf(request), bus }),
     serveAlone: handler.fetch,
     onerror,
   });
-  const mayListen = (request: Request, body: unknown) => refuseListening(createClient(accessOf(request)), body);
+  const refuseListening = async (request: Request, body: unknown) => {
+    const refusal = (await listeningTo(createClient(accessOf(request)), body))?.refusal;
+    return refusal && Response.json(refusal, { status: 400 });
+  };
   const fetch = async (request: Request, options: McpHandlerRequestOptions = {}) => {
     if (await isLegacyRequest(request, options.parsedBody)) return sessions.fetch(request, options);
-    const refusal = more.refuse?.(options.parsedBody) ?? (await mayListen(request, options.parsedBody));
-    return refusal ?? handler.fetch(request, options);
+    const tasks = listeningToTasks(createClient(accessOf(request)), options.parsedBody);
+    if (tasks && "error" in tasks) return Response.json(tasks, { status: 400 });
+    const parsedBody = tasks?.body ?? options.parsedBody;
+    const refusal = more.refuse?.(parsedBody) ?? (await refuseListening(request, parsedBody));
+    if (refusal) return refusal;
+    const response = await handler.fetch(request, { ...options, parsedBody });
+    return tasks ? translated(response, tasks.translate) : response;
   };
   const answer = toNodeHandler({ fetch }, { onerror });
   await app.register(async (scope) => {
@@ -62,8 +80,13 @@ export async function mountMcp(app: App, { fixtures = false, onRunChange }: McpO
       await Promise.all([handler.close(), sessions.close()]);
     });
     scope.setErrorHandler((error, _request, reply) => {
+      if ((error as FastifyError).code === "FST_ERR_CTP_BODY_TOO_LARGE") throw tooLarge();
       if (!(error instanceof SkeinError) || !error.code.startsWith("JSON_")) throw error;
       return reply.code(400).send({ jsonrpc: "2.0", id: null, error: { code: PARSE_ERROR, message: error.message } });
+    });
+    // Before anything is served, so that a wrong address is refused as such.
+    scope.addHook("onRequest", async ({ url }) => {
+      groupsOf({ url: new URL(url, INSIDE).href });
     });
     scope.route({
       method: ["GET", "POST", "DELETE"],
@@ -76,6 +99,20 @@ export async function mountMcp(app: App, { fixtures = false, onRunChange }: McpO
       },
     });
   });
+}
+
+function tooLarge(): SkeinError {
+  const remedy = "Register a larger workflow over REST (POST /v1/workflows), and submit it by its name.";
+  return new SkeinError(
+    "BODY_TOO_LARGE",
+    `The message is too large: /mcp takes ${formatCount(MAX_BODY_BYTES)} bytes. ${remedy}`,
+  );
+}
+
+/** `/mcp?tools=runs,workflows` offers the tools of these groups. */
+function groupsOf(request: Pick<Request, "url"> | undefined): Pick<BuildOptions, "groups"> {
+  const asked = request && new URL(request.url).searchParams.get("tools");
+  return typeof asked === "string" ? { groups: readGroups(asked) } : {};
 }
 
 function keyOf(request: Request | undefined): { apiKey?: string } {

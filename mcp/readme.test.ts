@@ -5,6 +5,7 @@ import { Client } from "@modelcontextprotocol/client";
 import { InMemoryTransport } from "@modelcontextprotocol/server";
 import { beforeAll, describe, expect, it } from "vitest";
 import { buildMcpServer } from "./server.ts";
+import { toolGroups, toolsOf } from "./toolsets.ts";
 
 const text = readFileSync(join(import.meta.dirname, "README.md"), "utf8");
 /** The cells of each row that begins with a name in code. */
@@ -40,6 +41,15 @@ describe("mcp/README.md", () => {
     expect(written.filter((name) => !tools.some((tool) => tool.name === name))).toEqual([]);
   });
 
+  it("has a row for every group of tools with how many it has", () => {
+    const section = text.slice(text.indexOf("\n## Groups of tools\n"), text.indexOf("\n## Tools\n"));
+    const written = [...section.matchAll(/^\| `(\w+)` +\| (\d+) +\|/gm)].map(([, group, count]) => [
+      group,
+      Number(count),
+    ]);
+    expect(written).toEqual(toolGroups.map((group) => [group, toolsOf([group]).length]));
+  });
+
   it("names the destructive tools", async () => {
     const { tools } = await client.listTools();
     const line = /^All that only look.*$/m.exec(text)![0];
@@ -54,6 +64,22 @@ describe("mcp/README.md", () => {
     for (const { name, arguments: taken = [] } of prompts) {
       expect(wordsIn(rows.get(name)?.[0] ?? "").sort(), name).toEqual(taken.map((one) => one.name).sort());
     }
+  });
+
+  it("says how the common clients are configured", () => {
+    const headings = [...text.matchAll(/^\*\*([^*]+)\*\*/gm)].map(([, client]) => client);
+    const clients = [
+      "Claude Code",
+      "Cursor",
+      "VS Code",
+      "Windsurf",
+      "Zed",
+      "Cline",
+      "Gemini CLI",
+      "Codex",
+      "Claude Desktop",
+    ];
+    expect(headings).toEqual(expect.arrayContaining(clients));
   });
 
   it("has configurations that can be copied: valid JSON, each with the address of a door", () => {

@@ -77,9 +77,13 @@ export function describeResources(
       );
       const { resourceTemplates } = await client.listResourceTemplates();
       expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate).sort()).toEqual([
+        "skein://conversations/{conversation_id}",
+        "skein://conversations/{conversation_id}/graph",
+        "skein://conversations/{conversation_id}/transcript",
         "skein://runs/{run_id}",
         "skein://runs/{run_id}/events",
         "skein://runs/{run_id}/graph",
+        "skein://workflows/{name}",
       ]);
     });
 
@@ -92,7 +96,32 @@ export function describeResources(
       expect(completion.values).toContain(id);
     });
 
+    it("reads a conversation of agents with its transcript and its diagram, and a workflow, and completes how they are called", async () => {
+      const name = `resource-${version}`;
+      await rest().workflows.register({ ...echo, name });
+      const members = [`${name}-ann`, `${name}-bob`];
+      const { id } = await rest().conversations.start({ protocol: "vote", question: "Which way?", members });
+      const conversation = await read(`skein://conversations/${id}`);
+      expect(JSON.parse(conversation.text)).toMatchObject({ id, protocol: "vote", status: "open" });
+      const { text, mimeType } = await read(`skein://conversations/${id}/transcript`);
+      expect(mimeType).toBe("application/jsonl");
+      const [first] = text.split("\n").map((line) => JSON.parse(line) as object);
+      expect(first).toMatchObject({ from: null, to: expect.arrayContaining(members), type: "call" });
+      expect((await read(`skein://conversations/${id}/graph`)).text).toContain("sequenceDiagram");
+      expect(JSON.parse((await read(`skein://workflows/${name}`)).text)).toMatchObject({ name, tasks: [{ id: "hi" }] });
+      const complete = async (uri: string, argument: { name: string; value: string }) =>
+        (await client.complete({ ref: { type: "ref/resource", uri }, argument })).completion.values;
+      const ids = await complete("skein://conversations/{conversation_id}", { name: "conversation_id", value: id });
+      expect(ids).toEqual([id]);
+      expect(await complete("skein://workflows/{name}", { name: "name", value: name })).toEqual([name]);
+      await rest().conversations.cancel(id);
+    });
+
     it.each([
+      "skein://conversations/0198c0de-0000-7000-8000-000000000000/transcript",
+      "skein://conversations/..%2Fruns",
+      "skein://workflows/nobody",
+      "skein://workflows/..%2Fruns",
       "skein://runs/0198c0de-0000-7000-8000-000000000000",
       "skein://runs/0198c0de-0000-7000-8000-000000000000/graph",
       "skein://runs/..%2Fagents",

@@ -29,6 +29,9 @@ export const cursor = z
   .exactOptional()
   .describe("Where to go on: next_cursor of the page before; leave out for the first page");
 
+export const pageLimit = (preset: number, most = 100) =>
+  z.int().min(1).max(most).default(preset).describe("How many to answer with at most; next_cursor leads to the rest");
+
 /** `Run 01… of diamond@2: running, 4 tasks (1 ready, 3 completed)` */
 export function runLine({ id, workflow, version, status, ending, error, task_count, counts }: RunSummary): string {
   const name = version === null ? workflow : `${workflow}@${version}`;

@@ -15,10 +15,11 @@ import { explainFailedRunPrompt } from "./prompts/explain-failed-run.ts";
 import { planWorkflowPrompt } from "./prompts/plan-workflow.ts";
 import { offerResources } from "./resources.ts";
 import type { RunSummary } from "./run-summary.ts";
-import { offerSubscriptions } from "./subscriptions.ts";
+import { type FollowRun, offerSubscriptions } from "./subscriptions.ts";
 import { declared, knowsTasks, offerTasks, takesForms } from "./tasks/extension.ts";
 import { createdTask } from "./tasks/run-task.ts";
 import type { ToolContext } from "./tool.ts";
+<<<<<<< HEAD
 import { agentList } from "./tools/agent-list.ts";
 import { agentLeave, agentRegister } from "./tools/agent-register.ts";
 import { agentStateDelete, agentStateGet, agentStateSet } from "./tools/agent-state.ts";
@@ -184,6 +185,9 @@ run at once or start in a period, limit_pause stops a key, a capability or every
 To perform tasks yourself: agent_register, then task_claim, task_heartbeat and task_report. Agents keep state (agent_state_*) and
 memory (memory_*), share keys (shared_*), and write to one another and to topics (message_send, message_reply, inbox_read, inbox_ack).
 conversation_start lets agents vote, debate, bid, … under a protocol; members speak with conversation_say.`;
+=======
+import { instructionsOf, type ToolGroup, toolsOf } from "./toolsets.ts";
+>>>>>>> a2601390978ad91924694c628141fef021a5578d
 
 /** What never changes while a process lives; an hour spares clients of the 2026-07-28 protocol asking again. */
 const forever: CacheHint = { ttlMs: 3_600_000, cacheScope: "public" };
@@ -198,6 +202,10 @@ export interface BuildOptions {
   refuse?(body: unknown): Response | undefined;
   /** Tells of runs that change. Without one, nothing can be subscribed to. */
   bus?: ServerEventBus;
+  /** Where the bus does not hear of all runs by itself: has it hear of one. */
+  follow?: FollowRun;
+  /** Groups of tools to offer. Default: all. */
+  groups?: readonly ToolGroup[];
   /** The resources that `extend` adds. */
   listed?: readonly Resource[];
 }
@@ -205,12 +213,12 @@ export interface BuildOptions {
 /** One instance serves one HTTP request, one session or one stdio connection; everything it does, it does over `access`. */
 export function buildMcpServer(
   access: ClientOptions,
-  { era = "legacy", options, extend, bus, listed = [] }: BuildOptions = {},
+  { era = "legacy", options, extend, bus, follow, groups, listed = [] }: BuildOptions = {},
 ): McpServer {
   const server = new McpServer(
     { name: "skein", title: "Skein", version },
     {
-      instructions,
+      instructions: instructionsOf(groups),
       capabilities: {
         tools: { listChanged: false },
         prompts: { listChanged: false },
@@ -221,7 +229,7 @@ export function buildMcpServer(
     },
   );
   const client = createClient(access);
-  for (const { name, config, startsRun, perform } of tools) {
+  for (const { name, config, startsRun, perform } of toolsOf(groups)) {
     server.registerTool(name, config, async (input, { mcpReq }) => {
       // The 2025 versions say once what the client can do.
       const { elicitation } = (era === "modern" ? declared(mcpReq) : server.server.getClientCapabilities()) ?? {};
@@ -232,7 +240,7 @@ export function buildMcpServer(
     });
   }
   offerResources(server, client, listed);
-  if (bus && era === "legacy") offerSubscriptions(server, client, bus);
+  if (bus && era === "legacy") offerSubscriptions(server, client, bus, follow);
   planWorkflowPrompt(server, client);
   explainFailedRunPrompt(server, client);
   // The 2025 versions have tasks of another kind.
@@ -254,7 +262,7 @@ function contextOf(
     answerTo: (key) => inputResponses?.[key],
     as: (token) => (token === undefined ? client : createClient({ ...access, apiKey: token })),
     // What is said as an agent by claims and reports does not name it: its token does.
-    agent: (token) => createAgentClient(access, { id: "", agent_token: token ?? access.apiKey ?? "" }),
+    agent: (token, id = "") => createAgentClient(access, { id, agent_token: token ?? access.apiKey ?? "" }),
     async progress(progress, total, message) {
       if (progressToken === undefined) return;
       await notify({ method: "notifications/progress", params: { progressToken, progress, total, message } });

@@ -6,7 +6,7 @@ import { createSessions, type SessionOptions } from "./sessions.ts";
 type Sessions = ReturnType<typeof createSessions>;
 const opened: Sessions[] = [];
 
-function sessionsWith(limits: Pick<SessionOptions, "idleMs" | "maxSessions"> = {}): Sessions {
+function sessionsWith(limits: Pick<SessionOptions, "idleMs" | "maxSessions" | "maxLogBytes"> = {}): Sessions {
   const sessions = createSessions({
     build() {
       const server = new McpServer({ name: "test", version: "1" });
@@ -34,14 +34,16 @@ interface Sent {
   method?: string;
   session?: string;
   key?: string;
+  lastEvent?: string;
 }
 
-function send(sessions: Sessions, body: object | undefined, { method = "POST", session, key }: Sent = {}) {
+function send(sessions: Sessions, body: object | undefined, { method = "POST", session, key, lastEvent }: Sent = {}) {
   const headers: Record<string, string> = {
     accept: "application/json, text/event-stream",
     "content-type": "application/json",
     ...(session !== undefined && { "mcp-session-id": session }),
     ...(key !== undefined && { authorization: `Bearer ${key}` }),
+    ...(lastEvent !== undefined && { "last-event-id": lastEvent }),
   };
   const request = new Request("http://localhost/mcp", { method, headers, body: body ? JSON.stringify(body) : null });
   return sessions.fetch(request, { parsedBody: body });
@@ -95,6 +97,80 @@ describe("a session", () => {
     const reply = { jsonrpc: "2.0", id: question!.id, result: { action: "accept", content: { name: "Ada" } } };
     expect((await send(sessions, reply, { session })).status).toBe(202);
     expect((await messages.next()).value?.result).toMatchObject({ content: [{ text: "Hello, Ada" }] });
+  });
+
+  const ask = (id: number) => ({
+    jsonrpc: "2.0",
+    id,
+    method: "tools/call",
+    params: { name: "ask", arguments: {} },
+  });
+
+  /** Begins a call that asks something; `eventId` is that of the question. */
+  async function begin(sessions: Sessions, session: string, id: number) {
+    const response = await send(sessions, ask(id), { session });
+    const reader = response.body!.getReader();
+    let text = "";
+    while (!text.includes("elicitation/create")) text += new TextDecoder().decode((await reader.read()).value);
+    const question = JSON.parse(/^data: (.*elicitation.*)$/m.exec(text)![1]!) as { id: number };
+    const eventId = [...text.matchAll(/^id: (.+)$/gm)].at(-1)![1]!;
+    const answer = { jsonrpc: "2.0", id: question.id, result: { action: "accept", content: { name: "Ada" } } };
+    return { reader, eventId, answer };
+  }
+
+  it("tells a client whose connection broke the rest of an answer, when it comes back, and nothing of other answers", async () => {
+    const sessions = sessionsWith();
+    const session = await open(sessions);
+    const { reader, eventId, answer } = await begin(sessions, session, 3);
+    await reader.cancel();
+    expect((await send(sessions, answer, { session })).status).toBe(202);
+    await (await send(sessions, ping, { session })).text();
+    const resume = () => send(sessions, undefined, { method: "GET", session, lastEvent: eventId });
+    const told: unknown[] = [];
+    for await (const { id, result } of messagesOf(await resume())) told.push([id, result]);
+    expect(told).toEqual([[3, { content: [{ type: "text", text: "Hello, Ada" }] }]]);
+    // The event is no other session's.
+    const other = await open(sessions);
+    const foreign = await send(sessions, undefined, { method: "GET", session: other, lastEvent: eventId });
+    expect(foreign.status).toBe(200);
+    await foreign.body!.cancel();
+  });
+
+  it("tells a client that comes back too late what comes from then on", async () => {
+    const sessions = sessionsWith({ maxLogBytes: 0 });
+    const session = await open(sessions);
+    const { reader, eventId } = await begin(sessions, session, 3);
+    await reader.cancel();
+    const late = await send(sessions, undefined, { method: "GET", session, lastEvent: eventId });
+    expect([late.status, late.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+    await late.body!.cancel();
+  });
+
+  it("refuses a request under the id of one that has not been answered", async () => {
+    const sessions = sessionsWith();
+    const session = await open(sessions);
+    const { reader, answer } = await begin(sessions, session, 3);
+    const second = await send(sessions, { ...ping, id: 3 }, { session });
+    expect(second.status).toBe(400);
+    expect(await second.json()).toMatchObject({ id: 3, error: { code: -32_600 } });
+    expect((await send(sessions, [ping, ping], { session })).status).toBe(400);
+    await send(sessions, answer, { session });
+    while (!(await reader.read()).done);
+    expect((await send(sessions, { ...ping, id: 3 }, { session })).status).toBe(200);
+  });
+
+  it("ends the stream of a request that its client takes back", async () => {
+    const sessions = sessionsWith();
+    const session = await open(sessions);
+    const { reader } = await begin(sessions, session, 3);
+    const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 3 } };
+    expect((await send(sessions, cancelled, { session })).status).toBe(202);
+    let rest = "";
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+      rest += new TextDecoder().decode(chunk.value);
+    }
+    expect(rest).not.toContain("result");
+    expect((await send(sessions, { ...ping, id: 3 }, { session })).status).toBe(200);
   });
 
   it("is nobody else's: with another key it does not exist", async () => {

@@ -12,10 +12,14 @@ import { createClient } from "../sdk/client.ts";
 import { describeAgents } from "./agents.suite.ts";
 import { describeAsking } from "./asking.suite.ts";
 import { describeResources } from "./resources.suite.ts";
+import { describeSubscriptions } from "./subscriptions.suite.ts";
 import { describeTools, eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
+import { toolsOf } from "./toolsets.ts";
+import { describeWorkflows } from "./workflows.suite.ts";
+import { describeWorking } from "./working.suite.ts";
 
 const main = new URL("./main.ts", import.meta.url).href;
-const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL }))`;
+const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL, tools: process.env.TEST_TOOLS }))`;
 const command = [process.execPath, "--import", "tsx", "--eval", program] as const;
 
 let embedded: Embedded;
@@ -55,6 +59,9 @@ describe("MCP over stdin and stdout", () => {
     describeAsking(version, (asked, capabilities) => connect(asked, embedded.url, capabilities));
     describeAgents(version, connect);
     describeResources(version, connect, rest);
+    describeWorkflows(version, connect);
+    describeWorking(version, connect, rest);
+    describeSubscriptions(version, connect, rest);
   }
 
   it("says that the server cannot be reached, in the tool's answer", async () => {
@@ -103,6 +110,17 @@ describe("the process", () => {
     await exit;
   });
 
+  it("offers the groups of tools that it is asked for", async () => {
+    const child = start({ TEST_TOOLS: "schedules" });
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    child.stdin!.write('{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n');
+    const { result } = JSON.parse((await lines.next()).value as string) as { result: { tools: { name: string }[] } };
+    expect(result.tools.map(({ name }) => name)).toEqual(toolsOf(["schedules"]).map(({ name }) => name));
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    await exit;
+  });
+
   it("answers a client that knows tasks with a task", async () => {
     const child = start();
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
@@ -128,9 +146,41 @@ describe("the process", () => {
     await exit;
   });
 
-  function start(): ChildProcess {
+  it("tells a client that listens to tasks how they stand, and no other", async () => {
+    const child = start();
+    const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+    const next = async () => JSON.parse((await lines.next()).value as string) as JsonObject & { params: JsonObject };
+    const { id } = await rest().runs.submit({
+      definition: { name: "heard", tasks: [{ id: "a", wait: { signal: "go" } }] },
+    });
+    const listen = (request: number, extensions: JsonObject) => {
+      const _meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+        "io.modelcontextprotocol/clientCapabilities": { extensions },
+      };
+      const params = { notifications: { taskIds: [id] }, _meta };
+      child.stdin!.write(
+        `${JSON.stringify({ jsonrpc: "2.0", id: request, method: "subscriptions/listen", params })}\n`,
+      );
+    };
+    listen(1, {});
+    expect(await next()).toMatchObject({ id: 1, error: { code: -32_021 } });
+    listen(2, { "io.modelcontextprotocol/tasks": {} });
+    expect(await next()).toMatchObject({ params: { notifications: { taskIds: [id] } } });
+    expect(await next()).toMatchObject({ method: "notifications/tasks", params: { taskId: id, status: "working" } });
+    await rest().runs.signal(id, "go");
+    for (let told = await next(); told.params.status !== "completed"; told = await next()) {
+      expect(told).toMatchObject({ method: "notifications/tasks", params: { taskId: id, status: "working" } });
+    }
+    const exit = once(child, "exit");
+    child.stdin!.end();
+    await exit;
+  });
+
+  function start(env: Record<string, string> = {}): ChildProcess {
     const [executable, ...args] = command;
-    return spawn(executable, args, { env: { ...process.env, TEST_URL: embedded.url } });
+    return spawn(executable, args, { env: { ...process.env, TEST_URL: embedded.url, ...env } });
   }
 
   function collect(child: ChildProcess): () => string {

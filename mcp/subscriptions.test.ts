@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../config.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
+import { createFollower } from "./following.ts";
+import { describeSubscriptions, hearing, waiting } from "./subscriptions.suite.ts";
 import { createRunBus } from "./subscriptions.ts";
 import { eventually, type ProtocolVersion, protocols } from "./tools.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
-const waiting = { name: "waiting", tasks: [{ id: "a", wait: { signal: "go" } }] };
-const nobody = "skein://runs/0198c0de-0000-7000-8000-000000000000";
 let embedded: Embedded;
 
 beforeAll(async () => {
@@ -23,70 +23,24 @@ afterAll(async () => {
 
 const rest = () => createClient({ url: embedded.url, apiKey: ADMIN_KEY });
 
-/** A client, what it has heard of, and how it says that it wants to hear. */
-async function connect(version: ProtocolVersion, key = ADMIN_KEY) {
+async function connect(version: ProtocolVersion, key = ADMIN_KEY): Promise<Client> {
   const client = new Client({ name: "test", version: "1" }, protocols[version]);
   const requestInit = { headers: { authorization: `Bearer ${key}` } };
   await client.connect(new StreamableHTTPClientTransport(new URL(`${embedded.url}/mcp`), { requestInit }));
-  const heard: string[] = [];
-  client.setNotificationHandler("notifications/resources/updated", ({ params }) => void heard.push(params.uri));
-  const subscribe = async (...uris: string[]) => {
-    if (version === "2025-11-25") for (const uri of uris) await client.subscribeResource({ uri });
-    else await client.listen({ resourceSubscriptions: uris });
-  };
-  return { client, heard, subscribe };
+  return client;
 }
 
-describe.each(Object.keys(protocols) as ProtocolVersion[])("a client of %s that subscribes to a run", (version) => {
-  it("hears that it has changed, each of its resources, and nothing of other runs", async () => {
-    const { client, heard, subscribe } = await connect(version);
-    const mine = (await rest().runs.submit({ definition: waiting })).id;
-    const stranger = (await rest().runs.submit({ definition: waiting })).id;
-    const uris = ["", "/graph", "/events"].map((path) => `skein://runs/${mine}${path}`);
-    await subscribe(...uris);
-    await rest().runs.signal(stranger, "go");
-    await rest().runs.signal(mine, "go");
-    await expect.poll(() => [...new Set(heard)].sort(), eventually).toEqual([...uris].sort());
-    const { contents } = await client.readResource({ uri: heard[0]! });
-    expect(contents).toHaveLength(1);
-    await client.close();
-  });
+for (const version of Object.keys(protocols) as ProtocolVersion[]) {
+  describeSubscriptions(version, connect, rest);
 
-  it("cannot subscribe to what it may not read, or to what is no resource", async () => {
-    const { client, subscribe } = await connect(version);
+  it(`lets no client of ${version} listen to runs of another namespace`, async () => {
     const { id } = await rest().runs.submit({ definition: waiting });
-    for (const uri of [nobody, `skein://runs/${id}/secrets`, "skein://runs/..", "test://thing"]) {
-      await expect(subscribe(uri), uri).rejects.toThrow("not found");
-    }
     const { key } = await rest().keys.create({ name: "elsewhere", namespace: "elsewhere", scopes: ["runs:read"] });
     const stranger = await connect(version, key);
-    await expect(stranger.subscribe(`skein://runs/${id}`)).rejects.toThrow("not found");
-    await Promise.all([client.close(), stranger.client.close()]);
+    await expect(hearing(stranger, version).subscribe(`skein://runs/${id}`)).rejects.toThrow("not found");
+    await stranger.close();
   });
-});
-
-describe("a client of 2025-11-25", () => {
-  it("hears no more of what it has unsubscribed from", async () => {
-    const { client, heard, subscribe } = await connect("2025-11-25");
-    const submit = async () => (await rest().runs.submit({ definition: waiting })).id;
-    const [gone, first, second, third] = [await submit(), await submit(), await submit(), await submit()];
-    const hears = async (id: string) => {
-      await rest().runs.signal(id, "go");
-      await expect.poll(() => heard, eventually).toContain(`skein://runs/${id}`);
-    };
-    await subscribe(...[gone, first, second, third].map((id) => `skein://runs/${id}`));
-    await client.unsubscribeResource({ uri: `skein://runs/${gone}` });
-    // What had changed before is told by then.
-    await hears(first);
-    heard.length = 0;
-    await rest().runs.signal(gone, "go");
-    await hears(second);
-    await expect.poll(async () => (await rest().runs.get(gone)).status, eventually).toBe("completed");
-    await hears(third);
-    expect(heard).not.toContain(`skein://runs/${gone}`);
-    await client.close();
-  });
-});
+}
 
 describe("changes of runs", () => {
   it("are told as one within a moment, and not at all where nobody listens", async () => {
@@ -100,5 +54,28 @@ describe("changes of runs", () => {
       ["a", "b"].flatMap((id) => ["", "/graph", "/events"].map((path) => `skein://runs/${id}${path}`)),
     );
     close();
+  });
+
+  it("are followed once, however many want to hear of a run, until the last has let go", async () => {
+    const { id } = await rest().runs.submit({ definition: waiting });
+    let [streams, changes] = [0, 0];
+    const counting: typeof fetch = (url, init) => {
+      streams++;
+      init?.signal?.addEventListener("abort", () => streams--, { once: true });
+      return fetch(url, init);
+    };
+    const client = createClient({ url: embedded.url, apiKey: ADMIN_KEY, fetch: counting });
+    const { follow, close } = createFollower(client, () => changes++);
+    const [first, second] = [follow(id), follow(id)];
+    await expect.poll(() => changes, eventually).toBeGreaterThan(0);
+    first();
+    first();
+    expect(streams).toBe(1);
+    second();
+    expect(streams).toBe(0);
+    follow(id);
+    await expect.poll(() => streams, eventually).toBe(1);
+    close();
+    expect(streams).toBe(0);
   });
 });

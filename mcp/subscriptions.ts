@@ -4,6 +4,7 @@
  */
 import {
   InMemoryServerEventBus,
+  type JSONRPCMessage,
   type McpServer,
   ProtocolError,
   ProtocolErrorCode,
@@ -15,7 +16,7 @@ import { SkeinError } from "../core/errors.ts";
 import { uuid } from "../core/protocol/common.ts";
 import type { Client } from "../sdk/client.ts";
 import { protocolError } from "./protocol-error.ts";
-import { runResourcePaths } from "./resources.ts";
+import { runResourcePaths } from "./resources/runs.ts";
 
 /** Of a run that is busy, changes within this long are told as one. */
 const TELL_EVERY_MS = 250;
@@ -46,15 +47,18 @@ export function createRunBus() {
   };
 }
 
-/** Lets the client of a session subscribe. */
-export function offerSubscriptions(server: McpServer, client: Client, bus: ServerEventBus): void {
+/** Begins to look after what happens to a run, until what it returns is called. */
+export type FollowRun = (runId: string) => () => void;
+
+/** Lets the client of a session subscribe. Where nobody tells of runs by itself, `follow` is asked to. */
+export function offerSubscriptions(server: McpServer, client: Client, bus: ServerEventBus, follow?: FollowRun): void {
   const rpc = server.server;
-  const subscribed = new Set<string>();
+  const subscribed = new Map<string, (() => void) | undefined>();
   let stop: (() => void) | undefined;
   rpc.setRequestHandler("resources/subscribe", async ({ params: { uri } }) => {
     if (subscribed.size >= MAX_SUBSCRIPTIONS && !subscribed.has(uri)) throw tooMany();
-    await requireReadable(client, uri);
-    subscribed.add(uri);
+    const runId = await requireReadable(client, uri);
+    if (!subscribed.has(uri)) subscribed.set(uri, follow?.(runId));
     stop ??= bus.subscribe((event) => {
       if (event.kind !== "resource_updated" || !subscribed.has(event.uri)) return;
       // Without a stream there is nobody to tell, and nothing is kept for them.
@@ -63,12 +67,14 @@ export function offerSubscriptions(server: McpServer, client: Client, bus: Serve
     return {};
   });
   rpc.setRequestHandler("resources/unsubscribe", async ({ params: { uri } }) => {
+    subscribed.get(uri)?.();
     subscribed.delete(uri);
     return {};
   });
   const closed = rpc.onclose;
   rpc.onclose = () => {
     stop?.();
+    for (const release of subscribed.values()) release?.();
     closed?.();
   };
 }
@@ -79,21 +85,44 @@ const listenRequest = z.object({
   params: z.object({ notifications: z.object({ resourceSubscriptions: z.array(z.string()).min(1) }) }),
 });
 
-/** Refuses a `subscriptions/listen` to what its caller may not read; undefined for what may go on. */
-export async function refuseListening(client: Client, body: unknown): Promise<Response | undefined> {
-  const request = listenRequest.safeParse(body);
+/** Whether a message asks to listen to resources. */
+export function asksToListen(message: JSONRPCMessage): message is JSONRPCMessage & { id: string | number } {
+  return listenRequest.safeParse(message).success;
+}
+
+export interface Refusal {
+  jsonrpc: "2.0";
+  id: string | number;
+  error: { code: number; message: string; data: unknown };
+}
+
+/**
+ * What a message asks to listen to: the runs, if its caller may read all of them, else the refusal; undefined for other
+ * messages, and for those that ask for nothing of ours.
+ */
+export async function listeningTo(
+  client: Client,
+  message: unknown,
+): Promise<{ id: string | number; runs: string[]; refusal?: Refusal } | undefined> {
+  const request = listenRequest.safeParse(message);
   if (!request.success) return undefined;
   const { id, params } = request.data;
-  const uris = params.notifications.resourceSubscriptions;
+  const uris = new Set(params.notifications.resourceSubscriptions);
   try {
-    if (uris.length > MAX_SUBSCRIPTIONS) throw tooMany();
-    for (const uri of new Set(uris)) await requireReadable(client, uri);
-    return undefined;
+    if (uris.size > MAX_SUBSCRIPTIONS) throw tooMany();
+    const runs: string[] = [];
+    for (const uri of uris) runs.push(await requireReadable(client, uri));
+    return { id, runs: [...new Set(runs)] };
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    const { code, message, data } = error;
-    return Response.json({ jsonrpc: "2.0", id, error: { code, message, data } }, { status: 400 });
+    return { id, runs: [], refusal: refusalOf(id, error) };
   }
+}
+
+/** Throws what is no error of the protocol. */
+export function refusalOf(id: string | number, error: unknown): Refusal {
+  if (!(error instanceof ProtocolError)) throw error;
+  const { code, message, data } = error;
+  return { jsonrpc: "2.0", id, error: { code, message, data } };
 }
 
 function tooMany(): ProtocolError {
@@ -103,12 +132,13 @@ function tooMany(): ProtocolError {
   );
 }
 
-/** That there are news of a run is nothing that strangers may hear. */
-async function requireReadable(client: Client, uri: string): Promise<void> {
+/** That there are news of a run is nothing that strangers may hear. Answers with the run's id. */
+async function requireReadable(client: Client, uri: string): Promise<string> {
   const [, id, path = ""] = /^skein:\/\/runs\/([^/]+)(\/.*)?$/.exec(uri) ?? [];
   if (!uuid.safeParse(id).success || !runResourcePaths.includes(path)) throw new ResourceNotFoundError(uri);
   await client.runs.get(id!).catch((error) => {
     if (error instanceof SkeinError && error.code === "RUN_NOT_FOUND") throw new ResourceNotFoundError(uri);
     throw protocolError(error);
   });
+  return id!;
 }

@@ -9,7 +9,7 @@ const askForKey =
 const tryLater = "Try again in a few seconds; if it lasts, tell the user.";
 
 /** What to do next, where the error's own message cannot know about tools. */
-const nextSteps: Partial<Record<ErrorCode, string>> = {
+export const nextSteps: Partial<Record<ErrorCode, string>> = {
   YAML_INVALID: checkDefinition,
   WORKFLOW_INVALID: checkDefinition,
   WORKFLOW_KEY_UNKNOWN: checkDefinition,
@@ -27,6 +27,34 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
   EXPRESSION_NOT_ALLOWED: checkDefinition,
   EXPRESSION_LIMIT: checkDefinition,
   WORKFLOW_NOT_FOUND: "workflow_list shows what is registered; or submit a whole workflow as `definition`.",
+  WORKFLOW_VERSION_CONFLICT:
+    "Leave out `version`, and it becomes the next one; or workflow_get shows what is registered.",
+  WORKFLOW_LIMIT_DEADLOCK: checkDefinition,
+  RUN_FORGOTTEN: listRuns,
+  NOTHING_TO_RETRY: "run_fork runs it again with other inputs or edited tasks; or say in `from` which tasks run again.",
+  REVISION_STALE: "Read the graph again (run_get answers its revision, run_graph shows it), and change what it is now.",
+  TASK_ALREADY_STARTED: "run_tasks shows which have not begun; only those can be changed.",
+  TASK_UNKNOWN: "run_tasks lists the run's tasks with their keys.",
+  GROUP_NOT_FOUND: "workflow_get shows the groups of a workflow; without `group` the whole run is cancelled.",
+  ANSWER_INVALID: "task_get shows the form as input.approval.form.",
+  BUDGET_NOT_FOUND: "run_budget shows the budgets there are.",
+  LEASE_LOST: "Stop working on the task: another agent may have it. task_claim takes another.",
+  EMIT_REFUSED: "run_tasks shows whether the map is open still; report what you have found as your output.",
+  ARTIFACT_NOT_FOUND: "artifact_list shows the files there are.",
+  ARTIFACT_CONFLICT: "Read it again with artifact_read, and write with the sha256 that it has now.",
+  SCHEDULE_CRON_INVALID: "schedule_preview shows when an expression fires.",
+  SCHEDULE_NEVER_FIRES: "schedule_preview shows when an expression fires.",
+  SCHEDULE_NOT_FOUND: "schedule_list shows the schedules there are.",
+  SCHEDULE_EXISTS: "schedule_update changes it; or choose another name.",
+  DEAD_LETTER_NOT_FOUND: "dead_letter_list shows those that are open.",
+  DEAD_LETTER_SETTLED: "dead_letter_list shows those that are open still.",
+  PLAN_IMPOSSIBLE: "capability_list shows what there is; give more in `have`, or want something else.",
+  PLAN_ALREADY_DECIDED: "plan_get shows what became of it.",
+  RETENTION_NOT_FOUND: "There is nothing to remove.",
+  CONVERSATION_MEMBER_OUT: "You cannot speak in it any more; conversation_transcript shows what is said.",
+  CONVERSATION_TOO_LATE: "conversation_get shows the round and who has the floor now.",
+  CONVERSATION_OUTDATED: "conversation_transcript shows what was said meanwhile.",
+  CONVERSATION_FLOODED: "Wait for the next round before you speak again.",
   TASK_NOT_FOUND: "run_tasks lists the run's tasks with their keys.",
   TASK_NOT_WAITING: "task_why tells what the task is waiting for.",
   TASK_ALREADY_DECIDED: "task_get shows how it was decided.",

@@ -21,8 +21,11 @@ export interface ToolContext {
   signal: AbortSignal;
   /** A client that asks as whoever has the token; without one, as the caller. */
   as(token: string | undefined): Client;
-  /** Acts as an agent: the one whose token is given, or the caller, if its own token is an agent's. */
-  agent(token: string | undefined): AgentClient;
+  /**
+   * Acts as an agent: the one whose token is given, or the caller, if its own token is an agent's. The id is needed for what
+   * names the agent, as presence and bids do.
+   */
+  agent(token: string | undefined, id?: string): AgentClient;
   /** Whether the client can ask its user, with a form. */
   canAsk: boolean;
   /** What the user answered to the question of this key; undefined: nobody has asked yet. */

@@ -48,13 +48,16 @@ const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
   task_why run_budget spend_list plan_get plan_list capability_list agent_list agent_state_get memory_list shared_list shared_get
   message_reply inbox_read schedule_list dead_letter_list conversation_get conversation_list conversation_transcript
-  conversation_graph artifact_list artifact_read limit_list cache_stats retention_get storage_get`);
+  conversation_graph artifact_list artifact_read limit_list cache_stats retention_get storage_get
+  run_timeline task_bids bid_announcements topic_list schedule_preview schedule_ticks`);
 const changing = names(`
   workflow_submit run_signal run_pause run_resume run_budget_change run_retry run_fork artifact_write task_approve task_reject task_ask_user plan_create plan_accept plan_reject
   agent_register task_claim task_heartbeat task_report task_release agent_state_set memory_add shared_set message_send
-  dead_letter_redrive dead_letter_redrive_many limit_set limit_pause limit_resume schedule_create schedule_update schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say`);
+  dead_letter_redrive dead_letter_redrive_many limit_set limit_pause limit_resume schedule_create schedule_update schedule_pause schedule_resume topic_subscribe topic_unsubscribe inbox_ack conversation_start conversation_say
+  workflow_register workflow_register_run task_emit bid_place agent_heartbeat agent_cordon schedule_backfill`);
 const destroying = names(`
-  run_cancel run_bulk schedule_delete dead_letter_discard limit_remove cache_clear retention_set agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel`);
+  run_cancel run_bulk schedule_delete dead_letter_discard limit_remove cache_clear retention_set agent_leave agent_state_delete memory_forget shared_delete conversation_leave conversation_cancel
+  run_graph_change dead_letter_discard_many retention_remove`);
 
 /** The structured answer of a tool that must succeed. */
 export async function call(client: Client, name: string, input: JsonObject = {}): Promise<JsonObject> {

@@ -211,7 +211,62 @@ export const defects: readonly SeededDefect[] = [
     noticedBy: ["limited-tasks"],
   },
   {
-    what: "goes on with runs and schedules that are paused",
+    what: "knows of no limits of wholes",
+    request: (passing) => {
+      passing.path = passing.path.replace("/v1/limits/%40namespace", "/v1/limits/of-nobody");
+    },
+    noticedBy: ["wide-limits"],
+  },
+  {
+    what: "ends nothing that takes too long",
+    request: (passing) => {
+      if (!isTo(passing, "POST", /^\/v1\/runs$/)) return undefined;
+      passing.body = passing.body.replaceAll(/"deadline":"1s",/g, "");
+      return undefined;
+    },
+    noticedBy: [],
+    waitedAtBy: { timers: "submit a run that would wait beyond its deadline" },
+  },
+  {
+    what: "waits no longer than it likes",
+    answer: (text, { path }) => {
+      if (!/\/tasks\/pause$/.test(path)) return text;
+      const task = JSON.parse(text) as JsonBody;
+      return JSON.stringify({ ...task, finished_at: task.started_at });
+    },
+    noticedBy: ["timers"],
+  },
+  {
+    what: "tries changes of graphs, and makes none",
+    request: (passing) => {
+      if (!isTo(passing, "PATCH", /\/graph$/)) return undefined;
+      return changing(passing, (body) => {
+        body.dry_run = true;
+      });
+    },
+    noticedBy: ["changed-run"],
+  },
+  {
+    what: "undoes nothing",
+    request: (passing) => {
+      if (!isTo(passing, "POST", /^\/v1\/runs$/)) return undefined;
+      passing.body = passing.body.replaceAll(/,"compensate":\{[^{}]*(\{\{[^{}]*\}\}[^{}]*)?\}/g, "");
+      return undefined;
+    },
+    noticedBy: [],
+    waitedAtBy: { "undone-run": "undo what was booked" },
+  },
+  {
+    what: "gives a task to whoever offers its capability",
+    request: (passing) => {
+      if (!isTo(passing, "POST", /^\/v1\/runs$/)) return undefined;
+      passing.body = passing.body.replaceAll(',"labels":{"team":"geese"}', "");
+      return undefined;
+    },
+    noticedBy: ["routed-task"],
+  },
+  {
+    what: "goes on with runs, schedules and capabilities that are paused",
     request: (passing) => {
       if (!isTo(passing, "POST", /\/pause$/)) return undefined;
       passing.method = "GET";
@@ -219,7 +274,7 @@ export const defects: readonly SeededDefect[] = [
       passing.body = "";
       return undefined;
     },
-    noticedBy: ["paused-run", "schedule"],
+    noticedBy: ["paused-run", "schedule", "wide-limits"],
   },
   {
     what: "forgets what has failed",
@@ -267,6 +322,6 @@ export const defects: readonly SeededDefect[] = [
       passing.path = passing.path.replace(/^\/mcp/, "/nowhere");
       return undefined;
     },
-    noticedBy: ["mcp-client"],
+    noticedBy: ["mcp-client", "mcp-executor"],
   },
 ];

@@ -21,7 +21,8 @@ function collect() {
 
 /** It waits for half a minute: played by `test/e2e/testing-agent.services.test.ts`. */
 const isSlow = ({ name }: Scenario) => name === "agent-lost";
-const quick = scenarios.filter((one) => !isSlow(one)).map(({ name }) => name);
+const quick = scenarios.filter((one) => !isSlow(one) && !one.needs).map(({ name }) => name);
+const needing = scenarios.filter(({ needs }) => needs).map(({ name }) => name);
 
 let embedded: Embedded;
 /** What docs/testing-agent.md asks for, and no more. */
@@ -56,6 +57,22 @@ describe("the testing agent at a healthy deployment", () => {
     const names = agents.filter(({ kind }) => kind === "external").map(({ name }) => name);
     expect(names.length).toBeGreaterThan(quick.length);
     for (const name of names) expect([name, await belongingsOf(name)]).toEqual([name, []]);
+  });
+
+  it("plays what needs more than others where the key may do it, and else says that it has not", async () => {
+    const [allowed, not] = [collect(), collect()];
+    const admin = { url: embedded.url, apiKey: ADMIN_KEY };
+    const played = await runTestingAgent({ ...admin, only: needing, log: allowed.log });
+    expect(played.results.filter(({ failure }) => failure)).toEqual([]);
+    expect(played).toMatchObject({ passed: needing.length, failed: 0, skipped: 0 });
+    const only = [...needing, "pictures"];
+    expect(await runTestingAgent({ ...connection(), only, log: not.log })).toMatchObject({
+      passed: 1,
+      failed: 0,
+      skipped: needing.length,
+    });
+    expect(not.lines.join("\n")).toMatch(/^- wide-limits +skipped .*: it needs a key with the scope admin$/m);
+    expect(not.lines.at(-1)).toBe(`All 1 scenarios passed at ${embedded.url}. ${needing.length} skipped.`);
   });
 
   it("plays only the scenarios that are asked for, and reports them as JSON", async () => {
@@ -217,7 +234,8 @@ describe.concurrent("a deployment with a defect", { timeout: 60_000 }, () => {
   function playUntil(scenario: Scenario, url: string, waitedAt: string | undefined) {
     const enough = new AbortController();
     const onStep = (step: string) => step === waitedAt && setTimeout(() => enough.abort(), PATIENCE_MS);
-    return play(scenario, { url, apiKey }, { onStep, interrupt: enough.signal });
+    const key = scenario.needs ? ADMIN_KEY : apiKey;
+    return play(scenario, { url, apiKey: key }, { onStep, interrupt: enough.signal });
   }
 
   it.each(defects)("that $what is found out", async ({ noticedBy, waitedAtBy = {}, ...defect }) => {
@@ -234,7 +252,7 @@ describe.concurrent("a deployment with a defect", { timeout: 60_000 }, () => {
       expect(Object.fromEntries(late.map(({ name, step }) => [name, step]))).toEqual(waitedAtBy);
       for (const { requests } of results) expect(requests!.join("\n")).toContain(`curl`);
       const told = JSON.stringify(results);
-      expect(told).not.toContain(apiKey);
+      for (const key of [apiKey, ADMIN_KEY]) expect(told).not.toContain(key);
       expect(told).not.toMatch(/ska_|skk_/);
     } finally {
       await close();
@@ -265,11 +283,11 @@ describe("the testing agent at a broken deployment", () => {
     expect(report).toMatchObject({ passed: 0, failed: only.length });
     for (const { failure, step } of report.results) {
       expect(step).toBeTruthy();
-      expect(JSON.stringify(failure)).toMatch(/out of order|INTERNAL|JSON/);
+      expect(JSON.stringify(failure)).toMatch(/out of order|INTERNAL|JSON|HTTP 500/);
     }
     expect(lines[0]).toMatch(/^✗ hello-diamond/);
     expect(lines.join("\n")).toContain("    while     submit a diamond\n    failed    INTERNAL: ");
-    expect(lines.at(-1)).toBe(`${only.length} of ${only.length} scenarios failed at ${url}.`);
+    expect(lines.at(-1)).toBe(`${only.length} of ${only.length} scenarios failed at ${url}: ${only.join(", ")}.`);
   });
 
   it("does not begin where nobody answers", async () => {

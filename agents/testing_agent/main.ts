@@ -1,7 +1,16 @@
 /** The testing agent: plays its scenarios against a deployment that is already there, through the REST API and `/mcp` alone. */
 import { SkeinError } from "../../core/errors.ts";
 import { type ClientOptions, createClient } from "../../sdk/client.ts";
-import { listJson, listLines, progressLine, reportJson, resultLines, summaryLine, type TestReport } from "./report.ts";
+import {
+  listJson,
+  listLines,
+  progressLine,
+  reportJson,
+  reportOf,
+  resultLines,
+  summaryLine,
+  type TestReport,
+} from "./report.ts";
 import { newPlayId, play, type Scenario, type ScenarioResult } from "./scenario.ts";
 import { scenarios } from "./scenarios.ts";
 
@@ -42,11 +51,12 @@ export async function runTestingAgent(options: TestingAgentOptions): Promise<Tes
     progress,
     ...(interrupt && { interrupt }),
   });
-  const failed = results.filter(({ failure }) => failure).length;
-  const report = { passed: results.length - failed, failed, results };
+  const report = reportOf(results);
   log(json ? reportJson(url, report) : summaryLine(url, report));
   return report;
 }
+
+export { reportJunit } from "./report.ts";
 
 /** Says which scenarios there are; nobody is asked. */
 export function listScenarios({ only, json, log }: Pick<TestingAgentOptions, "only" | "json" | "log">): void {

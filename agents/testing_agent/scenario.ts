@@ -1,5 +1,6 @@
 /** What a scenario is, and how one is played: on a stage of its own, with a deadline, and swept clean behind it. */
 import { randomUUID } from "node:crypto";
+import { SkeinError } from "../../core/errors.ts";
 import { isTaskFact, type RunEvent } from "../../core/event.ts";
 import type { RegisterAgentBody } from "../../core/protocol/agents.ts";
 import type { RunBody, SubmitBody } from "../../core/protocol/runs.ts";
@@ -23,6 +24,8 @@ export interface Scenario {
   title: string;
   /** Default 60 s. */
   deadlineMs?: number;
+  /** A scope beyond those that every scenario needs: without it, it is not played. */
+  needs?: "admin";
   play(stage: Stage): Promise<void>;
 }
 
@@ -30,6 +33,8 @@ export interface ScenarioResult {
   name: string;
   title: string;
   durationMs: number;
+  /** Why it was not played. */
+  skipped?: string;
   /** What it was doing when it failed. */
   step?: string;
   failure?: Failure;
@@ -74,7 +79,13 @@ export interface Stage {
   /** The first event of the type, of the task if one is named, as soon as it has come. */
   hear(runId: string, type: RunEvent["type"], task?: string): Promise<RunEvent>;
   /** Registers an agent. It leaves behind the scenario, and what it has kept and been told goes with it. */
-  join(offers: string | RegisterAgentBody["capabilities"], role?: string): Promise<Member>;
+  join(
+    offers: string | RegisterAgentBody["capabilities"],
+    role?: string,
+    labels?: RegisterAgentBody["labels"],
+  ): Promise<Member>;
+  /** Looks after an agent that has registered otherwise, as if it had joined. */
+  adoptAgent(agent: { id: string; agent_token: string; name: string }): void;
   /** The next task that the agent is given. */
   claim(agent: AgentClient): Promise<LeaseBody>;
   /** Reports one attempt: `accepted`, or why not. */
@@ -100,8 +111,11 @@ export async function play(
   connection: ClientOptions,
   { playId = newPlayId(), onStep = () => {}, interrupt = new AbortController().signal }: PlayOptions = {},
 ): Promise<ScenarioResult> {
-  const { name, title, deadlineMs = DEFAULT_DEADLINE_MS } = scenario;
+  const { name, title, needs, deadlineMs = DEFAULT_DEADLINE_MS } = scenario;
   const startedAt = performance.now();
+  if (needs === "admin" && !(await isAdmin(connection))) {
+    return { name, title, durationMs: 0, skipped: "it needs a key with the scope admin" };
+  }
   const over = new AbortController();
   const deadline = AbortSignal.timeout(deadlineMs);
   const recorder = createRecorder(connection);
@@ -133,6 +147,16 @@ export async function play(
   return { name, title, durationMs, ...failed };
 }
 
+/** A server that answers neither so nor so is for the scenario to judge. */
+async function isAdmin(connection: ClientOptions): Promise<boolean> {
+  try {
+    await createClient(connection).storage();
+    return true;
+  } catch (error) {
+    return !(error instanceof SkeinError) || error.code !== "SCOPE_MISSING";
+  }
+}
+
 /** `comes` rejects when `end` aborts. One `end` serves many scenarios, so each takes its listener away again. */
 function endingBy(end: AbortSignal, reason: string): { comes: Promise<never>; forget(): void } {
   let refuse = () => {};
@@ -159,8 +183,7 @@ function setStage(name: string, { connection, unique, playId, signal, step }: St
   const members: Promise<Member | undefined>[] = [];
   const nothing = () => undefined;
 
-  async function register(member: string, capabilities: RegisterAgentBody["capabilities"]): Promise<Member> {
-    const registered = await client.agents.register({ name: member, kind: "external", capabilities });
+  function memberOf(registered: { id: string; agent_token: string }, member: string): Member {
     const authorization = { authorization: `Bearer ${registered.agent_token}` };
     const api = createClient({ ...connection, apiKey: registered.agent_token });
     return { ...createAgentClient(connection, registered), name: member, api, authorization };
@@ -193,14 +216,17 @@ function setStage(name: string, { connection, unique, playId, signal, step }: St
       }
       throw new Error(`The run ${runId} ended without ${type}${task === undefined ? "" : ` of ${task}`}.`);
     },
-    async join(offers, role) {
+    async join(offers, role, labels) {
       signal.throwIfAborted();
-      const joining = register(
-        role === undefined ? unique : `${unique}-${role}`,
-        typeof offers === "string" ? [offers] : offers,
-      );
+      const member = role === undefined ? unique : `${unique}-${role}`;
+      const capabilities = typeof offers === "string" ? [offers] : offers;
+      const body = { name: member, kind: "external" as const, capabilities, ...(labels && { labels }) };
+      const joining = client.agents.register(body).then((registered) => memberOf(registered, member));
       members.push(joining.catch(nothing));
       return joining;
+    },
+    adoptAgent: (agent) => {
+      members.push(Promise.resolve(memberOf(agent, agent.name)));
     },
     async claim(agent) {
       for (;;) {

@@ -10,6 +10,7 @@ import { blackboard } from "./scenarios/blackboard.ts";
 import { budgetRaised } from "./scenarios/budget-raised.ts";
 import { cachedTask } from "./scenarios/cached-task.ts";
 import { cancelRunning } from "./scenarios/cancel-running.ts";
+import { changedRun } from "./scenarios/changed-run.ts";
 import { conversation } from "./scenarios/conversation.ts";
 import { conversationTask } from "./scenarios/conversation-task.ts";
 import { deadLetter } from "./scenarios/dead-letter.ts";
@@ -26,6 +27,7 @@ import { longPoll } from "./scenarios/long-poll.ts";
 import { loop } from "./scenarios/loop.ts";
 import { map } from "./scenarios/map.ts";
 import { mcpClient } from "./scenarios/mcp-client.ts";
+import { mcpExecutor } from "./scenarios/mcp-executor.ts";
 import { messageBroadcast } from "./scenarios/message-broadcast.ts";
 import { messageDirect } from "./scenarios/message-direct.ts";
 import { messageTopic } from "./scenarios/message-topic.ts";
@@ -39,9 +41,13 @@ import { replannedGoal } from "./scenarios/replanned-goal.ts";
 import { reportEffects } from "./scenarios/report-effects.ts";
 import { requestReply } from "./scenarios/request-reply.ts";
 import { retriedRun } from "./scenarios/retried-run.ts";
+import { routedTask } from "./scenarios/routed-task.ts";
 import { schedule } from "./scenarios/schedule.ts";
 import { signal } from "./scenarios/signal.ts";
 import { subWorkflow } from "./scenarios/sub-workflow.ts";
+import { timers } from "./scenarios/timers.ts";
+import { undoneRun } from "./scenarios/undone-run.ts";
+import { wideLimits } from "./scenarios/wide-limits.ts";
 
 export const scenarios: readonly Scenario[] = [
   helloDiamond,
@@ -57,11 +63,15 @@ export const scenarios: readonly Scenario[] = [
   map,
   loop,
   subWorkflow,
+  timers,
   signal,
   approval,
   pausedRun,
+  changedRun,
+  undoneRun,
   budgetRaised,
   limitedTasks,
+  wideLimits,
   retriedRun,
   cachedTask,
   deadLetter,
@@ -71,6 +81,7 @@ export const scenarios: readonly Scenario[] = [
   plannedGoal,
   replannedGoal,
   registryWatched,
+  routedTask,
   longPoll,
   leaseLost,
   agentState,
@@ -85,5 +96,6 @@ export const scenarios: readonly Scenario[] = [
   conversationTask,
   reportEffects,
   mcpClient,
+  mcpExecutor,
   agentLost,
 ];

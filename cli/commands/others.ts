@@ -55,6 +55,7 @@ export function addRest(program: Command, does: Does): void {
     .option("--url <url>", "another word for --server")
     .option("--only <pattern>", "only scenarios so called, such as 'message-*'; repeatable", collect)
     .option("--list", "say which scenarios there are, and ask nobody")
+    .option("--junit <file>", "also write the report as JUnit XML, for CI systems")
     .action(does(async () => (await import("../test-deployment.ts")).testDeployment));
   program
     .command("certify")

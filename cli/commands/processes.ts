@@ -37,5 +37,6 @@ export function addProcesses(program: Command, does: Does): void {
   program
     .command("mcp")
     .description("serve the Model Context Protocol on stdin and stdout")
+    .option("--tools <groups>", "offer only these groups of tools, such as workflows,runs (mcp/README.md)")
     .action(does(async () => (await import("../mcp.ts")).mcp));
 }

@@ -21,7 +21,7 @@ const duration = z
 /** A wish that a cron line has no room for is a key of its own; all but the first three have defaults. */
 export const scheduleBody = z
   .strictObject({
-    name,
+    name: name.meta({ description: "What the schedule is called" }),
     cron: z.string().min(1).max(256).meta({
       description:
         "Minute, hour, day of month, month, day of week; with seconds before them if there are six; or @daily",
@@ -29,25 +29,41 @@ export const scheduleBody = z
     workflow: workflowReference.meta({
       description: "`name`, whose newest version each tick starts, or `name@3`",
     }),
-    timezone: z.string().min(1).max(64).default("UTC").meta({ description: "An IANA name, such as Europe/Berlin" }),
+    timezone: z.string().min(1).max(64).meta({ description: "An IANA name, such as Europe/Berlin" }).default("UTC"),
     inputs: jsonObject.default({}),
     tick_input: name.optional().meta({ description: "The input that is given the tick's time, RFC 3339" }),
     labels: labels.default({}),
-    priority: z.number().int().min(0).max(9).default(0),
-    catch_up: z.enum(catchUps).default("last").meta({
-      description: "Which ticks are made up that nobody was there to fire: none, one for all, or all of them",
-    }),
-    catch_up_limit: z.number().int().min(1).max(1000).default(100).meta({
-      description: "Of `catch_up: all`: at most so many, the newest",
-    }),
-    overlap: z.enum(overlaps).default("skip").meta({
-      description:
-        "When a tick is due while a run of the schedule goes on: start another, skip the tick, keep one until that run has ended, or cancel that run and start when it has ended",
-    }),
+    priority: z
+      .number()
+      .int()
+      .min(0)
+      .max(9)
+      .meta({ description: "Of its runs, from 0 (last) to 9 (first)" })
+      .default(0),
+    catch_up: z
+      .enum(catchUps)
+      .meta({
+        description: "Which ticks are made up that nobody was there to fire: none, one for all, or all of them",
+      })
+      .default("last"),
+    catch_up_limit: z
+      .number()
+      .int()
+      .min(1)
+      .max(1000)
+      .meta({ description: "Of `catch_up: all`: at most so many, the newest" })
+      .default(100),
+    overlap: z
+      .enum(overlaps)
+      .meta({
+        description:
+          "When a tick is due while a run of the schedule goes on: start another, skip the tick, keep one until that run has ended, or cancel that run and start when it has ended",
+      })
+      .default("skip"),
     jitter: duration.optional().meta({
       description: "Ticks start up to so much later, each tick always by the same",
     }),
-    description: z.string().max(1000).optional(),
+    description: z.string().max(1000).meta({ description: "What it is for" }).optional(),
   })
   .meta({ id: "NewSchedule" });
 export type ScheduleBody = z.output<typeof scheduleBody>;
@@ -70,7 +86,7 @@ export const changeScheduleBody = z
     catch_up_limit: catch_up_limit.unwrap().optional(),
     overlap: overlap.unwrap().optional(),
     jitter: jitter.nullable().meta({ description: "null: ticks start at their time" }),
-    description: description.nullable(),
+    description: description.nullable().meta({ description: "What it is for; null: nothing is said" }),
   })
   .refine((body) => Object.values(body).some((value) => value !== undefined), {
     error: `changes nothing; give it one of ${Object.keys(scheduleBody.shape)
@@ -126,7 +142,7 @@ export const previewBody = z
     cron: scheduleBody.shape.cron,
     timezone: scheduleBody.shape.timezone,
     from: givenTime.optional().meta({ description: "Default: now" }),
-    count: z.number().int().min(1).max(100).default(10),
+    count: z.number().int().min(1).max(100).meta({ description: "How many ticks" }).default(10),
   })
   .meta({ id: "TickPreview" });
 export type PreviewBody = z.input<typeof previewBody>;
@@ -134,7 +150,10 @@ export type PreviewBody = z.input<typeof previewBody>;
 export const preview = z.object({ data: z.array(timestamp) }).meta({ id: "NextTicks" });
 
 export const backfillBody = z
-  .strictObject({ from: givenTime, to: givenTime.optional().meta({ description: "Exclusive; default: now" }) })
+  .strictObject({
+    from: givenTime.meta({ description: "The first tick is at this time or later" }),
+    to: givenTime.optional().meta({ description: "Exclusive; default: now" }),
+  })
   .meta({ id: "Backfill" });
 export type BackfillBody = z.input<typeof backfillBody>;
 

@@ -1,6 +1,11 @@
 /** A client that did not come from here, the official one of the extension, over the official transport. */
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { createTaskSessionFromClient, type V2RequestFraming } from "@modelcontextprotocol/ext-tasks/client";
+import {
+  contributeTaskFilterV2,
+  isTaskStatusNotificationV2,
+  readAcceptedTaskIdsV2,
+} from "@modelcontextprotocol/ext-tasks/core/v2";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../config.ts";
@@ -158,6 +163,27 @@ describe("a submitted run", () => {
     expect(result).toMatchObject({ structuredContent: { outputs: 7 } });
   });
 
+  it("asks what the runs wait for that it waits for, at any depth", async () => {
+    const wait = (id: string) => ({ id, wait: { approval: {} } });
+    await rest().workflows.register({ name: "grandchild", tasks: [wait("deep")] });
+    await rest().workflows.register({ name: "child", tasks: [wait("middle"), { id: "run", workflow: "grandchild" }] });
+    const { result: created } = await submit({
+      name: "parent",
+      tasks: [wait("top"), { id: "run", workflow: "child" }],
+    });
+    const taskId = created!.taskId!;
+    const questions = async () => {
+      const { inputRequests = {} } = (await get(taskId)).result as { inputRequests?: object };
+      return Object.entries(inputRequests) as [string, { params: { message: string } }][];
+    };
+    const asked = async () => (await questions()).map(([, { params }]) => /^Task (.*) waits/.exec(params.message)?.[1]);
+    await expect.poll(asked, eventually).toEqual(["top of parent", "middle of child", "deep of grandchild"]);
+    const answer = { action: "accept", content: { approve: true } };
+    const inputResponses = Object.fromEntries((await questions()).map(([key]) => [key, answer]));
+    await send("tasks/update", { taskId, inputResponses }, able);
+    expect(await until(taskId, "completed")).toMatchObject({ result: { structuredContent: { status: "completed" } } });
+  });
+
   it("that is declined fails", async () => {
     const { result: created } = await submit({ name: "declined", tasks: [{ id: "ask", wait: { approval: {} } }] });
     const { inputRequests } = await until(created!.taskId!, "input_required");
@@ -179,6 +205,108 @@ describe("a submitted run", () => {
       expect((await get(created!.taskId!, { extensions, elicitation })).result).toHaveProperty("inputRequests");
     }
     await rest().runs.cancel(created!.taskId!);
+  });
+});
+
+describe("a client that listens to tasks", () => {
+  /** A stream of `subscriptions/listen`, message by message. */
+  async function listen(notifications: object, capabilities: object = able, key = ADMIN_KEY) {
+    const _meta = {
+      "io.modelcontextprotocol/protocolVersion": VERSION,
+      "io.modelcontextprotocol/clientInfo": info,
+      "io.modelcontextprotocol/clientCapabilities": capabilities,
+    };
+    const response = await fetch(`${embedded.url}/mcp`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${key}`,
+        accept: "application/json, text/event-stream",
+        "content-type": "application/json",
+        "mcp-protocol-version": VERSION,
+        "mcp-method": "subscriptions/listen",
+      },
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 5,
+        method: "subscriptions/listen",
+        params: { ...notifications, _meta },
+      }),
+    });
+    const heard: { method?: string; params: Record<string, unknown> & { status?: string; uri?: string } }[] = [];
+    const read = async () => {
+      let text = "";
+      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream() as never)) {
+        text += chunk;
+        for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
+          const data = /^data: (.+)$/m.exec(text.slice(0, end))?.[1];
+          text = text.slice(end + 2);
+          if (data) heard.push(JSON.parse(data));
+        }
+      }
+    };
+    return { response, heard, read };
+  }
+
+  it("hears how each stands, at once, when it asks something, and when it has ended", async () => {
+    const definition = {
+      name: "listened",
+      tasks: [
+        { id: "a", wait: { signal: "go" } },
+        { id: "ask", wait: { approval: {} } },
+      ],
+    };
+    const taskId = (await submit(definition)).result!.taskId!;
+    const stranger = (await submit(endless)).result!.taskId!;
+    const filter = contributeTaskFilterV2({ notifications: { resourceSubscriptions: [`skein://runs/${stranger}`] } }, [
+      taskId,
+    ]);
+    const { heard, read, response } = await listen(filter);
+    expect(response.status).toBe(200);
+    const reading = read();
+    const statuses = () =>
+      heard.filter(({ method }) => method === "notifications/tasks").map(({ params }) => params.status);
+    await expect.poll(statuses, eventually).toEqual(["input_required"]);
+    expect(readAcceptedTaskIdsV2(heard[0]!.params)).toEqual([taskId]);
+    expect(heard[0]!.params).toMatchObject({ notifications: { resourceSubscriptions: [`skein://runs/${stranger}`] } });
+    const first = heard.find(({ method }) => method === "notifications/tasks")!;
+    const [key] = Object.keys(first.params.inputRequests as object);
+    await send(
+      "tasks/update",
+      { taskId, inputResponses: { [key!]: { action: "accept", content: { approve: true } } } },
+      able,
+    );
+    await expect.poll(() => statuses().at(-1), eventually).toBe("working");
+    await rest().runs.signal(taskId, "go");
+    await expect.poll(() => statuses().at(-1), eventually).toBe("completed");
+    for (const message of heard.slice(1).filter(({ params }) => params.uri === undefined)) {
+      expect(isTaskStatusNotificationV2(message), JSON.stringify(message)).toBe(true);
+      expect(message.params).toMatchObject({ taskId, _meta: { "io.modelcontextprotocol/subscriptionId": 5 } });
+    }
+    await rest().runs.cancel(stranger);
+    await expect
+      .poll(() => heard.at(-1), eventually)
+      .toMatchObject({
+        method: "notifications/resources/updated",
+        params: { uri: `skein://runs/${stranger}` },
+      });
+    expect(statuses().filter((status) => status === "completed")).toHaveLength(1);
+    void reading;
+  });
+
+  it("is refused what it does not know, and what there is not", async () => {
+    const taskId = (await submit(endless)).result!.taskId!;
+    const filter = { notifications: { taskIds: [taskId] } };
+    const unable = await listen(filter, { elicitation: {} });
+    expect([unable.response.status, ((await unable.response.json()) as Answer).error?.code]).toEqual([400, -32_021]);
+    const { key } = await rest().keys.create({ name: "far", namespace: "far-away", scopes: ["runs:read"] });
+    for (const [asked, as] of [
+      [filter, key],
+      [{ notifications: { taskIds: ["nonsense"] } }, ADMIN_KEY],
+    ] as const) {
+      const { response } = await listen(asked, able, as);
+      expect([response.status, ((await response.json()) as Answer).error?.code]).toEqual([400, -32_602]);
+    }
+    await rest().runs.cancel(taskId);
   });
 });
 

@@ -22,18 +22,12 @@ import { isTerminalRun } from "../../core/run.ts";
 import type { Client } from "../../sdk/client.ts";
 import { protocolError } from "../protocol-error.ts";
 import { endedRun } from "../run-outcome.ts";
-import { approvalIn, type Decision, decisionOf, questionOf } from "./question.ts";
+import { approvalsIn } from "./approvals.ts";
+import { type Decision, decisionOf, questionOf } from "./question.ts";
 import { type DetailedTask, endedTask, openTask } from "./run-task.ts";
 
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
-const requiredCapabilities: ClientCapabilities = { extensions: { [TASKS_EXTENSION]: {} } };
-
-/** Questions of one run shown at a time; when some are answered, others come. */
-const MAX_QUESTIONS = 20;
-/** Waiting tasks looked at to find them: what each waits for is in its input, which lists do not have. */
-const MAX_LOOKED_AT = 100;
-/** What the engine calls tasks that may wait for a decision. */
-const askingCapabilities = ["wait", "human.task"];
+export const requiredCapabilities: ClientCapabilities = { extensions: { [TASKS_EXTENSION]: {} } };
 
 const params = z.looseObject({ taskId: z.string() });
 const result = z.looseObject({});
@@ -70,9 +64,17 @@ export function offerTasks(server: McpServer, client: Client): void {
 }
 
 export async function taskNow(client: Client, taskId: string, request: Request): Promise<DetailedTask> {
-  const run = await runOf(client, taskId, request);
+  return taskOfRun(client, await runOf(client, taskId, request), declared(request));
+}
+
+/** How the run stands, as a task of a client that can do this. */
+export async function taskOfRun(
+  client: Client,
+  run: RunBody,
+  { elicitation }: ClientCapabilities,
+): Promise<DetailedTask> {
   if (isTerminalRun(run.status)) return endedTask(run, await endedRun(client, run));
-  return openTask(run, takesForms(declared(request).elicitation) ? await questionsIn(client, run) : {});
+  return openTask(run, takesForms(elicitation) ? await questionsIn(client, run) : {});
 }
 
 /** Whether the client may be answered with a task. */
@@ -106,21 +108,11 @@ function unknownTask(taskId: string): ProtocolError {
 async function questionsIn(client: Client, run: RunBody): Promise<InputRequests> {
   const asking = await approvalsIn(client, run);
   return Object.fromEntries(
-    asking.map(({ task, approval }) => [task.id, inputRequired.elicit(questionOf(run.workflow, task.key, approval))]),
+    asking.map(({ workflow, task, approval }) => [
+      task.id,
+      inputRequired.elicit(questionOf(workflow, task.key, approval)),
+    ]),
   );
-}
-
-async function approvalsIn(client: Client, run: RunBody): Promise<{ task: TaskDetailBody; approval: JsonObject }[]> {
-  const { data } = await client.runs.tasks(run.id, { status: "waiting", limit: 1_000 });
-  const asking = data.filter(({ capability }) => askingCapabilities.includes(capability));
-  const found: { task: TaskDetailBody; approval: JsonObject }[] = [];
-  for (const { id } of asking.slice(0, MAX_LOOKED_AT)) {
-    if (found.length === MAX_QUESTIONS) break;
-    const task = await client.runs.task(run.id, id);
-    const approval = approvalIn(task.input);
-    if (approval && task.status === "waiting") found.push({ task, approval });
-  }
-  return found;
 }
 
 function decide(approval: JsonObject, answer: unknown): Decision | undefined {

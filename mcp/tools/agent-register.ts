@@ -14,18 +14,20 @@ export const agentRegister = defineTool({
   input: z.strictObject({
     name: name.describe("What the agent is called, such as `claude-research`"),
     capabilities: registerAgentBody.shape.capabilities.describe(
-      "Names such as `review.text`, or objects with `name`, `description`, `input_schema`, `output_schema`",
+      "Names such as `review.text`, or objects with `name`, `description`, `input_schema`, `output_schema`, and `consumes` and `produces` for plan_create. [] for one that only talks",
     ),
     labels,
     slots: slots.describe("How many tasks it holds at once"),
+    card: registerAgentBody.shape.card,
   }),
   output: z.object({
     agent_id: z.string(),
     agent_token: z.string(),
     lease_ms: z.int().describe("Send task_heartbeat at least every third of it while you hold a task"),
   }),
-  async call(client, { labels, ...body }) {
-    const agent = await client.agents.register({ ...body, kind: "external", ...(labels && { labels }) });
+  async call(client, { labels, card, ...body }) {
+    const more = { ...(labels && { labels }), ...(card && { card }) };
+    const agent = await client.agents.register({ ...body, ...more, kind: "external" });
     return { agent_id: agent.id, agent_token: agent.agent_token, lease_ms: agent.lease_ms };
   },
   text: ({ agent_id, agent_token, lease_ms }) =>

@@ -4,7 +4,7 @@ import { SkeinError } from "../../core/errors.ts";
 import { type ArtifactBody, artifact } from "../../core/protocol/artifacts.ts";
 import { pageOf } from "../../core/protocol/common.ts";
 import { agentToken, heldLease } from "../acting.ts";
-import { cursor, pageText, runId } from "../run-summary.ts";
+import { cursor, pageLimit, pageText, runId } from "../run-summary.ts";
 import { changing, defineTool, readOnly, type ToolContext } from "../tool.ts";
 
 const ofRun = {
@@ -43,7 +43,7 @@ export const artifactList = defineTool({
   input: z.strictObject({
     ...ofRun,
     prefix: z.string().max(512).exactOptional().describe("Only paths that begin so"),
-    limit: z.int().min(1).max(1000).default(100),
+    limit: pageLimit(100, 1_000),
     cursor,
   }),
   output: pageOf(artifact),
@@ -76,7 +76,8 @@ export const artifactRead = defineTool({
     const said = isUtf8(content) ? { text: content.toString() } : { base64: content.toString("base64") };
     return { path, content_type: contentType, size: content.length, sha256, ...said };
   },
-  text: ({ path, content_type, size, text, base64 }) => `${path} (${content_type}, ${size} bytes)\n${text ?? base64}`,
+  text: ({ path, content_type, size, sha256, text, base64 }) =>
+    `${path} (${content_type}, ${size} bytes, sha256 ${sha256})\n${text ?? base64}`,
 });
 
 export const artifactWrite = defineTool({
@@ -88,8 +89,8 @@ export const artifactWrite = defineTool({
   input: z.strictObject({
     ...ofRun,
     path,
-    text: z.string().exactOptional(),
-    base64: z.base64().exactOptional(),
+    text: z.string().exactOptional().describe("What is to be in it, if that is text"),
+    base64: z.base64().exactOptional().describe("What is to be in it, if that is no text"),
     content_type: z.string().max(255).exactOptional().describe("Default: text/plain, or application/octet-stream"),
     if_absent: z.boolean().exactOptional().describe("Only where nothing is yet"),
     if_sha256: sha256.exactOptional().describe("Only over the content that artifact_read answered with this sha256"),

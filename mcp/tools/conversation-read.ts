@@ -3,7 +3,7 @@ import { MAX_WAIT_SECONDS } from "../../core/protocol/common.ts";
 import { conversation, diagramFormats, type TranscriptBody, transcript } from "../../core/protocol/conversations.ts";
 import { agentToken } from "../acting.ts";
 import { conversationId, conversationSummary, conversationText } from "../conversation-summary.ts";
-import { cursor, pageText } from "../run-summary.ts";
+import { cursor, pageLimit, pageText } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
 
 const asked = {
@@ -19,7 +19,7 @@ export const conversationGet = defineTool({
   annotations: readOnly,
   input: z.strictObject({
     ...asked,
-    wait_seconds: z.number().min(0).max(MAX_WAIT_SECONDS).default(0),
+    wait_seconds: z.number().min(0).max(MAX_WAIT_SECONDS).default(0).describe("How long to wait for its end"),
   }),
   output: conversationSummary,
   call: (_client, { conversation_id, agent_token, wait_seconds }, { as, signal }) =>
@@ -34,8 +34,8 @@ export const conversationList = defineTool({
   annotations: readOnly,
   input: z.strictObject({
     agent_token: asked.agent_token,
-    status: conversation.shape.status.exactOptional(),
-    limit: z.int().min(1).max(100).default(20),
+    status: conversation.shape.status.exactOptional().describe("Only those in this status"),
+    limit: pageLimit(20),
     cursor,
   }),
   output: z.object({ data: z.array(conversationSummary), next_cursor: z.string().nullable() }),
@@ -53,7 +53,7 @@ export const conversationTranscript = defineTool({
   input: z.strictObject({
     ...asked,
     after: z.int().min(0).default(0).describe("Entries beyond this number"),
-    limit: z.int().min(1).max(1_000).default(100),
+    limit: z.int().min(1).max(1_000).default(100).describe("How many entries to answer with at most"),
   }),
   output: z.object(transcript.shape),
   call: (_client, { conversation_id, agent_token, ...page }, { as }) =>
@@ -67,7 +67,7 @@ export const conversationGraph = defineTool({
   description:
     'Who said what to whom as a sequence diagram: "mermaid" (default) is text to show to a user, "svg" a picture.',
   annotations: readOnly,
-  input: z.strictObject({ ...asked, format: z.enum(diagramFormats).default("mermaid") }),
+  input: z.strictObject({ ...asked, format: z.enum(diagramFormats).default("mermaid").describe("How it is drawn") }),
   output: z.object({ format: z.string(), graph: z.string() }),
   call: async (_client, { conversation_id, agent_token, format }, { as }) => ({
     format,

@@ -46,7 +46,10 @@ export const conversationCancel = defineTool({
   title: "Cancel a conversation",
   description: "Ends a conversation for good, without a result. It cannot be taken back.",
   annotations: destroying,
-  input: z.strictObject({ conversation_id: conversationId, reason: z.string().min(1).max(1_024).exactOptional() }),
+  input: z.strictObject({
+    conversation_id: conversationId,
+    reason: z.string().min(1).max(1_024).exactOptional().describe("Why, for whoever reads it"),
+  }),
   output: conversationSummary,
   call: (client, { conversation_id, reason }) => client.conversations.cancel(conversation_id, reason),
   text: conversationText,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type FlowLimitRecord, flowKeyParam, flowLimit, flowLimitBody } from "../../core/protocol/flow-limits.ts";
-import { cursor, pageText } from "../run-summary.ts";
+import { cursor, pageLimit, pageText } from "../run-summary.ts";
 import { defineTool, destroying, readOnly, settling } from "../tool.ts";
 
 const key = flowKeyParam.describe(
@@ -13,7 +13,7 @@ export const limitList = defineTool({
   description:
     "Keys of concurrency and rate limits that something has been set for, or that tasks have used of late, with how many tasks hold each now. task_why tells which of them a task waits for.",
   annotations: readOnly,
-  input: z.strictObject({ limit: z.int().min(1).max(100).default(50), cursor }),
+  input: z.strictObject({ limit: pageLimit(50), cursor }),
   output: z.object({ data: z.array(flowLimit), next_cursor: z.string().nullable() }),
   call: (client, page) => client.limits.list(page),
   text: ({ data, next_cursor }) => pageText(data.map(limitLine), "There are no limits.", next_cursor),
@@ -54,7 +54,7 @@ export const limitPause = defineTool({
   description:
     "From the answer on nothing new starts under the key; what runs goes on. The reason is told to whoever asks why a task waits. Needs a key with the scope admin.",
   annotations: settling,
-  input: z.strictObject({ key, reason: z.string().max(1000).optional() }),
+  input: z.strictObject({ key, reason: z.string().max(1000).optional().describe("Why, for whoever waits") }),
   output: flowLimit,
   call: (client, { key: of, reason }) => client.limits.pause(of, reason),
   text: limitLine,

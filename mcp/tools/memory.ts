@@ -8,7 +8,7 @@ import {
 } from "../../core/protocol/agent-data.ts";
 import { pageOf, uuid } from "../../core/protocol/common.ts";
 import { ofAgent } from "../acting.ts";
-import { cursor, pageText } from "../run-summary.ts";
+import { cursor, pageLimit, pageText } from "../run-summary.ts";
 import { changing, defineTool, destroying, readOnly } from "../tool.ts";
 
 const { type } = memoryParams.shape;
@@ -19,7 +19,12 @@ export const memoryAdd = defineTool({
   description:
     "Adds entries to an agent's memory, all of them or none: `message`, `observation`, `thought`, or a type of your own, each with any JSON as content and optionally a ttl. Calling it again adds them again.",
   annotations: changing,
-  input: z.strictObject({ ...ofAgent, entries: entriesBody.shape.entries }),
+  input: z.strictObject({
+    ...ofAgent,
+    entries: entriesBody.shape.entries.describe(
+      'Such as [{ "type": "observation", "content": { "seen": "geese" }, "ttl": "30d" }]',
+    ),
+  }),
   output: z.object(entriesAnswer.shape),
   call: (_client, { agent, agent_token, entries }, { as }) => as(agent_token).agentData(agent).memory.add(entries),
   text: ({ entries }) => entries.map(entryLine).join("\n"),
@@ -33,10 +38,10 @@ export const memoryList = defineTool({
   annotations: readOnly,
   input: z.strictObject({
     ...ofAgent,
-    type: type.exactOptional(),
-    search: z.string().min(1).max(1024).exactOptional(),
-    similar_to: z.string().min(1).max(8192).exactOptional(),
-    limit: z.int().min(1).max(1000).default(20),
+    type: type.exactOptional().describe("Only entries of this type"),
+    search: z.string().min(1).max(1024).exactOptional().describe('Words: geese "grey goose" -duck'),
+    similar_to: z.string().min(1).max(8192).exactOptional().describe("A text; not together with `cursor`"),
+    limit: pageLimit(20, 1_000),
     cursor,
   }),
   output: pageOf(memoryEntry),
@@ -53,7 +58,11 @@ export const memoryForget = defineTool({
   description:
     "Deletes from an agent's memory: one entry by `id`, all of a `type`, or everything if neither is given. It cannot be brought back.",
   annotations: destroying,
-  input: z.strictObject({ ...ofAgent, type: type.exactOptional(), id: uuid.exactOptional() }),
+  input: z.strictObject({
+    ...ofAgent,
+    type: type.exactOptional().describe("All of this type"),
+    id: uuid.exactOptional().describe("This entry alone, as memory_list answers it"),
+  }),
   output: z.object({ deleted: z.int() }),
   call: (_client, { agent, agent_token, ...what }, { as }) => as(agent_token).agentData(agent).memory.forget(what),
   text: ({ deleted }) => `${deleted} entries are forgotten.`,

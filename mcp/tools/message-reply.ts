@@ -15,7 +15,7 @@ export const messageReply = defineTool({
     agent_token: agentToken.describe(
       "Of the agent that sent it; leave it out if it was sent with this MCP server's key",
     ),
-    wait_seconds: z.number().min(0).max(MAX_WAIT_SECONDS).default(20),
+    wait_seconds: z.number().min(0).max(MAX_WAIT_SECONDS).default(20).describe("How long to wait for it"),
   }),
   output: z.object(replyAnswer.shape),
   call: (_client, { message_id, agent_token, wait_seconds }, { as, signal }) =>

@@ -13,7 +13,9 @@ export const messageSend = defineTool({
     agent_token: agentToken.describe(
       "To send as that agent; leave it out to send as the key this MCP server was given",
     ),
-    messages: messagesBody.shape.messages,
+    messages: messagesBody.shape.messages.describe(
+      'Such as [{ "to": "ann", "type": "question", "body": { "text": "Which way?" }, "expects_reply": "5m" }]; `to` may also be { "topic": "geese" } or { "broadcast": true }',
+    ),
   }),
   output: z.object(messagesAnswer.shape),
   call: (_client, { agent_token, messages }, { as }) => as(agent_token).messages.send(messages),

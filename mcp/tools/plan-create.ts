@@ -11,10 +11,18 @@ export const planCreate = defineTool({
     "Finds a workflow for a goal: typed values that there are (`have`), and typed values that are wanted (`want`), joined by what capabilities consume and produce. Nothing runs. Answers with the plan, a reason for each task, and its id for plan_accept; or says exactly what is missing. A plan of your own (`workflow`) is held against the goal instead: it may only join things, and what is wrong with it is told. The types are those that capability_list shows as consumes and produces.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   input: z.strictObject({
-    goal: goalSchema.describe("What there is and what is wanted, by name and type; optionally preferences and limits"),
+    goal: goalSchema.describe(
+      'What there is and what is wanted, by name and type: { "have": { "text": { "type": "doc.text" } }, "want": { "summary": "doc.summary" } }',
+    ),
     planner: planners.optional(),
     template: templateName.optional(),
+<<<<<<< HEAD
     workflow: planBody.shape.workflow,
+=======
+    workflow: planBody.shape.workflow.describe(
+      "A plan of yours instead of a planner's: a whole workflow, which is checked as theirs are; not with `planner`",
+    ),
+>>>>>>> a2601390978ad91924694c628141fef021a5578d
   }),
   output: planSummary,
   call: (client, { goal, planner, template, workflow }) =>
@@ -23,6 +31,7 @@ export const planCreate = defineTool({
       ...(workflow !== undefined && { workflow }),
       ...(planner !== undefined && { planner }),
       ...(template !== undefined && { template }),
+      ...(workflow !== undefined && { workflow }),
     }),
   text: (made) => `${planText(made)}\nplan_accept runs it.`,
 });

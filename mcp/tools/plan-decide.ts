@@ -15,17 +15,14 @@ export const planAccept = defineTool({
   input: z.strictObject({
     plan_id: planId,
     inputs: body.inputs.describe("The run's inputs that the goal has no values for"),
+    labels: body.labels.describe("Texts to find the run by, such as { team: 'search' }"),
+    priority: body.priority.describe("From 0 (default, last) to 9 (first)"),
     on_failure: body.on_failure,
     reason: body.reason.describe("Why, for the record"),
   }),
   output: startedRun,
   startsRun: true,
-  call: (client, { plan_id, inputs, on_failure, reason }) =>
-    client.plans.accept(plan_id, {
-      ...(inputs && { inputs }),
-      ...(on_failure !== undefined && { on_failure }),
-      ...(reason !== undefined && { reason }),
-    }),
+  call: (client, { plan_id, ...decision }) => client.plans.accept(plan_id, decision),
   text: startedRunText,
 });
 

@@ -22,10 +22,28 @@ export const retentionSet = defineTool({
   description:
     "Replaces the namespace's policy. Runs past `keep` are deleted for good, so set it only when you were told to. A status that is left out of `keep` is kept for ever. Needs a key with the scope admin.",
   annotations: destroying,
-  input: z.strictObject({ move_after, keep }),
+  input: z.strictObject({
+    move_after,
+    keep: keep.describe('By status, such as { "completed": "90d", "failed": "1d" }'),
+  }),
   output: retention,
   call: (client, policy) => client.retention.set(policy),
   text: retentionText,
+});
+
+export const retentionRemove = defineTool({
+  name: "retention_remove",
+  title: "Keep finished runs for ever",
+  description:
+    "Takes the namespace's policy away: from now on no finished run is moved or forgotten. What has been forgotten stays so. Needs a key with the scope admin.",
+  annotations: destroying,
+  input: z.strictObject({}),
+  output: z.object({ removed: z.literal(true) }),
+  async call(client) {
+    await client.retention.remove();
+    return { removed: true as const };
+  },
+  text: () => "There is no policy any more: all runs are kept for ever.",
 });
 
 function retentionText({ move_after, keep }: Retention): string {

@@ -64,10 +64,10 @@ export const spendList = defineTool({
     "Tokens, cost and calls that attempts have spent, summed by workflow, agent, run, capability or for the whole namespace, the dearest first.",
   annotations: readOnly,
   input: z.strictObject({
-    by: z.enum(spendGroups).default("workflow"),
+    by: z.enum(spendGroups).default("workflow").describe("What it is summed by"),
     since: givenTime.exactOptional().describe("Attempts reported from then on, RFC 3339"),
     until: givenTime.exactOptional().describe("And before then"),
-    limit: z.int().min(1).max(MAX_SHOWN).default(20),
+    limit: z.int().min(1).max(MAX_SHOWN).default(20).describe("The dearest so many"),
   }),
   output: spend,
   call: (client, query) => client.spend(query),

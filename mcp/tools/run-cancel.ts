@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { name } from "../../core/protocol/common.ts";
 import { runId, runLine, runSummary } from "../run-summary.ts";
 import { defineTool } from "../tool.ts";
 
@@ -11,8 +12,12 @@ export const runCancel = defineTool({
   input: z.strictObject({
     run_id: runId,
     reason: z.string().min(1).max(1000).optional().describe("Why, for whoever reads the run later"),
+    group: name
+      .exactOptional()
+      .describe("Only the tasks of this group, as the workflow names it; the run goes on, and not with `compensate`"),
+    compensate: z.boolean().exactOptional().describe("Undo what has completed, where the workflow says how"),
   }),
   output: runSummary,
-  call: (client, { run_id, reason }) => client.runs.cancel(run_id, reason),
+  call: (client, { run_id, reason, ...options }) => client.runs.cancel(run_id, reason, options),
   text: runLine,
 });

@@ -9,7 +9,10 @@ export const runGraph = defineTool({
   description:
     'The DAG of a run with the live status of each task. "mermaid" (default) and "dot" are text to show to a user, "svg" is a picture, "json" lists every task with status, needs, attempt, times and error code.',
   annotations: readOnly,
-  input: z.strictObject({ run_id: runId, format: z.enum(["mermaid", "dot", "svg", "json"]).default("mermaid") }),
+  input: z.strictObject({
+    run_id: runId,
+    format: z.enum(["mermaid", "dot", "svg", "json"]).default("mermaid").describe("How it is drawn"),
+  }),
   output: z.object({
     format: z.string(),
     graph: json.describe('The drawing as text; for "json" an object'),

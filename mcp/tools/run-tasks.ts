@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { taskStatuses } from "../../core/run.ts";
-import { cursor, pageText, runId } from "../run-summary.ts";
+import { cursor, pageLimit, pageText, runId } from "../run-summary.ts";
 import { taskLine, taskSummary } from "../task-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
 
@@ -12,8 +12,8 @@ export const runTasks = defineTool({
   annotations: readOnly,
   input: z.strictObject({
     run_id: runId,
-    status: z.enum(taskStatuses).exactOptional(),
-    limit: z.int().min(1).max(1000).default(100),
+    status: z.enum(taskStatuses).exactOptional().describe("Only tasks in this status"),
+    limit: pageLimit(100, 1_000),
     cursor,
   }),
   output: z.object({ data: z.array(taskSummary), next_cursor: z.string().nullable() }),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { endsRun } from "../../core/event.ts";
+import { failure } from "../../core/protocol/common.ts";
 import { type EventBody, event, type RunBody } from "../../core/protocol/runs.ts";
 import { isTerminalRun } from "../../core/run.ts";
 import { runId, runLine, runSummary } from "../run-summary.ts";
@@ -62,8 +63,9 @@ function hasJustEnded({ finished_at }: RunBody): boolean {
   return finished_at !== null && Date.now() - Date.parse(finished_at) < SETTLING_MS;
 }
 
-/** `2026-01-01T00:00:00.000Z read#2 task.failed` */
-function eventLine({ at, type, key, attempt }: EventBody): string {
+/** `2026-01-01T00:00:00.000Z read#2 task.failed: HTTP_STATUS: …` */
+function eventLine({ at, type, key, attempt, error }: EventBody): string {
   const task = key === undefined ? "run" : `${key}${attempt ? `#${attempt}` : ""}`;
-  return `${at} ${task} ${type}`;
+  const told = failure.safeParse(error);
+  return `${at} ${task} ${type}${told.success ? `: ${told.data.code}: ${told.data.message}` : ""}`;
 }

@@ -1,16 +1,35 @@
 import { z } from "zod";
-import { name } from "../../core/protocol/common.ts";
-import { changeScheduleBody, schedule, scheduleBody } from "../../core/protocol/schedules.ts";
-import { cursor, pageText } from "../run-summary.ts";
+import { name, pageOf } from "../../core/protocol/common.ts";
+import {
+  backfillBody,
+  backfilled,
+  changeScheduleBody,
+  preview,
+  previewBody,
+  schedule,
+  scheduleBody,
+  type TickBody,
+  tick,
+  ticksQuery,
+} from "../../core/protocol/schedules.ts";
+import { cursor, pageLimit, pageText } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
 
 const annotations = { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false };
 const ofName = z.strictObject({ name: name.describe("The schedule's name") });
 type ScheduleLine = z.infer<typeof schedule>;
 
-function scheduleLine({ name: own, workflow, cron, timezone, next_tick_at, paused_by }: ScheduleLine): string {
+function scheduleLine({
+  name: own,
+  workflow,
+  cron,
+  timezone,
+  next_tick_at,
+  paused_by,
+  revision,
+}: ScheduleLine): string {
   const next = paused_by === null ? `next at ${next_tick_at ?? "no time"}` : `paused by ${paused_by}`;
-  return `Schedule ${own} of ${workflow}: ${cron} (${timezone}), ${next}`;
+  return `Schedule ${own} of ${workflow}: ${cron} (${timezone}), ${next}, revision ${revision}`;
 }
 
 export const scheduleCreate = defineTool({
@@ -31,7 +50,7 @@ export const scheduleList = defineTool({
   description:
     "Workflows that are run at the times of a calendar, by name, with when each fires next or who has paused it.",
   annotations: readOnly,
-  input: z.strictObject({ limit: z.int().min(1).max(100).default(50), cursor }),
+  input: z.strictObject({ limit: pageLimit(50), cursor }),
   output: z.object({ data: z.array(schedule), next_cursor: z.string().nullable() }),
   call: (client, page) => client.schedules.list(page),
   text: ({ data, next_cursor }) => pageText(data.map(scheduleLine), "There are no schedules.", next_cursor),
@@ -90,3 +109,54 @@ export const scheduleDelete = defineTool({
   },
   text: ({ deleted }) => `Schedule ${deleted} is deleted.`,
 });
+
+export const schedulePreview = defineTool({
+  name: "schedule_preview",
+  title: "See when a schedule would fire",
+  description:
+    "The next times of a cron expression in a time zone. Nothing is stored; use it before schedule_create, to show the user what the expression means.",
+  annotations: readOnly,
+  input: previewBody,
+  output: preview,
+  call: async (client, asked) => ({ data: await client.schedules.preview(asked) }),
+  text: ({ data }) => data.join("\n"),
+});
+
+export const scheduleTicks = defineTool({
+  name: "schedule_ticks",
+  title: "See what became of a schedule's times",
+  description:
+    "The ticks of a schedule, newest first: which run each started, or why it started none (another run went on, nobody was there, the run was refused). Use it when a schedule did not do what was expected.",
+  annotations: readOnly,
+  input: ofName.extend({
+    outcome: ticksQuery.shape.outcome.describe("Only ticks that came to this"),
+    limit: pageLimit(20),
+    cursor,
+  }),
+  output: pageOf(tick),
+  call: (client, { name: own, outcome, ...page }) =>
+    client.schedules.ticks(own, { ...page, ...(outcome !== undefined && { outcome }) }),
+  text: ({ data, next_cursor }) => pageText(data.map(tickLine), "It has had no such ticks.", next_cursor),
+});
+
+export const scheduleBackfill = defineTool({
+  name: "schedule_backfill",
+  title: "Make up for times that were missed",
+  description:
+    "Fires the ticks of a past period that have not been fired, each as a run of its own: it may start many. Repeating it fires none twice. schedule_ticks shows them.",
+  annotations: { ...annotations, openWorldHint: true },
+  input: ofName.extend(backfillBody.shape),
+  output: backfilled,
+  call: (client, { name: own, ...period }) => client.schedules.backfill(own, period),
+  text: ({ queued, known }) => `${queued} ticks will be fired; ${known} had been, or were going to be.`,
+});
+
+/** `2026-01-01T00:00:00.000Z fired: run 01…` */
+function tickLine({ tick_at, until, outcome, run_id, error }: TickBody): string {
+  const period = until === null ? "" : ` to ${until}`;
+  return [
+    `${tick_at}${period} ${outcome}`,
+    ...(run_id === null ? [] : [`run ${run_id}`]),
+    ...(error === null ? [] : [`${error.code}: ${error.message}`]),
+  ].join(": ");
+}

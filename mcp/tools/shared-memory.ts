@@ -2,14 +2,14 @@ import { z } from "zod";
 import { json, pageOf } from "../../core/protocol/common.ts";
 import { keyName, type SharedEntryBody, scopeName, sharedEntry } from "../../core/protocol/shared-memory.ts";
 import { agentToken } from "../acting.ts";
-import { cursor, pageText } from "../run-summary.ts";
+import { cursor, pageLimit, pageText } from "../run-summary.ts";
 import { changing, defineTool, destroying, readOnly } from "../tool.ts";
 
 const scope = {
   scope: scopeName.describe("What the keys belong to, such as a project or a conversation"),
   agent_token: agentToken.describe("To read and write as that agent; leave it out to use the key of this MCP server"),
 };
-const one = { ...scope, key: keyName };
+const one = { ...scope, key: keyName.describe("Such as `plan` or `findings/7`") };
 const if_revision = z
   .int()
   .min(0)
@@ -26,7 +26,7 @@ export const sharedList = defineTool({
   input: z.strictObject({
     ...scope,
     prefix: z.string().max(256).exactOptional().describe("Only keys that begin so"),
-    limit: z.int().min(1).max(1000).default(100),
+    limit: pageLimit(100, 1_000),
     cursor,
   }),
   output: pageOf(sharedEntry),

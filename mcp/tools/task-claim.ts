@@ -17,7 +17,7 @@ export const taskClaim = defineTool({
       .exactOptional()
       .describe("Only tasks of these; default: all your agent offers"),
     max: z.int().min(1).max(100).default(1).describe("How many tasks to take at most"),
-    wait_seconds: z.number().min(0).max(MAX_WAIT_SECONDS).default(20),
+    wait_seconds: z.number().min(0).max(MAX_WAIT_SECONDS).default(20).describe("How long to wait for a task"),
     request_id: z
       .string()
       .min(1)

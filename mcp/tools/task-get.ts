@@ -17,6 +17,7 @@ export const taskGet = defineTool({
       taskLine(task),
       `Input: ${JSON.stringify(task.input)}`,
       `Output: ${JSON.stringify(task.output)}`,
+      ...(task.progress === null ? [] : [`Progress: ${JSON.stringify(task.progress)}`]),
       ...task.attempts.map(({ attempt, outcome, error }) => {
         return `Attempt ${attempt}: ${outcome}${error ? `, ${error.code}: ${error.message}` : ""}`;
       }),

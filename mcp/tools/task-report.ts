@@ -4,7 +4,7 @@ import { reportAnswer, reportItem } from "../../core/protocol/tasks.ts";
 import { agentToken, heldLease } from "../acting.ts";
 import { defineTool, settling } from "../tool.ts";
 
-const { output, error, effects, usage } = reportItem.shape;
+const { output, error, effects, logs, usage } = reportItem.shape;
 const { result, message } = reportAnswer.shape.reports.element.shape;
 
 const meaning = {
@@ -23,11 +23,16 @@ export const taskReport = defineTool({
   input: z.strictObject({
     agent_token: agentToken,
     ...heldLease,
-    outcome: z.enum(["completed", "failed"]),
+    outcome: z.enum(["completed", "failed"]).describe("`failed` needs an `error`"),
     output: output.describe("What the task gives: JSON that fits the capability's output schema"),
-    error,
-    effects,
-    usage,
+    error: error.describe('Why it failed: { "code": "PAGE_GONE", "message": "…", "retryable": false }'),
+    effects: effects.describe(
+      'Such as { "memory": [{ "type": "observation", "content": "…" }], "messages": [{ "to": "ann", "body": "…" }] }',
+    ),
+    logs: logs.describe(
+      'What happened, for run_logs: [{ "at": "2026-01-31T08:00:00Z", "level": "info", "message": "…" }]',
+    ),
+    usage: usage.describe("What it took: { tokens, cost }, for the run's budget"),
   }),
   output: z.object({ result, message }),
   async call(_client, { agent_token, ...report }, { agent }) {

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { subscription, topicName } from "../../core/protocol/agent-data.ts";
 import { ofAgent } from "../acting.ts";
-import { defineTool, settling } from "../tool.ts";
+import { defineTool, readOnly, settling } from "../tool.ts";
 
-const input = z.strictObject({ ...ofAgent, topic: topicName });
+const input = z.strictObject({ ...ofAgent, topic: topicName.describe("Such as `geese` or `project.news`") });
 
 export const topicSubscribe = defineTool({
   name: "topic_subscribe",
@@ -30,4 +30,15 @@ export const topicUnsubscribe = defineTool({
     return { topic };
   },
   text: ({ topic }) => `Not subscribed to ${topic} any more.`,
+});
+
+export const topicList = defineTool({
+  name: "topic_list",
+  title: "List an agent's topics",
+  description: "The topics that an agent is subscribed to: what is said on them comes to its inbox.",
+  annotations: readOnly,
+  input: z.strictObject(ofAgent),
+  output: z.object({ data: z.array(z.object(subscription.shape)) }),
+  call: (_client, { agent, agent_token }, { as }) => as(agent_token).agentData(agent).subscriptions.list(),
+  text: ({ data }) => data.map(({ topic }) => topic).join("\n") || "It is subscribed to nothing.",
 });

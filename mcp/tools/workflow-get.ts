@@ -9,7 +9,10 @@ export const workflowGet = defineTool({
   description:
     "A registered workflow whole: its tasks, and under definition.inputs the JSON Schema of what a run of it must be given. Without a version the newest.",
   annotations: readOnly,
-  input: z.strictObject({ name, version: z.int().min(1).exactOptional() }),
+  input: z.strictObject({
+    name: name.describe("As workflow_list shows it, without a version"),
+    version: z.int().min(1).exactOptional().describe("Default: the newest"),
+  }),
   output: workflowRecord.pick({ name: true, version: true, definition: true, created_at: true }),
   call: (client, { name, version }) => client.workflows.get(name, version),
   text: ({ name, version, definition }) => `${name}@${version}\n${JSON.stringify(definition)}`,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { workflowRecord } from "../../core/protocol/workflows.ts";
-import { cursor, pageText } from "../run-summary.ts";
+import { cursor, pageLimit, pageText } from "../run-summary.ts";
 import { defineTool, readOnly } from "../tool.ts";
 
 const listed = workflowRecord.pick({ name: true, version: true, created_at: true }).extend({
@@ -13,7 +13,7 @@ export const workflowList = defineTool({
   description:
     "The workflows that are registered, with the newest version of each and what it is for. Use it to find the `workflow` for workflow_submit; workflow_get shows one whole, with the JSON Schema of its inputs.",
   annotations: readOnly,
-  input: z.strictObject({ limit: z.int().min(1).max(100).default(50), cursor }),
+  input: z.strictObject({ limit: pageLimit(50), cursor }),
   output: z.object({ data: z.array(listed), next_cursor: z.string().nullable() }),
   async call(client, page) {
     const { data, next_cursor } = await client.workflows.list(page);

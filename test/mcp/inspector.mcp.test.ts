@@ -28,7 +28,7 @@ describe.skipIf(!programs)("the official MCP Inspector", () => {
     await embedded?.stop();
   });
 
-  // Some 60 processes, one after the other: 25 s on two idle cores.
+  // Some 120 processes, one after the other: 50 s on two idle cores.
   it("lists every tool in both eras, and calls every one", { timeout: 300_000 }, async () => {
     const lines: string[] = [];
     try {

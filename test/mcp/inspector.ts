@@ -59,7 +59,7 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("workflow_validate", { definition: hello });
   const { id } = await call<{ id: string }>("workflow_submit", { definition: hello, inputs: { text: "honk" } });
   const run = { run_id: id };
-  for (const name of ["run_get", "run_tasks", "run_graph", "run_logs"]) await call(name, run);
+  for (const name of ["run_get", "run_tasks", "run_graph", "run_timeline", "run_logs"]) await call(name, run);
   await call("run_watch", { ...run, wait_seconds: 10 });
   await call("run_result", { ...run, wait_seconds: 10 });
   await call("run_list", { limit: 1 });
@@ -81,6 +81,12 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
 
   // One that keeps files, is cancelled, and run again in two ways.
   const endless = await start({ name: "endless", tasks: [{ id: "wait", wait: { signal: "never" } }] });
+  const { revision } = await call<{ revision: number }>("run_get", endless);
+  await call("run_graph_change", {
+    ...endless,
+    revision,
+    add: [{ id: "more", needs: ["wait"], capability: "core.echo" }],
+  });
   await call("artifact_write", { ...endless, path: "notes.md", text: "# Geese" });
   await call("artifact_list", endless);
   await call("artifact_read", { ...endless, path: "notes.md" });
@@ -98,6 +104,8 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("plan_reject", { ...(await plan()), reason: "too loud" });
   await call("workflow_list");
   await call("workflow_get", { name: "inspected" });
+  await call("workflow_register", { definition: { ...hello, name: "kept" } });
+  await call("workflow_register_run", { ...run, name: "kept-run" });
 
   // An agent that performs a task, gives one back, keeps a state and a memory, and hears of another.
   await call("agent_list");
@@ -117,6 +125,17 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   const lease = await take();
   await call("task_heartbeat", { ...lease, progress: 0.5 });
   await call("task_report", { ...lease, outcome: "completed", output: { seen: "geese" } });
+  await call("agent_heartbeat", { agent_id, agent_token });
+  await call("agent_cordon", { agent_id, cordoned: false });
+  // One that finds what there is to do, and bids where nothing is offered.
+  const crawl = { id: "crawl", capability: "inspector.look" };
+  const visit = { id: "visit", for_each: [], open: true, capability: "core.echo", input: "{{ item }}" };
+  const crawling = await start({ name: "crawling", tasks: [crawl, visit] });
+  await call("task_emit", { ...(await take()), map: "visit", items: [{ key: "a", item: "a" }], close: true });
+  await call("task_bids", { ...crawling, task: "crawl" });
+  await call("bid_announcements", { agent_id, agent_token, wait_seconds: 0 });
+  await call("bid_place", { agent_id, agent_token, bids: [{ task_id: lease.task_id, round: 1, bid: null }] });
+  await call("run_cancel", crawling, "legacy");
   const own = { agent, agent_token };
   await call("agent_state_set", { ...own, document: { looked: 1 } });
   await call("agent_state_get", own);
@@ -130,10 +149,14 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("shared_list", { scope: shared.scope });
   await call("shared_delete", shared);
   await call("topic_subscribe", { ...own, topic: "geese" });
+  await call("topic_list", own);
   await call("topic_unsubscribe", { ...own, topic: "geese" });
   const schedule = { name: "inspected" };
   await call("schedule_create", { ...schedule, cron: "@yearly", workflow: "inspected" });
   await call("schedule_list");
+  await call("schedule_preview", { cron: "@yearly" });
+  await call("schedule_backfill", { ...schedule, from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" });
+  await call("schedule_ticks", schedule);
   await call("schedule_update", { ...schedule, cron: "@monthly" });
   await call("schedule_pause", schedule);
   await call("schedule_resume", schedule);
@@ -158,6 +181,7 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   }
   // Many at once, and what bounds them all.
   await call("dead_letter_redrive_many", { workflow: "broken" });
+  await call("dead_letter_discard_many", { workflow: "broken" });
   const filter = { workflow: "endless" };
   await call("run_bulk", { action: "cancel", filter, dry_run: true });
   await call("limit_set", { key: "inspection", concurrency: 2, rate: { limit: 60, per: "1m" } });
@@ -169,6 +193,7 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   await call("cache_clear", { capability: "core.echo" });
   await call("retention_set", { move_after: "30d", keep: { completed: "90d" } });
   await call("retention_get");
+  await call("retention_remove");
   await call("storage_get");
   const question = { to: agent, body: "Which way?", expects_reply: "1m" };
   const asked = await call<{ messages: { id: string }[] }>("message_send", { messages: [question] });

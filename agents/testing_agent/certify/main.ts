@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { SkeinError } from "../../../core/errors.ts";
 import { type ClientOptions, createAgentClient, createClient } from "../../../sdk/client.ts";
 import { isTrue } from "../expect.ts";
-import { reportJson, resultLines, summaryLine, type TestReport } from "../report.ts";
+import { reportJson, reportOf, resultLines, summaryLine, type TestReport } from "../report.ts";
 import { play, type ScenarioResult } from "../scenario.ts";
 import { cases } from "./cases.ts";
 import { openNoteBoard } from "./notes.ts";
@@ -76,8 +76,7 @@ export async function certify(options: CertifyOptions): Promise<TestReport> {
       results.push(result);
       if (!json) for (const line of resultLines(result)) log(line);
     }
-    const failed = results.filter(({ failure }) => failure).length;
-    const report = { passed: results.length - failed, failed, results };
+    const report = reportOf(results);
     log(json ? reportJson(url, report) : summaryLine(url, report, "cases"));
     return report;
   } finally {

@@ -1,7 +1,6 @@
-import { type CallToolResult, Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import type { JsonObject } from "../../../core/json.ts";
-import { version } from "../../../version.ts";
 import { equal, isTrue } from "../expect.ts";
+import { callTool, connectMcp } from "../mcp.ts";
 import { completed, type Scenario, type Stage, TEST_LABEL } from "../scenario.ts";
 
 export const mcpClient: Scenario = {
@@ -9,8 +8,8 @@ export const mcpClient: Scenario = {
   title: "A client of the Model Context Protocol plans, submits, approves and fetches runs over /mcp",
   async play({ connection, unique, adopt, join, claim, report, step }) {
     step("connect the official client");
-    const client = await connect(connection);
-    const call = async (name: string, input: JsonObject) => answerOf(await client.callTool({ name, arguments: input }));
+    const client = await connectMcp(connection);
+    const call = (name: string, input: JsonObject) => callTool(client, name, input);
     const { tools } = await client.listTools();
     const names = new Set(tools.map(({ name }) => name));
     const used = ["plan_create", "plan_accept", "workflow_submit", "task_approve", "run_watch", "run_result"];
@@ -89,20 +88,4 @@ async function codeOf({ url, apiKey, fetch }: Stage["connection"], body: string,
   });
   const { error } = (await answer.json()) as { error?: { code: number } };
   return { status: answer.status, code: error?.code };
-}
-
-async function connect({ url, apiKey, fetch }: Stage["connection"]): Promise<Client> {
-  const client = new Client({ name: "skein-testing-agent", version });
-  const transport = new StreamableHTTPClientTransport(new URL(`${url.replace(/\/+$/, "")}/mcp`), {
-    ...(fetch && { fetch }),
-    ...(apiKey !== undefined && { requestInit: { headers: { authorization: `Bearer ${apiKey}` } } }),
-  });
-  await client.connect(transport);
-  return client;
-}
-
-/** What a tool has answered to a program; what it says to a model is the evidence when it has failed. */
-function answerOf(result: CallToolResult): JsonObject {
-  isTrue("the tool succeeds", !result.isError, result.content);
-  return result.structuredContent as JsonObject;
 }
