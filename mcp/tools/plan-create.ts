@@ -8,7 +8,7 @@ export const planCreate = defineTool({
   name: "plan_create",
   title: "Plan a goal",
   description:
-    "Finds a workflow for a goal: typed values that there are (`have`), and typed values that are wanted (`want`), joined by what capabilities consume and produce. Nothing runs. Answers with the plan, a reason for each task, and its id for plan_accept; or says exactly what is missing. A plan of your own (`workflow`) is held against the goal instead: it may only join things, and what is wrong with it is told. The types are those that capability_list shows as consumes and produces.",
+    "Finds a workflow for a goal: typed values that there are (`have`), and typed values that are wanted (`want`), joined by what capabilities consume and produce. Nothing runs. Answers with the plan, a reason for each task, and its id for plan_accept; or says exactly what is missing. The types are those that capability_list shows as consumes and produces.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   input: z.strictObject({
     goal: goalSchema.describe(
@@ -16,19 +16,14 @@ export const planCreate = defineTool({
     ),
     planner: planners.optional(),
     template: templateName.optional(),
-<<<<<<< HEAD
-    workflow: planBody.shape.workflow,
-=======
     workflow: planBody.shape.workflow.describe(
       "A plan of yours instead of a planner's: a whole workflow, which is checked as theirs are; not with `planner`",
     ),
->>>>>>> a2601390978ad91924694c628141fef021a5578d
   }),
   output: planSummary,
   call: (client, { goal, planner, template, workflow }) =>
     client.plans.create({
       goal,
-      ...(workflow !== undefined && { workflow }),
       ...(planner !== undefined && { planner }),
       ...(template !== undefined && { template }),
       ...(workflow !== undefined && { workflow }),

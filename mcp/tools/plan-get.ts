@@ -25,8 +25,8 @@ export const planList = defineTool({
     "Plans that wait for plan_accept or plan_reject, the newest first; with `status` those that were accepted or rejected. Says what each is for and comes to; plan_get has its tasks.",
   annotations: readOnly,
   input: z.strictObject({
-    status: z.enum(planStatuses).default("proposed"),
-    limit: z.int().min(1).max(100).default(20),
+    status: z.enum(planStatuses).default("proposed").describe("Which plans; default: those that wait for a decision"),
+    limit: z.int().min(1).max(100).default(20).describe("How many at most; default 20"),
     cursor,
   }),
   output: pageOf(listedPlan),
