@@ -1,21 +1,22 @@
 /** From a goal to a plan that has passed the gate, and from a plan to what a run is submitted with. */
 import { uuidv7 } from "uuidv7";
 import { type AllowedCapabilities, isAllowed } from "../core/allowed-capabilities.ts";
-import { SkeinError } from "../core/errors.ts";
+import { type Issue, SkeinError } from "../core/errors.ts";
 import { refusal } from "../core/issues.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Limits } from "../core/limits.ts";
 import { didYouMean } from "../core/near-miss.ts";
-import type { PlannableCapability } from "../core/planner/capability.ts";
+import { type PlannableCapability, plannable } from "../core/planner/capability.ts";
+import { capabilityPlanner } from "../core/planner/capability-planner.ts";
 import { judgePlan } from "../core/planner/gate.ts";
 import { type Goal, requireConsistent } from "../core/planner/goal.ts";
-import type { Planner } from "../core/planner/planner.ts";
+import { type Circumstances, PLAN_LABEL, type Planner, type Template } from "../core/planner/planner.ts";
 import { reasonsIn } from "../core/planner/reasons.ts";
 import type { OnFailure } from "../core/protocol/plans.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
-import type { CapabilityOffer, NewPlan, PlanSubmission, Store, Submission } from "../store/store.ts";
+import type { NewPlan, PlanSubmission, Store, Submission } from "../store/store.ts";
 import type { Principal } from "./auth.ts";
-import { findTemplates } from "./templates.ts";
+import { calledTemplates, findTemplates } from "./templates.ts";
 
 export interface PlanContext {
   store: Pick<Store, "agents" | "plans" | "workflows">;
@@ -29,9 +30,6 @@ const PAST_PLANS = 50;
 /** Who asks for a plan, and what their runs may use. */
 type Submitter = Pick<Principal, "namespace" | "capabilities">;
 
-/** Label of a run that was planned: the id of its plan. */
-export const PLAN_LABEL = "skein.plan";
-
 export type MadePlan = Pick<NewPlan, "namespace" | "id" | "planner" | "goal" | "workflow" | "explanation">;
 
 /** A plan of the client's own. Throws why it is refused. */
@@ -41,9 +39,9 @@ export async function takePlan(
   goal: Goal,
   plan: JsonObject,
 ): Promise<MadePlan> {
-  requireConsistent(goal);
+  requireConsistent(goal, "/goal");
   const capabilities = await offered(context, namespace, allowed);
-  const { workflow, estimate } = admit(plan, goal, capabilities, context.limits, "/workflow");
+  const { workflow, estimate } = await admit(context, namespace, plan, { goal, capabilities, place: "/workflow" });
   const explanation = { ...reasonsIn(workflow, ""), alternatives: [], isBest: false, estimate };
   return { namespace, id: uuidv7(), planner: CLIENT, goal, workflow, explanation };
 }
@@ -65,23 +63,52 @@ export async function makePlan(
   { namespace, capabilities: allowed }: Submitter,
   { goal, planner: name, template, signal }: PlanWish,
 ): Promise<MadePlan> {
-  requireConsistent(goal);
+  requireConsistent(goal, "/goal");
   const planner = choosePlanner(context.planners, name);
-  const capabilities = await offered(context, namespace, allowed);
-  const made = await planner.plan(goal, capabilities, {
-    flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits }).issues,
+  const { live: capabilities, gone } = await offersFor(context, namespace, allowed);
+  const templates: Template[] = [];
+  const circumstances: Circumstances = {
+    flawsOf: (plan) => judgePlan(plan, { goal, capabilities, limits: context.limits, templates }).issues,
     accepted: () => context.store.plans.accepted(namespace, PAST_PLANS),
-    templates: () => findTemplates(context.store.workflows, namespace, template),
+    templates: async () => {
+      const { workflows } = context.store;
+      const found = await findTemplates(workflows, namespace, template);
+      // One that was saved from the run of another one runs that.
+      const tasks = found.flatMap(({ workflow }) => workflow.tasks);
+      templates.push(...found, ...(await calledTemplates(workflows, namespace, { tasks })));
+      return found;
+    },
     signal,
-  });
+  };
+  const made = await planner.plan(goal, capabilities, circumstances);
   if (made.outcome === "impossible") {
-    const issues = made.issues.map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
+    const absent = await missedAgents(planner, goal, { live: capabilities, gone }, circumstances);
+    const issues = [...absent, ...made.issues].map((issue) => ({ ...issue, pointer: `/goal${issue.pointer}` }));
     throw refusal("PLAN_IMPOSSIBLE", issues);
   }
-  const { workflow, estimate } = admit(made.plan.workflow, goal, capabilities, context.limits);
+  const wanted = { goal, capabilities, place: "/plan" };
+  const { workflow, estimate } = await admit(context, namespace, made.plan.workflow, wanted);
   const { tasks, edges, alternatives, isBest, transcript } = made.plan;
   const explanation = { tasks, edges, alternatives, isBest, estimate, ...(transcript && { transcript }) };
   return { namespace, id: uuidv7(), planner: planner.name, goal, workflow, explanation };
+}
+
+/** Whether there would be a plan if all agents were back that have ever been there, and which of their capabilities it is that lack. */
+async function missedAgents(
+  planner: Planner,
+  goal: Goal,
+  { live, gone }: Offers,
+  circumstances: Circumstances,
+): Promise<Issue[]> {
+  if (planner.name !== capabilityPlanner.name || gone.length === 0) return [];
+  const made = await planner.plan(goal, [...live, ...gone], circumstances);
+  if (made.outcome === "impossible") return [];
+  const there = new Set(live.map(({ name }) => name));
+  const missed = [...new Set(made.plan.tasks.map(({ capability }) => capability))].filter((name) => !there.has(name));
+  if (missed.length === 0) return [];
+  const names = missed.map((name) => `\`${name}\``).join(", ");
+  const message = `No live agent offers ${names}, with which there would be a plan; start one that does.`;
+  return [{ code: "PLAN_IMPOSSIBLE", message, pointer: "" }];
 }
 
 function choosePlanner(planners: readonly Planner[], name: string | undefined): Planner {
@@ -100,30 +127,39 @@ export async function stillAdmitted(
   { namespace, capabilities: allowed }: Submitter,
   plan: Pick<NewPlan, "goal" | "workflow">,
 ) {
-  return admit(plan.workflow, plan.goal, await offered(context, namespace, allowed), context.limits);
+  const capabilities = await offered(context, namespace, allowed);
+  return admit(context, namespace, plan.workflow, { goal: plan.goal, capabilities, place: "/plan" });
 }
 
-function admit(
+async function admit(
+  { store, limits }: PlanContext,
+  namespace: string,
   plan: unknown,
-  goal: Goal,
-  capabilities: readonly PlannableCapability[],
-  limits: Limits,
-  place = "/plan",
+  { goal, capabilities, place }: { goal: Goal; capabilities: readonly PlannableCapability[]; place: string },
 ) {
-  const verdict = judgePlan(plan, { goal, capabilities, limits });
+  const templates = await calledTemplates(store.workflows, namespace, plan);
+  const verdict = judgePlan(plan, { goal, capabilities, limits, templates });
   if ("workflow" in verdict) return verdict;
   const issues = verdict.issues.map((issue) => ({ ...issue, pointer: place + issue.pointer }));
   throw refusal("PLAN_REFUSED", issues);
 }
 
-/** Only what somebody could run now, and whoever asks may use: a plan for agents that are gone would wait for them. */
-async function offered(
-  { store }: PlanContext,
-  namespace: string,
-  allowed: AllowedCapabilities,
-): Promise<PlannableCapability[]> {
-  const offers = await store.agents.capabilities(namespace);
-  return offers.filter(({ agents, name }) => agents > 0 && isAllowed(name, allowed)).map(plannable);
+interface Offers {
+  live: PlannableCapability[];
+  gone: PlannableCapability[];
+}
+
+/** What whoever asks may use, of agents that are there, and of those that are not: a plan for these would wait for them. */
+async function offersFor({ store }: PlanContext, namespace: string, allowed: AllowedCapabilities): Promise<Offers> {
+  const offers = (await store.agents.capabilities(namespace)).filter(({ name }) => isAllowed(name, allowed));
+  return {
+    live: offers.filter(({ agents }) => agents > 0).map(plannable),
+    gone: offers.filter(({ agents }) => agents === 0).map(plannable),
+  };
+}
+
+async function offered(...asked: Parameters<typeof offersFor>): Promise<PlannableCapability[]> {
+  return (await offersFor(...asked)).live;
 }
 
 /** All that anybody has ever offered. */
@@ -132,21 +168,6 @@ export async function knownCapabilities(
   namespace: string,
 ): Promise<PlannableCapability[]> {
   return (await agents.capabilities(namespace)).map(plannable);
-}
-
-function plannable(offer: CapabilityOffer): PlannableCapability {
-  return {
-    name: offer.name,
-    version: offer.version ?? "1",
-    consumes: offer.consumes ?? {},
-    produces: offer.produces ?? {},
-    cost: offer.cost ?? 0,
-    durationMs: offer.durationMs ?? 0,
-    reliability: offer.reliability ?? 1,
-    ...(offer.description !== undefined && { description: offer.description }),
-    ...(offer.inputSchema && { inputSchema: offer.inputSchema }),
-    ...(offer.outputSchema && { outputSchema: offer.outputSchema }),
-  };
 }
 
 /** The body that submits the plan's run. Inputs that come with the request go before values in the goal. */

@@ -1,6 +1,9 @@
 /** Registered workflows as templates of plans. */
+import { isJsonObject } from "../core/json.ts";
 import type { Template } from "../core/planner/planner.ts";
 import { workflowIn } from "../core/reference.ts";
+import { workflowReference } from "../core/workflow-schema.ts";
+import { rawTasks } from "../core/workflow-shape.ts";
 import type { Store, StoredWorkflow } from "../store/store.ts";
 import { workflowNotFound } from "./routes/workflows.ts";
 
@@ -29,6 +32,28 @@ export async function findTemplates(
     cursor = page.nextCursor;
   }
   return templates;
+}
+
+/** Workflows that a plan may name and that are looked up; tasks with others are refused. */
+const MAX_CALLED = 100;
+
+/** The registered workflows that tasks of a plan run, whatever else the plan is. */
+export async function calledTemplates(
+  workflows: Store["workflows"],
+  namespace: string,
+  plan: unknown,
+): Promise<Template[]> {
+  const named = rawTasks(plan).flatMap((task) => {
+    const reference = isJsonObject(task) ? task.workflow : undefined;
+    return typeof reference === "string" && workflowReference.test(reference) ? [reference] : [];
+  });
+  const found = await Promise.all(
+    [...new Set(named)].slice(0, MAX_CALLED).map((reference) => {
+      const { name, version } = workflowIn(reference);
+      return workflows.find(namespace, name, version);
+    }),
+  );
+  return found.flatMap((one) => (one ? [templateOf(one)] : []));
 }
 
 function templateOf({ name, version, definition }: StoredWorkflow): Template {

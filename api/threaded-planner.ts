@@ -1,6 +1,7 @@
 import { SkeinError } from "../core/errors.ts";
 import type { PlannableCapability } from "../core/planner/capability.ts";
 import { capabilityPlanner } from "../core/planner/capability-planner.ts";
+import { fittingPlan } from "../core/planner/fitting.ts";
 import type { Goal } from "../core/planner/goal.ts";
 import type { Planner, PlanOutcome } from "../core/planner/planner.ts";
 import { WorkerQueue } from "./worker-queue.ts";
@@ -30,6 +31,7 @@ export function threadedPlanner(): Planner {
   });
   return {
     name: capabilityPlanner.name,
-    plan: (goal, capabilities, { signal }) => queue.perform({ goal, capabilities }, signal),
+    plan: (goal, capabilities, { flawsOf, signal }) =>
+      fittingPlan(capabilities, (left) => queue.perform({ goal, capabilities: left }, signal), flawsOf),
   };
 }

@@ -4,6 +4,7 @@ import type { Writer } from "../core/agent-data.ts";
 import { type Amounts, leftUnder, shortageText, written, writtenLimits } from "../core/budget.ts";
 import { formatDuration, parseDuration } from "../core/duration.ts";
 import type { Json, JsonObject } from "../core/json.ts";
+import type { Estimate } from "../core/planner/planner.ts";
 import type {
   AgentStateBody,
   MemoryEntryBody,
@@ -19,7 +20,7 @@ import type { ConversationBody } from "../core/protocol/conversations.ts";
 import type { DeadLetterBody, DeadLetterDetailBody } from "../core/protocol/dead-letters.ts";
 import type { FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { KeyBody } from "../core/protocol/keys.ts";
-import type { PlanRecordBody } from "../core/protocol/plans.ts";
+import type { ListedPlanBody, PlanRecordBody } from "../core/protocol/plans.ts";
 import type { RunBody, TaskBody, TaskDetailBody, WhyBody } from "../core/protocol/runs.ts";
 import type { ScheduleRecord, TickBody } from "../core/protocol/schedules.ts";
 import type { SharedChangeBody, SharedEntryBody } from "../core/protocol/shared-memory.ts";
@@ -40,6 +41,7 @@ import type {
   Conversation,
   DeadLetter,
   FlowLimit,
+  ListedPlan,
   MemoryEntry,
   Message,
   PageOf,
@@ -296,6 +298,35 @@ export function capabilityBody(offer: CapabilityOffer): CapabilityBody {
   };
 }
 
+function estimateBody({ durationMs, ...estimate }: Estimate): PlanRecordBody["estimate"] {
+  return { ...estimate, duration_ms: durationMs };
+}
+
+function decisionBody(plan: Pick<PlanRecord, "runId" | "decidedBy" | "decidedAt" | "reason" | "createdAt">) {
+  return {
+    run_id: plan.runId,
+    decided_by: plan.decidedBy,
+    reason: plan.reason,
+    created_at: time(plan.createdAt),
+    decided_at: plan.decidedAt && time(plan.decidedAt),
+  };
+}
+
+export function listedPlanBody(plan: ListedPlan): ListedPlanBody {
+  const { id, planner, status, text, have, want, estimate, isBest } = plan;
+  return {
+    id,
+    planner,
+    status,
+    text,
+    have,
+    want,
+    estimate: estimateBody(estimate),
+    is_best: isBest,
+    ...decisionBody(plan),
+  };
+}
+
 export function planRecordBody(plan: PlanRecord): PlanRecordBody {
   const { tasks, edges, alternatives, estimate, isBest, transcript = [] } = plan.explanation;
   return {
@@ -307,24 +338,14 @@ export function planRecordBody(plan: PlanRecord): PlanRecordBody {
     tasks,
     edges,
     alternatives: alternatives.map(({ durationMs, ...other }) => ({ ...other, duration_ms: durationMs })),
-    estimate: {
-      tasks: estimate.tasks,
-      depth: estimate.depth,
-      cost: estimate.cost,
-      duration_ms: estimate.durationMs,
-      reliability: estimate.reliability,
-    },
+    estimate: estimateBody(estimate),
     is_best: isBest,
     transcript: transcript.map(({ inputTokens, outputTokens, ...said }) => ({
       ...said,
       input_tokens: inputTokens,
       output_tokens: outputTokens,
     })),
-    run_id: plan.runId,
-    decided_by: plan.decidedBy,
-    reason: plan.reason,
-    created_at: time(plan.createdAt),
-    decided_at: plan.decidedAt && time(plan.decidedAt),
+    ...decisionBody(plan),
   };
 }
 

@@ -1,7 +1,7 @@
 /** `skein plan`: has a goal planned and shows the plan with its reasons; `skein plans …`: decides about one. */
 
 import type { preferences } from "../core/planner/goal.ts";
-import { parseGoalText } from "../core/planner/goal-text.ts";
+import { goalLine, parseGoalText } from "../core/planner/goal-text.ts";
 import { planTree } from "../core/planner/tree.ts";
 import type { AcceptBody, PlanBody, PlanRecordBody } from "../core/protocol/plans.ts";
 import type { Workflow } from "../core/workflow.ts";
@@ -9,7 +9,8 @@ import type { Client } from "../sdk/client.ts";
 import type { Context } from "./context.ts";
 import { type InputOptions, readInputs } from "./inputs.ts";
 import { withLocalSystem } from "./local-system.ts";
-import { counted, formatMs, printAnswer, printJson, visible } from "./output.ts";
+import { counted, formatMs, printAnswer, printJson, printTable, visible } from "./output.ts";
+import { firstItems } from "./pages.ts";
 import { exitCodes, UsageError } from "./problem.ts";
 import { readObject } from "./read-file.ts";
 import { runAndReport, watchRun } from "./run.ts";
@@ -26,6 +27,8 @@ export interface PlanOptions extends InputOptions, FailureOptions {
   planner?: string;
   /** Names the workflow to take, and so the planner. */
   template?: string;
+  /** A JSON or YAML file: a plan of one's own. */
+  workflow?: string;
   prefer?: (typeof preferences)[number];
   mustUse?: string[];
   mustNotUse?: string[];
@@ -98,7 +101,13 @@ async function planRequest(context: Context, text: string | undefined, options: 
     : planner === "llm" && !text.includes("->")
       ? { text, ...more }
       : parseGoalText(text, more)) as unknown as PlanBody["goal"];
-  return { goal, ...(planner && { planner }), ...(template !== undefined && { template }) };
+  const own = options.workflow === undefined ? undefined : await readObject(context, options.workflow);
+  return {
+    goal,
+    ...(planner && { planner }),
+    ...(template !== undefined && { template }),
+    ...(own && { workflow: own as NonNullable<PlanBody["workflow"]> }),
+  };
 }
 
 /** With `--json` and a run to follow, the run's report alone is printed. */
@@ -107,6 +116,27 @@ async function showPlan(context: Context, client: Client, body: PlanBody, { acce
   if (!context.json) await printPlan(context, client, made);
   else if (!accept) printJson(context, made);
   return made;
+}
+
+export async function listPlans(
+  context: Context,
+  { limit, status }: { limit: number; status: PlanRecordBody["status"] },
+): Promise<void> {
+  const client = await context.client();
+  const found = await firstItems((page) => client.plans.list({ status, ...page }), limit);
+  if (context.json) return printJson(context, found);
+  printTable(
+    context,
+    ["PLAN", "MADE", "PLANNER", "TASKS", "COST", "GOAL"],
+    found.map((one) => [
+      one.id,
+      one.created_at,
+      one.planner,
+      String(one.estimate.tasks),
+      String(one.estimate.cost),
+      goalLine(one),
+    ]),
+  );
 }
 
 export async function getPlan(context: Context, id: string): Promise<void> {
@@ -124,7 +154,9 @@ async function printPlan(context: Context, client: Client, made: PlanRecordBody)
     ...(estimate.cost > 0 ? [`costs ${estimate.cost}`] : []),
     ...(estimate.duration_ms > 0 ? [`takes ${formatMs(estimate.duration_ms)}`] : []),
     ...(estimate.reliability < 1 ? [`completes in ${(100 * estimate.reliability).toFixed(1)} %`] : []),
-    ...(made.is_best ? [] : ["there may be a better one: the search was broken off"]),
+    ...(made.is_best
+      ? []
+      : [`there may be a better one${made.planner === "capability" ? ": the search was broken off" : ""}`]),
   ];
   stdout.write(
     `${paint.bold(`plan ${made.id}`)} ${status}, by planner ${visible(made.planner)}\n${facts.join("; ")}\n\n`,

@@ -44,8 +44,8 @@ interface Use {
   pointer: string;
 }
 
-/** In the order of the definition. Bodies of loops are nested as deep as definitions may be. */
-function usedCapabilities(tasks: readonly TaskDefinition[], pointer: string): Use[] {
+/** Wherever in the tasks, in the order of the definition. Bodies of loops are nested as deep as definitions may be. */
+export function usedCapabilities(tasks: readonly TaskDefinition[], pointer: string): Use[] {
   return tasks.flatMap((task, index) => {
     const at = `${pointer}/${index}`;
     const use = (capability: string | undefined, where: string): Use[] =>

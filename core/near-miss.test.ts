@@ -4,6 +4,7 @@ import { didYouMean, nearest } from "./near-miss.ts";
 test.each([
   ["capabilty", ["capability", "needs"], "capability"],
   ["tsak", ["task", "tasks"], "task"],
+  ["raed", ["rate", "read"], "read"],
   ["INPUTS", ["inputs"], "inputs"],
   ["output", ["outputs", "output_"], "outputs"],
   ["search", ["read", "write"], undefined],

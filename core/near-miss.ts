@@ -29,19 +29,21 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
 
 function distanceOf(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > MAX_EDITS || a.length > MAX_NAME_LENGTH) return MAX_EDITS + 1;
-  return a.toLowerCase() === b.toLowerCase() ? 0 : levenshtein(a, b);
+  return a.toLowerCase() === b.toLowerCase() ? 0 : editDistance(a, b);
 }
 
-/** Edit distance by the two-row dynamic programme (Wagner and Fischer, 1974). */
-function levenshtein(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+/** Edit distance by dynamic programming (Wagner and Fischer, 1974), where two letters that changed places are one edit. */
+function editDistance(a: string, b: string): number {
+  let [before, previous]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, column) => column)];
   for (let row = 1; row <= a.length; row++) {
     const current = [row];
     for (let column = 1; column <= b.length; column++) {
       const substitution = previous[column - 1]! + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(substitution, previous[column]! + 1, current[column - 1]! + 1));
+      const isSwapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      const swap = isSwapped ? before[column - 2]! + 1 : substitution;
+      current.push(Math.min(substitution, swap, previous[column]! + 1, current[column - 1]! + 1));
     }
-    previous = current;
+    [before, previous] = [previous, current];
   }
   return previous[b.length]!;
 }

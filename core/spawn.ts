@@ -81,7 +81,7 @@ export function seedSpawned(
   if (parentKey.split("/").length > MAX_SPAWN_DEPTH) {
     return refused(failureKinds.spawnTooDeep, `Tasks are spawned ${MAX_SPAWN_DEPTH} deep already.`);
   }
-  const parentId = parentKey.slice(parentKey.lastIndexOf("/") + 1).replace(/\[\d+\]$/, "");
+  const parentId = idIn(parentKey);
   const value = { name: "spawned", tasks: [...tasks] };
   const shape = readShape(value);
   const issues = [...shape.issues, ...checkSpawned(value.tasks, parentId, limits)];
@@ -98,6 +98,11 @@ export function seedSpawned(
     if (!(error instanceof SkeinError)) throw error;
     return refused(failureKinds.spawnInvalid, error.message);
   }
+}
+
+/** The id of a task as its own expressions name it: the last part of its key, without the number of an instance. */
+export function idIn(key: string): string {
+  return key.slice(key.lastIndexOf("/") + 1).replace(/\[\d+\]$/, "");
 }
 
 function refused(code: string, message: string): Failure {

@@ -46,7 +46,7 @@ const names = (text: string) => text.trim().split(/\s+/);
 
 const looking = names(`
   workflow_validate workflow_list workflow_get run_get run_list run_watch run_result run_tasks run_graph run_logs task_get
-  task_why run_budget spend_list plan_get capability_list agent_list agent_state_get memory_list shared_list shared_get
+  task_why run_budget spend_list plan_get plan_list capability_list agent_list agent_state_get memory_list shared_list shared_get
   message_reply inbox_read schedule_list dead_letter_list conversation_get conversation_list conversation_transcript
   conversation_graph artifact_list artifact_read limit_list cache_stats retention_get storage_get
   run_timeline task_bids bid_announcements topic_list schedule_preview schedule_ticks`);
@@ -144,14 +144,18 @@ export function describeTools(
       expect(plan).toMatchObject({ status: "proposed", planner: "capability", tasks: [{ capability: "mcp.shout" }] });
       const plan_id = plan.id as string;
       const shown = textOf(await client.callTool({ name: "plan_get", arguments: { plan_id } }));
-      expect(shown).toContain("proposed, 1 tasks");
+      expect(shown).toContain("proposed, 1 task, costs 0");
       expect(shown).toContain("mcp_shout  (mcp.shout)");
       const run = await call(client, "plan_accept", { plan_id, inputs: { text: "geese" } });
       expect(await call(client, "plan_accept", { plan_id })).toMatchObject({ id: run.id });
       const result = await call(client, "run_result", { run_id: run.id!, wait_seconds: 30 });
       expect(result.outputs).toEqual({ loud: "GEESE" });
       expect(await refusal(client, "plan_reject", { plan_id })).toMatchObject({ code: "PLAN_ALREADY_DECIDED" });
-      const other = await call(client, "plan_create", { goal });
+      const other = await call(client, "plan_create", { goal, workflow: plan.workflow! });
+      expect(other).toMatchObject({ status: "proposed", planner: "client" });
+      const waiting = textOf(await client.callTool({ name: "plan_list", arguments: {} }));
+      expect(waiting).toContain(`Plan ${other.id} by planner client: proposed, 1 task, costs 0: mcp.text -> mcp.loud`);
+      expect(waiting).not.toContain(plan_id);
       const rejected = await call(client, "plan_reject", { plan_id: other.id!, reason: "too loud" });
       expect(rejected).toMatchObject({ status: "rejected", reason: "too loud" });
       const missing = await refusal(client, "plan_create", { goal: { ...goal, want: { loud: "mcp.luod" } } });

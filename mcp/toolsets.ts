@@ -33,7 +33,7 @@ import { messageReply } from "./tools/message-reply.ts";
 import { messageSend } from "./tools/message-send.ts";
 import { planCreate } from "./tools/plan-create.ts";
 import { planAccept, planReject } from "./tools/plan-decide.ts";
-import { planGet } from "./tools/plan-get.ts";
+import { planGet, planList } from "./tools/plan-get.ts";
 import { retentionGet, retentionRemove, retentionSet, storageGet } from "./tools/retention.ts";
 import { runBudget, runBudgetChange, spendList } from "./tools/run-budget.ts";
 import { runBulk } from "./tools/run-bulk.ts";
@@ -101,6 +101,7 @@ workflow_register keeps a definition under its name.`,
       workflowRegisterRun,
       planCreate,
       planGet,
+      planList,
       planAccept,
       planReject,
     ],

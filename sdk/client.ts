@@ -18,7 +18,7 @@ import type { BudgetsBody, ChangeBudgetBody, SpendBody, SpendQuery } from "../co
 import type { CacheClearedBody, CacheFilterQuery, CacheStatsBody } from "../core/protocol/cache.ts";
 import type { FlowLimitBody, FlowLimitRecord } from "../core/protocol/flow-limits.ts";
 import type { CreatedKey, CreateKeyBody, KeyBody } from "../core/protocol/keys.ts";
-import type { AcceptBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
+import type { AcceptBody, ListedPlanBody, PlanBody, PlanRecordBody, planFormats } from "../core/protocol/plans.ts";
 import type { Retention, RetentionBody, Storage } from "../core/protocol/retention.ts";
 import type {
   BulkAnswer,
@@ -188,6 +188,9 @@ export function createClient(options: ClientOptions) {
       propose: (body: Omit<SubmitBody, "workflow" | "definition" | "plan_review">) =>
         http.post<PlanRecordBody>("/v1/runs", { ...body, plan_review: "required" }),
       get: (id: string) => http.get<PlanRecordBody>(plan(id)),
+      /** The newest first; those that wait for a decision, unless `status` asks for others. */
+      list: (filter: PageOptions & { status?: PlanRecordBody["status"] } = {}) =>
+        http.get<PageOf<ListedPlanBody>>("/v1/plans", filter),
       /** Drawn: as Mermaid, SVG, or a tree in text with the reasons. */
       draw: (id: string, format: Exclude<PlanFormat, "json">) => http.text(plan(id), { format }),
       /** Starts its run. Repeating it answers with the same run. */

@@ -310,39 +310,63 @@ async function heartbeat(sql: Sql, beats: Presence[]): Promise<(CordonState | un
   });
 }
 
-async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffer[]> {
-  const rows = await sql.query<{
-    name: string;
-    version: string;
-    description: string | null;
-    input_schema: JsonObject | null;
-    output_schema: JsonObject | null;
-    consumes: FieldTypes | null;
-    produces: FieldTypes | null;
-    cost: number | null;
-    tokens: number | null;
-    calls: number | null;
-    duration_ms: number | null;
-    reliability: number | null;
-    agents: number;
-    slots: number;
-    policy: AllocationPolicy | null;
-    bid_window_ms: number | null;
-  }>(
-    `select c.name, c.version, c.description, c.input_schema, c.output_schema, c.consumes, c.produces, c.cost,
-       c.tokens, c.calls, c.duration_ms, c.reliability, o.agents, o.slots, l.policy, l.bid_window_ms
-     from capability c left join allocation l on l.namespace = c.namespace and l.capability = c.name
-     cross join lateral (
-       select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
-       from agent a
-       where a.namespace = c.namespace and a.capabilities @> array[c.name]
-         and ${isLive}
-     ) o
-     where c.namespace = $1
-     order by c.name, c.version`,
-    [namespace],
-  );
-  return rows.map((row) => ({
+/**
+ * Agents are found by the names that they offer, for which there is an index. Which version they offer is looked up only where a name has
+ * been registered in several.
+ */
+const offersWhere = (condition: string) =>
+  `select c.name, c.version, c.description, c.input_schema, c.output_schema, c.consumes, c.produces, c.cost,
+     c.tokens, c.calls, c.duration_ms, c.reliability, o.agents, o.slots, l.policy, l.bid_window_ms
+   from (select k.*, count(*) over (partition by k.name) as versions from capability k where ${condition}) c
+   left join allocation l on l.namespace = c.namespace and l.capability = c.name
+   cross join lateral (
+     select count(*)::int as agents, least(coalesce(sum(a.slots), 0), 2147483647)::int as slots
+     from agent a
+     where a.namespace = c.namespace and a.capabilities @> array[c.name]
+       and (c.versions = 1 or exists (
+         select from json_to_recordset(a.offers) as f(name text, version text)
+         where f.name = c.name and f.version = c.version
+       ))
+       and ${isLive}
+   ) o
+   order by c.name, c.version`;
+const allOffers = offersWhere("k.namespace = $1");
+const namedOffers = offersWhere("k.namespace = $1 and k.name = any($2)");
+
+async function capabilities(db: Queryable, namespace: string): Promise<CapabilityOffer[]> {
+  return (await db.query<OfferRow>(allOffers, [namespace])).map(toOffer);
+}
+
+/** Those of these names alone. */
+export async function namedCapabilities(
+  db: Queryable,
+  namespace: string,
+  names: readonly string[],
+): Promise<CapabilityOffer[]> {
+  return (await db.query<OfferRow>(namedOffers, [namespace, names])).map(toOffer);
+}
+
+interface OfferRow {
+  name: string;
+  version: string;
+  description: string | null;
+  input_schema: JsonObject | null;
+  output_schema: JsonObject | null;
+  consumes: FieldTypes | null;
+  produces: FieldTypes | null;
+  cost: number | null;
+  tokens: number | null;
+  calls: number | null;
+  duration_ms: number | null;
+  reliability: number | null;
+  agents: number;
+  slots: number;
+  policy: AllocationPolicy | null;
+  bid_window_ms: number | null;
+}
+
+function toOffer(row: OfferRow): CapabilityOffer {
+  return {
     name: row.name,
     version: row.version,
     ...(row.description !== null && { description: row.description }),
@@ -359,7 +383,7 @@ async function capabilities(sql: Sql, namespace: string): Promise<CapabilityOffe
     slots: row.slots,
     policy: row.policy ?? DEFAULT_POLICY,
     ...(row.bid_window_ms !== null && { bidWindowMs: row.bid_window_ms }),
-  }));
+  };
 }
 
 interface AgentRow {

@@ -11,6 +11,7 @@ import { scopesAround } from "./contexts.ts";
 import type { FactLog } from "./facts.ts";
 import { addItems } from "./maps.ts";
 import { addTasks, type NewTaskRow, newRows } from "./new-tasks.ts";
+import { unplannedGrowth } from "./planned-growth.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import { loadRows, loadRun, tooMany } from "./step.ts";
 import { finishSteps, stepRun } from "./steps.ts";
@@ -77,7 +78,7 @@ function refused(message: string): Failure {
 export async function spawnTasks(
   tx: Transaction,
   log: FactLog,
-  from: Pick<LoadedTask, "id" | "runId" | "namespace" | "key" | "budget">,
+  from: Pick<LoadedTask, "id" | "runId" | "namespace" | "key" | "capability" | "budget">,
   tasks: Json[],
   limits: Limits,
 ): Promise<NewTaskRow[] | Failure> {
@@ -85,7 +86,10 @@ export async function spawnTasks(
   const run = await loadRun(tx, ref, limits);
   const seeds = seedSpawned(tasks, from.key, limits, run.allowedCapabilities);
   if ("code" in seeds) return seeds;
-  const excess = tooMany(run, seeds.length) ?? (await unfit(tx, from.namespace, seeds));
+  const excess =
+    tooMany(run, seeds.length) ??
+    (await unfit(tx, from.namespace, seeds)) ??
+    (await unplannedGrowth(tx, run, from, { tasks, seeds }));
   if (excess) return excess;
   const rows = newRows(seeds, { ...ref, priority: run.priority, scope: `${from.key}/`, budget: from.budget });
   for (const [index, row] of rows.entries()) row.work_hash = workHash(seeds[index]!);

@@ -1,10 +1,13 @@
 /** Plans that were made for goals, and what became of them. */
 import type { JsonObject } from "../core/json.ts";
+import type { Estimate } from "../core/planner/planner.ts";
+import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
 import type { Queryable, Sql } from "./sql.ts";
-import type { NewPlan, PlanRecord, PlanStore } from "./store.ts";
+import type { ListedPlan, NewPlan, Page, PageOf, PlanRecord, PlanStore } from "./store.ts";
 
 export function planStore(sql: Sql): PlanStore {
   return {
+    list: (namespace, page) => listPlans(sql, namespace, page),
     create: (plan) => insertPlan(sql, plan),
     accepted: async (namespace, limit) => {
       const rows = await sql.query<PlanRow>(
@@ -33,6 +36,51 @@ export function planStore(sql: Sql): PlanStore {
   };
 }
 
+const placeShape = /^\d+ [0-9a-f-]{36}$/;
+
+/** Each has a partial index: `plan_accepted`, and `plan_unused`, whose plans are forgotten after a while. */
+const listOf = (moment: string, isOfStatus: string) =>
+  `select id, planner, status, goal ->> 'text' as text, goal -> 'want' as want,
+     (select coalesce(json_object_agg(h.key, h.value -> 'type'), '{}') from json_each(goal -> 'have') as h) as have,
+     explanation -> 'estimate' as estimate, explanation -> 'isBest' as is_best,
+     decided_by, decided_at, reason, run_id, created_at, (extract(epoch from ${moment}) * 1000000)::bigint::text as place
+   from plan
+   where namespace = $1 and ${isOfStatus}
+     and (${moment}, id) < (coalesce(timestamptz 'epoch' + $2::bigint * interval '1 microsecond', 'infinity'),
+       coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+   order by ${moment} desc, id desc limit $4`;
+const lists = {
+  accepted: listOf("decided_at", "status = 'accepted'"),
+  proposed: listOf("created_at", "status <> 'accepted' and status = 'proposed'"),
+  rejected: listOf("created_at", "status <> 'accepted' and status = 'rejected'"),
+};
+
+async function listPlans(
+  sql: Sql,
+  namespace: string,
+  { status, ...page }: Page & { status: PlanRecord["status"] },
+): Promise<PageOf<ListedPlan>> {
+  const limit = pageLimit(page);
+  const [micros, id] = decodeCursor(page.cursor, placeShape)?.split(" ") ?? [];
+  const rows = await sql.query<ListedRow>(lists[status], [namespace, micros ?? null, id ?? null, limit + 1]);
+  return pageFrom(rows, limit, (row) => `${row.place} ${row.id}`, toListed);
+}
+
+interface ListedRow extends Pick<PlanRow, "id" | "planner" | "status" | keyof Decided> {
+  text: string | null;
+  have: Record<string, string>;
+  want: Record<string, string>;
+  estimate: Estimate;
+  is_best: boolean;
+  /** Where it stands in its list. */
+  place: string;
+}
+
+function toListed(row: ListedRow): ListedPlan {
+  const { id, planner, status, text, have, want, estimate } = row;
+  return { id, planner, status, text, have, want, estimate, isBest: row.is_best, ...decidedOf(row) };
+}
+
 export async function insertPlan(db: Queryable, plan: NewPlan): Promise<PlanRecord> {
   // The conflict is with ourselves, repeated after a connection was lost: nobody else has this id.
   const [row] = await db.query<PlanRow>(
@@ -56,7 +104,26 @@ export async function insertPlan(db: Queryable, plan: NewPlan): Promise<PlanReco
   return toPlan(row!);
 }
 
-interface PlanRow {
+/** What has become of a plan, and when. */
+interface Decided {
+  decided_by: string | null;
+  decided_at: Date | null;
+  reason: string | null;
+  run_id: string | null;
+  created_at: Date;
+}
+
+function decidedOf(row: Decided) {
+  return {
+    decidedBy: row.decided_by,
+    decidedAt: row.decided_at,
+    reason: row.reason,
+    runId: row.run_id,
+    createdAt: row.created_at,
+  };
+}
+
+interface PlanRow extends Decided {
   namespace: string;
   id: string;
   planner: string;
@@ -65,11 +132,6 @@ interface PlanRow {
   explanation: NewPlan["explanation"];
   submission: JsonObject;
   status: PlanRecord["status"];
-  decided_by: string | null;
-  decided_at: Date | null;
-  reason: string | null;
-  run_id: string | null;
-  created_at: Date;
 }
 
 const planColumns =
@@ -85,10 +147,6 @@ function toPlan(row: PlanRow): PlanRecord {
     explanation: row.explanation,
     submission: row.submission,
     status: row.status,
-    decidedBy: row.decided_by,
-    decidedAt: row.decided_at,
-    reason: row.reason,
-    runId: row.run_id,
-    createdAt: row.created_at,
+    ...decidedOf(row),
   };
 }

@@ -8,6 +8,7 @@ import type { TaskEvent } from "../core/lifecycle.ts";
 import { formatCount, type Limits, limitSentence } from "../core/limits.ts";
 import type { Tally } from "../core/map.ts";
 import type { Ref } from "../core/payload.ts";
+import { PLAN_LABEL } from "../core/planner/planner.ts";
 import type { Decision } from "../core/wait.ts";
 import { wholes } from "./blobs.ts";
 import type { RunRef } from "./facts.ts";
@@ -45,6 +46,8 @@ export interface StepRun extends RunRef {
   pausedBy: string | null;
   /** What it may use; null: everything. */
   allowedCapabilities: AllowedCapabilities;
+  /** What its label says that it is a run of; null: no plan. */
+  planId: string | null;
   limits: Limits;
   /** Rows added by this transaction. */
   added: number;
@@ -76,9 +79,11 @@ export async function loadRows(tx: Queryable, tasks: LoadedTask[]): Promise<Map<
 }
 
 export async function loadRun(tx: Queryable, ref: RunRef, limits: Limits): Promise<StepRun> {
-  const [run] = await tx.query<Pick<StepRun, "priority" | "taskCount" | "depth" | "pausedBy" | "allowedCapabilities">>(
+  const [run] = await tx.query<
+    Pick<StepRun, "priority" | "taskCount" | "depth" | "pausedBy" | "allowedCapabilities" | "planId">
+  >(
     `select priority, task_count as "taskCount", depth, paused_by as "pausedBy",
-       allowed_capabilities as "allowedCapabilities"
+       allowed_capabilities as "allowedCapabilities", labels ->> '${PLAN_LABEL}' as "planId"
      from run where id = $1`,
     [ref.runId],
   );

@@ -48,7 +48,7 @@ export function prepareDrawing(view: GraphView): Drawing {
 /** What the picture shows in words: `Run 0190… of research-report is running, 12 tasks: 11 completed, 1 running`. */
 export function summaryOf({ view, counts }: Drawing): string {
   const total = totalOf(counts);
-  if (view.isPlan) return `Plan ${shortenName(view.runId, 36)}, ${pluralTasks(total)}`;
+  if (view.plan) return `Plan ${shortenName(view.runId, 36)}, ${view.plan}, ${pluralTasks(total)}`;
   const statuses = total === 0 ? "" : `: ${statusesText(counts)}`;
   return `Run ${shortenName(view.runId, 36)} of ${shortenName(view.workflow, 60)} is ${view.status}, ${pluralTasks(total)}${statuses}`;
 }

@@ -50,12 +50,17 @@ function icon({ color, icon: path, isSolid }: (typeof appearances)[TaskStatus], 
   );
 }
 
-/** The workflow's name and a line of facts about the run, top left. */
-export function header(workflow: string, status: RunStatus, facts: string): string[] {
+/** The workflow's name and a line of facts about the run, top left; `said` is what the line begins with, of a plan. */
+export function header(
+  workflow: string,
+  status: RunStatus,
+  facts: string,
+  said = `${status}${isTerminalRun(status) ? "" : "…"}`,
+): string[] {
   return [
     icon(runAppearance(status), MARGIN, MARGIN - 1),
     textAt(MARGIN + 24, MARGIN + 13, workflow, { size: 16, bold: true }),
-    textAt(MARGIN, MARGIN + 35, `${status}${isTerminalRun(status) ? "" : "…"} · ${facts}`, { fill: ink.muted }),
+    textAt(MARGIN, MARGIN + 35, `${said} · ${facts}`, { fill: ink.muted }),
   ];
 }
 

@@ -45,14 +45,15 @@ export async function drawSvg(drawing: Drawing, signal?: AbortSignal): Promise<s
   const cards = cardSizes(drawing.nodes);
   const { width, height, centers, curves } = await place(drawing, cards, signal);
 
-  const facts = `${pluralTasks(totalOf(drawing.counts))} · run ${shortenName(view.runId, 36)}`;
+  const facts = `${pluralTasks(totalOf(drawing.counts))} · ${view.plan ? "plan" : "run"} ${shortenName(view.runId, 36)}`;
   const workflow = shortenName(view.workflow, 60);
-  const key = legend(drawing.counts, HEADER_HEIGHT + height + LEGEND_HEIGHT - 8);
+  // All tasks of a plan are pending, which says nothing.
+  const key = legend(view.plan ? {} : drawing.counts, HEADER_HEIGHT + height + LEGEND_HEIGHT - 8);
   const pageWidth = Math.max(width + 2 * MARGIN, headerWidth(workflow, facts), key.width);
   const left = (pageWidth - width) / 2;
   return svgDocument(pageWidth, HEADER_HEIGHT + height + LEGEND_HEIGHT + MARGIN - 8, summaryOf(drawing), [
     arrowHeads,
-    ...header(workflow, view.status, facts),
+    ...header(workflow, view.status, facts, view.plan),
     `<g transform="translate(${round(left)} ${HEADER_HEIGHT})">`,
     ...curves.map((curve) => drawEdge(curve, drawing)),
     ...drawing.nodes.map((drawn, index) => drawCard(drawn, centers[index]!, cards[index]!)),

@@ -32,8 +32,8 @@ export interface GraphNode {
 
 export interface GraphView {
   runId: string;
-  /** Nothing of it has run: `runId` is the id of a plan. */
-  isPlan?: true;
+  /** It is no run: `runId` is the id of a plan, and this is what has become of that. */
+  plan?: "proposed" | "accepted" | "rejected";
   workflow: string;
   status: RunStatus;
   /** Counts patches and spawns, not expansion or status. */

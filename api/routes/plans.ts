@@ -2,9 +2,19 @@
 import { uuidv7 } from "uuidv7";
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
+import { doerOf } from "../../core/planner/called.ts";
+import { withInputs } from "../../core/planner/goal.ts";
 import { planTree } from "../../core/planner/tree.ts";
-import { uuid } from "../../core/protocol/common.ts";
-import { acceptBody, plan, planBody, planQuery, rejectBody } from "../../core/protocol/plans.ts";
+import { pageOf, uuid } from "../../core/protocol/common.ts";
+import {
+  acceptBody,
+  listedPlan,
+  plan,
+  planBody,
+  planQuery,
+  plansQuery,
+  rejectBody,
+} from "../../core/protocol/plans.ts";
 import { run } from "../../core/protocol/runs.ts";
 import type { PlanRecord } from "../../store/store.ts";
 import { requireStorable } from "../bodies.ts";
@@ -14,7 +24,7 @@ import { renderSvg } from "../graph/svg.ts";
 import type { GraphView } from "../graph/view.ts";
 import { makePlan, planSubmitBody, replanPolicy, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
 import { prepareSubmission, type SubmitRequest } from "../submit.ts";
-import { planRecordBody, runBody } from "../wire.ts";
+import { listedPlanBody, pageBody, planRecordBody, runBody } from "../wire.ts";
 import { pictureHeaders } from "./pictures.ts";
 import { runNotFound, submittedRun } from "./runs.ts";
 
@@ -47,6 +57,22 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       const stored = await store.plans.create({ ...made, submission: {} });
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },
+  );
+
+  app.get(
+    "/plans",
+    {
+      config: { scope: "runs:read" },
+      schema: {
+        tags: ["plans"],
+        summary: "List plans, newest first",
+        description:
+          "Those that wait for a decision, unless `status` asks for others. Those that nobody accepts are forgotten after 30 days.",
+        querystring: plansQuery,
+        response: { 200: pageOf(listedPlan) },
+      },
+    },
+    async (request) => pageBody(await store.plans.list(request.principal.namespace, request.query), listedPlanBody),
   );
 
   async function findPlan(namespace: string, id: string): Promise<PlanRecord> {
@@ -125,8 +151,9 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       };
       const found = await findPlan(namespace, request.params.plan);
       const decide = async () => {
-        await stillAdmitted(context, request.principal, found);
         const submission = { ...found.submission, ...submissionOf(own) };
+        const goal = withInputs(found.goal, submission.inputs);
+        await stillAdmitted(context, request.principal, { goal, workflow: found.workflow });
         // Whatever is wrong with the inputs is told before anything is decided.
         await prepared({ ...found, submission }, asked);
         const decision = { status: "accepted", by: name, reason, runId: uuidv7(), submission } as const;
@@ -180,15 +207,15 @@ function treeOf({ workflow, explanation }: PlanRecord): string {
 function drawing(found: PlanRecord, format: "mermaid" | "svg"): string | Promise<string> {
   const view: GraphView = {
     runId: found.id,
-    isPlan: true,
+    plan: found.status,
     workflow: found.workflow.name,
     status: "pending",
     revision: 0,
-    nodes: found.workflow.tasks.map(({ id, capability = "", needs = [] }) => ({
-      key: id,
-      capability,
+    nodes: found.workflow.tasks.map((task) => ({
+      key: task.id,
+      capability: doerOf(task),
       status: "pending",
-      needs,
+      needs: task.needs ?? [],
       attempt: 0,
     })),
   };

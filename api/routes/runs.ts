@@ -2,7 +2,7 @@ import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { SkeinError } from "../../core/errors.ts";
 import { logLines } from "../../core/log-lines.ts";
-import type { Goal } from "../../core/planner/goal.ts";
+import { type Goal, withInputs } from "../../core/planner/goal.ts";
 import { bidRounds } from "../../core/protocol/bids.ts";
 import { MAX_WAIT_SECONDS, pageOf, pageQuery, uuid } from "../../core/protocol/common.ts";
 import { plan } from "../../core/protocol/plans.ts";
@@ -70,8 +70,9 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
         traceparent: request.headers.traceparent as string | undefined,
         allowed: request.principal.capabilities,
       };
-      const { goal } = request.body;
-      if (goal) requireStorable(request, goal, "/goal", limits.jsonDepth);
+      const { inputs } = request.body;
+      if (request.body.goal) requireStorable(request, request.body.goal, "/goal", limits.jsonDepth);
+      const goal = request.body.goal && withInputs(request.body.goal, inputs);
       if (goal && request.body.plan_review === "required") {
         const made = await planFor(goal, given.body, request.principal, goneSignal(reply));
         const stored = await store.plans.create({ ...made, submission: submissionOf(given.body) });

@@ -1,9 +1,9 @@
 /** `POST /runs/{id}/workflow`: what a run is a run of, kept under a name. */
+import { PLAN_LABEL } from "../../core/planner/planner.ts";
 import { uuid } from "../../core/protocol/common.ts";
 import { saveRunBody, workflowRecord } from "../../core/protocol/workflows.ts";
 import type { Workflow } from "../../core/workflow.ts";
 import type { ApiContext, App } from "../context.ts";
-import { PLAN_LABEL } from "../plan.ts";
 import { workflowBody } from "../wire.ts";
 import { runNotFound, runParams } from "./runs.ts";
 

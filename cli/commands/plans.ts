@@ -1,7 +1,8 @@
 /** `skein plan` and what becomes of plans. */
 import { type Command, Option } from "commander";
 import { preferences } from "../../core/planner/goal.ts";
-import { collect, type Does, notNegative, wholeNumber } from "./options.ts";
+import { planStatuses } from "../../core/protocol/plans.ts";
+import { collect, type Does, LIMIT_DEFAULT, limit, notNegative, wholeNumber } from "./options.ts";
 
 export function addPlans(program: Command, does: Does): void {
   const load = () => import("../plan.ts");
@@ -12,6 +13,7 @@ export function addPlans(program: Command, does: Does): void {
     .option("--goal <file>", "a JSON or YAML file with the goal (- is stdin)")
     .option("--planner <name>", "default: capability, which needs no model")
     .option("--template <name>", "take this registered workflow (name, name@3)")
+    .option("--workflow <file>", "hold a plan of your own against the goal: a JSON or YAML file")
     .addOption(new Option("--prefer <what>", "default: as few tasks as possible").choices(preferences))
     .option("--must-use <capability>", "has to be in the plan; repeatable, in this order", collect)
     .option("--must-not-use <capability>", "must not be in the plan; repeatable", collect)
@@ -26,6 +28,12 @@ export function addPlans(program: Command, does: Does): void {
     .option("--executors <file>", "without a server: a module that exports executors of yours; repeatable", collect)
     .action(does(async () => (await load()).plan));
   const plans = program.command("plans").description("look at plans, accept or reject them");
+  plans
+    .command("list")
+    .description("plans that wait for a decision, the newest first")
+    .addOption(new Option("--status <status>", "others").choices(planStatuses).default("proposed"))
+    .option("--limit <n>", "at most so many", limit, LIMIT_DEFAULT)
+    .action(does(async () => (await load()).listPlans));
   plans
     .command("get <plan>")
     .description("a plan with its reasons")

@@ -200,7 +200,7 @@ describe("where there is no plan, it says what is missing:", () => {
       "no capabilities",
       goal("a -> b"),
       [],
-      "Nothing gives b, which is wanted: no live agent offers a capability that declares `consumes` and `produces`; start one, or have the value.",
+      "Nothing gives b, which is wanted: no live agent offers a capability that declares what it `produces`; start one that does, or have the value.",
     ],
     [
       "a type misspelt",

@@ -55,6 +55,24 @@ export interface PlannableCapability {
   outputSchema?: JsonObject;
 }
 
+/** What agents have registered of a capability; what they have not said, has its default. */
+type Offer = Pick<PlannableCapability, "name"> & Partial<PlannableCapability>;
+
+export function plannable({ name, description, inputSchema, outputSchema, ...offer }: Offer): PlannableCapability {
+  return {
+    name,
+    version: offer.version ?? "1",
+    consumes: offer.consumes ?? {},
+    produces: offer.produces ?? {},
+    cost: offer.cost ?? 0,
+    durationMs: offer.durationMs ?? 0,
+    reliability: offer.reliability ?? 1,
+    ...(description !== undefined && { description }),
+    ...(inputSchema && { inputSchema }),
+    ...(outputSchema && { outputSchema }),
+  };
+}
+
 interface Declared {
   consumes?: FieldTypes | undefined;
   produces?: FieldTypes | undefined;

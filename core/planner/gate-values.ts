@@ -6,6 +6,7 @@ import { compileSchema, type Validator } from "../schema.ts";
 import { scanTemplate } from "../template-scan.ts";
 import type { TaskDefinition, Workflow } from "../workflow.ts";
 import { idPattern } from "../workflow-schema.ts";
+import type { Contract } from "./called.ts";
 import { fieldSchema, jsonKinds, type PlannableCapability } from "./capability.ts";
 import { type Goal, saysNoTypes } from "./goal.ts";
 import { readPath } from "./path.ts";
@@ -13,7 +14,7 @@ import { readPath } from "./path.ts";
 export interface PlanScope {
   goal: Goal;
   /** By task. */
-  contracts: ReadonlyMap<string, PlannableCapability>;
+  contracts: ReadonlyMap<string, Contract>;
   /** Every value that the goal has, and every part of one, as canonical JSON. */
   values: ReadonlySet<string>;
 }

@@ -5,93 +5,62 @@
  */
 
 import { parseDuration } from "../duration.ts";
-import type { ErrorCode, Issue } from "../errors.ts";
-import { criticalPath, topologicalOrder } from "../graph.ts";
+import type { Issue } from "../errors.ts";
+import { criticalPath } from "../graph.ts";
 import { MAX_ISSUES, shortened } from "../issues.ts";
-import { canonicalJson, isJsonObject, type Json, pointerTo } from "../json.ts";
+import { canonicalJson, isJsonObject, type Json } from "../json.ts";
 import { type Limits, limitSentence } from "../limits.ts";
-import { didYouMean } from "../near-miss.ts";
-import { nameIn, splitReference } from "../reference.ts";
-import { fits } from "../routing.ts";
+import { nameIn } from "../reference.ts";
 import { type TaskDefinition, type Workflow, workflowIssues } from "../workflow.ts";
-import { rawTasks, taskName } from "../workflow-shape.ts";
-import type { PlannableCapability } from "./capability.ts";
+import { rawTasks } from "../workflow-shape.ts";
+import { type Contract, doerOf } from "./called.ts";
+import { contractsOf, type GateContext, keyRefused, wrongDoer, wrongTaskKeys } from "./gate-doers.ts";
 import { goalValues, inputIssues, outputIssues, type PlanScope, sourcesIn } from "./gate-values.ts";
 import { type Goal, saysNoTypes } from "./goal.ts";
 import { onlyPath } from "./path.ts";
 import type { Estimate } from "./planner.ts";
 
-export interface GateContext {
-  goal: Goal;
-  /** All that live agents offer, whether or not they declare types. */
-  capabilities: readonly PlannableCapability[];
-  limits: Limits;
-}
-
 export type Verdict = { workflow: Workflow; estimate: Estimate; issues: [] } | { issues: Issue[] };
 
 const workflowKeys = new Set(["name", "description", "inputs", "tasks", "outputs"]);
-const taskKeys = new Set(["id", "description", "needs", "depends_on", "capability", "input"]);
 const MAX_DESCRIPTION = 4_096;
 
 /** Every rule that the plan breaks, or the workflow that it is. */
 export function judgePlan(plan: unknown, context: GateContext): Verdict {
   const { limits } = context;
   const count = rawTasks(plan).length;
-  if (count > limits.planTasks) {
-    const message = `The plan has ${count} tasks; ${limitSentence("planTasks", limits)}.`;
-    return { issues: [{ code: "PLAN_LIMIT_EXCEEDED", message, pointer: "/tasks" }] };
-  }
+  if (count > limits.planTasks) return { issues: [tooMany(count, limits)] };
   const { workflow, issues } = workflowIssues(plan, { limits });
   if (!workflow) return { issues };
   const wrong = [...wrongKeys(plan), ...wrongMeaning(workflow, context)];
   if (wrong.length > 0) return { issues: shortened(wrong) };
-  return { workflow, estimate: estimateOf(workflow, contractsOf(workflow, context)), issues: [] };
+  return { workflow, estimate: estimateOf(workflow, contractsOf(workflow.tasks, context)), issues: [] };
 }
 
-/** Of each task by id: what its capability promises. Of several versions that would do, the newest. */
-function contractsOf({ tasks }: Workflow, { capabilities }: GateContext): Map<string, PlannableCapability> {
-  const byName = new Map<string, PlannableCapability[]>();
-  for (const one of capabilities) byName.set(one.name, [...(byName.get(one.name) ?? []), one]);
-  return new Map(
-    tasks.flatMap(({ id, capability = "" }) => {
-      const { name, version: range } = splitReference(capability);
-      const found = (byName.get(name) ?? [])
-        .filter(({ version }) => range === undefined || fits(version, range))
-        .at(-1);
-      return found ? [[id, found] as const] : [];
-    }),
-  );
+function tooMany(count: number, limits: Limits): Issue {
+  const message = `The plan has ${count} tasks; ${limitSentence("planTasks", limits)}.`;
+  return { code: "PLAN_LIMIT_EXCEEDED", message, pointer: "/tasks" };
 }
 
 function wrongKeys(plan: unknown): Issue[] {
-  const refuse = (owner: string, key: string, pointer: string): Issue => {
-    const message = `${owner} has \`${key}\`, which is not for plans to decide; take it out.`;
-    return { code: "PLAN_KEY_NOT_ALLOWED", message, pointer: pointerTo(pointer, key) };
-  };
   const own = Object.keys(isJsonObject(plan) ? plan : {}).filter((key) => !workflowKeys.has(key));
-  const issues = own.map((key) => refuse("The plan", key, ""));
-  for (const [index, task] of rawTasks(plan).entries()) {
-    const extra = Object.keys(isJsonObject(task) ? task : {}).filter((key) => !taskKeys.has(key));
-    issues.push(...extra.map((key) => refuse(taskName(task, index), key, `/tasks/${index}`)));
-  }
-  return issues;
+  return [...own.map((key) => keyRefused("The plan", key, "")), ...wrongTaskKeys(rawTasks(plan), "/tasks")];
 }
 
 function wrongMeaning(workflow: Workflow, context: GateContext): Issue[] {
   const { goal, limits } = context;
-  const contracts = contractsOf(workflow, context);
+  const contracts = contractsOf(workflow.tasks, context);
   const scope: PlanScope = { goal, contracts, values: goalValues(goal) };
   const issues = [...wrongInputs(workflow, goal), ...longDescriptions(workflow)];
   for (const [index, task] of workflow.tasks.entries()) {
     if (issues.length >= MAX_ISSUES) break;
     const contract = contracts.get(task.id);
-    const wrong = wrongCapability(task, `/tasks/${index}`, contract, context);
+    const wrong = wrongDoer(task, `/tasks/${index}`, contract, context);
     issues.push(...wrong, ...(contract ? inputIssues(task, `/tasks/${index}`, contract, scope) : []));
   }
   issues.push(...outputIssues(workflow, scope), ...wrongTasks(workflow, goal, scope));
   if (issues.length > 0) return issues;
-  return wrongSize(estimateOf(workflow, contracts), goal, limits);
+  return [...unbounded(workflow, contracts, goal), ...wrongSize(estimateOf(workflow, contracts), goal, limits)];
 }
 
 /** The inputs of the run are what the goal has. */
@@ -123,30 +92,12 @@ function longDescriptions({ description = "", tasks }: Workflow): Issue[] {
     });
 }
 
-function wrongCapability(
-  { id, capability }: TaskDefinition,
-  at: string,
-  contract: PlannableCapability | undefined,
-  { goal, capabilities }: GateContext,
-): Issue[] {
-  const refuse = (code: ErrorCode, message: string): Issue[] => [{ code, message, pointer: `${at}/capability` }];
-  if (capability === undefined) {
-    return refuse("PLAN_CAPABILITY_UNKNOWN", `Task "${id}" names no capability; a plan has no other tasks.`);
-  }
-  const name = nameIn(capability);
-  if (goal.must_not_use?.includes(name)) {
-    return refuse("PLAN_CAPABILITY_NOT_ALLOWED", `Task "${id}" uses "${name}", which the goal says must not be used.`);
-  }
-  if (contract) return [];
-  const hint = didYouMean(name, new Set(capabilities.map((one) => one.name)));
-  return refuse("PLAN_CAPABILITY_UNKNOWN", `Task "${id}" uses "${capability}", which no live agent offers.${hint}`);
-}
-
 /** Tasks that nothing comes of, that do the same twice, or that should be there and are not. */
 function wrongTasks(workflow: Workflow, goal: Goal, scope: PlanScope): Issue[] {
   const { tasks, outputs } = workflow;
   const needed = new Set([...(goal.must_use ?? []), ...(goal.verify ?? [])]);
-  const isMust = ({ capability = "" }: TaskDefinition) => needed.has(nameIn(capability));
+  const usesOf = ({ id }: TaskDefinition) => [...(scope.contracts.get(id)?.uses ?? [])];
+  const isMust = (task: TaskDefinition) => usesOf(task).some((name) => needed.has(name));
   const byId = new Map(tasks.map((task) => [task.id, task]));
   // An edge without a value would be enough to bring in a task for its effects alone.
   const used = new Set([...sourcesIn(outputs), ...tasks.filter(isMust).map(({ id }) => id)]);
@@ -160,7 +111,7 @@ function wrongTasks(workflow: Workflow, goal: Goal, scope: PlanScope): Issue[] {
       const message = `Task "${task.id}" gives nothing that is wanted or that a task takes which is; take it out.`;
       issues.push({ code: "PLAN_TASK_UNUSED", message, pointer });
     }
-    const work = canonicalJson([scope.contracts.get(task.id)?.name ?? task.capability ?? null, task.input ?? null]);
+    const work = canonicalJson([scope.contracts.get(task.id)?.name ?? doerOf(task), task.input ?? null]);
     const twin = seen.get(work);
     if (twin !== undefined) {
       const message = `Task "${task.id}" does the same as "${twin}", with the same input; use that one's output.`;
@@ -168,8 +119,10 @@ function wrongTasks(workflow: Workflow, goal: Goal, scope: PlanScope): Issue[] {
     } else seen.set(work, task.id);
   }
   const names = new Set(tasks.map(({ capability = "" }) => nameIn(capability)));
+  const within = new Set(tasks.flatMap(usesOf));
   for (const name of needed) {
-    if (names.has(name)) continue;
+    // What a workflow within the plan looks at, nobody can tell.
+    if (names.has(name) || (within.has(name) && !goal.verify?.includes(name))) continue;
     const what = goal.must_use?.includes(name) ? "be used" : "verify";
     const message = `The plan has no task for "${name}", which the goal says must ${what}.`;
     issues.push({ code: "PLAN_CAPABILITY_MISSING", message, pointer: "/tasks" });
@@ -200,21 +153,31 @@ function unverified({ tasks, outputs }: Workflow, goal: Goal, scope: PlanScope):
   });
 }
 
-function estimateOf({ tasks }: Workflow, contracts: ReadonlyMap<string, PlannableCapability>): Estimate {
+function estimateOf({ tasks }: Workflow, contracts: ReadonlyMap<string, Contract>): Estimate {
   const nodes = tasks.map(({ id, needs = [] }) => ({ id, needs }));
-  const order = topologicalOrder(nodes);
   const all = tasks.map(({ id }) => contracts.get(id)!);
   return {
-    tasks: tasks.length,
-    depth: "depth" in order ? Math.max(0, ...order.depth.values()) : 0,
+    tasks: all.reduce((sum, one) => sum + one.tasks, 0),
+    depth: criticalPath(nodes, (id) => contracts.get(id)!.depth).lengthMs,
     cost: all.reduce((sum, { cost }) => sum + cost, 0),
     durationMs: criticalPath(nodes, (id) => contracts.get(id)!.durationMs).lengthMs,
     reliability: all.reduce((product, { reliability }) => product * reliability, 1),
   };
 }
 
-function wrongSize({ depth, cost, durationMs }: Estimate, { budget, deadline }: Goal, limits: Limits): Issue[] {
+/** With a budget, what a plan costs has to be known beforehand. */
+function unbounded({ tasks }: Workflow, contracts: ReadonlyMap<string, Contract>, { budget }: Goal): Issue[] {
+  if (budget === undefined) return [];
+  return tasks.flatMap(({ id, workflow }, index): Issue[] => {
+    if (!contracts.get(id)!.isOpen) return [];
+    const message = `Task "${id}" runs the workflow "${workflow}", of which nothing says what it costs at most, and the goal has a budget; bound its maps and loops (skein workflow validate says where), or take the budget out.`;
+    return [{ code: "PLAN_TOO_EXPENSIVE", message, pointer: `/tasks/${index}/workflow` }];
+  });
+}
+
+function wrongSize({ tasks, depth, cost, durationMs }: Estimate, { budget, deadline }: Goal, limits: Limits): Issue[] {
   const issues: Issue[] = [];
+  if (tasks > limits.planTasks) issues.push(tooMany(tasks, limits));
   if (depth > limits.planDepth) {
     const message = `The plan has ${depth} tasks on one chain; ${limitSentence("planDepth", limits)}.`;
     issues.push({ code: "PLAN_LIMIT_EXCEEDED", message, pointer: "/tasks" });

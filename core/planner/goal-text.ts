@@ -11,7 +11,7 @@ export function parseGoalText(text: string, more: Record<string, unknown> = {}):
   if (sides.length !== 2) {
     throw new SkeinError(
       "GOAL_INVALID",
-      `"${text.slice(0, 200)}" is not a goal: write what there is, an arrow, and what is wanted, by their types, such as "web.url -> document.summary".`,
+      `"${text.slice(0, 200)}" is not a goal: write what there is, an arrow, and what is wanted, by their types, such as "web.url -> document.summary"; words alone only the planner \`llm\` reads.`,
     );
   }
   const [have, want] = sides.map(namedTypes) as [Map<string, string>, Map<string, string>];
@@ -20,6 +20,16 @@ export function parseGoalText(text: string, more: Record<string, unknown> = {}):
     want: Object.fromEntries(want),
     ...more,
   });
+}
+
+/** A goal as lists show it: in its own words, else by its types. */
+export function goalLine(goal: {
+  text: string | null;
+  have: Record<string, string>;
+  want: Record<string, string>;
+}): string {
+  const types = (named: Record<string, string>) => Object.values(named).join(", ");
+  return goal.text ?? `${types(goal.have)} -> ${types(goal.want)}`.trim();
 }
 
 function namedTypes(side: string): Map<string, string> {

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { durationPattern, isDuration } from "../duration.ts";
 import { type Issue, SkeinError } from "../errors.ts";
 import { refusal } from "../issues.ts";
-import type { Json } from "../json.ts";
+import { type Json, pointerTo } from "../json.ts";
+import { checkSchema, compileSchema } from "../schema.ts";
 import { idPattern } from "../workflow-schema.ts";
 import { semanticType } from "./capability.ts";
 
@@ -90,8 +91,8 @@ export const wordsAlone: Issue = {
   pointer: "/want",
 };
 
-/** Throws GOAL_INVALID for a goal that contradicts itself. */
-export function requireConsistent(goal: Goal): void {
+/** Throws GOAL_INVALID for a goal that contradicts itself; `place` is where it stands. */
+export function requireConsistent(goal: Goal, place = ""): void {
   const forbidden = new Set(goal.must_not_use);
   const contradictions = (names: readonly string[] = [], what: string, pointer: string): Issue[] =>
     [...new Set(names)]
@@ -99,13 +100,43 @@ export function requireConsistent(goal: Goal): void {
       .map((name) => ({
         code: "GOAL_INVALID",
         message: `The goal ${what} "${name}" and must not use it; take it out of one of the two lists.`,
-        pointer,
+        pointer: place + pointer,
       }));
   const issues = [
     ...contradictions(goal.must_use, "must use", "/must_use"),
     ...contradictions(goal.verify, "has to be verified by", "/verify"),
   ];
+  const wrong = [...wrongSchemas(goal, place), ...misfitValues(goal.have, `${place}/have`)];
+  issues.push(...wrong.map((issue) => ({ ...issue, code: "GOAL_INVALID" as const })));
   if (issues.length > 0) throw refusal("GOAL_INVALID", issues);
+}
+
+function wrongSchemas({ have }: Goal, place: string): Issue[] {
+  return Object.entries(have).flatMap(([name, { schema }]) =>
+    schema ? checkSchema(schema, `${pointerTo(`${place}/have`, name)}/schema`) : [],
+  );
+}
+
+/** Values that are not what the goal says that they look like; they stand below `place`. */
+function misfitValues(have: Goal["have"], place: string): Issue[] {
+  return Object.entries(have).flatMap(([name, { value, schema }]): Issue[] => {
+    if (value === undefined || !schema || checkSchema(schema, "").length > 0) return [];
+    const [problem] = compileSchema(schema).findProblems(value);
+    if (!problem) return [];
+    const message = `The value of \`${name}\` does not fit its schema: ${`${problem.pointer} ${problem.message}`.trim()}.`;
+    return [{ code: "RUN_INPUTS_INVALID", message, pointer: pointerTo(place, name) }];
+  });
+}
+
+/** The goal with the inputs that its run is submitted with. Throws RUN_INPUTS_INVALID where one does not fit its schema. */
+export function withInputs(goal: Goal, inputs: Readonly<Record<string, Json>> = {}): Goal {
+  const given = Object.entries(goal.have)
+    .filter(([name]) => Object.hasOwn(inputs, name))
+    .map(([name, held]) => [name, { ...held, value: inputs[name]! }] as const);
+  const values = Object.fromEntries(given);
+  const issues = misfitValues(values, "/inputs");
+  if (issues.length > 0) throw refusal("RUN_INPUTS_INVALID", issues);
+  return { ...goal, have: { ...goal.have, ...values } };
 }
 
 /** A goal from a JSON value. Throws GOAL_INVALID with every flaw. */

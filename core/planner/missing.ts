@@ -127,8 +127,8 @@ function ungiven(goal: Goal, problem: Problem, capabilities: readonly PlannableC
   if (forbidden.length > 0) {
     return `only ${[...new Set(forbidden)].join(", ")} would, which must not be used; allow one, or have the value.`;
   }
-  if (capabilities.length === 0) {
-    return "no live agent offers a capability that declares `consumes` and `produces`; start one, or have the value.";
+  if (!capabilities.some(({ produces }) => Object.keys(produces).length > 0)) {
+    return "no live agent offers a capability that declares what it `produces`; start one that does, or have the value.";
   }
   const typesGiven = new Set([...problem.steps.flatMap(({ capability }) => Object.values(capability.produces))]);
   const held = Object.values(goal.have).map((value) => value.type);

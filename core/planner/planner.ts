@@ -4,8 +4,9 @@
  *
  * The room: goal.ts and capability.ts say what planners are told, goal-text.ts reads a goal in one line. capability-planner.ts
  * plans by types alone, with problem.ts and kinds.ts (the goal in numbers), search.ts and landmarks.ts (the best steps),
- * wiring.ts (what goes where), reasons.ts and missing.ts (why, and why not), compile.ts (the workflow). template-planner.ts
- * takes registered workflows. gate.ts and gate-values.ts judge plans; tree.ts draws them.
+ * wiring.ts (what goes where), reasons.ts and missing.ts (why, and why not), compile.ts (the workflow), fitting.ts (values that do not fit). template-planner.ts
+ * takes registered workflows, which plans may also run (called.ts). gate.ts judges plans, with gate-doers.ts (who does a task) and
+ * gate-values.ts (what it is given); gate-spawned.ts judges what tasks of a plan add to it. tree.ts draws plans.
  */
 import type { Issue } from "../errors.ts";
 import type { Workflow } from "../workflow.ts";
@@ -22,6 +23,9 @@ export interface Planner {
     circumstances: Circumstances,
   ): PlanOutcome | Promise<PlanOutcome>;
 }
+
+/** Label of a run that was planned: the id of its plan. */
+export const PLAN_LABEL = "skein.plan";
 
 /** What a planner may ask for while it plans. */
 export interface Circumstances {

@@ -1,6 +1,7 @@
 /** Why each task and each edge of a plan is there, and what could stand in a task's place. */
 import { nameIn } from "../reference.ts";
 import type { Workflow } from "../workflow.ts";
+import { doerOf } from "./called.ts";
 import type { PlannableCapability } from "./capability.ts";
 import { taskIds } from "./compile.ts";
 import type { Goal } from "./goal.ts";
@@ -150,10 +151,10 @@ function brief(number: number): string {
 /** Of a plan that explains itself by the descriptions of its tasks; `otherwise` is the reason of all that says none. */
 export function reasonsIn({ tasks }: Workflow, otherwise: string): { tasks: TaskReason[]; edges: EdgeReason[] } {
   return {
-    tasks: tasks.map(({ id, capability = "", description }) => ({
-      task: id,
-      capability: nameIn(capability),
-      reason: description ?? otherwise,
+    tasks: tasks.map((task) => ({
+      task: task.id,
+      capability: nameIn(doerOf(task)),
+      reason: task.description ?? otherwise,
     })),
     edges: tasks.flatMap(({ id, needs = [] }) => needs.map((from) => ({ from, to: id, reason: otherwise }))),
   };

@@ -8,6 +8,7 @@ import { isJsonObject, type Json, type JsonObject } from "../json.ts";
 import { nameIn } from "../reference.ts";
 import type { TaskStatus } from "../run.ts";
 import type { TaskDefinition, Workflow } from "../workflow.ts";
+import { doerOf } from "./called.ts";
 import { fieldSchema, type PlannableCapability } from "./capability.ts";
 import { sourcesIn } from "./gate-values.ts";
 import type { Goal } from "./goal.ts";
@@ -114,8 +115,9 @@ function damage({ workflow, tasks, excluded }: Standing): { lost: Set<string>; e
     const verified = sources.filter((id) => answers.has(id));
     return verified.length > 0 ? verified : sources;
   });
-  const broken = failed.filter((task) => !verdicts.includes(task)).map(({ capability }) => capability);
-  const wrong = blamed.map((id) => nameIn(byId.get(id)!.capability ?? ""));
+  const doer = (id: string) => nameIn(doerOf(byId.get(id)!));
+  const broken = failed.filter((task) => !verdicts.includes(task)).map(({ key }) => doer(key));
+  const wrong = blamed.map(doer);
   return {
     lost: withDependants(workflow.tasks, [...failed.map(({ key }) => key), ...blamed]),
     excluded: [...new Set([...excluded, ...broken, ...wrong])],

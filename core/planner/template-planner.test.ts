@@ -29,15 +29,15 @@ const join = (name: string, x: string, y: string) =>
   });
 
 async function outcome(wish: Goal, templates: Template[]) {
-  const limits = defaultLimits;
+  const context = { goal: wish, capabilities, limits: defaultLimits, templates };
   const got = await templatePlanner.plan(wish, capabilities, {
-    flawsOf: (plan) => judgePlan(plan, { goal: wish, capabilities, limits }).issues,
+    flawsOf: (plan) => judgePlan(plan, context).issues,
     accepted: async () => [],
     templates: async () => templates,
     signal: new AbortController().signal,
   });
   if (got.outcome === "impossible") return got.issues.map(({ message }) => message).join("\n");
-  expect(judgePlan(got.plan.workflow, { goal: wish, capabilities, limits }).issues).toEqual([]);
+  expect(judgePlan(got.plan.workflow, context).issues).toEqual([]);
   return got.plan;
 }
 
@@ -88,14 +88,43 @@ describe("a template", () => {
     expect(await outcome(without, [large, small])).toMatchObject({ workflow: { name: "large" } });
   });
 
-  it("that does not give what is wanted, or breaks a rule, is told of by name", async () => {
+  it("that does not give what is wanted, or uses what nobody offers, is told of by name", async () => {
     expect(await outcome(goal("a -> d"), [small])).toContain("Template small@1: it does not give d, which is wanted");
-    const retried = template("retried", [{ id: "t", capability: "same", input: { a: "{{ inputs.v }}" } }], {
+    const gone = template("gone", [{ id: "t", capability: "sane", input: { a: "{{ inputs.v }}" } }], {
       goal: { have: { v: "a" }, want: { c: "c" } },
-      labels: { team: "x" },
       outputs: { c: "{{ tasks.t.output.c }}" },
     });
-    expect(await outcome(goal("a -> c"), [retried])).toContain("Template retried@1: The plan has `labels`");
+    expect(await outcome(goal("a -> c"), [gone])).toContain(
+      'Template gone@1: Task "gone" runs the workflow "gone@1": its task "t" uses "sane", which no live agent offers. Did you mean "same"?',
+    );
+  });
+
+  it("that does more than join things is run by the plan, as it is, with the names of the goal", async () => {
+    const rich = template("rich.one", [{ id: "t", capability: "same", input: { a: "see {{ inputs.v }}" } }], {
+      description: "Does it with a text of its own.",
+      goal: { have: { v: "a" }, want: { out: "c" } },
+      inputs: { type: "object", required: ["v"], properties: { v: { type: "string" } } },
+      defaults: { retry: { max_attempts: 9 } },
+      outputs: { out: "{{ tasks.t.output.c }}" },
+    });
+    expect(await outcome(goal("a -> c"), [rich])).toEqual({
+      workflow: {
+        name: "rich.one",
+        description: "Does it with a text of its own.",
+        inputs: { type: "object", required: ["a"], properties: { a: { type: "string" } } },
+        tasks: [{ id: "rich_one", workflow: "rich.one@1", input: { v: "{{ inputs.a }}" } }],
+        outputs: { c: "{{ tasks.rich_one.output.out }}" },
+      },
+      tasks: [{ task: "rich_one", capability: "rich.one", reason: "Is in the template rich.one@1." }],
+      edges: [],
+      alternatives: [],
+      isBest: false,
+    });
+    expect(await outcome(goal("a -> c", { must_not_use: ["rich.one"] }), [rich])).toContain("must not use");
+    const { goal: _, ...silent } = rich.workflow;
+    expect(await outcome(goal("a -> c"), [{ ...rich, workflow: silent }])).toContain(
+      "which is not for plans to decide",
+    );
   });
 
   it("without a goal, asked for by name, is held against the goal as it is", async () => {

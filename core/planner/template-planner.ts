@@ -1,13 +1,15 @@
 /**
  * The planner that makes nothing up: it takes a registered workflow that says what it is for (`goal`), and gives its inputs
- * and outputs the names that they have in the goal asked for. What comes out passes the gate like any plan.
+ * and outputs the names that they have in the goal asked for. One that does no more than join things becomes the plan itself; any other
+ * is run by the plan, as one task. What comes out passes the gate like any plan.
  */
 import type { Issue } from "../errors.ts";
 import { MAX_ISSUES } from "../issues.ts";
 import { isJsonObject, type Json, type JsonObject } from "../json.ts";
 import type { Workflow } from "../workflow.ts";
+import { referenceOf } from "./called.ts";
 import { type Goal, saysNoTypes, wordsAlone } from "./goal.ts";
-import { withPaths } from "./path.ts";
+import { pathExpression, withPaths } from "./path.ts";
 import type { Circumstances, Planner, PlanOutcome, Template } from "./planner.ts";
 import { reasonsIn } from "./reasons.ts";
 
@@ -25,13 +27,31 @@ function choose(goal: Goal, templates: readonly Template[], { flawsOf }: Pick<Ci
   const sorted = templates.toSorted((a, b) => sizeOf(a) - sizeOf(b) || (a.name < b.name ? -1 : 1));
   const issues: Issue[] = [];
   for (const template of sorted) {
-    const adapted = adapt(goal, template);
-    const flaws = "lacks" in adapted ? [misfit(adapted.lacks)] : flawsOf(adapted.workflow);
-    if (flaws.length === 0 && "workflow" in adapted) return planned(template, adapted.workflow);
-    issues.push(...flaws.map((flaw) => inTemplate(template, flaw)));
+    const taken = take(goal, template, flawsOf);
+    if ("workflow" in taken) return planned(template, taken.workflow);
+    issues.push(...taken.flaws.map((flaw) => inTemplate(template, flaw)));
   }
   if (templates.length === 0) issues.push(noTemplates);
   return { outcome: "impossible", issues: issues.slice(0, MAX_ISSUES) };
+}
+
+/** The plan that it makes, or why it makes none. */
+function take(
+  goal: Goal,
+  template: Template,
+  flawsOf: Circumstances["flawsOf"],
+): { workflow: Workflow } | { flaws: Issue[] } {
+  if (goal.must_not_use?.includes(template.name)) return { flaws: [misfit(["is what the goal must not use"])] };
+  const declared = template.workflow.goal;
+  const names = declared ? pairedNames(goal, declared) : sameNames;
+  if ("lacks" in names) return { flaws: [misfit(names.lacks)] };
+  const adapted = declared ? adapt(template.workflow, names) : asItIs(template.workflow);
+  const flaws = flawsOf(adapted);
+  if (flaws.length === 0) return { workflow: adapted };
+  if (!declared) return { flaws };
+  const call = callOf(template, names);
+  const callFlaws = flawsOf(call);
+  return callFlaws.length === 0 ? { workflow: call } : { flaws: callFlaws };
 }
 
 const noTemplates: Issue = {
@@ -43,12 +63,8 @@ const noTemplates: Issue = {
 
 /** Nothing is said to be better or worse than other plans. */
 function planned(template: Template, workflow: Workflow): PlanOutcome {
-  const reasons = reasonsIn(workflow, `Is in the template ${nameOf(template)}.`);
+  const reasons = reasonsIn(workflow, `Is in the template ${referenceOf(template)}.`);
   return { outcome: "planned", plan: { workflow, ...reasons, alternatives: [], isBest: false } };
-}
-
-function nameOf({ name, version }: Template): string {
-  return `${name}@${version}`;
 }
 
 function misfit(lacks: readonly string[]): Issue {
@@ -61,14 +77,18 @@ function misfit(lacks: readonly string[]): Issue {
 
 /** What a flaw points to is in the template, not in the goal that was asked for. */
 function inTemplate(template: Template, { code, message }: Issue): Issue {
-  return { code, message: `Template ${nameOf(template)}: ${message}`, pointer: "" };
+  return { code, message: `Template ${referenceOf(template)}: ${message}`, pointer: "" };
 }
 
-/** The template's workflow with the names of the goal, or what keeps it from being one for that goal. */
-function adapt(goal: Goal, { workflow }: Template): { workflow: Workflow } | { lacks: string[] } {
-  const { goal: declared, version: _, ...rest } = workflow;
-  // One that was asked for by name and says nothing of its goal is held against the goal as it is.
-  if (!declared) return { workflow: rest };
+/** Which name of the goal each input of the template has, and which of its own outputs each name that is wanted. */
+interface Names {
+  inputs: ReadonlyMap<string, string>;
+  outputs: ReadonlyMap<string, string>;
+}
+
+const sameNames: Names = { inputs: new Map(), outputs: new Map() };
+
+function pairedNames(goal: Goal, declared: NonNullable<Workflow["goal"]>): Names | { lacks: string[] } {
   const had = Object.fromEntries(Object.entries(goal.have).map(([name, { type }]) => [name, type]));
   const inputs = paired(declared.have ?? {}, had);
   const outputs = paired(goal.want, declared.want);
@@ -76,16 +96,42 @@ function adapt(goal: Goal, { workflow }: Template): { workflow: Workflow } | { l
     ...inputs.missing.map((type) => `takes a value of type ${type}, of which the goal has none left`),
     ...outputs.missing.map((type) => `does not give ${type}, which is wanted`),
   ];
-  if (lacks.length > 0) return { lacks };
-  const renamed = (value: Json | undefined) => withInputs(value ?? null, inputs.pairs);
+  return lacks.length > 0 ? { lacks } : { inputs: inputs.pairs, outputs: outputs.pairs };
+}
+
+/** One that was asked for by name and says nothing of its goal is held against the goal as it is. */
+function asItIs({ version: _, ...workflow }: Workflow): Workflow {
+  return workflow;
+}
+
+/** The template's workflow with the names of the goal. */
+function adapt({ goal: _, version: __, ...rest }: Workflow, { inputs, outputs }: Names): Workflow {
+  const renamed = (value: Json | undefined) => withInputs(value ?? null, inputs);
   const given = isJsonObject(rest.outputs) ? rest.outputs : {};
   return {
-    workflow: {
-      ...rest,
-      inputs: inputsSchema(rest.inputs, inputs.pairs),
-      tasks: rest.tasks.map((task) => ({ ...task, ...(task.input !== undefined && { input: renamed(task.input) }) })),
-      outputs: Object.fromEntries([...outputs.pairs].map(([name, own]) => [name, renamed(given[own])])),
-    },
+    ...rest,
+    inputs: inputsSchema(rest.inputs, inputs),
+    tasks: rest.tasks.map((task) => ({ ...task, ...(task.input !== undefined && { input: renamed(task.input) }) })),
+    outputs: Object.fromEntries([...outputs].map(([name, own]) => [name, renamed(given[own])])),
+  };
+}
+
+/** A workflow that runs the template's as its only task. */
+function callOf({ name, version, workflow }: Template, { inputs, outputs }: Names): Workflow {
+  const id = name.replaceAll(/[^A-Za-z0-9_]/g, "_");
+  const expression = (...path: string[]) => `{{ ${pathExpression(path)} }}`;
+  return {
+    name,
+    ...(workflow.description !== undefined && { description: workflow.description }),
+    inputs: inputsSchema(workflow.inputs, inputs),
+    tasks: [
+      {
+        id,
+        workflow: referenceOf({ name, version }),
+        input: Object.fromEntries([...inputs].map(([own, given]) => [own, expression("inputs", given)])),
+      },
+    ],
+    outputs: Object.fromEntries([...outputs].map(([wanted, own]) => [wanted, expression("tasks", id, "output", own)])),
   };
 }
 

@@ -2,6 +2,7 @@
 import { treeRows } from "../dag-tree.ts";
 import { topologicalOrder } from "../graph.ts";
 import type { Workflow } from "../workflow.ts";
+import { doerOf } from "./called.ts";
 import type { TaskReason } from "./planner.ts";
 
 /** Lines without a line break; what the names in them hold is the caller's to make visible. */
@@ -10,12 +11,12 @@ export function planTree({ tasks }: Pick<Workflow, "tasks">, reasons: readonly T
   const sorted = topologicalOrder(nodes);
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const ordered = "order" in sorted ? sorted.order.map((id) => byId.get(id)!) : nodes;
-  const capabilities = new Map(tasks.map(({ id, capability }) => [id, capability ?? ""]));
+  const doers = new Map(tasks.map((task) => [task.id, doerOf(task)]));
   const why = new Map(reasons.map(({ task, reason }) => [task, reason]));
   return treeRows(ordered).flatMap(({ id, prefix, joins }) => {
-    const capability = capabilities.get(id) === id ? "" : `  (${capabilities.get(id)})`;
+    const doer = doers.get(id) === id ? "" : `  (${doers.get(id)})`;
     const from = joins.length > 0 ? `  ← ${joins.join(", ")}` : "";
     const rest = prefix.replaceAll("├─ ", "│  ").replaceAll("└─ ", "   ");
-    return [`${prefix}${id}${capability}${from}`, `${rest}    ${why.get(id) ?? ""}`.trimEnd()];
+    return [`${prefix}${id}${doer}${from}`, `${rest}    ${why.get(id) ?? ""}`.trimEnd()];
   });
 }

@@ -31,7 +31,7 @@ export interface World {
 }
 
 /** Whether an agent does it: some capabilities are the engine's own. */
-export function isForAgents({ capability }: TaskDefinition): boolean {
+export function isForAgents({ capability }: Pick<TaskDefinition, "capability">): boolean {
   return capability !== undefined && capability !== HUMAN_TASK && protocolOf(capability) === undefined;
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { durationPattern, isDuration } from "../duration.ts";
 import { goalSchema } from "../planner/goal.ts";
 import { workflowReference } from "../workflow-schema.ts";
-import { json, jsonObject, labels, name, timestamp, uuid } from "./common.ts";
+import { json, jsonObject, labels, name, pageQuery, timestamp, uuid } from "./common.ts";
 
 export const planners = name.meta({
   description:
@@ -71,11 +71,13 @@ const estimate = z
   })
   .meta({ description: "What the plan should come to, by what its capabilities declare" });
 
+export const planStatuses = ["proposed", "accepted", "rejected"] as const;
+
 export const plan = z
   .object({
     id: uuid,
     planner: z.string(),
-    status: z.enum(["proposed", "accepted", "rejected"]),
+    status: z.enum(planStatuses),
     goal: json,
     workflow: jsonObject.meta({ description: "An ordinary workflow definition" }),
     tasks: z.array(z.object({ task: z.string(), capability: z.string(), reason: z.string() })).meta({
@@ -97,9 +99,10 @@ export const plan = z
       )
       .meta({ description: "Capabilities that could stand in a task's place, and how they differ from the one there" }),
     estimate,
-    is_best: z
-      .boolean()
-      .meta({ description: "Nothing is better by what the goal prefers; else the search was broken off" }),
+    is_best: z.boolean().meta({
+      description:
+        "Nothing is better by what the goal prefers; false: the search was broken off, or the planner proves nothing",
+    }),
     transcript: z
       .array(
         z.object({
@@ -119,6 +122,34 @@ export const plan = z
   })
   .meta({ id: "Plan" });
 export type PlanRecordBody = z.infer<typeof plan>;
+
+const typesByName = z.record(z.string(), z.string());
+
+/** A plan in a list: what it is for and what it comes to, without what is in it. */
+export const listedPlan = plan
+  .pick({
+    id: true,
+    planner: true,
+    status: true,
+    estimate: true,
+    is_best: true,
+    run_id: true,
+    decided_by: true,
+    reason: true,
+    created_at: true,
+    decided_at: true,
+  })
+  .extend({
+    text: z.string().nullable().meta({ description: "What the goal says in words" }),
+    have: typesByName.meta({ description: "The type of each value that the goal has" }),
+    want: typesByName,
+  })
+  .meta({ id: "ListedPlan" });
+export type ListedPlanBody = z.infer<typeof listedPlan>;
+
+export const plansQuery = pageQuery.extend({
+  status: z.enum(planStatuses).default("proposed").meta({ description: "Default: those that wait for a decision" }),
+});
 
 export const planFormats = ["json", "mermaid", "svg", "tree"] as const;
 export const planQuery = z.strictObject({ format: z.enum(planFormats).default("json") });

@@ -26,7 +26,9 @@ export const lead = defineExecutor({
   output: z.strictObject({ lead: text }),
   consumes: { sentences: "article.sentences" },
   produces: { lead: "article.lead" },
-  cost: 1,
+  cost: 1, // in a unit that your capabilities share
+  durationMs: 200, // about
+  reliability: 0.99, // the share of tasks that complete
   run: ({ input }) => ({ lead: input.sentences[0]! }),
 });
 

@@ -1,5 +1,7 @@
 /** The goal of the example, planned by types, shown, and run to its result; from the command line and in code. */
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -55,7 +57,9 @@ describe("the goal", () => {
     expect(stdout).toContain("news_brief  (news.brief)  ← ");
     expect(stdout).toContain("Gives news.brief, which is wanted as `brief`; nothing else gives news.brief.");
     expect(stdout).toContain("news_sentences → news_lead: `sentences` takes article.sentences");
-    expect(stdout).toContain("instead of news_lead: `news.ghostwriter` costs 19 more.");
+    expect(stdout).toContain(
+      "instead of news_lead: `news.ghostwriter` costs 19 more, takes 200 ms less, is more reliable.",
+    );
     expect(stdout).toContain("flowchart ");
   });
 
@@ -64,11 +68,31 @@ describe("the goal", () => {
     const planned = await skein("--json", "plan", text, "--must-not-use", "news.ghostwriter");
     const { id } = JSON.parse(planned.stdout);
     expect((await skein("plans", "get", id)).stdout).toContain("proposed, by planner capability");
+    const waiting = (await skein("plans", "list")).stdout;
+    expect(waiting).toMatch(new RegExp(`${id} .* capability +4 +4 +article.text -> news.brief\n`));
     const accepted = await skein("plans", "accept", id, "--input", "article=Geese fly together.", "--watch");
     expect([accepted.code, accepted.stdout]).toEqual([0, expect.stringContaining("Geese fly together. [together]")]);
     expect((await skein("plans", "reject", id)).stderr).toContain("[PLAN_ALREADY_DECIDED]");
     const other = JSON.parse((await skein("--json", "plan", text)).stdout).id;
+    expect((await skein("plans", "list", "--status", "accepted")).stdout).toContain(id);
     expect((await skein("plans", "reject", other)).stdout).toBe(`Plan ${other} is rejected; it never runs.\n`);
+  });
+
+  it("is what a plan of one's own is held against", async () => {
+    const { workflow } = JSON.parse((await skein("--json", "plan", "--goal", file)).stdout);
+    const folder = await mkdtemp(join(tmpdir(), "skein-plan-"));
+    const own = join(folder, "mine.json");
+    try {
+      await writeFile(own, JSON.stringify(workflow));
+      const taken = await skein("plan", "--goal", file, "--workflow", own);
+      expect([taken.code, taken.stdout]).toEqual([0, expect.stringContaining("proposed, by planner client")]);
+      expect(taken.stdout).toContain("there may be a better one\n");
+      await writeFile(own, JSON.stringify({ ...workflow, deadline: "1h" }));
+      const refused = await skein("plan", "--goal", file, "--workflow", own);
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("The plan has `deadline`")]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it("is planned and run at once with --accept", async () => {

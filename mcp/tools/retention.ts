@@ -24,7 +24,9 @@ export const retentionSet = defineTool({
   annotations: destroying,
   input: z.strictObject({
     move_after,
-    keep: keep.describe('By status of runs, such as { "completed": "90d", "failed": "1d" }; : those that are over'),
+    keep: keep.describe(
+      'By status of runs, such as { "completed": "90d", "failed": "1d" }; `conversations`: those that are over',
+    ),
   }),
   output: retention,
   call: (client, policy) => client.retention.set(policy),

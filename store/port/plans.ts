@@ -2,8 +2,9 @@
 import type { BudgetDefinition } from "../../core/budget.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Goal } from "../../core/planner/goal.ts";
-import type { Plan } from "../../core/planner/planner.ts";
+import type { Estimate, Plan } from "../../core/planner/planner.ts";
 import type { Workflow } from "../../core/workflow.ts";
+import type { Page, PageOf } from "./pages.ts";
 
 /** What a run of a plan is submitted with beside its workflow. */
 export interface PlanSubmission {
@@ -37,6 +38,17 @@ export interface PlanRecord extends Omit<NewPlan, "accepted"> {
   createdAt: Date;
 }
 
+/** What lists show of a plan. */
+export interface ListedPlan
+  extends Pick<PlanRecord, "id" | "planner" | "status" | "decidedBy" | "decidedAt" | "reason" | "runId" | "createdAt"> {
+  text: string | null;
+  /** Types by name. */
+  have: Record<string, string>;
+  want: Record<string, string>;
+  estimate: Estimate;
+  isBest: boolean;
+}
+
 export interface PlanDecision {
   status: "accepted" | "rejected";
   by: string;
@@ -50,6 +62,8 @@ export interface PlanDecision {
 export interface PlanStore {
   /** Those that were accepted last, at most so many, the newest first. */
   accepted(namespace: string, limit: number): Promise<PlanRecord[]>;
+  /** Of that status, the newest first; accepted ones by when they were. */
+  list(namespace: string, page: Page & { status: PlanRecord["status"] }): Promise<PageOf<ListedPlan>>;
   create(plan: NewPlan): Promise<PlanRecord>;
   find(namespace: string, id: string): Promise<PlanRecord | undefined>;
   /** Once. Undefined: there is no such plan, or it has been decided. */

@@ -72,6 +72,32 @@ export function agentCases(open: OpenTeam): void {
     ]);
   });
 
+  it("offer the versions that they registered, and not those that are gone", async () => {
+    const team = await open();
+    const enlist = (...versions: string[]) => {
+      const capabilities = versions.map((version) => ({ name: "write", version }));
+      return team.store.agents.register(registration(team, { capabilities }), randomBytes(16));
+    };
+    const offers = async () =>
+      (await team.store.agents.capabilities(team.namespace))
+        .filter(({ name }) => name === "write")
+        .map(({ version, agents }) => [version, agents]);
+    const old = await enlist("1");
+    await enlist("2");
+    await enlist("2", "3");
+    expect(await offers()).toEqual([
+      ["1", 1],
+      ["2", 2],
+      ["3", 1],
+    ]);
+    await team.store.agents.leave(team.namespace, old.id);
+    expect(await offers()).toEqual([
+      ["1", 0],
+      ["2", 2],
+      ["3", 1],
+    ]);
+  });
+
   it("are judged by the output schemas that they registered themselves, of what has one in every version", async () => {
     const team = await open();
     const enlist = async (...capabilities: AgentRegistration["capabilities"]) => {

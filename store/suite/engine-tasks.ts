@@ -1,7 +1,8 @@
+import { uuidv7 } from "uuidv7";
 import { expect, it } from "vitest";
 import type { Json } from "../../core/json.ts";
 import type { OpenTeam } from "../store.suite.ts";
-import type { Tasks, Team } from "./team.ts";
+import { newWorkflow, type Tasks, type Team } from "./team.ts";
 
 export function engineCases(open: OpenTeam): void {
   const approve = (team: Team, runId: string, key: string, approved = true) =>
@@ -610,6 +611,49 @@ export function engineCases(open: OpenTeam): void {
     const right = spawn({ id: "b", capability: "strict", input: { n: 1 } });
     await team.store.leases.report([{ ...team.completion(await team.take(runId, "other")), spawn: right }]);
     expect(Object.keys(await team.statuses(runId))).toEqual(["plan", "other", "other/a", "other/b"]);
+  });
+
+  it("fails a task of a plan's run that spawns what no plan may have, and no other task", async () => {
+    const team = await open();
+    const capabilities = [{ name: "work", cost: 4, consumes: { text: "text" }, produces: { text: "text" } }];
+    await team.join({ capabilities });
+    const planned = async (limits: { budget?: number }, label?: string) => {
+      const { id } = await team.store.plans.create({
+        namespace: team.namespace,
+        id: uuidv7(),
+        planner: "capability",
+        goal: { have: { text: { type: "text", value: "geese" } }, want: { text: "text" }, ...limits },
+        workflow: newWorkflow({ plan: {} }),
+        explanation: {
+          tasks: [],
+          edges: [],
+          alternatives: [],
+          estimate: { tasks: 1, depth: 1, cost: 4, durationMs: 0, reliability: 1 },
+          isBest: true,
+        },
+        submission: {},
+      });
+      return team.submit({ plan: {} }, { labels: { "skein.plan": label ?? id } });
+    };
+    const outcome = async (runId: string, task: object) => {
+      const spawn = [{ id: "a", capability: "work", ...task }] as never;
+      await team.store.leases.report([{ ...team.completion(await team.take(runId, "plan")), spawn }]);
+      const { status, error } = await team.task(runId, "plan");
+      return error ? `${error.code}: ${error.message}` : status;
+    };
+    const right = { input: { text: "{{ tasks.plan.output.text }}" } };
+    expect(await outcome(await planned({}), right)).toBe("completed");
+    expect(await outcome(await planned({ budget: 8 }), right)).toBe("completed");
+    expect(await outcome(await planned({ budget: 7 }), right)).toBe(
+      "spawn_invalid: Spawned tasks do not keep to the plan's rules: With what is added the run costs 8, and the goal's budget is 7. (PLAN_TOO_EXPENSIVE)",
+    );
+    const own = { input: { text: "https://collector.example" }, priority: 9 };
+    const runId = await planned({});
+    expect(await outcome(runId, own)).toContain('Task "a" has `priority`');
+    expect(Object.keys(await team.statuses(runId))).toEqual(["plan"]);
+    // Labels that name no plan are anybody's.
+    for (const label of ["mine", uuidv7()]) expect(await outcome(await planned({}, label), own)).toBe("completed");
+    expect(await outcome(await team.submit({ plan: {} }), own)).toBe("completed");
   });
 
   it("tells of spawned tasks that ask what another one has asked", async () => {

@@ -55,6 +55,52 @@ export function goalPlanCases(open: OpenTeam): void {
     expect(await store.plans.accepted("another", 5)).toEqual([]);
   });
 
+  it("are listed by status, the newest first, page by page, without what is in them", async () => {
+    const { store, sql, namespace } = await open();
+    const plans = [1, 2, 3, 4, 5].map(() => newPlan(namespace));
+    for (const plan of plans) await store.plans.create(plan);
+    // The embedded database tells no two moments of one millisecond apart.
+    for (const [age, { id }] of plans.entries()) {
+      await sql.query("update plan set created_at = created_at - $2 * interval '1 second' where id = $1", [id, age]);
+    }
+    const ids = plans.map(({ id }) => id);
+    for (const id of [ids[3]!, ids[1]!]) {
+      await store.plans.decide(namespace, id, { status: "accepted", by: "ann", runId: uuidv7() });
+      await sql.query("update plan set decided_at = decided_at - interval '1 second' where status = 'accepted'");
+    }
+    await store.plans.decide(namespace, ids[4]!, { status: "rejected", by: "ann", reason: "Too dear." });
+    const idsOf = async (status: "proposed" | "accepted" | "rejected") => {
+      const found: string[] = [];
+      for (let cursor: string | undefined | null; cursor !== null; ) {
+        const page = await store.plans.list(namespace, { status, limit: 1, ...(cursor && { cursor }) });
+        found.push(...page.data.map(({ id }) => id));
+        cursor = page.nextCursor;
+      }
+      return found;
+    };
+    expect(await idsOf("proposed")).toEqual([ids[0], ids[2]]);
+    expect(await idsOf("accepted")).toEqual([ids[1], ids[3]]);
+    expect(await idsOf("rejected")).toEqual([ids[4]]);
+    expect((await store.plans.list("another", { status: "proposed", limit: 5 })).data).toEqual([]);
+    expect((await store.plans.list(namespace, { status: "rejected", limit: 5 })).data).toEqual([
+      {
+        id: ids[4],
+        planner: "capability",
+        status: "rejected",
+        text: null,
+        have: { text: "text" },
+        want: { summary: "summary" },
+        estimate: plans[4]!.explanation.estimate,
+        isBest: true,
+        decidedBy: "ann",
+        decidedAt: expect.any(Date),
+        reason: "Too dear.",
+        runId: null,
+        createdAt: expect.any(Date),
+      },
+    ]);
+  });
+
   it("are decided once", async () => {
     const { store, namespace } = await open();
     const { id } = await store.plans.create(newPlan(namespace));

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { CapabilityBody } from "../../core/protocol/agents.ts";
-import type { PlanRecordBody } from "../../core/protocol/plans.ts";
+import type { ListedPlanBody, PlanRecordBody } from "../../core/protocol/plans.ts";
 import type { RunBody } from "../../core/protocol/runs.ts";
 import { type Namespace, startServer, type TestServer } from "./server.ts";
 
@@ -63,9 +63,12 @@ describe("a plan", () => {
     ]);
     expect(tree.text).toContain("Gives document.score, which is wanted as `score`; nothing else gives document.score.");
     expect((await draw("mermaid")).text).toMatch(
-      /^flowchart (TD|LR)\n {2}accTitle: Plan [0-9a-f-]{36}, 3 tasks\n[\s\S]*n0 --> n1/,
+      /^flowchart (TD|LR)\n {2}accTitle: Plan [0-9a-f-]{36}, proposed, 3 tasks\n[\s\S]*n0 --> n1/,
     );
-    expect((await draw("svg")).text).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+    const svg = (await draw("svg")).text;
+    expect(svg).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+    expect(svg).toContain(`proposed · 3 tasks · plan ${id}`);
+    expect(svg).not.toMatch(/run [0-9a-f-]{36}|3 pending/);
     expect((await draw("pdf")).body).toMatchObject({ code: "REQUEST_INVALID" });
   });
 
@@ -109,6 +112,28 @@ describe("a plan", () => {
     expect((await space.call<{ data: RunBody[] }>({ path: "/v1/runs" })).body.data).toHaveLength(1);
   });
 
+  it("is listed for those who decide, by what it is for, until they have", async () => {
+    const { space } = await newLibrary();
+    const ids = [(await plan(space)).id, (await plan(space)).id];
+    const list = async (query = "") =>
+      (await space.call<{ data: ListedPlanBody[]; next_cursor: string | null }>({ path: `/v1/plans${query}` })).body;
+    const first = await list("?limit=1");
+    const second = await list(`?limit=1&cursor=${first.next_cursor}`);
+    expect([...first.data, ...second.data].map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    expect(first.data[0]).toMatchObject({
+      planner: "capability",
+      text: null,
+      have: { page: "web.url" },
+      want: goal.want,
+      estimate: { tasks: 3, duration_ms: 100 },
+    });
+    await post(space, `/v1/plans/${ids[0]}/accept`);
+    await post(space, `/v1/plans/${ids[1]}/reject`, { reason: "Once is enough." });
+    expect((await list()).data).toEqual([]);
+    expect((await list("?status=accepted")).data).toMatchObject([{ id: ids[0], run_id: expect.any(String) }]);
+    expect((await list("?status=rejected")).data).toMatchObject([{ id: ids[1], reason: "Once is enough." }]);
+  });
+
   it("that is rejected never runs", async () => {
     const { space } = await newLibrary();
     const { id } = await plan(space);
@@ -129,6 +154,35 @@ describe("a plan", () => {
     expect(refused.body.errors[0]!.code).toBe("PLAN_CAPABILITY_UNKNOWN");
     expect(refused.body.errors[0]!.message).toContain('Task "read" uses "read", which no live agent offers');
     expect((await space.call<PlanRecordBody>({ path: `/v1/plans/${id}` })).body.status).toBe("proposed");
+  });
+
+  it("is held against the inputs that come when it is accepted, by their schemas and by those of its capabilities", async () => {
+    const space = await server.newNamespace();
+    const input_schema = { type: "object", properties: { url: { type: "string", pattern: "^http:" } } } as never;
+    await space.join([{ ...read, input_schema }]);
+    const open = {
+      have: { page: { type: "web.url", schema: { type: "string", maxLength: 20 } } },
+      want: { text: "document.text" },
+    };
+    const { id } = (await post<PlanRecordBody>(space, "/v1/plans", { goal: open })).body;
+    const accept = (page: unknown) =>
+      post<{ code: string; errors: { message: string; pointer: string }[] }>(space, `/v1/plans/${id}/accept`, {
+        inputs: { page },
+      });
+    expect((await accept(42)).body).toMatchObject({
+      code: "RUN_INPUTS_INVALID",
+      errors: [
+        {
+          pointer: "/inputs/page",
+          message: "The value of `page` does not fit its schema: must be string, but is number.",
+        },
+      ],
+    });
+    expect((await accept("ftp://a.example")).body).toMatchObject({ code: "PLAN_INPUT_INVALID" });
+    const run = (page: string) => post<{ code: string }>(space, "/v1/runs", { goal: open, inputs: { page } });
+    expect((await run("ftp://a.example")).body.code).toBe("PLAN_INPUT_INVALID");
+    expect((await run("http://a.example")).status).toBe(202);
+    expect((await accept("http://a.example")).status).toBe(202);
   });
 
   it("asks for the inputs that the goal has no values for", async () => {
@@ -240,6 +294,92 @@ describe("a template", () => {
     }
   });
 
+  it.each<[string, object]>([
+    [
+      "values, retries, limits and labels",
+      {
+        labels: { team: "a" },
+        defaults: { retry: { max_attempts: 2 } },
+        tasks: [
+          { ...flow.tasks[0], input: { url: "https://proxy.example/{{ inputs.address }}" }, timeout: "30s" },
+          { ...flow.tasks[1], priority: 9, concurrency: { key: "shorten", limit: 1 } },
+          flow.tasks[2],
+        ],
+      },
+    ],
+    [
+      "conditions and maps",
+      {
+        tasks: [
+          { ...flow.tasks[0], for_each: ["a", "b"] },
+          {
+            id: "short",
+            capability: "shorten",
+            needs: ["get"],
+            when: "size(tasks.get.outputs) == 2",
+            input: { text: "{{ tasks.get.outputs[1].text }}" },
+          },
+          { id: "score", capability: "rate", needs: ["get"], input: { text: "{{ tasks.get.outputs[0].text }}" } },
+        ],
+      },
+    ],
+    [
+      "loops and waits",
+      {
+        tasks: [
+          { id: "pause", wait: { for: "1ms" } },
+          { id: "again", needs: ["pause"], loop: { body: [flow.tasks[0]], until: "index == 1", max: 3 } },
+          {
+            id: "short",
+            capability: "shorten",
+            needs: ["again"],
+            input: { text: "{{ tasks.again.output.outputs.get.text }}" },
+          },
+          { id: "score", capability: "rate", needs: ["again"], input: { text: "t" } },
+        ],
+      },
+    ],
+  ])("that has %s runs as it is, within the plan", async (_, change) => {
+    const { space, agent } = await newLibrary();
+    await post(space, "/v1/workflows", { ...flow, ...change });
+    const made = await post<PlanRecordBody>(space, "/v1/plans", { goal, planner: "template" });
+    expect(made.body.workflow.tasks).toEqual([
+      { id: "digest", workflow: "digest@1", input: { address: "{{ inputs.page }}" } },
+    ]);
+    expect(made.body.tasks).toMatchObject([{ task: "digest", capability: "digest" }]);
+    const drawn = await space.call({ path: `/v1/plans/${made.body.id}?format=tree` });
+    expect(drawn.text).toContain("digest  (digest@1)");
+    const run = await post<RunBody>(space, `/v1/plans/${made.body.id}/accept`);
+    // What the engine does itself comes between one task of the agent and the next.
+    const status = async () => {
+      await agent.work(work);
+      return (await space.call<RunBody>({ path: `/v1/runs/${run.body.id}` })).body.status;
+    };
+    await expect.poll(status, { timeout: 20_000 }).toBe("completed");
+    const { body } = await space.call({ path: `/v1/runs/${run.body.id}/result` });
+    expect(body).toMatchObject({ status: "completed", outputs: { summary: "s", score: 1 } });
+    expect((await post(space, `/v1/runs/${run.body.id}/workflow`, { name: "kept" })).status).toBe(201);
+    const kept = await post<PlanRecordBody>(space, "/v1/plans", { goal, planner: "template", template: "kept" });
+    expect(kept.body.workflow).toMatchObject({ name: "kept", tasks: [{ workflow: "digest@1" }] });
+  });
+
+  it("is run by a plan of the client's own, too, where that names its version", async () => {
+    const { space } = await newLibrary();
+    await post(space, "/v1/workflows", { ...flow, labels: { team: "a" } });
+    const calling = (reference: string, url: string) => ({
+      name: "mine",
+      tasks: [{ id: "all", workflow: reference, input: { address: url } }],
+      outputs: { summary: "{{ tasks.all.output.short }}", score: "{{ tasks.all.output.rated }}" },
+    });
+    const propose = (reference: string, url = "{{ inputs.page }}") =>
+      post<{ status: string; code: string }>(space, "/v1/plans", { goal, workflow: calling(reference, url) });
+    expect((await propose("digest@1")).body).toMatchObject({ status: "proposed" });
+    expect((await propose("digest@1", "https://collector.example")).body.code).toBe("PLAN_LITERAL_NOT_ALLOWED");
+    for (const reference of ["digest", "digest@2", "dijest@1"]) {
+      expect((await propose(reference)).body).toMatchObject({ code: "PLAN_REFUSED", status: 422 });
+    }
+  });
+
   it("is run in one go, too", async () => {
     const { space, agent } = await newLibrary();
     await post(space, "/v1/workflows", flow);
@@ -291,11 +431,18 @@ describe("a template", () => {
     ["in a version that is not there", {}, { template: "digest@7" }, "WORKFLOW_NOT_FOUND", "digest@7"],
     ["that declares no goal", { goal: undefined }, {}, "PLAN_IMPOSSIBLE", "No registered workflow declares a `goal`"],
     [
-      "with a URL of its own",
-      { tasks: [{ ...flow.tasks[0], input: { url: "https://collector.example" } }, ...flow.tasks.slice(1)] },
+      "of capabilities that nobody offers",
+      { tasks: [{ ...flow.tasks[0], capability: "raed", retry: { max_attempts: 2 } }, ...flow.tasks.slice(1)] },
       {},
-      "PLAN_LITERAL_NOT_ALLOWED",
-      'Template digest@1: Task "get"',
+      "PLAN_CAPABILITY_UNKNOWN",
+      'Template digest@1: Task "digest" runs the workflow "digest@1": its task "get" uses "raed", which no live agent offers',
+    ],
+    [
+      "that uses what the goal must not",
+      { labels: { team: "a" } },
+      { goal: { ...goal, must_not_use: ["rate"] } },
+      "PLAN_CAPABILITY_NOT_ALLOWED",
+      'its task "score" uses "rate"',
     ],
     ["for another planner", {}, { planner: "capability", template: "digest" }, "REQUEST_INVALID", "has `template`"],
   ])("%s is refused", async (_, change, asked, code, text) => {
@@ -329,6 +476,39 @@ describe("a template", () => {
 });
 
 describe("a goal", () => {
+  it("that agents could reach which are gone says which", async () => {
+    const { space, agent } = await newLibrary();
+    await agent.call({ method: "DELETE", path: `/v1/agents/${agent.id}` });
+    await space.join([rate]);
+    const { body } = await post<{ code: string; errors: { message: string }[] }>(space, "/v1/plans", { goal });
+    expect(body.code).toBe("PLAN_IMPOSSIBLE");
+    expect(body.errors.map(({ message }) => message)).toEqual([
+      "No live agent offers `read`, `shorten`, with which there would be a plan; start one that does.",
+      expect.stringContaining("Nothing gives document.summary"),
+      expect.stringContaining("the nearest capability that gives it is `rate`, which lacks document.text"),
+    ]);
+  });
+
+  it("whose value the best capability does not take is planned with another one", async () => {
+    const space = await server.newNamespace();
+    const taking = (name: string, cost: number, url: object) => ({
+      ...read,
+      name,
+      cost,
+      input_schema: { type: "object", properties: { url }, required: ["url"] } as never,
+    });
+    await space.join([
+      taking("by-http", 1, { type: "string", pattern: "^http:" }),
+      taking("by-any", 2, { type: "string" }),
+    ]);
+    const made = (value: string) =>
+      post<PlanRecordBody>(space, "/v1/plans", {
+        goal: { have: { page: { type: "web.url", value } }, want: { text: "document.text" } },
+      });
+    expect((await made("http://a.example")).body).toMatchObject({ is_best: true, tasks: [{ capability: "by-http" }] });
+    expect((await made("ftp://a.example")).body).toMatchObject({ is_best: false, tasks: [{ capability: "by-any" }] });
+  });
+
   it("is planned and run in one go, with its plan beside it", async () => {
     const { space, agent } = await newLibrary();
     const submitted = await post<RunBody>(space, "/v1/runs", { goal, labels: { team: "a" } });
@@ -387,8 +567,22 @@ describe("a goal", () => {
       "that contradicts itself",
       { goal: { ...goal, must_use: ["read"], must_not_use: ["read"] } },
       "GOAL_INVALID",
-      "/must_use",
+      "/goal/must_use",
       '"read"',
+    ],
+    [
+      "whose value is not what it says",
+      { goal: { ...goal, have: { page: { type: "web.url", value: 1, schema: { type: "string" } } } } },
+      "GOAL_INVALID",
+      "/goal/have/page",
+      "does not fit its schema: must be string",
+    ],
+    [
+      "with a schema that is none",
+      { goal: { ...goal, have: { page: { type: "web.url", schema: { type: "text" } } } } },
+      "GOAL_INVALID",
+      "/goal/have/page/schema/type",
+      "",
     ],
     ["that is too dear", { goal: { ...goal, budget: 1 } }, "PLAN_IMPOSSIBLE", "/goal/budget", "costs 2"],
     ["that wants nothing", { goal: { want: {} } }, "REQUEST_INVALID", "/goal/want", "must name what is wanted by type"],

@@ -99,6 +99,7 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
   const plan = async () => ({ plan_id: (await call<{ id: string }>("plan_create", { goal })).id });
   const accepted = await plan();
   await call("plan_get", accepted);
+  await call("plan_list", { status: "accepted" });
   await call("plan_accept", { ...accepted, inputs: { text: "honk" } });
   await call("plan_reject", { ...(await plan()), reason: "too loud" });
   await call("workflow_list");

@@ -2,7 +2,8 @@
  * Catalogues of capabilities with goals whose shortest plans are known: out of the tool graphs of TaskBench (real tools,
  * microsoft/JARVIS), and made to be hard. The same seed gives the same.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PlannableCapability } from "../../core/planner/capability.ts";
 import { type Goal, type GoalInput, goalSchema } from "../../core/planner/goal.ts";
@@ -28,16 +29,24 @@ interface Tool {
 /** `SKEIN_TEST_DATA` is for checkouts that stand elsewhere. */
 const data = process.env.SKEIN_TEST_DATA ?? fileURLToPath(new URL("../../../shared/data", import.meta.url));
 const folder = `${data}/taskbench/`;
-const files = { huggingface: "huggingface-graph.json", multimedia: "multimedia-graph.json" };
-export type ToolGraph = keyof typeof files;
-export const toolGraphs = Object.keys(files) as ToolGraph[];
+const files = new Map(["huggingface", "multimedia"].map((name) => [name, `${folder}${name}-graph.json`]));
+export const toolGraphs = [...files.keys()];
 
 /** The data stands beside the repository, not in it. */
-export const hasToolGraphs = Object.values(files).every((file) => existsSync(folder + file));
+export const hasToolGraphs = [...files.values()].every((file) => existsSync(file));
 export const toolGraphFolder = folder;
 
-export function toolsOf(graph: ToolGraph): Tool[] {
-  const { nodes } = JSON.parse(readFileSync(folder + files[graph], "utf8")) as {
+/** `SKEIN_PLAN_GRAPHS`: a folder with graphs of other tools, in the format of TaskBench's, by the names of their files. */
+const others = process.env.SKEIN_PLAN_GRAPHS;
+export const otherGraphs = others
+  ? readdirSync(others)
+      .filter((file) => file.endsWith(".json"))
+      .map((file) => basename(file, ".json"))
+  : [];
+for (const name of otherGraphs) files.set(name, join(others!, `${name}.json`));
+
+function toolsOf(graph: string): Tool[] {
+  const { nodes } = JSON.parse(readFileSync(files.get(graph)!, "utf8")) as {
     nodes: { id: string; "input-type": string[]; "output-type": string[] }[];
   };
   const lower = (types: string[]) => types.map((type) => type.toLowerCase());
@@ -54,7 +63,7 @@ export function toolsOf(graph: ToolGraph): Tool[] {
  * there is one way only. The other tools are there, too, each wired to some tool whose output it can take; and so are ways
  * round that take a task more, and twins that cost more.
  */
-export function refinedSample(graph: ToolGraph, size: number, random: Random, prefix = ""): Sample | undefined {
+export function refinedSample(graph: string, size: number, random: Random, prefix = ""): Sample | undefined {
   const tools = shuffled(toolsOf(graph), random);
   const nameOf = (tool: Tool) => `${prefix}${tool.id}`;
   const typeOf = (tool: Tool) => `${prefix}${tool.gives[0]!}.of-${tool.id}`;
@@ -106,7 +115,7 @@ export function refinedSample(graph: ToolGraph, size: number, random: Random, pr
 }
 
 /** The tools as they are, with their coarse types, and some of them that must be used, one after the other. */
-export function coarseSample(graph: ToolGraph, size: number, random: Random, prefix = ""): Sample {
+export function coarseSample(graph: string, size: number, random: Random, prefix = ""): Sample {
   const tools = shuffled(toolsOf(graph), random);
   const path = [tools[0]!];
   while (path.length < size) {
@@ -131,6 +140,36 @@ export function coarseSample(graph: ToolGraph, size: number, random: Random, pre
     capabilityOf(`${prefix}${tool.id}`, typed(tool.takes), typed(tool.gives), random),
   );
   return sample(`${graph} coarse ${path.length}`, goal, capabilities, path.length, names);
+}
+
+/**
+ * The tools as they are, and any goal that they can reach: some of the coarse types there are, and of what can be made of
+ * them one that none of them is. Undefined: nothing can be made of what was drawn.
+ */
+export function reachableSample(graph: string, random: Random): Sample | undefined {
+  const tools = shuffled(toolsOf(graph), random);
+  const taken = shuffled([...new Set(tools.flatMap(({ takes }) => takes))], random);
+  const have = taken.slice(0, 1 + Math.floor(random() * 4));
+  const made = madeOf(tools, have);
+  if (made.length === 0) return undefined;
+  const goal = {
+    have: Object.fromEntries(have.map((type, at) => [`given_${at}`, { type }])),
+    want: { result: pick(made, random) },
+  };
+  const capabilities = tools.map(({ id, takes, gives }) => capabilityOf(id, takes, gives, random));
+  return sample(`${graph} reachable`, goal, capabilities, undefined);
+}
+
+/** All types that can be made of some others, without these. */
+function madeOf(tools: readonly Tool[], have: readonly string[]): string[] {
+  const there = new Set(have);
+  for (let before = -1; before !== there.size; ) {
+    before = there.size;
+    for (const { takes, gives } of tools) {
+      if (takes.every((type) => there.has(type))) for (const type of gives) there.add(type);
+    }
+  }
+  return [...there].slice(have.length);
 }
 
 /** Rings of types, run both ways, with chords: the goal is `distance` steps away, by the one way that is short. */

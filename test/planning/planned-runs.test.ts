@@ -1,7 +1,8 @@
 /**
  * Goals planned, gated and run to a result, with fake executors that refuse values of another type than they declare: out
  * of both tool graphs of TaskBench, and out of catalogues made up here. The graphs stand beside the repository; without
- * them their part is skipped, and says so. `SKEIN_PLAN_SEED` tries others, `SKEIN_PLAN_GOALS` more.
+ * them their part is skipped, and says so. `SKEIN_PLAN_SEED` tries others, `SKEIN_PLAN_GOALS` more, `SKEIN_PLAN_GRAPHS` those of
+ * other tools.
  */
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -17,11 +18,12 @@ import {
   coarseSample,
   hasToolGraphs,
   latticeSample,
+  otherGraphs,
   randomSample,
+  reachableSample,
   refinedSample,
   ringSample,
   type Sample,
-  type ToolGraph,
   toolGraphFolder,
   toolGraphs,
   twinSample,
@@ -31,6 +33,7 @@ const SEED = Number(process.env.SKEIN_PLAN_SEED ?? 20_261_126);
 const sizes = Array.from({ length: 10 }, (_, index) => index + 1);
 /** Goals of each size and kind, out of each graph. */
 const GOALS = Number(process.env.SKEIN_PLAN_GOALS ?? 1);
+const slow = { timeout: 1_800_000 };
 const logger = pino({ level: "silent" });
 
 if (!hasToolGraphs) console.warn(`NOT RUN: no tool graphs in ${toolGraphFolder}`);
@@ -87,14 +90,21 @@ function brief(value: string): string {
   return `${value.slice(0, 100)}…${hash >>> 0}`;
 }
 
+/** Capabilities that one agent may have. */
+const PER_AGENT = 1_000;
+
+function startFakes(capabilities: readonly PlannableCapability[]) {
+  const teams = Array.from({ length: Math.ceil(capabilities.length / PER_AGENT) }, (_, team) =>
+    capabilities.slice(team * PER_AGENT, (team + 1) * PER_AGENT).map(fake),
+  );
+  const start = (executors: Executor[], team: number) =>
+    startExecutor({ client: { url: system.url }, executors, name: `fakes-${team}`, logger });
+  return Promise.all(teams.map(start));
+}
+
 async function planAndRun({ goal, capabilities }: Sample) {
   const client = createClient({ url: system.url });
-  const executor = await startExecutor({
-    client: { url: system.url },
-    executors: capabilities.map(fake),
-    name: "fakes",
-    logger,
-  });
+  const agents = await startFakes(capabilities);
   try {
     const have = Object.entries(goal.have).map(([name, { type }]) => [name, { type, value: `${type}|${name}` }]);
     const run = await client.runs.submit({ goal: { ...goal, have: Object.fromEntries(have) } }, { wait: 30 });
@@ -108,7 +118,7 @@ async function planAndRun({ goal, capabilities }: Sample) {
       capabilities: plan.tasks.map((task) => task.capability),
     };
   } finally {
-    await executor.stop();
+    await Promise.all(agents.map((agent) => agent.stop()));
   }
 }
 
@@ -141,13 +151,13 @@ function expectedInTurn({ goal, capabilities }: Sample): string {
   return latest.get(Object.values(goal.want)[0]!)!;
 }
 
-describe.skipIf(!hasToolGraphs).each(toolGraphs)("goals out of the tool graph of %s", (graph: ToolGraph) => {
-  it.each(sizes)("with one way of %i tasks: planned so, and run to its result", { timeout: 600_000 }, async (size) => {
+const graphs = [...(hasToolGraphs ? toolGraphs : []), ...otherGraphs];
+describe.skipIf(graphs.length === 0).each(graphs)("goals out of the tool graph of %s", (graph) => {
+  it.for(sizes)("with one way of %i tasks: planned so, and run to its result", slow, async (size, { skip }) => {
     const random = randomOf(SEED + size);
-    for (let count = 0; count < GOALS; ) {
-      const sample = refinedSample(graph, size, random);
-      if (!sample) continue;
-      count++;
+    const samples = drawn(GOALS, () => refinedSample(graph, size, random));
+    if (samples.length === 0) skip(`no ${size} of its tools give one another what they take`);
+    for (const sample of samples) {
       const got = await planAndRun(sample);
       expect(got).toMatchObject({ status: "completed", error: null, outputs: { result: expectedOf(sample) } });
       expect(got.capabilities.toSorted()).toEqual(sample.members!.toSorted());
@@ -155,16 +165,32 @@ describe.skipIf(!hasToolGraphs).each(toolGraphs)("goals out of the tool graph of
     }
   });
 
-  it.each(sizes)("that must use up to %i tools in turn", { timeout: 600_000 }, async (size) => {
+  it.each(sizes)("that must use up to %i tools in turn", slow, async (size) => {
     const random = randomOf(SEED + size);
-    for (let count = 0; count < GOALS; count++) {
-      const sample = coarseSample(graph, size, random);
+    for (const sample of drawn(GOALS, () => coarseSample(graph, size, random))) {
       const got = await planAndRun(sample);
       expect(got).toMatchObject({ status: "completed", error: null, outputs: { result: expectedInTurn(sample) } });
       expect(got.capabilities).toEqual(sample.members);
     }
   });
+
+  it("for anything that its tools can make of what there is", slow, async () => {
+    const random = randomOf(SEED);
+    for (const sample of drawn(GOALS * sizes.length, () => reachableSample(graph, random))) {
+      const got = await planAndRun(sample);
+      expect(got).toMatchObject({ status: "completed", error: null });
+      expect(got.outputs.result!.split("|")[0]).toBe(sample.goal.want.result);
+      expect(got.plan.is_best).toBe(true);
+    }
+  });
 });
+
+/** As many as are asked for, unless there seem to be none. */
+function drawn(count: number, draw: () => Sample | undefined): Sample[] {
+  const samples: Sample[] = [];
+  for (let tries = 0; samples.length < count && tries < count + 1_000; tries++) samples.push(...[draw() ?? []].flat());
+  return samples;
+}
 
 describe("goals out of made up catalogues are planned, and run to a result of the type that is wanted", () => {
   const random = randomOf(SEED);

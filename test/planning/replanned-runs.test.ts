@@ -214,6 +214,47 @@ describe("a run that is planned anew", () => {
     });
   });
 
+  it("of a template goes on by another one, and what is saved from it is a template again", {
+    timeout: 60_000,
+  }, async () => {
+    const executors = [
+      read,
+      maker("shorten", "text -> summary", { breaks: "has no ink" }),
+      maker("brief", "text -> summary", { cost: 5 }),
+    ];
+    await withExecutors(executors, async () => {
+      const client = createClient({ url: system.url });
+      const register = (name: string, capability: string) =>
+        client.workflows.register({
+          name,
+          goal: { have: { address: "url" }, want: { short: "summary" } },
+          tasks: [
+            { id: "get", capability: "read", input: { url: "{{ inputs.address }}/" }, retry: { max_attempts: 1 } },
+            { id: "make", capability, needs: ["get"], input: { text: "{{ tasks.get.output.text }}" } },
+          ],
+          outputs: { short: "{{ tasks.make.output.summary }}" },
+        });
+      await register("a-digest", "shorten");
+      await register("b-digest", "brief");
+      const wish = { have: goal.have, want: { summary: "summary" } };
+      const { id, result, graph } = await runToEnd({ goal: wish, planner: "template" });
+      expect(result).toEqual({ status: "completed", error: null, outputs: { summary: "brief(read(u/))" } });
+      const superseded = graph.nodes.filter((node: { superseded_in: number | null }) => node.superseded_in === 1);
+      expect(superseded.map(({ key, status }: { key: string; status: string }) => [key, status])).toEqual([
+        ["a_digest", "failed"],
+      ]);
+      const again = await runToEnd({ goal: { ...wish, must_not_use: ["b-digest"] }, planner: "template" });
+      expect(again.result.error).toMatchObject({ code: "subworkflow_failed", task: "a_digest" });
+      expect(again.result.error!.message).toContain("Template a-digest@1: it is what the goal must not use");
+      // It has a time of its own for agents that are gone, which plans have not.
+      const typed = await runToEnd({ goal: { ...wish, must_not_use: ["shorten"] } });
+      await client.workflows.saveFromRun(typed.id, { name: "saved" });
+      const saved = await client.plans.create({ goal: wish, planner: "template", template: "saved" });
+      expect(saved.tasks).toMatchObject([{ capability: "saved" }]);
+      expect((await client.runs.get(id)).revision).toBe(1);
+    });
+  });
+
   it("is refused where there is nothing to plan anew", async () => {
     const client = createClient({ url: system.url });
     const definition = { name: "flow", tasks: [{ id: "a", capability: "core.echo" }] };

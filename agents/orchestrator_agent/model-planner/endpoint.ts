@@ -47,7 +47,10 @@ export function plannerFetch(): typeof fetch {
   });
 }
 
-/** Rejects with PLANNER_FAILED, or with the signal's reason. */
+/**
+ * Rejects with PLANNER_FAILED, or with the signal's reason. When it was aborted between two tries, what was wrong with the last one is the
+ * cause of a PLANNER_FAILED.
+ */
 export function modelAt({ baseUrl, apiKey, model: name, fetch = plannerFetch() }: EndpointSettings): Ask {
   return async (messages, { schema, maxOutputTokens, signal }) => {
     // It takes 0.2 s, which a process that never asks a model need not wait.
@@ -55,12 +58,23 @@ export function modelAt({ baseUrl, apiKey, model: name, fetch = plannerFetch() }
       import("ai"),
       import("@ai-sdk/openai-compatible"),
     ]);
+    let trouble: string | undefined;
+    const watched: typeof fetch = async (url, init) => {
+      trouble = undefined;
+      const answer = fetch(url, init);
+      const response = await answer.catch((error: unknown) => {
+        trouble = reasonOf(error);
+        throw error;
+      });
+      if (!response.ok) trouble = `it answered ${response.status}`;
+      return response;
+    };
     const provider = createOpenAICompatible({
       name: "openaiCompatible",
       baseURL: baseUrl,
       supportsStructuredOutputs: true,
       ...(apiKey !== undefined && { apiKey }),
-      fetch,
+      fetch: watched,
     });
     try {
       const { responseFormat } = Output.object({ schema: jsonSchema(schema as never) });
@@ -82,10 +96,20 @@ export function modelAt({ baseUrl, apiKey, model: name, fetch = plannerFetch() }
         outputTokens: result.usage.outputTokens ?? 0,
       };
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
+      if (signal.aborted) throw trouble === undefined ? signal.reason : new LastTry(trouble);
       throw failed(name, baseUrl, error, apiKey);
     }
   };
+}
+
+/** It was waiting for the next try when the time was over. */
+export class LastTry extends Error {}
+
+/** What is at the bottom of a failure: `fetch failed` says nothing. */
+function reasonOf(error: unknown): string {
+  let reason = error;
+  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
+  return reason instanceof Error ? reason.message || String((reason as { code?: string }).code) : String(reason);
 }
 
 /** The SDK only says that it could not read the answer; why, its cause does. */
@@ -110,9 +134,9 @@ function failed(model: string, baseUrl: string, error: unknown, apiKey: string |
       : status === 404
         ? "correct OPENAI_BASE_URL or SKEIN_LLM_MODEL"
         : "try again later";
+  // Without the SDK's error as its cause: that repeats what was sent and answered, and causes are logged.
   return new SkeinError(
     "PLANNER_FAILED",
     `"${model}" at ${new URL(baseUrl).host} did not answer${status === undefined ? "" : ` (${status})`}: ${said}. Use the planner \`capability\`, or ${remedy}.`,
-    { cause: error },
   );
 }

@@ -9,7 +9,7 @@ import { complaint, firstPrompt, type Message } from "../../../core/planner/mode
 import { relevantCapabilities, relevantPlans } from "../../../core/planner/model/relevance.ts";
 import type { Circumstances, Exchange, Planner, PlanOutcome } from "../../../core/planner/planner.ts";
 import type { Workflow } from "../../../core/workflow.ts";
-import type { Ask, ModelMessage } from "./endpoint.ts";
+import { type Ask, LastTry, type ModelMessage } from "./endpoint.ts";
 
 export interface ModelPlannerOptions {
   /** Undefined: no model is configured. */
@@ -104,10 +104,10 @@ async function answered(
     return await ask(said, { schema, maxOutputTokens: MAX_OUTPUT_TOKENS, signal });
   } catch (error) {
     if (!deadline.aborted) throw error;
+    const last = error instanceof LastTry ? `; the last time, ${error.message}` : "";
     throw new SkeinError(
       "PLANNER_FAILED",
-      `The model had no plan within ${timeMs} ms (SKEIN_PLAN_TIMEOUT_MS allows more); try again, or use the planner \`capability\`.`,
-      { cause: error },
+      `The model had no plan within ${timeMs} ms (SKEIN_PLAN_TIMEOUT_MS allows more)${last}. Try again, or use the planner \`capability\`.`,
     );
   }
 }
