@@ -5,6 +5,7 @@
  */
 import { EventEmitter } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
+import { SkeinError } from "../core/errors.ts";
 import { type AgentClient, createAgentClient } from "../sdk/client.ts";
 import { cpuSeconds, difference, forgetPeaks, peakMegabytes } from "./processes.ts";
 import { table } from "./report.ts";
@@ -22,6 +23,8 @@ const INBOXES = 1_000;
 /** Registrations at a time. */
 const TOGETHER = 50;
 const WARM_UP_MS = 3_000;
+/** For the reader of a full inbox to catch up. */
+const FULL_WAIT_MS = 100;
 const MAX_P50_MS = 5;
 const MAX_MEGABYTES = 300;
 
@@ -130,7 +133,8 @@ async function flow({ perSecond }: { perSecond: number | undefined }): Promise<F
       const waitMs = next - performance.now();
       if (waitMs > 0) await delay(waitMs);
       const sentAt = performance.now();
-      await agent.send(Array.from({ length: size }, (_, i) => ({ to: `${tag}-to-${n}`, body: { sentAt, i } })));
+      const messages = Array.from({ length: size }, (_, i) => ({ to: `${tag}-to-${n}`, body: { sentAt, i } }));
+      await agent.send(messages).catch(unlessFull);
       next += everyMs;
     }
   });
@@ -139,6 +143,12 @@ async function flow({ perSecond }: { perSecond: number | undefined }): Promise<F
   stop.abort();
   await Promise.all(listening);
   return measured;
+}
+
+/** Who sends as many as it takes, can be faster than who reads: then it waits, and sends others. */
+async function unlessFull(error: unknown): Promise<void> {
+  if (!(error instanceof SkeinError) || error.code !== "INBOX_FULL") throw error;
+  await delay(FULL_WAIT_MS);
 }
 
 async function connect(): Promise<Flow> {

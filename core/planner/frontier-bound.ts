@@ -5,12 +5,21 @@ import type { Measure, Problem } from "./problem.ts";
 /** What the givers of open types, and whatever these take, come to at least; less where steps on the way may give some of it. */
 export type Bound = (open: readonly number[], isSpared: boolean) => number;
 
+/** Levels of all types together, beyond which they are not told apart. */
+const MAX_LEVELS = 1_000_000;
+
 /**
- * A type has the depth of the shortest chain that it cannot do without, in steps. So a plan for a type of depth d has a step for
- * some type of each depth up to d; and where no step gives two types, one for each type that is open.
+ * The longest chain that cannot be avoided; and, where no step gives two types, what is needed on each level: a type is as deep as the
+ * shortest chain to it, in steps, and a plan has a step of its own for each type that is open. `ranks` order the types by what
+ * they may be made of.
  */
-export function newBound(problem: Problem, values: readonly number[], isOpen: (type: number) => boolean): Bound {
-  const { types, steps, givers } = problem;
+export function newBound(
+  problem: Problem,
+  values: readonly number[],
+  isOpen: (type: number) => boolean,
+  ranks: readonly number[],
+): Bound {
+  const { types, steps } = problem;
   const numbers = new Map(steps.map((step, index) => [step, index]));
   const ownValue: Measure = (step) => values[numbers.get(step)!]!;
   const givesSeveral = steps.map(({ gives }) => gives.filter(isOpen).length > 1);
@@ -21,34 +30,57 @@ export function newBound(problem: Problem, values: readonly number[], isOpen: (t
   const spared = chainsWithout(paid, ownValue);
   const longest: Bound = (open, isSpared) => {
     const chain = isSpared ? spared : whole;
-    return open.reduce((most, type) => Math.max(most, chain[type]!), 0);
+    let most = 0;
+    for (const type of open) if (chain[type]! > most) most = chain[type]!;
+    return most;
   };
-  if (givesSeveral.includes(true)) return longest;
-  const depth = chainsWithout(new Set(problem.must), () => 1);
+  const depth = chainsWithout(new Set(problem.must), () => 1).map((at) => (Number.isFinite(at) ? at : 0));
+  const levels = 1 + depth.reduce((most, at) => Math.max(most, at), 0);
+  if (givesSeveral.includes(true) || levels * types.length > MAX_LEVELS) return longest;
+  const level = levelsOf(problem, values, { isOpen, ranks, depth, levels });
+  return (open, isSpared) => {
+    const most = longest(open, isSpared);
+    return most === Number.POSITIVE_INFINITY ? most : Math.max(most, level(open));
+  };
+}
+
+/** What open types need on all levels. */
+function levelsOf(
+  { types, steps, givers }: Problem,
+  values: readonly number[],
+  {
+    isOpen,
+    ranks,
+    depth,
+    levels,
+  }: { isOpen(type: number): boolean; ranks: readonly number[]; depth: readonly number[]; levels: number },
+): (open: readonly number[]) => number {
   const own = givers.map((list) =>
     list.reduce((least, giver) => Math.min(least, values[giver]!), Number.POSITIVE_INFINITY),
   );
-  const leastAt: number[] = [0];
-  for (const type of types.keys()) {
-    const at = depth[type]!;
-    if (isOpen(type) && Number.isFinite(at))
-      leastAt[at] = Math.min(leastAt[at] ?? Number.POSITIVE_INFINITY, own[type]!);
-  }
-  const sumAt = leastAt.map(() => -1);
-  return (open, isSpared) => {
-    const most = longest(open, isSpared);
-    if (most === Number.POSITIVE_INFINITY) return most;
-    let deepest = 0;
+  /** By type, what any chain to it needs on each level: with the giver that needs the least there. */
+  const below = types.map(() => new Float64Array(levels));
+  const needs = new Float64Array(levels);
+  const need = (open: readonly number[]) => {
+    needs.fill(0);
+    for (const type of open) needs[depth[type]!]! += own[type]!;
     for (const type of open) {
-      const at = depth[type]!;
-      sumAt[at] = Math.max(0, sumAt[at]!) + own[type]!;
-      deepest = Math.max(deepest, at);
+      const each = below[type]!;
+      for (let at = 0; at < levels; at++) if (each[at]! > needs[at]!) needs[at] = each[at]!;
     }
+  };
+  for (const type of [...types.keys()].filter(isOpen).sort((a, b) => ranks[a]! - ranks[b]!)) {
+    const least = new Float64Array(levels).fill(Number.POSITIVE_INFINITY);
+    for (const giver of givers[type]!) {
+      need(steps[giver]!.takes.filter(isOpen));
+      for (let at = 0; at < levels; at++) if (needs[at]! < least[at]!) least[at] = needs[at]!;
+    }
+    if (givers[type]!.length > 0) below[type] = least;
+  }
+  return (open) => {
+    need(open);
     let sum = 0;
-    for (let at = 1; at <= deepest; at++) {
-      sum += sumAt[at]! < 0 ? leastAt[at]! : sumAt[at]!;
-      sumAt[at] = -1;
-    }
-    return Math.max(sum, most);
+    for (let at = 0; at < levels; at++) sum += needs[at]!;
+    return sum;
   };
 }

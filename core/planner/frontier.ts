@@ -6,7 +6,7 @@
 import { chains } from "./chains.ts";
 import { type Bound, newBound } from "./frontier-bound.ts";
 import { type Aim, type Problem, targets } from "./problem.ts";
-import { EPSILON, isLess, type Sums } from "./sums.ts";
+import { EPSILON, isLess, isWellBelow, type Sums } from "./sums.ts";
 
 export interface FrontierSearch {
   problem: Problem;
@@ -23,7 +23,7 @@ export interface FrontierSearch {
 interface Way {
   /** Types that a giver has still to be found for, in the order of their ranks: the next one is the last. */
   open: readonly number[];
-  /** By when each of them has to be there, for the plan to end in time. */
+  /** By when each of them has to be there, for the plan to end in time; empty: there is no deadline. */
   due: readonly number[];
   /** Steps on the way that give several types. */
   spare: readonly number[];
@@ -49,11 +49,13 @@ export function searchFrontiers(search: FrontierSearch): "exhausted" | "broken o
   if (!ranks || (isTimed && problem.must.length > 0)) return undefined;
   const free = new Set(problem.must.flatMap((step) => steps[step]!.gives));
   const isOpen = (type: number) => !given[type] && !free.has(type);
+  const givesSeveral = (step: number) => steps[step]!.gives.length > 1;
   const byRank = (a: number, b: number) => ranks[a]! - ranks[b]!;
   const takes = steps.map((step) => step.takes.filter(isOpen));
   const values = aim.measures.map((measure) => steps.map(measure)) as [number[], number[]];
-  const costs = steps.map(({ cost }) => (aim.maxCost === Number.POSITIVE_INFINITY ? 0 : cost));
-  const bounds = [...values, costs].map((list) => newBound(problem, list, isOpen)) as [Bound, Bound, Bound];
+  const isLimited = aim.maxCost !== Number.POSITIVE_INFINITY;
+  const costs = steps.map(({ cost }) => (isLimited ? cost : 0));
+  const bounds = [...values, costs].map((list) => newBound(problem, list, isOpen, ranks)) as [Bound, Bound, Bound];
   const earliest = isTimed ? chains(problem, ({ durationMs }) => durationMs, Math.max).before : [];
   const slack = isTimed ? EPSILON * Math.max(1, aim.maxMs) : 0;
   const sumOfMust = (list: readonly number[]) => problem.must.reduce((sum, step) => sum + list[step]!, 0);
@@ -63,7 +65,7 @@ export function searchFrontiers(search: FrontierSearch): "exhausted" | "broken o
   let isWrong = false;
   const reached = new Map<string, Way[]>();
   const open = targets(problem).filter(isOpen).sort(byRank);
-  const start = { open, due: open.map(() => aim.maxMs), spare: [], giver: undefined, before: undefined };
+  const start = { open, due: isTimed ? open.map(() => aim.maxMs) : [], spare: [], giver: undefined, before: undefined };
   const sums: Sums = [sumOfMust(values[0]), sumOfMust(values[1])];
   const stack: Way[] = [{ ...start, sums, cost: sumOfMust(costs), least: sums }];
   for (let way = stack.pop(); way; way = stack.pop()) {
@@ -93,47 +95,45 @@ export function searchFrontiers(search: FrontierSearch): "exhausted" | "broken o
   /** With each of the givers for the type that is next; those that are ready are on the way already. */
   function waysOn(way: Way, choice: readonly number[], ready: readonly number[]): Way[] {
     const { spare } = way;
-    const due = way.due.at(-1)!;
-    const rest = { ...way, open: way.open.slice(0, -1), due: way.due.slice(0, -1) };
-    const ahead = [leastOf(rest.open, spare.length > 0), leastOf(rest.open, true)] as const;
-    return choice.flatMap((giver): Way[] => {
+    const rest = way.open.slice(0, -1);
+    const due = way.due.slice(0, -1);
+    const ahead = bounds[0](rest, spare.length > 0 || choice.some(givesSeveral));
+    const ways: Way[] = [];
+    for (const giver of choice) {
       const isReady = ready.includes(giver);
       const sums: Sums = isReady ? way.sums : [way.sums[0] + values[0][giver]!, way.sums[1] + values[1][giver]!];
-      const isSpare = !isReady && steps[giver]!.gives.length > 1;
       // Without what the giver takes, which is soon told.
-      if (!isLess(added(sums, ahead[isSpare ? 1 : 0]), known)) return [];
-      const next = taking(rest, giver, due);
-      if (!next) return [];
+      if (isWellBelow(known[0], sums[0] + ahead)) continue;
+      const isSpare = !isReady && givesSeveral(giver);
+      const next = { open: [...rest], due: [...due] };
+      if (!take(next, giver, way.due.at(-1))) continue;
       const isSpared = isSpare || spare.length > 0;
       const cost = isReady ? way.cost : way.cost + costs[giver]!;
-      if (cost + bounds[2](next.open, isSpared) > aim.maxCost + EPSILON) return [];
-      const least = added(sums, leastOf(next.open, isSpared));
-      if (!isLess(least, known)) return [];
-      return [{ ...next, spare: isSpare ? [...spare, giver] : spare, sums, cost, least, giver, before: way }];
-    });
+      if (isLimited && cost + bounds[2](next.open, isSpared) > aim.maxCost + EPSILON) continue;
+      const first = sums[0] + bounds[0](next.open, isSpared);
+      if (isWellBelow(known[0], first)) continue;
+      const least: Sums = [first, sums[1] + bounds[1](next.open, isSpared)];
+      if (!isLess(least, known)) continue;
+      ways.push({ ...next, spare: isSpare ? [...spare, giver] : spare, sums, cost, least, giver, before: way });
+    }
+    return ways;
   }
 
-  function leastOf(open: readonly number[], isSpared: boolean): Sums {
-    return [bounds[0](open, isSpared), bounds[1](open, isSpared)];
-  }
-
-  /** The way with what the step takes as open, too, early enough for it to end when it has to; undefined: it cannot. */
-  function taking(way: Way, step: number, due: number): Way | undefined {
-    const start = due - steps[step]!.durationMs;
-    if (start < -slack) return undefined;
-    const open = [...way.open];
-    const dues = [...way.due];
+  /** Opens what the step takes, early enough for it to end when it has to. False: it cannot. */
+  function take({ open, due }: { open: number[]; due: number[] }, step: number, end: number | undefined): boolean {
+    const start = end === undefined ? 0 : end - steps[step]!.durationMs;
+    if (start < -slack) return false;
     for (const type of takes[step]!) {
-      if (isTimed && earliest[type]! > start + slack) return undefined;
+      if (isTimed && earliest[type]! > start + slack) return false;
       let at = open.length;
       while (at > 0 && byRank(open[at - 1]!, type) > 0) at--;
-      if (open[at - 1] === type) dues[at - 1] = Math.min(dues[at - 1]!, start);
-      else {
-        open.splice(at, 0, type);
-        dues.splice(at, 0, start);
-      }
+      const isThere = open[at - 1] === type;
+      if (!isThere) open.splice(at, 0, type);
+      if (!isTimed) continue;
+      if (isThere) due[at - 1] = Math.min(due[at - 1]!, start);
+      else due.splice(at, 0, start);
     }
-    return { ...way, open, due: dues };
+    return true;
   }
 }
 
@@ -142,10 +142,6 @@ function isNoWorse(one: Way, other: Way): boolean {
   return (
     !isLess(other.sums, one.sums) && one.cost <= other.cost && one.due.every((due, type) => due >= other.due[type]!)
   );
-}
-
-function added(a: Sums, b: Sums): Sums {
-  return [a[0] + b[0], a[1] + b[1]];
 }
 
 function leastLast(a: Way, b: Way): number {

@@ -21,13 +21,13 @@ export interface Found {
 }
 
 /**
- * Steps looked at, for each capability on offer, before the search is broken off: some 15 ms for a thousand of them, and not less
+ * Steps looked at, for each capability on offer, before the search is broken off: 20 to 50 ms for a thousand of them, and not less
  * for fewer. Counted, not timed, so that a plan does not depend on the machine.
  */
 const WORK_OF_A_CAPABILITY = 600;
 const FEW_CAPABILITIES = 1_000;
 /** Of a giver, to put it into a frontier. */
-const WORK_OF_A_GIVER = 25;
+const WORK_OF_A_GIVER = 20;
 /** Of each step, to find some plan. */
 const WORK_OF_A_PLAN = 10;
 /** The best plan within the aim's limits. */
