@@ -41,6 +41,7 @@ const tools: Record<string, string> = {
   getRunsRunArtifactsPath: "artifact_read",
   putRunsRunArtifactsPath: "artifact_write",
   postPlans: "plan_create",
+  getPlans: "plan_list",
   getPlansPlan: "plan_get",
   postPlansPlanAccept: "plan_accept",
   postPlansPlanReject: "plan_reject",
