@@ -35,7 +35,9 @@ export const mcpExecutor: Scenario = {
     step("be written to, and answer");
     await client.messages.send([{ to: unique, body: "Which page?", expects_reply: "1m", key: unique }]);
     const inbox = await call("inbox_read", { agent: unique, agent_token, wait_seconds: 30 });
-    const [message] = inbox.messages as { id: string; from: { name: string }; body: string }[];
+    const messages = inbox.messages as { id: string; from: { name: string }; body: string }[];
+    // What is said to all is there, too.
+    const message = messages.find(({ body }) => body === "Which page?");
     equal("what it reads", message?.body, "Which page?");
     const answer = { to: message!.from.name, body: "Seven.", reply_to: message!.id };
     await call("message_send", { agent_token, messages: [answer] });
