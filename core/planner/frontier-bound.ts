@@ -15,19 +15,16 @@ const MAX_LEVELS = 1_000_000;
  */
 export function newBound(
   problem: Problem,
-  values: readonly number[],
+  measure: Measure,
   isOpen: (type: number) => boolean,
   ranks: readonly number[],
 ): Bound {
   const { types, steps } = problem;
-  const numbers = new Map(steps.map((step, index) => [step, index]));
-  const ownValue: Measure = (step) => values[numbers.get(step)!]!;
   const givesSeveral = steps.map(({ gives }) => gives.filter(isOpen).length > 1);
   const paid = new Set([...problem.must, ...givesSeveral.flatMap((several, step) => (several ? [step] : []))]);
-  const chainsWithout = (chosen: ReadonlySet<number>, measure: Measure) =>
-    chains(problem, measure, Math.max, { chosen }).before;
-  const whole = chainsWithout(new Set(problem.must), ownValue);
-  const spared = chainsWithout(paid, ownValue);
+  const chainsWithout = (chosen: ReadonlySet<number>, of: Measure) => chains(problem, of, Math.max, { chosen }).before;
+  const whole = chainsWithout(new Set(problem.must), measure);
+  const spared = chainsWithout(paid, measure);
   const longest: Bound = (open, isSpared) => {
     const chain = isSpared ? spared : whole;
     let most = 0;
@@ -37,7 +34,7 @@ export function newBound(
   const depth = chainsWithout(new Set(problem.must), () => 1).map((at) => (Number.isFinite(at) ? at : 0));
   const levels = 1 + depth.reduce((most, at) => Math.max(most, at), 0);
   if (givesSeveral.includes(true) || levels * types.length > MAX_LEVELS) return longest;
-  const level = levelsOf(problem, values, { isOpen, ranks, depth, levels });
+  const level = levelsOf(problem, steps.map(measure), { isOpen, ranks, depth, levels });
   return (open, isSpared) => {
     const most = longest(open, isSpared);
     return most === Number.POSITIVE_INFINITY ? most : Math.max(most, level(open));

@@ -55,7 +55,8 @@ export function searchFrontiers(search: FrontierSearch): "exhausted" | "broken o
   const values = aim.measures.map((measure) => steps.map(measure)) as [number[], number[]];
   const isLimited = aim.maxCost !== Number.POSITIVE_INFINITY;
   const costs = steps.map(({ cost }) => (isLimited ? cost : 0));
-  const bounds = [...values, costs].map((list) => newBound(problem, list, isOpen, ranks)) as [Bound, Bound, Bound];
+  const bounds = aim.measures.map((measure) => newBound(problem, measure, isOpen, ranks)) as [Bound, Bound];
+  const boundOfCost = isLimited ? newBound(problem, ({ cost }) => cost, isOpen, ranks) : undefined;
   const earliest = isTimed ? chains(problem, ({ durationMs }) => durationMs, Math.max).before : [];
   const slack = isTimed ? EPSILON * Math.max(1, aim.maxMs) : 0;
   const sumOfMust = (list: readonly number[]) => problem.must.reduce((sum, step) => sum + list[step]!, 0);
@@ -109,7 +110,7 @@ export function searchFrontiers(search: FrontierSearch): "exhausted" | "broken o
       if (!take(next, giver, way.due.at(-1))) continue;
       const isSpared = isSpare || spare.length > 0;
       const cost = isReady ? way.cost : way.cost + costs[giver]!;
-      if (isLimited && cost + bounds[2](next.open, isSpared) > aim.maxCost + EPSILON) continue;
+      if (boundOfCost && cost + boundOfCost(next.open, isSpared) > aim.maxCost + EPSILON) continue;
       const first = sums[0] + bounds[0](next.open, isSpared);
       if (isWellBelow(known[0], first)) continue;
       const least: Sums = [first, sums[1] + bounds[1](next.open, isSpared)];

@@ -43,6 +43,7 @@ export interface Problem {
   takers: number[][];
 }
 
+/** What makes a plan the best one, and what it has to keep to. */
 export interface Aim {
   /** What the sum of is to be least, and, between plans that are equal in it, what next. */
   measures: readonly [Measure, Measure];
@@ -210,21 +211,30 @@ function dominated(problem: Problem, measures: readonly Measure[]): Set<number> 
     // Whoever gives all that this one gives is among the givers of the type that the fewest give.
     const rarest = offer.gives.reduce((a, b) => (givers[b]!.length < givers[a]!.length ? b : a), offer.gives[0] ?? -1);
     if (rarest === -1) continue;
-    rivals[rarest] ??= bestOffers(givers[rarest]!.map((index) => offers[index]!));
+    rivals[rarest] ??= bestOffers(
+      givers[rarest]!.map((index) => offers[index]!),
+      worse,
+    );
     if (rivals[rarest].slice(0, MAX_COMPARED).some((rival) => isBetter(rival, offer))) worse.add(offer.index);
   }
   return worse;
 }
 
-/** The best first, so that a worse one meets its better soon; if there are many, then of those with the same types only the best. */
-function bestOffers(offers: Offer[]): Offer[] {
+/**
+ * The best first, so that a worse one meets its better soon; if there are many, then of those with the same types only the best,
+ * and the others are added to `worse`.
+ */
+function bestOffers(offers: Offer[], worse: Set<number>): Offer[] {
   const sorted = offers.sort(bestFirst);
   if (sorted.length <= MAX_COMPARED) return sorted;
   const kept = new Map<string, Offer[]>();
   for (const offer of sorted) {
     const types = `${offer.takes.toSorted()} ${offer.gives.toSorted()}`;
     const alike = kept.get(types) ?? [];
-    if (alike.slice(0, MAX_COMPARED).some((rival) => isBetter(rival, offer))) continue;
+    if (alike.slice(0, MAX_COMPARED).some((rival) => isBetter(rival, offer))) {
+      worse.add(offer.index);
+      continue;
+    }
     alike.push(offer);
     kept.set(types, alike);
   }

@@ -1,10 +1,8 @@
 /**
- * The best set of steps for a goal. Where types go round in no circle, by its frontiers. Else by branch
- * and bound: in each state some steps are in and some are out; a landmark of what is left says which steps one of has to be in
- * next, and all landmarks together what it has to cost at least. Both are exact; where the budget of work runs out first, they
- * say so.
+ * The best set of steps for a goal. Where types go round in no circle, by its frontiers. Else by branch and bound: in each state
+ * some steps are in and some are out; a landmark of what is left says which steps one of has to be in next, and all landmarks
+ * together what it has to cost at least. Both are exact; where the budget of work runs out first, they say so.
  */
-
 import { chains, newHeap } from "./chains.ts";
 import { searchFrontiers } from "./frontier.ts";
 import type { Goal } from "./goal.ts";
@@ -30,6 +28,7 @@ const FEW_CAPABILITIES = 1_000;
 const WORK_OF_A_GIVER = 20;
 /** Of each step, to find some plan. */
 const WORK_OF_A_PLAN = 10;
+
 /** The best plan within the aim's limits. */
 export function search(goal: Goal, all: Problem, aim: Aim): Found {
   const maxWork = WORK_OF_A_CAPABILITY * Math.max(all.offered, FEW_CAPABILITIES);
@@ -48,9 +47,9 @@ export function search(goal: Goal, all: Problem, aim: Aim): Found {
   if (ended === "exhausted" || (ended && known.wiring)) return { wiring: known.wiring, isBest: ended === "exhausted" };
   // Each better plan takes more steps out of reach, and what is left is searched from the beginning.
   for (;;) {
-    problem = withinReach(problem, aim.measures[0], known.sums[0]);
     const ended = searchUntilBetter(goal, problem, aim, known, maxWork);
     if (ended !== "better") return { wiring: known.wiring, isBest: ended === "exhausted" };
+    problem = withinReach(problem, aim.measures[0], known.sums[0]);
   }
 }
 
