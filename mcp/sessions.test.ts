@@ -1,6 +1,7 @@
 import { McpServer } from "@modelcontextprotocol/server";
 import { afterEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { messagesOf } from "./event-stream.suite.ts";
 import { createSessions, type SessionOptions } from "./sessions.ts";
 
 type Sessions = ReturnType<typeof createSessions>;
@@ -61,19 +62,6 @@ async function open(sessions: Sessions, key?: string): Promise<string> {
   const response = await send(sessions, initialize, key === undefined ? {} : { key });
   await response.text();
   return response.headers.get("mcp-session-id")!;
-}
-
-/** The JSON-RPC messages of an answer, one at a time. */
-async function* messagesOf(response: Response): AsyncGenerator<{ id?: number; method?: string; result?: unknown }> {
-  let text = "";
-  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream() as never)) {
-    text += chunk;
-    for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
-      const data = /^data: (.+)$/m.exec(text.slice(0, end))?.[1];
-      text = text.slice(end + 2);
-      if (data) yield JSON.parse(data);
-    }
-  }
 }
 
 describe("a session", () => {

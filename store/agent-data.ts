@@ -6,6 +6,7 @@ import type { StoreContext } from "./facts.ts";
 import { inboxStore, writerOf } from "./inboxes.ts";
 import { storeLargeBodies } from "./messages.ts";
 import { closestEntries, entriesToEmbed, keepVectors } from "./recall-similar.ts";
+import { withRoom } from "./room.ts";
 import { decodeCursor, lastUuid, pageFrom, pageLimit, uuidShape } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
@@ -67,28 +68,17 @@ async function write<T>(
   const written = await store.transaction(async (tx) => {
     const data = await openData(tx, [request], store.limits);
     const admission = data.admit(request);
-    if ("code" in admission) return { result: await withRoom(tx, request, admission), delivered: [] };
+    if ("code" in admission)
+      return {
+        result: await withRoom(tx, "memory", { namespace: request.namespace, name: request.owner }, admission),
+        delivered: [],
+      };
     admission.take();
     const delivered = data.write();
     return { result: await answer(tx, admission), delivered };
   });
   if (written.delivered.length > 0) store.deliver(written.delivered);
   return written.result;
-}
-
-/** A refusal for want of room in a memory says when there is some, if entries run out. */
-async function withRoom(db: Queryable, { namespace, owner }: DataRequest, refusal: Refusal): Promise<Refusal> {
-  if (refusal.excess === undefined) return refusal;
-  const [room] = await db.query<{ ms: number }>(
-    `select extract(epoch from m.expires_at - clock_timestamp())::float8 * 1000 as ms
-     from (
-       select expires_at from agent_memory
-       where namespace = $1 and owner = $2 and expires_at > clock_timestamp() offset 0
-     ) m
-     order by m.expires_at offset $3 limit 1`,
-    [namespace, owner, refusal.excess - 1],
-  );
-  return room ? { ...refusal, retryAfterMs: Math.max(0, room.ms) } : refusal;
 }
 
 /** One transaction for many who send at once. */

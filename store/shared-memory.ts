@@ -6,6 +6,7 @@ import type { Refusal } from "../core/agent-data.ts";
 import type { Json } from "../core/json.ts";
 import { refuseKey } from "../core/shared-memory.ts";
 import type { StoreContext } from "./facts.ts";
+import { withRoom } from "./room.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
 import type { Queryable, Transaction } from "./sql.ts";
 import type {
@@ -117,7 +118,7 @@ async function writeKey(
     return unchanged(current ? { entry: toEntry(current) } : {});
   const keys = value !== undefined && !current ? await countKeys(tx, scope) : 0;
   const refusal = refuseKey({ key, revision: current?.revision ?? 0, value, condition, keys }, limits);
-  if (refusal) return unchanged(await withRoom(tx, scope, refusal));
+  if (refusal) return unchanged(await withRoom(tx, "shared", scope, refusal));
   if (value === undefined && !current) return unchanged({});
   const [row] = await tx.query<Row>(
     `insert into shared_memory as m (namespace, scope, key, value, revision, expires_at, writer_kind, writer, write_id)
@@ -140,21 +141,6 @@ async function writeKey(
     ],
   );
   return { result: value === undefined ? {} : { entry: toEntry(row!) }, isChanged: true };
-}
-
-/** A refusal for want of room says when there is some, if keys run out. */
-async function withRoom(tx: Transaction, { namespace, name }: Scope, refusal: Refusal): Promise<Refusal> {
-  if (refusal.excess === undefined) return refusal;
-  const [room] = await tx.query<{ ms: number }>(
-    `select extract(epoch from m.expires_at - clock_timestamp())::float8 * 1000 as ms
-     from (
-       select expires_at from shared_memory
-       where namespace = $1 and scope = $2 and value is not null and expires_at > clock_timestamp() offset 0
-     ) m
-     order by m.expires_at offset $3 limit 1`,
-    [namespace, name, refusal.excess - 1],
-  );
-  return room ? { ...refusal, retryAfterMs: Math.max(0, room.ms) } : refusal;
 }
 
 async function countKeys(tx: Transaction, { namespace, name }: Scope): Promise<number> {

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../config.ts";
 import { type Embedded, startEmbedded } from "../../embedded.ts";
 import { createClient } from "../../sdk/client.ts";
+import { messagesOf } from "../event-stream.suite.ts";
 import { call, eventually, shout } from "../tools.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
@@ -36,14 +37,14 @@ interface Answer {
 }
 
 /** One request as it goes over the wire. */
-async function send(method: string, params: object, capabilities: object, key = ADMIN_KEY): Promise<Answer> {
+async function post(id: number, method: string, params: object, capabilities: object, key: string): Promise<Response> {
   const { name, taskId } = params as { name?: string; taskId?: string };
   const _meta = {
     "io.modelcontextprotocol/protocolVersion": VERSION,
     "io.modelcontextprotocol/clientInfo": info,
     "io.modelcontextprotocol/clientCapabilities": capabilities,
   };
-  const response = await fetch(`${embedded.url}/mcp`, {
+  return fetch(`${embedded.url}/mcp`, {
     method: "POST",
     headers: {
       authorization: `Bearer ${key}`,
@@ -53,9 +54,12 @@ async function send(method: string, params: object, capabilities: object, key = 
       "mcp-method": method,
       "mcp-name": name ?? taskId ?? "",
     },
-    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, _meta } }),
+    body: JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta } }),
   });
-  return (await response.json()) as Answer;
+}
+
+async function send(method: string, params: object, capabilities: object, key = ADMIN_KEY): Promise<Answer> {
+  return (await (await post(1, method, params, capabilities, key)).json()) as Answer;
 }
 
 const extensions = { [TASKS]: {} };
@@ -211,38 +215,10 @@ describe("a submitted run", () => {
 describe("a client that listens to tasks", () => {
   /** A stream of `subscriptions/listen`, message by message. */
   async function listen(notifications: object, capabilities: object = able, key = ADMIN_KEY) {
-    const _meta = {
-      "io.modelcontextprotocol/protocolVersion": VERSION,
-      "io.modelcontextprotocol/clientInfo": info,
-      "io.modelcontextprotocol/clientCapabilities": capabilities,
-    };
-    const response = await fetch(`${embedded.url}/mcp`, {
-      method: "POST",
-      headers: {
-        authorization: `Bearer ${key}`,
-        accept: "application/json, text/event-stream",
-        "content-type": "application/json",
-        "mcp-protocol-version": VERSION,
-        "mcp-method": "subscriptions/listen",
-      },
-      body: JSON.stringify({
-        jsonrpc: "2.0",
-        id: 5,
-        method: "subscriptions/listen",
-        params: { ...notifications, _meta },
-      }),
-    });
+    const response = await post(5, "subscriptions/listen", notifications, capabilities, key);
     const heard: { method?: string; params: Record<string, unknown> & { status?: string; uri?: string } }[] = [];
     const read = async () => {
-      let text = "";
-      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream() as never)) {
-        text += chunk;
-        for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
-          const data = /^data: (.+)$/m.exec(text.slice(0, end))?.[1];
-          text = text.slice(end + 2);
-          if (data) heard.push(JSON.parse(data));
-        }
-      }
+      for await (const message of messagesOf(response)) heard.push(message as (typeof heard)[number]);
     };
     return { response, heard, read };
   }
