@@ -1,5 +1,6 @@
 /** What a server says over a stream of events, as tests read it. */
 import type { JsonObject } from "../core/json.ts";
+import { readServerSentEvents } from "../sdk/sse.ts";
 
 interface Told {
   id?: number;
@@ -8,15 +9,7 @@ interface Told {
   result?: unknown;
 }
 
-/** The JSON-RPC messages of an answer, one at a time. */
+/** The JSON-RPC messages of an answer, one at a time. The first event of a stream that can be resumed has none. */
 export async function* messagesOf(response: Response): AsyncGenerator<Told> {
-  let text = "";
-  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream() as never)) {
-    text += chunk;
-    for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
-      const data = /^data: (.+)$/m.exec(text.slice(0, end))?.[1];
-      text = text.slice(end + 2);
-      if (data) yield JSON.parse(data);
-    }
-  }
+  for await (const { data } of readServerSentEvents(response.body!)) if (data !== "") yield JSON.parse(data);
 }
