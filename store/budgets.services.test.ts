@@ -256,18 +256,19 @@ describe("budgets on PostgreSQL, when many claim at once", { timeout: 300_000 },
     const { tasks, children } = withEstimates(true);
     const { runId, crowd: people } = await crowd({ tokens: 400 }, tasks, children, true);
     const { team, outside } = people;
+    // Before anybody claims, who may use up the budget before a child run has begun that has to end with it.
+    await tend(store);
+    expect((await store.runs.list(team.namespace, { workflow: "child" })).data).not.toEqual([]);
     await Promise.all(Array.from({ length: CLAIMERS }, (_, n) => claimer(people, n)));
     const run = await team.run(runId);
     expect(run).toMatchObject({ status: "failed", error: { code: "BUDGET_EXHAUSTED" } });
     expect(outside.over).toBe(0);
     expect(run.budget!.spent.tokens).toBe(outside.spent);
-    const begun = await store.runs.list(team.namespace, { workflow: "child" });
     await expect
       .poll(async () => {
         await tend(store);
         return (await store.runs.list(team.namespace, { workflow: "child", status: "running" })).data.length;
       })
       .toBe(0);
-    expect(begun.data.length).toBeGreaterThan(0);
   });
 });
