@@ -14,8 +14,10 @@ import { type Circumstances, PLAN_LABEL, type Planner, type Template } from "../
 import { reasonsIn } from "../core/planner/reasons.ts";
 import type { OnFailure } from "../core/protocol/plans.ts";
 import type { SubmitBody } from "../core/protocol/runs.ts";
-import type { NewPlan, PlanSubmission, Store, Submission } from "../store/store.ts";
+import type { NewPlan, PlanRecord, PlanSubmission, Store, Submission } from "../store/store.ts";
 import type { Principal } from "./auth.ts";
+import { keyReused } from "./idempotency.ts";
+import { meaningHash } from "./submit.ts";
 import { calledTemplates, findTemplates } from "./templates.ts";
 
 export interface PlanContext {
@@ -120,6 +122,32 @@ function choosePlanner(planners: readonly Planner[], name: string | undefined): 
     `There is no planner "${name}" here; there is ${names.join(", ")}.${didYouMean(name ?? "", names)}`,
   );
 }
+
+/** What a plan is asked for with; `meaning` is what has to be the same under the same Idempotency-Key. */
+interface Asked {
+  namespace: string;
+  idempotencyKey: string | undefined;
+  meaning: unknown;
+}
+
+/** A plan that waits for a decision. What the Idempotency-Key has made before is not planned again, whoever has left since. */
+export async function proposePlan(
+  { plans, runs }: Pick<Store, "plans" | "runs">,
+  { namespace, idempotencyKey: key, meaning }: Asked,
+  make: () => Promise<NewPlan>,
+): Promise<PlanRecord> {
+  if (key === undefined) return plans.create(await make());
+  const bodyHash = meaningHash(meaning);
+  const before = await runs.keyed(namespace, key);
+  if (before && before.bodyHash !== bodyHash) throw planKeyReused();
+  const plan = before
+    ? await plans.find(namespace, before.id)
+    : await plans.createOnce(await make(), { key, bodyHash });
+  if (!plan) throw planKeyReused();
+  return plan;
+}
+
+const planKeyReused = () => keyReused("been used with another body", "use a new key for a new plan");
 
 /** Checks a plan that was made a while ago again: capabilities come and go. */
 export async function stillAdmitted(

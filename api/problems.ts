@@ -164,6 +164,11 @@ export function problemBody(error: SkeinError, instance?: string): Problem {
   };
 }
 
+/** What is not configured has not failed, and it is the one who asked who has to know. */
+function isOurFault(code: ErrorCode): boolean {
+  return statusOf(code) >= 500 && code !== "FEATURE_UNAVAILABLE";
+}
+
 /** Every answer that is not a success is a problem: ours, the framework's, and what nobody expected. */
 export function answerProblems(app: App, limits: Limits): void {
   app.addHook("onRoute", (route) => {
@@ -171,7 +176,7 @@ export function answerProblems(app: App, limits: Limits): void {
   });
   app.setErrorHandler((error: FastifyError | SkeinError, request, reply) => {
     const known = toSkeinError(error, request, limits);
-    if (statusOf(known.code) >= 500) request.log.error({ err: error, code: known.code }, known.message);
+    if (isOurFault(known.code)) request.log.error({ err: error, code: known.code }, known.message);
     return sendProblem(known, request, reply);
   });
   const methodsOf = rememberRoutes(app);

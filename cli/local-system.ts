@@ -174,7 +174,7 @@ const ERROR_LEVEL = 50;
 function noteLine({ note, paint }: Context, line: string): void {
   const { level, msg, err, run_id } = JSON.parse(line) as LogLine;
   if (run_id !== undefined) return;
-  const text = visible([msg, err?.message].filter(Boolean).join(": "));
+  const text = visible([...new Set([msg, err?.message].filter(Boolean))].join(": "));
   note(level >= ERROR_LEVEL ? paint.red(`✘ ${text}`) : paint.yellow(`! ${text}`));
 }
 

@@ -93,6 +93,9 @@ export type RunSearch = {
 
 export type RerunOptions = Omit<SubmitOptions, "wait">;
 
+/** Under the same key it is the same plan, and nobody plans again. */
+export type ProposeOptions = Pick<SubmitOptions, "idempotencyKey">;
+
 type PlanFormat = (typeof planFormats)[number];
 export type GraphFormat = (typeof graphFormats)[number];
 export type TimelineFormat = (typeof timelineFormats)[number];
@@ -183,10 +186,11 @@ export function createClient(options: ClientOptions) {
     },
     /** Goals, planned: nothing runs until a plan is accepted. `runs.submit({ goal })` does both at once. */
     plans: {
-      create: (body: PlanBody) => http.post<PlanRecordBody>("/v1/plans", body),
+      create: (body: PlanBody, options: ProposeOptions = {}) =>
+        http.post<PlanRecordBody>("/v1/plans", body, submitHeaders(options)),
       /** A goal with all that its run is submitted with; the run starts when the plan is accepted. */
-      propose: (body: Omit<SubmitBody, "workflow" | "definition" | "plan_review">) =>
-        http.post<PlanRecordBody>("/v1/runs", { ...body, plan_review: "required" }),
+      propose: (body: Omit<SubmitBody, "workflow" | "definition" | "plan_review">, options: ProposeOptions = {}) =>
+        http.post<PlanRecordBody>("/v1/runs", { ...body, plan_review: "required" }, submitHeaders(options)),
       get: (id: string) => http.get<PlanRecordBody>(plan(id)),
       /** The newest first; those that wait for a decision, unless `status` asks for others. */
       list: (filter: PageOptions & { status?: PlanRecordBody["status"] } = {}) =>

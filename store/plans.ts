@@ -1,6 +1,7 @@
 /** Plans that were made for goals, and what became of them. */
 import type { JsonObject } from "../core/json.ts";
 import type { Estimate } from "../core/planner/planner.ts";
+import { takeKeys } from "./idempotency.ts";
 import { decodeCursor, pageFrom, pageLimit } from "./rows.ts";
 import type { Queryable, Sql } from "./sql.ts";
 import type { ListedPlan, NewPlan, Page, PageOf, PlanRecord, PlanStore } from "./store.ts";
@@ -9,6 +10,13 @@ export function planStore(sql: Sql): PlanStore {
   return {
     list: (namespace, page) => listPlans(sql, namespace, page),
     create: (plan) => insertPlan(sql, plan),
+    createOnce: (plan, idempotency) =>
+      sql.transaction(async (tx) => {
+        const claim = { namespace: plan.namespace, id: plan.id, ...idempotency };
+        const owner = (await takeKeys(tx, [claim]))(claim);
+        if (owner.bodyHash !== claim.bodyHash) return undefined;
+        return owner.id === plan.id ? insertPlan(tx, plan) : findPlan(tx, plan.namespace, owner.id);
+      }),
     accepted: async (namespace, limit) => {
       const rows = await sql.query<PlanRow>(
         `select ${planColumns} from plan where namespace = $1 and status = 'accepted' order by decided_at desc, id desc limit $2`,
@@ -16,13 +24,7 @@ export function planStore(sql: Sql): PlanStore {
       );
       return rows.map(toPlan);
     },
-    find: async (namespace, id) => {
-      const [row] = await sql.query<PlanRow>(`select ${planColumns} from plan where namespace = $1 and id = $2`, [
-        namespace,
-        id,
-      ]);
-      return row && toPlan(row);
-    },
+    find: (namespace, id) => findPlan(sql, namespace, id),
     decide: async (namespace, id, { status, by, reason, runId, submission }) => {
       const [row] = await sql.query<PlanRow>(
         `update plan set status = $3, decided_by = $4, decided_at = clock_timestamp(), reason = $5, run_id = $6,
@@ -34,6 +36,14 @@ export function planStore(sql: Sql): PlanStore {
       return row && toPlan(row);
     },
   };
+}
+
+async function findPlan(db: Queryable, namespace: string, id: string): Promise<PlanRecord | undefined> {
+  const [row] = await db.query<PlanRow>(`select ${planColumns} from plan where namespace = $1 and id = $2`, [
+    namespace,
+    id,
+  ]);
+  return row && toPlan(row);
 }
 
 const placeShape = /^\d+ [0-9a-f-]{36}$/;

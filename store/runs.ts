@@ -13,6 +13,7 @@ import { addRefs, apart, refColumns, wholes } from "./blobs.ts";
 import { insertBudgets } from "./budgets.ts";
 import { type FactLog, recording, type StoreContext } from "./facts.ts";
 import { findHistoric } from "./history.ts";
+import { type KeyClaim, keyed, takeKeys } from "./idempotency.ts";
 import { buildInputs } from "./inputs.ts";
 import { addTasks, newRows } from "./new-tasks.ts";
 import { insertPolicies } from "./replans.ts";
@@ -40,13 +41,7 @@ import { storeDefinitions } from "./workflows.ts";
 export function runStore(store: StoreContext): RunStore {
   return {
     submit: (submissions) => submit(store, submissions),
-    keyed: async (namespace, key) => {
-      const [row] = await store.query<{ run_id: string; body_hash: string }>(
-        "select run_id, body_hash from idempotency where namespace = $1 and key = $2",
-        [namespace, key],
-      );
-      return row && { runId: row.run_id, bodyHash: row.body_hash };
-    },
+    keyed: (namespace, key) => keyed(store, namespace, key),
     find: (namespace, runId) => findRun(store, namespace, runId),
     list: (namespace, filter) => listRuns(store, namespace, filter),
     select: (namespace, conditions, page) => findHotRuns(store, namespace, conditions, page),
@@ -76,42 +71,24 @@ export async function takeIdempotencyKeys(
   tx: Transaction,
   submissions: Submission[],
 ): Promise<{ fresh: Submission[]; answers: Submitted[] }> {
-  const keyed = submissions.filter((submission) => submission.idempotency);
-  const taken = new Map<string, { run_id: string; body_hash: string }>();
-  if (keyed.length > 0) {
-    const rows = keyed.map(({ namespace, runId, idempotency }) => ({
-      namespace,
-      key: idempotency!.key,
-      body_hash: idempotency!.bodyHash,
-      run_id: runId,
-    }));
-    tx.send(
-      `insert into idempotency (namespace, key, body_hash, run_id)
-       select namespace, key, body_hash, run_id
-       from json_to_recordset($1) as i(namespace text, key text, body_hash text, run_id uuid)
-       order by namespace, key
-       on conflict do nothing`,
-      [JSON.stringify(rows)],
-    );
-    const stored = await tx.query<{ namespace: string; key: string; body_hash: string; run_id: string }>(
-      `select i.namespace, i.key, i.body_hash, i.run_id
-       from json_to_recordset($1) as k(namespace text, key text)
-       join idempotency i on i.namespace = k.namespace and i.key = k.key`,
-      [JSON.stringify(rows)],
-    );
-    for (const row of stored) taken.set(`${row.namespace}\n${row.key}`, row);
-  }
+  const ownerOf = await takeKeys(tx, submissions.flatMap(claimOf));
   const committed = await existingRuns(tx, submissions);
   const fresh: Submission[] = [];
   const answers = submissions.map((submission): Submitted => {
-    const { namespace, runId, idempotency } = submission;
-    const owner = idempotency && taken.get(`${namespace}\n${idempotency.key}`);
-    if (owner && owner.body_hash !== idempotency.bodyHash) return { outcome: "conflict" };
-    if (owner && owner.run_id !== runId) return { outcome: "replayed", runId: owner.run_id };
+    const { runId } = submission;
+    for (const claim of claimOf(submission)) {
+      const owner = ownerOf(claim);
+      if (owner.bodyHash !== claim.bodyHash) return { outcome: "conflict" };
+      if (owner.id !== runId) return { outcome: "replayed", runId: owner.id };
+    }
     if (!committed.has(runId)) fresh.push(submission);
     return { outcome: "created", runId };
   });
   return { fresh, answers };
+}
+
+function claimOf({ namespace, runId, idempotency }: Submission): KeyClaim[] {
+  return idempotency ? [{ namespace, id: runId, ...idempotency }] : [];
 }
 
 /** A transaction repeated after a connection was lost in COMMIT may find that it had been committed. */

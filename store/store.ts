@@ -37,6 +37,7 @@ export type * from "./port/dead-letters.ts";
 export type * from "./port/events.ts";
 export type * from "./port/flow-limits.ts";
 export type * from "./port/history.ts";
+export type * from "./port/idempotency.ts";
 export type * from "./port/keys.ts";
 export type * from "./port/leases.ts";
 export type * from "./port/objects.ts";

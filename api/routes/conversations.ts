@@ -27,10 +27,10 @@ import type { Conversation } from "../../store/store.ts";
 import { actingAgent, requireScope } from "../auth.ts";
 import { requireStorable } from "../bodies.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
+import { idempotencyKey, keyReused } from "../idempotency.ts";
 import { lookUntil, type News } from "../wakeups.ts";
 import { conversationRecord, pageBody } from "../wire.ts";
 import { pictureHeaders } from "./pictures.ts";
-import { idempotencyKey } from "./runs.ts";
 
 const params = z.object({ conversation: uuid });
 const withMessages = { security: [{ apiKey: ["messages"] }, { agentToken: [] as [] }] };
@@ -93,10 +93,7 @@ export async function conversationRoutes(app: App, { store, wakeups, limits }: A
       const key = idempotencyKey(request) ?? null;
       const started = await store.conversations.start({ namespace, id: uuidv7(), parameters, by, key });
       if (canonicalJson(started.parameters as never) !== canonicalJson(parameters as never)) {
-        throw new SkeinError(
-          "IDEMPOTENCY_KEY_REUSED",
-          "The Idempotency-Key has started another conversation; choose another key.",
-        );
+        throw keyReused("started another conversation", "use a new key for a new one");
       }
       return reply.code(201).header("location", `/v1/conversations/${started.id}`).send(conversationRecord(started));
     },

@@ -22,7 +22,8 @@ import { type ApiContext, type App, goneSignal } from "../context.ts";
 import { renderMermaid } from "../graph/mermaid.ts";
 import { renderSvg } from "../graph/svg.ts";
 import type { GraphView } from "../graph/view.ts";
-import { makePlan, planSubmitBody, replanPolicy, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
+import { idempotencyKey } from "../idempotency.ts";
+import { makePlan, planSubmitBody, proposePlan, replanPolicy, stillAdmitted, submissionOf, takePlan } from "../plan.ts";
 import { prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { listedPlanBody, pageBody, planRecordBody, runBody } from "../wire.ts";
 import { pictureHeaders } from "./pictures.ts";
@@ -42,7 +43,7 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
         tags: ["plans"],
         summary: "Plan a goal",
         description:
-          "Answers with a workflow and a reason for each task and edge. Nothing runs until it is accepted. A `workflow` of one's own is held against the goal instead.",
+          "Answers with a workflow and a reason for each task and edge. Nothing runs until it is accepted. A `workflow` of one's own is held against the goal instead. Repeated under the same `Idempotency-Key` it is the same plan.",
         body: planBody,
         response: { 201: plan },
       },
@@ -51,10 +52,17 @@ export async function planRoutes(app: App, context: ApiContext): Promise<void> {
       const { goal, planner, template, workflow } = request.body;
       requireStorable(request, goal, "/goal", limits.jsonDepth);
       requireStorable(request, workflow, "/workflow", limits.jsonDepth);
-      const made = workflow
-        ? await takePlan(context, request.principal, goal, workflow)
-        : await makePlan(context, request.principal, { goal, planner, template, signal: goneSignal(reply) });
-      const stored = await store.plans.create({ ...made, submission: {} });
+      const asked = {
+        namespace: request.principal.namespace,
+        idempotencyKey: idempotencyKey(request),
+        meaning: { plan: request.body },
+      };
+      const stored = await proposePlan(store, asked, async () => ({
+        ...(workflow
+          ? await takePlan(context, request.principal, goal, workflow)
+          : await makePlan(context, request.principal, { goal, planner, template, signal: goneSignal(reply) })),
+        submission: {},
+      }));
       return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
     },
   );

@@ -3,9 +3,10 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { forkBody, retryBody, run } from "../../core/protocol/runs.ts";
 import { requireStorable } from "../bodies.ts";
 import type { ApiContext, App } from "../context.ts";
+import { idempotencyKey } from "../idempotency.ts";
 import { prepareRerun, type RerunRequest } from "../reruns.ts";
 import { runBody } from "../wire.ts";
-import { idempotencyKey, runForgotten, runNotFound, runParams, submittedRun } from "./runs.ts";
+import { runForgotten, runNotFound, runParams, submittedRun } from "./runs.ts";
 
 export async function rerunRoutes(app: App, { store, definitions, limits }: ApiContext): Promise<void> {
   app.post(

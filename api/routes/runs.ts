@@ -27,7 +27,8 @@ import type { Principal } from "../auth.ts";
 import { requireStorable } from "../bodies.ts";
 import { coalesce } from "../coalesce.ts";
 import { type ApiContext, type App, goneSignal } from "../context.ts";
-import { makePlan, planSubmitBody, replanPolicy, submissionOf } from "../plan.ts";
+import { idempotencyKey, keyReused } from "../idempotency.ts";
+import { makePlan, planSubmitBody, proposePlan, replanPolicy, submissionOf } from "../plan.ts";
 import { labelFilter, runConditions } from "../run-filter.ts";
 import { meaningHash, prepareSubmission, type SubmitRequest } from "../submit.ts";
 import { lookUntil, type News } from "../wakeups.ts";
@@ -38,7 +39,6 @@ export const taskParams = z.object({ run: uuid, task: z.string().max(1024) });
 
 /** Runs that share one transaction when they are submitted at the same moment. */
 const SUBMITS_PER_TRANSACTION = 50;
-const MAX_IDEMPOTENCY_KEY = 255;
 const MAX_REPEATS = 100;
 
 export async function runRoutes(app: App, context: ApiContext): Promise<void> {
@@ -74,8 +74,10 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
       if (request.body.goal) requireStorable(request, request.body.goal, "/goal", limits.jsonDepth);
       const goal = request.body.goal && withInputs(request.body.goal, inputs);
       if (goal && request.body.plan_review === "required") {
-        const made = await planFor(goal, given.body, request.principal, goneSignal(reply));
-        const stored = await store.plans.create({ ...made, submission: submissionOf(given.body) });
+        const stored = await proposePlan(store, { ...given, meaning: given.body }, async () => ({
+          ...(await planFor(goal, given.body, request.principal, goneSignal(reply))),
+          submission: submissionOf(given.body),
+        }));
         return reply.code(201).header("location", `/v1/plans/${stored.id}`).send(planRecordBody(stored));
       }
       const runId = goal
@@ -107,7 +109,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
     const before = given.idempotencyKey && (await store.runs.keyed(namespace, given.idempotencyKey));
     if (before) {
       return submittedRun(
-        before.bodyHash === bodyHash ? { outcome: "replayed", runId: before.runId } : { outcome: "conflict" },
+        before.bodyHash === bodyHash ? { outcome: "replayed", runId: before.id } : { outcome: "conflict" },
       );
     }
     const made = await planFor(goal, body, principal, signal);
@@ -379,10 +381,7 @@ export async function runRoutes(app: App, context: ApiContext): Promise<void> {
 /** The run that a submit created or found. Throws when its Idempotency-Key was used for another body. */
 export function submittedRun(submitted: Submitted): string {
   if (submitted.outcome !== "conflict") return submitted.runId;
-  throw new SkeinError(
-    "IDEMPOTENCY_KEY_REUSED",
-    "This Idempotency-Key has submitted another body before; use a new key for a new run.",
-  );
+  throw keyReused("submitted another body", "use a new key for a new run");
 }
 
 export function taskNotFound(keyOrId: string): SkeinError {
@@ -399,13 +398,6 @@ export function runForgotten(runId: string): SkeinError {
     "RUN_FORGOTTEN",
     `This has made run ${runId} before, which is forgotten by now (GET /v1/retention says when); use a new Idempotency-Key for a new run.`,
   );
-}
-
-export function idempotencyKey(request: FastifyRequest): string | undefined {
-  const key = request.headers["idempotency-key"];
-  if (key === undefined) return undefined;
-  if (typeof key === "string" && key.length > 0 && key.length <= MAX_IDEMPOTENCY_KEY) return key;
-  throw new SkeinError("REQUEST_INVALID", `Idempotency-Key must be 1 to ${MAX_IDEMPOTENCY_KEY} characters.`);
 }
 
 /** RFC 7240: `Prefer: wait=<seconds>`; other preferences are ignored, as it says. */

@@ -19,14 +19,18 @@ export const planCreate = defineTool({
     workflow: planBody.shape.workflow.describe(
       "A plan of yours instead of a planner's: a whole workflow, which is checked as theirs are; not with `planner`",
     ),
+    idempotency_key: z.string().min(1).max(255).optional().describe("Repeating it answers with the same plan"),
   }),
   output: planSummary,
-  call: (client, { goal, planner, template, workflow }) =>
-    client.plans.create({
-      goal,
-      ...(planner !== undefined && { planner }),
-      ...(template !== undefined && { template }),
-      ...(workflow !== undefined && { workflow }),
-    }),
+  call: (client, { goal, planner, template, workflow, idempotency_key }) =>
+    client.plans.create(
+      {
+        goal,
+        ...(planner !== undefined && { planner }),
+        ...(template !== undefined && { template }),
+        ...(workflow !== undefined && { workflow }),
+      },
+      idempotency_key === undefined ? {} : { idempotencyKey: idempotency_key },
+    ),
   text: (made) => `${planText(made)}\nplan_accept runs it.`,
 });

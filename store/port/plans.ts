@@ -4,6 +4,7 @@ import type { JsonObject } from "../../core/json.ts";
 import type { Goal } from "../../core/planner/goal.ts";
 import type { Estimate, Plan } from "../../core/planner/planner.ts";
 import type { Workflow } from "../../core/workflow.ts";
+import type { Idempotency } from "./idempotency.ts";
 import type { Page, PageOf } from "./pages.ts";
 
 /** What a run of a plan is submitted with beside its workflow. */
@@ -65,6 +66,8 @@ export interface PlanStore {
   /** Of that status, the newest first; accepted ones by when they were. */
   list(namespace: string, page: Page & { status: PlanRecord["status"] }): Promise<PageOf<ListedPlan>>;
   create(plan: NewPlan): Promise<PlanRecord>;
+  /** Once: under a key that has made a plan it is that one. Undefined: the key stands for something else, and nothing is stored. */
+  createOnce(plan: NewPlan, idempotency: Idempotency): Promise<PlanRecord | undefined>;
   find(namespace: string, id: string): Promise<PlanRecord | undefined>;
   /** Once. Undefined: there is no such plan, or it has been decided. */
   decide(namespace: string, id: string, decision: PlanDecision): Promise<PlanRecord | undefined>;

@@ -10,6 +10,7 @@ import type { AttemptOutcome, RunStatus, TaskSeed, TaskStatus } from "../../core
 import type { TaskFacts } from "../../core/why.ts";
 import type { Workflow } from "../../core/workflow.ts";
 import type { Budget, BudgetRef } from "./budgets.ts";
+import type { Idempotency, Keyed } from "./idempotency.ts";
 import type { BidRound } from "./leases.ts";
 import type { Page, PageOf } from "./pages.ts";
 import type { ReplanPolicy } from "./replans.ts";
@@ -38,7 +39,7 @@ export interface Submission {
   parent?: { taskId: string; isDetached: boolean; depth: number; budget: BudgetRef | null };
   /** What it may spend. */
   budget?: BudgetSpec;
-  idempotency: { key: string; bodyHash: string } | null;
+  idempotency: Idempotency | null;
   /** The tick that it is the run of, or a retry of that run. */
   schedule?: { name: string; tickAt: Date } | null;
 }
@@ -162,8 +163,8 @@ export interface Repeat {
 export interface RunStore {
   /** Each run whole or not at all. */
   submit(submissions: Submission[]): Promise<Submitted[]>;
-  /** What a submit with this Idempotency-Key has made; undefined: there was none. */
-  keyed(namespace: string, key: string): Promise<{ runId: string; bodyHash: string } | undefined>;
+  /** What a request under this Idempotency-Key has made; undefined: there was none. */
+  keyed(namespace: string, key: string): Promise<Keyed | undefined>;
   find(namespace: string, runId: string): Promise<Run | undefined>;
   list(namespace: string, filter: RunFilter): Promise<PageOf<Run>>;
   /** Ids of runs that are not in history, the newest first, after the run `after`. */

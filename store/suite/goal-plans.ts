@@ -39,6 +39,20 @@ export function goalPlanCases(open: OpenTeam): void {
     expect(await store.plans.find("another", plan.id)).toBeUndefined();
   });
 
+  it("are made once under a key, whoever makes them first, and not under one that stands for something else", async () => {
+    const { store, namespace, submit } = await open();
+    const once = (key: string, bodyHash = "b") => store.plans.createOnce(newPlan(namespace), { key, bodyHash });
+    const made = await Promise.all(Array.from({ length: 8 }, () => once("k")));
+    expect(new Set(made.map((plan) => plan!.id)).size).toBe(1);
+    expect(await once("k")).toEqual(made[0]);
+    expect((await store.plans.list(namespace, { status: "proposed", limit: 10 })).data).toHaveLength(1);
+    expect(await once("k", "another")).toBeUndefined();
+    const runId = await submit({ a: {} }, { idempotency: { key: "of a run", bodyHash: "r" } });
+    expect(await once("of a run")).toBeUndefined();
+    expect(await store.runs.keyed(namespace, "of a run")).toEqual({ id: runId, bodyHash: "r" });
+    expect((await store.plans.list(namespace, { status: "proposed", limit: 10 })).data).toHaveLength(1);
+  });
+
   it("that were accepted are given, the last first, and no more than asked for", async () => {
     const { store, sql, namespace } = await open();
     const plans = [newPlan(namespace), newPlan(namespace), newPlan(namespace), newPlan(namespace)];

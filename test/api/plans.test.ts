@@ -532,6 +532,28 @@ describe("a goal", () => {
     expect(other.body).toMatchObject({ code: "IDEMPOTENCY_KEY_REUSED" });
   });
 
+  it.each<[string, string, object]>([
+    ["asked for", "/v1/plans", { goal }],
+    ["that waits for a review", "/v1/runs", { goal, plan_review: "required" }],
+  ])("%s again under its key is the same plan, even if nobody could make it any more", async (_, path, body) => {
+    const { space, agent } = await newLibrary();
+    const headers = { "idempotency-key": randomUUID() };
+    const ask = (asked: object) => post<PlanRecordBody>(space, path, asked, headers);
+    const [first, second] = await Promise.all([ask(body), ask(body)]);
+    expect(first.body).toEqual(second.body);
+    await agent.call({ method: "DELETE", path: `/v1/agents/${agent.id}` });
+    const again = await ask(body);
+    expect([again.status, again.body, again.headers.location]).toEqual([201, first.body, first.headers.location]);
+    const plans = await space.call<{ data: unknown[] }>({ path: "/v1/plans" });
+    expect(plans.body.data).toHaveLength(1);
+    for (const [to, other] of [
+      [path, { ...body, planner: "capability" }],
+      ["/v1/runs", { goal }],
+    ] as const) {
+      expect((await post(space, to, other, headers)).body).toMatchObject({ code: "IDEMPOTENCY_KEY_REUSED" });
+    }
+  });
+
   it("waits for a review where one is required", async () => {
     const { space } = await newLibrary();
     const held = await post<PlanRecordBody>(space, "/v1/runs", { goal, plan_review: "required", priority: 2 });
