@@ -30,6 +30,9 @@ const alias = [
   { find: /^skein\/testing$/, replacement: sourceOf("agents/executor_agents/perform-task.ts") },
 ];
 
+/** What is waited for comes at once, but for machines that have other things to do. */
+const expectations = { poll: { timeout: 20_000 } };
+
 export default defineConfig({
   test: {
     maxWorkers,
@@ -37,6 +40,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          expect: expectations,
           alias,
           include: ["**/*.test.ts"],
           exclude: [...notOurs, servicesFiles, sandboxFiles, mcpFiles],
@@ -48,6 +52,7 @@ export default defineConfig({
       {
         test: {
           name: "services",
+          expect: expectations,
           alias,
           include: [servicesFiles],
           exclude: notOurs,
@@ -61,6 +66,7 @@ export default defineConfig({
       {
         test: {
           name: "mcp",
+          expect: expectations,
           alias,
           include: [mcpFiles],
           exclude: notOurs,
@@ -72,6 +78,7 @@ export default defineConfig({
       {
         test: {
           name: "sandbox",
+          expect: expectations,
           include: [sandboxFiles],
           exclude: notOurs,
           globalSetup: "test/sandbox-setup.ts",

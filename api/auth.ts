@@ -7,6 +7,7 @@ import type { Scope } from "../core/protocol/keys.ts";
 import { scopes } from "../core/protocol/keys.ts";
 import type { AgentIdentity, AgentStore, KeyStore, Sender } from "../store/store.ts";
 import type { App } from "./context.ts";
+import type { Wakeups } from "./wakeups.ts";
 
 export interface Principal {
   namespace: string;
@@ -22,6 +23,8 @@ export interface Principal {
 declare module "fastify" {
   interface FastifyRequest {
     principal: Principal;
+    /** Who that is by now, for requests that wait. Rejects with UNAUTHENTICATED when the agent has left. */
+    principalNow(): Promise<Principal>;
   }
   interface FastifyContextConfig {
     /** One of these is needed; none for public routes. */
@@ -61,10 +64,20 @@ function secretHash(secret: string): Buffer {
   return createHash("sha256").update(secret).digest();
 }
 
-/** Routes say in `config.scope` what they need; a route that says nothing needs a key of any scope. */
-export function authenticate(app: App, options: AuthOptions): void {
-  const find = rememberBriefly((token: string) => lookUp(token, options));
+/**
+ * Routes say in `config.scope` what they need; a route that says nothing needs a key of any scope. Agents that there is news of are
+ * looked up anew.
+ */
+export function authenticate(app: App, options: AuthOptions, wakeups: Pick<Wakeups, "subscribe">): void {
+  const { find, forgetAgents } = rememberBriefly((token: string) => lookUp(token, options));
+  wakeups.subscribe(
+    ({ agents }) => forgetAgents(agents),
+    () => {},
+  );
   app.decorateRequest("principal", null as unknown as Principal);
+  app.decorateRequest("principalNow", function (this: FastifyRequest) {
+    return principalOf(this, options, find);
+  });
   app.addHook("onRequest", async (request) => {
     const { scope } = request.routeOptions.config;
     if (scope === "public") return;
@@ -142,16 +155,37 @@ const MAX_REMEMBERED = 10_000;
 type Find = (token: string, isVerifiedLater: boolean) => Promise<Principal | undefined>;
 
 /** Keeps found principals for a moment, so that busy agents do not cost a query a request. Unknown tokens are not kept. */
-function rememberBriefly(find: (token: string) => Promise<Principal | undefined>): Find {
+function rememberBriefly(look: (token: string) => Promise<Principal | undefined>) {
   const known = new Map<string, { principal: Principal; until: number }>();
-  return async (token, isVerifiedLater) => {
+  const tokenOf = new Map<string, string>();
+  /** Of those that were looked up while there was news of agents nobody knows whether they are as they were before it or after. */
+  let forgotten = 0;
+
+  function forget(token: string): void {
+    const agent = known.get(token)?.principal.agent;
+    if (agent) tokenOf.delete(agent.id);
+    known.delete(token);
+  }
+
+  const find: Find = async (token, isVerifiedLater) => {
     const remembered = known.get(token);
     if (remembered && (isVerifiedLater || remembered.until > Date.now())) return remembered.principal;
-    known.delete(token);
-    const principal = await find(token);
-    if (!principal) return undefined;
-    if (known.size >= MAX_REMEMBERED) known.delete(known.keys().next().value!);
+    forget(token);
+    const before = forgotten;
+    const principal = await look(token);
+    if (!principal || forgotten !== before) return principal;
+    if (known.size >= MAX_REMEMBERED) forget(known.keys().next().value!);
     known.set(token, { principal, until: Date.now() + REMEMBER_MS });
+    if (principal.agent) tokenOf.set(principal.agent.id, token);
     return principal;
   };
+
+  function forgetAgents(agentIds: readonly string[]): void {
+    if (agentIds.length > 0) forgotten += 1;
+    for (const id of agentIds) {
+      const token = tokenOf.get(id);
+      if (token !== undefined) forget(token);
+    }
+  }
+  return { find, forgetAgents };
 }

@@ -45,9 +45,11 @@ function newBed() {
     wakeups,
   );
   const served: string[] = [];
+  /** Agents that are not who they were. */
+  const changed = new Set<string>();
   const wait = (agentId: string, capabilities = ["work"], gone = never(), namespace = "n") => {
     const request = { namespace, agentId, capabilities, requestId: "r", taskIds: [], max: 1, door: "poll" as const };
-    const claim = waits.claim(request, WAIT_MS, gone);
+    const claim = waits.claim(request, { waitMs: WAIT_MS, gone, isUnchanged: async () => !changed.has(agentId) });
     void claim.then((tasks) => tasks.length > 0 && served.push(agentId));
     return claim;
   };
@@ -70,6 +72,7 @@ function newBed() {
     wakeups,
     ready,
     assigned,
+    changed,
     served,
     wait,
     announce,
@@ -155,6 +158,25 @@ describe("claims that wait", () => {
     gone.abort();
     expect(await bed.looked()).toEqual(["c"]);
     expect(await Promise.all([waiting, other])).toEqual([[], []]);
+    expect(bed.served).toEqual(["c"]);
+  });
+
+  it("of agents that have changed end, take nothing, and leave it to the next", async () => {
+    const bed = newBed();
+    const waiting = bed.wait("a");
+    void bed.wait("b");
+    void bed.wait("c");
+    await bed.looked();
+    bed.announce({ agents: ["b"] });
+    expect(await bed.looked()).toEqual(["b"]);
+    bed.changed.add("a");
+    bed.announce({ agents: ["a"] });
+    expect(await waiting).toEqual([]);
+    expect(await bed.looked()).toEqual(["b", "c"]);
+    bed.changed.add("b");
+    bed.ready.work = 1;
+    bed.announce({ capabilities: ["work"] });
+    expect([...new Set(await bed.looked())]).toEqual(["c"]);
     expect(bed.served).toEqual(["c"]);
   });
 

@@ -11,7 +11,14 @@ export interface ClaimWaits {
    * The first tasks that there are: at once, or within `waitMs`; none when that is over, the server is about to stop, or
    * the client is gone, on behalf of which nothing is taken any more.
    */
-  claim(request: ClaimRequest, waitMs: number, gone: AbortSignal): Promise<ClaimedTask[]>;
+  claim(request: ClaimRequest, patience: Patience): Promise<ClaimedTask[]>;
+}
+
+export interface Patience {
+  waitMs: number;
+  gone: AbortSignal;
+  /** Asked after each wait: whether the agent is still who it was when it asked, say not cordoned since. If not, nothing is taken. */
+  isUnchanged(): Promise<boolean>;
 }
 
 interface Waiter {
@@ -43,10 +50,10 @@ export function createClaimWaits(
     for (const waiter of waiters) waiter.wake?.();
   });
 
-  function hear({ namespace, capabilities, assigned, freed }: News): void {
+  function hear({ namespace, capabilities, assigned, agents, freed }: News): void {
     if (freed && waiters.size > 0 && leases.limitWait().isBlocked) lookIn(GATHER_MS);
     for (const capability of capabilities) nudgeSome(keyOf(namespace, capability));
-    if (assigned.length > 0) nudgeAgents(assigned);
+    if (assigned.length + agents.length > 0) nudgeAgents([...assigned, ...agents]);
   }
 
   function nudgeSome(key: string): void {
@@ -158,7 +165,7 @@ export function createClaimWaits(
   }
 
   return {
-    async claim(request, waitMs, gone) {
+    async claim(request, { waitMs, gone, isUnchanged }) {
       const until = performance.now() + waitMs;
       if (gone.aborted) return [];
       if (waitMs === 0) return leases.claim(request);
@@ -172,7 +179,7 @@ export function createClaimWaits(
           if (tasks.length > 0 || wakeups.isClosed) break;
           lookWhenOpen();
           await nudged(waiter, until - performance.now(), gone);
-        } while (waiter.isNudged && !gone.aborted);
+        } while (waiter.isNudged && !gone.aborted && (await isUnchanged()));
         return tasks;
       } finally {
         leave(waiter);

@@ -74,7 +74,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   }).withTypeProvider<ZodTypeProvider>();
   answerProblems(app, context.limits);
   checkHosts(app, allowedHosts);
-  authenticate(app, auth);
+  authenticate(app, auth, context.wakeups);
   readBodies(app, context.limits);
   // A connection kept alive beyond the last answer would hold up the stop of the server.
   app.addHook("onSend", async (_request, reply) => {

@@ -532,7 +532,7 @@ describe("skein runs", () => {
     let told = "";
     const watching = skein(["runs", "watch", id], { onOutput: (written) => (told = written) });
     await skein(["runs", "signal", id, "go"]);
-    await vi.waitFor(() => expect(told).toContain("task.ready task=a"));
+    await expect.poll(() => told).toContain("task.ready task=a");
     const report = JSON.parse((await skein(["runs", "resume", id, "--json"])).stdout);
     expect(report).toMatchObject({ id, paused_by: null });
     const { code, stdout } = await watching;

@@ -7,13 +7,10 @@ import type { JsonObject } from "../core/json.ts";
 import type { Scope } from "../core/protocol/keys.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
-import { describeAgents } from "./agents.suite.ts";
 import { describeAsking } from "./asking.suite.ts";
-import { describeResources } from "./resources.suite.ts";
-import { call, describeTools, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
+import { describeDoor } from "./door.suite.ts";
+import { call, diamond, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 import { instructionsOf, toolsOf } from "./toolsets.ts";
-import { describeWorkflows } from "./workflows.suite.ts";
-import { describeWorking } from "./working.suite.ts";
 
 const ADMIN_KEY = "an-admin-key-for-this-test";
 let embedded: Embedded;
@@ -44,12 +41,8 @@ const keyWith = async (options: { scopes: Scope[]; namespace?: string }) => {
 
 describe("MCP over HTTP", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
-    describeTools(version, (asked) => connect(asked, ADMIN_KEY), rest);
+    describeDoor(version, (asked) => connect(asked, ADMIN_KEY), rest);
     describeAsking(version, (asked, capabilities) => connect(asked, ADMIN_KEY, capabilities));
-    describeAgents(version, (asked) => connect(asked, ADMIN_KEY));
-    describeResources(version, (asked) => connect(asked, ADMIN_KEY), rest);
-    describeWorkflows(version, (asked) => connect(asked, ADMIN_KEY));
-    describeWorking(version, (asked) => connect(asked, ADMIN_KEY), rest);
 
     it(`asks a client of ${version} for a key`, async () => {
       await expect(connect(version)).rejects.toThrow();

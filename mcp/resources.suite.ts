@@ -1,6 +1,6 @@
 /** Resources and prompts, at every door and in every version of the protocol. */
 import { type Client, type GetPromptResult, ResourceNotFoundError } from "@modelcontextprotocol/client";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { Client as RestClient } from "../sdk/client.ts";
 import type { ProtocolVersion } from "./tools.suite.ts";
 
@@ -14,19 +14,12 @@ const broken = {
   ],
 };
 
-export function describeResources(
-  version: ProtocolVersion,
-  connect: (version: ProtocolVersion) => Promise<Client>,
-  rest: () => RestClient,
-): void {
+export function describeResources(version: ProtocolVersion, connected: () => Client, rest: () => RestClient): void {
   describe(`resources and prompts for a client of ${version}`, () => {
     let client: Client;
 
-    beforeAll(async () => {
-      client = await connect(version);
-    });
-    afterAll(async () => {
-      await client?.close();
+    beforeAll(() => {
+      client = connected();
     });
 
     const finished = async (definition: object, inputs = {}) => {

@@ -9,14 +9,11 @@ import { loadConfig } from "../config.ts";
 import type { JsonObject } from "../core/json.ts";
 import { type Embedded, startEmbedded } from "../embedded.ts";
 import { createClient } from "../sdk/client.ts";
-import { describeAgents } from "./agents.suite.ts";
 import { describeAsking } from "./asking.suite.ts";
-import { describeResources } from "./resources.suite.ts";
+import { describeDoor } from "./door.suite.ts";
 import { describeSubscriptions } from "./subscriptions.suite.ts";
-import { describeTools, eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
+import { eventually, type ProtocolVersion, protocols, refusal, shout } from "./tools.suite.ts";
 import { toolsOf } from "./toolsets.ts";
-import { describeWorkflows } from "./workflows.suite.ts";
-import { describeWorking } from "./working.suite.ts";
 
 const main = new URL("./main.ts", import.meta.url).href;
 const program = `import(${JSON.stringify(main)}).then(({ runMcpStdio }) => runMcpStdio({ url: process.env.TEST_URL, tools: process.env.TEST_TOOLS }))`;
@@ -55,12 +52,8 @@ const rest = () => createClient({ url: embedded.url });
 
 describe("MCP over stdin and stdout", () => {
   for (const version of Object.keys(protocols) as ProtocolVersion[]) {
-    describeTools(version, connect, rest);
+    describeDoor(version, connect, rest);
     describeAsking(version, (asked, capabilities) => connect(asked, embedded.url, capabilities));
-    describeAgents(version, connect);
-    describeResources(version, connect, rest);
-    describeWorkflows(version, connect);
-    describeWorking(version, connect, rest);
     describeSubscriptions(version, connect, rest);
   }
 

@@ -1,25 +1,16 @@
 /** What clients keep, change and look back at through tools, at every door and in every version of the protocol. */
 import type { Client } from "@modelcontextprotocol/client";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { JsonObject } from "../core/json.ts";
 import { call, eventually, type ProtocolVersion, refusal, textOf } from "./tools.suite.ts";
 
-export function describeWorkflows(
-  version: ProtocolVersion,
-  connect: (version: ProtocolVersion) => Promise<Client>,
-): void {
+export function describeWorkflows(version: ProtocolVersion, connected: () => Client): void {
   describe(`workflows and runs, kept and changed by a client of ${version}`, () => {
     let client: Client;
     const text = async (name: string, input: JsonObject) => textOf(await client.callTool({ name, arguments: input }));
 
-    beforeAll(async () => {
-      client = await connect(version);
-      // The official client checks answers against the output schemas of the tools it has listed.
-      await client.listTools();
-    });
-
-    afterAll(async () => {
-      await client?.close();
+    beforeAll(() => {
+      client = connected();
     });
 
     it("registers a workflow, once a content, and what a run has become", async () => {

@@ -1,25 +1,16 @@
 /** Agents beyond taking and reporting tasks: what they emit, bid, and read as text; at every door, in every version. */
 import type { Client } from "@modelcontextprotocol/client";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { JsonObject } from "../core/json.ts";
 import type { Client as RestClient } from "../sdk/client.ts";
-import { call, eventually, type ProtocolVersion, refusal, textOf } from "./tools.suite.ts";
+import { call, type ProtocolVersion, refusal, textOf } from "./tools.suite.ts";
 
-export function describeWorking(
-  version: ProtocolVersion,
-  connect: (version: ProtocolVersion) => Promise<Client>,
-  rest: () => RestClient,
-): void {
+export function describeWorking(version: ProtocolVersion, connected: () => Client, rest: () => RestClient): void {
   describe(`an agent at work that is a client of ${version}`, () => {
     let client: Client;
 
-    beforeAll(async () => {
-      client = await connect(version);
-      await client.listTools();
-    });
-
-    afterAll(async () => {
-      await client?.close();
+    beforeAll(() => {
+      client = connected();
     });
 
     const register = async (name: string, capabilities: (string | JsonObject)[] = []) => {
@@ -80,14 +71,14 @@ export function describeWorking(
     it("says that it is there, and is given nothing new while it is cordoned", async () => {
       const name = `present-${version}`;
       const { agent_id, agent_token } = await register(name, [name]);
-      // Who an agent is, is remembered for a moment: before its first request there is nothing to remember.
+      const take = async () => (await call(client, "task_claim", { agent_token, wait_seconds: 0 })).tasks;
+      expect(await take()).toEqual([]);
       expect(await call(client, "agent_cordon", { agent_id, cordoned: true })).toMatchObject({ cordoned: true });
       const definition = { name, tasks: [{ id: "a", capability: name }] };
       const { id: run_id } = await call(client, "workflow_submit", { definition });
-      expect((await call(client, "task_claim", { agent_token, wait_seconds: 0 })).tasks).toEqual([]);
+      expect(await take()).toEqual([]);
       await call(client, "agent_cordon", { agent_id, cordoned: false });
-      const taken = async () => (await call(client, "task_claim", { agent_token, wait_seconds: 5 })).tasks;
-      await expect.poll(taken, eventually).toHaveLength(1);
+      expect(await take()).toHaveLength(1);
       expect(await call(client, "agent_heartbeat", { agent_id, agent_token, load: 0.5 })).toEqual({ live: true });
       expect((await rest().agents.get(String(agent_id))).load).toBe(0.5);
       await call(client, "run_cancel", { run_id: run_id! });

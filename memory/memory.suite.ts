@@ -93,7 +93,7 @@ export function memorySuite({ name, open }: { name: string; open: () => Promise<
     it("is gone when its time is over, for conditions as well, and lives on with each write", async () => {
       const agent = aName();
       await write(agent, 1, { ttlMs: 10_000 });
-      await write(agent, 2, { ttlMs: 100 });
+      await write(agent, 2, { ttlMs: 500 });
       expect((await read(agent))?.document).toBe(2);
       await expect.poll(() => read(agent)).toBeUndefined();
       expect(await written(agent, 3, { condition: { revision: 0 } })).toMatchObject({ document: 3 });

@@ -69,7 +69,12 @@ export async function taskRoutes(app: App, { store, wakeups, limits }: ApiContex
         door: task_ids && task_ids.length > 0 ? "hint" : "poll",
       };
       await noteClaim(request);
-      const claimed = await claimWaits.claim(claim, (wait ?? 0) * 1000, goneSignal(reply));
+      const { isCordoned } = actingAgent(request);
+      const claimed = await claimWaits.claim(claim, {
+        waitMs: (wait ?? 0) * 1000,
+        gone: goneSignal(reply),
+        isUnchanged: async () => (await request.principalNow()).agent?.isCordoned === isCordoned,
+      });
       return { tasks: claimed.map(leaseBody) };
     },
   );

@@ -77,6 +77,27 @@ describe("a claim", () => {
     expect((await agent.claim({ task_ids: [theirs!, mine!] })).map(({ key }) => key)).toEqual(["b"]);
   });
 
+  it("that waits ends with nothing once its agent is cordoned, or is no more, and the next finds out at once", async () => {
+    const { space, agent } = await newSpace();
+    const cordon = (cordoned: boolean) =>
+      space.call({ method: "PATCH", path: `/v1/agents/${agent.id}`, body: { cordoned } });
+    const during = async (act: () => Promise<unknown>) => {
+      const looked = server.nextLook();
+      const waiting = agent.claim({ wait: 30 });
+      await looked;
+      await act();
+      return waiting;
+    };
+    // No time passes: only news can end the claim.
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await during(() => cordon(true))).toEqual([]);
+    await space.submit([{ id: "a" }]);
+    expect(await agent.claim()).toEqual([]);
+    expect(await during(() => cordon(false))).toEqual([]);
+    expect((await agent.claim()).map(({ key }) => key)).toEqual(["a"]);
+  });
+
   it("that waits is woken at once by a submit, a report, a release and a resumed run", async () => {
     const { space, agent } = await newSpace();
     const other = await space.join();
@@ -181,9 +202,9 @@ describe("a heartbeat", () => {
     const own = kept(agent).finally(() => answers.push("own"));
     const others = kept(other).finally(() => answers.push("other"));
     for (const { id } of [agent, other]) {
-      await vi.waitFor(async () => {
-        expect((await space.call({ path: `/v1/agents/${id}` })).body).toMatchObject({ load: "kept" });
-      });
+      await expect
+        .poll(async () => (await space.call({ path: `/v1/agents/${id}` })).body)
+        .toMatchObject({ load: "kept" });
     }
     await space.call({ method: "POST", path: `/v1/runs/${id}/cancel` });
     expect((await own).body).toMatchObject({ news: true });

@@ -261,8 +261,8 @@ describe("an agent's bounds", () => {
       const [asked, called] = [chat.requests.length, http.seen.length];
       const running = run({ tools: mcp }, { signal: stop.signal });
       running.catch(() => {});
-      await vi.waitFor(() => expect(chat.requests.length).toBeGreaterThan(asked));
-      if (answer !== silence) await vi.waitFor(() => expect(http.seen.length).toBeGreaterThan(called));
+      await expect.poll(() => chat.requests.length).toBeGreaterThan(asked);
+      if (answer !== silence) await expect.poll(() => http.seen.length).toBeGreaterThan(called);
       stop.abort(reason);
       await expect(running).rejects.toBe(reason);
       expect(chat.requests).toHaveLength(asked + 1);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Json, JsonObject } from "../../../core/json.ts";
 import { compileSchema } from "../../../core/schema.ts";
 import type { ExecutorContext, Usage } from "../../../sdk/executor.ts";
@@ -171,7 +171,7 @@ describe("an endpoint's failure", () => {
     const stop = new AbortController();
     const asking = generate({ prompt: "?" }, { signal: stop.signal });
     asking.catch(() => {});
-    await vi.waitFor(() => expect(server.requests).toHaveLength(1));
+    await expect.poll(() => server.requests).toHaveLength(1);
     const reason = new Error("cancelled");
     stop.abort(reason);
     await expect(asking).rejects.toBe(reason);

@@ -52,7 +52,7 @@ describe.each(["http", "stdio"])("mcp.call over %s", (server) => {
   it("passes the tool's progress on", async () => {
     const notes: Json[] = [];
     const counting = callTool(server, "count", {}, { progress: (note) => void notes.push(note!) });
-    await vi.waitFor(() => expect(notes).toEqual([{ progress: 1, total: 2, message: "half" }]));
+    await expect.poll(() => notes).toEqual([{ progress: 1, total: 2, message: "half" }]);
     await callTool(server, "finish");
     expect(await counting).toEqual({ result: "counted" });
   });
@@ -105,9 +105,9 @@ describe("mcp.call", () => {
     const before = http.seen.length;
     const calling = callTool("http", "hang", {}, { signal: stop.signal });
     calling.catch(() => {});
-    await vi.waitFor(() => expect(http.seen.length).toBeGreaterThan(before));
+    await expect.poll(() => http.seen.length).toBeGreaterThan(before);
     stop.abort(new Error("cancelled"));
-    await vi.waitFor(() => expect(cancelled).toHaveBeenCalled());
+    await expect.poll(() => cancelled).toHaveBeenCalled();
   });
 
   it.each([
