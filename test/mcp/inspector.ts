@@ -233,8 +233,8 @@ export async function inspectEveryTool({ programs, url, say }: Inspection) {
 }
 
 /** @returns what it printed; rejects with it unless it exits with 0, which it only does for an answer without an error */
-function printedBy({ node, inspector }: McpPrograms, args: string[]): Promise<string> {
-  const env = { ...process.env, MCP_CATALOG_PATH: join(tmpdir(), "skein-mcp-inspector.json") };
+function printedBy({ node, env: compiled, inspector }: McpPrograms, args: string[]): Promise<string> {
+  const env = { ...process.env, ...compiled, MCP_CATALOG_PATH: join(tmpdir(), "skein-mcp-inspector.json") };
   return new Promise((resolve, reject) => {
     execFile(
       node,

@@ -11,6 +11,8 @@ import { SkeinError } from "../../core/errors.ts";
 export interface McpPrograms {
   /** A Node of at least 22. */
   node: string;
+  /** Of the node: it starts each program faster than the time before, from what is compiled already. */
+  env: { NODE_COMPILE_CACHE: string };
   /** Scripts for it. */
   conformance: string;
   inspector: string;
@@ -45,6 +47,7 @@ export async function provideMcpPrograms(log: (line: string) => void): Promise<M
   const script = (name: string, path: string) => join(folder, "node_modules", name, path);
   return {
     node: hasNode ? process.execPath : script(nodePackage, process.platform === "win32" ? "bin/node.exe" : "bin/node"),
+    env: { NODE_COMPILE_CACHE: join(folder, "compiled") },
     conformance: script(CONFORMANCE, "dist/index.js"),
     inspector: script(INSPECTOR, "clients/launcher/build/index.js"),
   };
