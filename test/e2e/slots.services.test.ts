@@ -59,10 +59,7 @@ describe("slots", () => {
       }),
     );
     expect(waits).toHaveLength(TASKS);
-    // All but the stragglers of a machine that has other things to do, which still wait for no 60 s task.
-    waits.sort((a, b) => a - b);
-    expect(waits[Math.floor(0.95 * TASKS)]).toBeLessThan(MAX_WAIT_MS);
-    expect(waits.at(-1)).toBeLessThan(10 * MAX_WAIT_MS);
+    expect(Math.max(...waits)).toBeLessThan(MAX_WAIT_MS);
     await client.runs.cancel(long.id);
     await until(
       async () => expect((await client.runs.get(long.id)).status).toBe("cancelled"),
